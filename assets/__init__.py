@@ -1,0 +1,1 @@
+"""What is made: one folder per chain, one file per table."""

@@ -1,0 +1,1 @@
+"""Reviews become a map: reviews -> term_counts -> items -> vocabulary, tfidf -> neighbors -> item_map."""

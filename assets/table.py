@@ -1,0 +1,78 @@
+"""How a table asset is declared: one contract in, the arguments of `@dg.asset` or `dg.AssetOut` out.
+
+Here is what every table has in common (schema and key in the UI, owner, kinds, code version). What a table is of
+itself stands in the table's own file.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.code import code_version
+from taproom.contracts import Contract
+
+OWNER = "team:taproom"
+
+# Every declared contract by its table's name: what the IO manager, the generated contracts and the docs go through.
+CONTRACTS: dict[str, Contract] = {}
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an asset gives to be published: the rows, and what there is to tell about them.
+
+    `metadata` may be a function, because a stream knows its numbers only when it has been read. `figure` is a PNG.
+    """
+
+    rows: pa.Table | pa.RecordBatchReader
+    metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
+    figure: bytes | None = None
+
+    def told(self) -> dict[str, Any]:
+        """The metadata, once the rows have been published."""
+        return dict(self.metadata() if callable(self.metadata) else self.metadata)
+
+
+def declare(
+    contract: Contract, module: str, *, description: str, config: type[dg.Config] | None = None, **more: Any
+) -> dict[str, Any]:
+    """Arguments for `@dg.asset(**...)` or `dg.AssetOut(**...)` of the table that `contract` describes.
+
+    `module` is the table's own file (`__name__`), `description` its docstring; `more` is passed on as it is. Raises
+    `ValueError` when another module has declared a table of the same name.
+    """
+    if CONTRACTS.setdefault(contract.table, contract) is not contract:
+        raise ValueError(f"two contracts are named {contract.table!r}; a table has one")
+    _, chain, *_ = module.split(".")
+    return {
+        "key": contract.table,
+        "description": description.strip(),
+        "group_name": chain,
+        "owners": [OWNER],
+        "kinds": {"deltalake", "table"},
+        "code_version": code_version(module, config),
+        "metadata": {"dagster/column_schema": column_schema(contract), "grain": contract.grain},
+        **more,
+    }
+
+
+def column_schema(contract: Contract) -> dg.TableSchema:
+    """The contract as Dagster shows it: columns with type, description, unit and constraints."""
+    columns = [
+        dg.TableColumn(
+            name=column.name,
+            type=str(column.type),
+            description=f"{column.description} [{column.unit}]" if column.unit else column.description,
+            constraints=dg.TableColumnConstraints(
+                nullable=column.nullable,
+                unique=contract.key == (column.name,) and contract.partition is None,
+            ),
+        )
+        for column in contract.columns
+    ]
+    keys = [f"unique key: {', '.join(contract.key)}"]
+    rules = [str(invariant) for invariant in contract.invariants]
+    return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=keys + rules))

@@ -1,0 +1,1 @@
+"""When and where the assets are made: definitions, jobs, schedules, sensors, and the warehouse's IO manager."""

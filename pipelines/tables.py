@@ -1,0 +1,154 @@
+"""The joint between Dagster and the warehouse: assets' tables are published through it and read back.
+
+Dagster's parts that this leans on beyond its documented ways (data versions set by a step, the record an input was
+resolved to, an object made anew for each step) are pinned by `tests/pipelines/test_dagster_behaviour.py`.
+"""
+
+import base64
+import logging
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.table import CONTRACTS, Draft
+from taproom.errors import UnknownTableError
+from taproom.warehouse import Origin, Published, Warehouse, default_root
+
+log = logging.getLogger("taproom.pipelines")
+
+
+class TableIOManager(dg.ConfigurableIOManager, dg.IAttachDifferentObjectToOpContext):
+    """Publishes every asset's rows in the warehouse at `root` (empty: `$TAPROOM_WAREHOUSE`, else `data/warehouse`)."""
+
+    root: str = ""
+
+    def get_object_to_set_on_execution_context(self) -> "StepTables":
+        """An object for one step, made when the step starts and before its inputs are loaded.
+
+        That is so in every executor, also where one process runs all steps: each step therefore knows the tables'
+        heads as they were at its own start, which is what its writes are compared with.
+        """
+        return StepTables(Warehouse(self.root or default_root()))
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        """Never called: steps are given `StepTables`."""
+        raise NotImplementedError
+
+    def load_input(self, context: dg.InputContext) -> object:
+        """Never called: steps are given `StepTables`."""
+        raise NotImplementedError
+
+
+class StepTables(dg.IOManager):
+    """One step's view of the warehouse: the heads at its start, and the versions of what it has read."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        """Note the heads of all tables."""
+        self.warehouse = warehouse
+        self.heads = warehouse.heads()
+        self.inputs: dict[str, int] = {}
+        self.started = time.monotonic()
+
+    def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
+        """The table at the version that its materialization recorded; a reader where the asset asks for a stream.
+
+        An input's metadata may name the `columns` to read.
+        """
+        table = context.asset_key.path[-1]
+        partitions = context.asset_partition_keys if context.has_asset_partitions else None
+        version = self._version_to_read(context, table, partitions)
+        if version is None:
+            return CONTRACTS[table].schema.empty_table()
+        self.inputs[table] = version
+        wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
+        columns = (context.definition_metadata or {}).get("columns")
+        read = self.warehouse.stream if wants_stream else self.warehouse.read
+        return read(table, version, partitions=partitions, columns=columns)
+
+    def _version_to_read(self, context: dg.InputContext, table: str, partitions: list[str] | None) -> int | None:
+        recorded = recorded_version(context.instance, self.warehouse, context.asset_key, self._record_id(context), partitions)
+        if recorded is not None:
+            return recorded
+        if table in self.heads:
+            log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
+            return self.heads[table]
+        if table in CONTRACTS and CONTRACTS[table].may_be_empty:
+            return None
+        raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
+
+    def _record_id(self, context: dg.InputContext) -> int | None:
+        """The materialization that Dagster itself took this input to be when the step began."""
+        info = context.step_context.maybe_fetch_and_get_input_asset_version_info(context.asset_key)
+        return info.storage_id if info else None
+
+    def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
+        """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""
+        draft = obj if isinstance(obj, Draft) else Draft(obj)
+        contract = CONTRACTS[context.asset_key.path[-1]]
+        origin = Origin(
+            run_id=context.run_id,
+            code_version=context.asset_spec.code_version or "",
+            inputs=self.inputs,
+            config=context.step_context.op_config or {},
+        )
+        published = self.warehouse.publish(
+            contract,
+            draft.rows,
+            since=self.heads.get(contract.table),
+            partition=context.asset_partition_key if context.has_asset_partitions else None,
+            origin=origin,
+        )
+        context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
+        seconds = time.monotonic() - self.started
+        context.add_output_metadata({**self._metadata(published, seconds), "config": dg.JsonMetadataValue(origin.config)})
+        context.add_output_metadata({**draft.told(), **self._figure(published, draft.figure)})
+        log.info(
+            "  %-18s version %-4d %9d rows  %6.1f s%s",
+            published.table, published.version, published.rows, seconds, "" if published.changed else "  (unchanged)",
+        )  # fmt: skip
+
+    def _metadata(self, published: Published, seconds: float) -> Mapping[str, Any]:
+        return {
+            "dagster/uri": self.warehouse.uri(published.table),
+            "dagster/row_count": published.rows,
+            "version": published.version,
+            "content_hash": published.content_hash,
+            "size_bytes": published.size_bytes,
+            "seconds": seconds,
+            "inputs": dg.JsonMetadataValue(self.inputs),
+        }
+
+    def _figure(self, published: Published, png: bytes | None) -> Mapping[str, Any]:
+        if png is None:
+            return {}
+        path = self.warehouse.put_figure(f"{published.table}.png", png)
+        picture = f"![{published.table}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
+
+
+def recorded_version(
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    key: dg.AssetKey,
+    record_id: int | None = None,
+    partitions: list[str] | None = None,
+) -> int | None:
+    """The table version that the newest materialization recorded (or the one with the id `record_id`).
+
+    Of a single partition, it is that partition's newest. None where nothing was recorded for this warehouse: the
+    instance may have run on another one, and a version there says nothing here.
+    """
+    which: dict[str, Any] = {"asset_key": key}
+    if partitions is not None and len(partitions) == 1:
+        which["asset_partitions"] = partitions
+    elif record_id is not None:
+        which["storage_ids"] = [record_id]
+    records = instance.fetch_materializations(dg.AssetRecordsFilter(**which), limit=1).records
+    if not records:
+        return None
+    told = records[0].asset_materialization.metadata
+    here = "version" in told and told["dagster/uri"].value == warehouse.uri(key.path[-1])
+    return told["version"].value if here else None

@@ -1,0 +1,251 @@
+"""What a table promises, and the check that holds it to the promise before anything is published.
+
+A contract is written once, beside the asset that makes the table. From it come the check (here), the column schema in
+the Dagster UI, the Open Data Contract under `data/contracts/`, and the reader's documentation. What depends on earlier
+versions of a table (drift) is an asset check, not a contract.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taproom.errors import ContractError
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its exact Arrow type, whether it may be null, and what its values mean.
+
+    `volatile` marks what may differ between two runs on the same inputs (durations, wall-clock times): such a column
+    is left out of the content hash.
+    """
+
+    name: str
+    type: pa.DataType
+    description: str
+    unit: str | None = None
+    nullable: bool = False
+    volatile: bool = False
+
+    def arrow_field(self) -> pa.Field:
+        """The Arrow field, with description and unit in its metadata."""
+        metadata = {"description": self.description} | ({"unit": self.unit} if self.unit else {})
+        return pa.field(self.name, self.type, nullable=self.nullable, metadata=metadata)
+
+
+class Invariant(Protocol):
+    """A rule that every batch of rows keeps by itself."""
+
+    def __str__(self) -> str:
+        """The rule as a sentence."""
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Which rows break it: bool, shape (rows,)."""
+
+
+@dataclass(frozen=True)
+class Between:
+    """Numbers (or the numbers of a list) are finite and lie in [low, high]; null is allowed where the column is."""
+
+    column: str
+    low: float = -np.inf
+    high: float = np.inf
+
+    def __str__(self) -> str:
+        return f"{self.column} is finite and in [{self.low:g}, {self.high:g}]"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        values, row_of = _flat(rows.column(self.column))
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        fine = np.isfinite(numbers) & (numbers >= self.low) & (numbers <= self.high)
+        fine |= values.is_null().to_numpy(zero_copy_only=False)
+        return _any_of(row_of[~fine], rows.num_rows)
+
+
+@dataclass(frozen=True)
+class NotBlank:
+    """Text (or every text of a list) has at least one character that is not white space."""
+
+    column: str
+
+    def __str__(self) -> str:
+        return f"{self.column} is not blank"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        values, row_of = _flat(rows.column(self.column))
+        blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
+        return _any_of(row_of[pc.fill_null(blank, False).to_numpy(zero_copy_only=False)], rows.num_rows)
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Text is one of a fixed set of words."""
+
+    column: str
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.column} is one of {', '.join(self.words)}"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        known = pc.is_in(rows.column(self.column), value_set=pa.array(self.words))
+        return ~known.to_numpy(zero_copy_only=False)
+
+
+@dataclass(frozen=True)
+class SameLength:
+    """Two list columns have equally many entries in every row."""
+
+    first: str
+    second: str
+
+    def __str__(self) -> str:
+        return f"{self.first} and {self.second} are equally long"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        lengths = (pc.list_value_length(rows.column(name)) for name in (self.first, self.second))
+        return pc.not_equal(*lengths).to_numpy(zero_copy_only=False)
+
+
+@dataclass(frozen=True)
+class Ascending:
+    """The entries of a list grow from one to the next (strictly, unless ties are allowed)."""
+
+    column: str
+    ties: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.column} is {'in' if self.ties else 'in strictly'} ascending order within a row"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        values, row_of = _flat(rows.column(self.column))
+        grows = (pc.less_equal if self.ties else pc.less)(values[:-1], values[1:]) if len(values) > 1 else None
+        if grows is None:
+            return np.zeros(rows.num_rows, dtype=bool)
+        falls = ~grows.to_numpy(zero_copy_only=False) & (row_of[:-1] == row_of[1:])
+        return _any_of(row_of[1:][falls], rows.num_rows)
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What the table `table` holds and promises.
+
+    `grain` says what one row is; `key` are the columns that identify it (within a partition, where there are
+    partitions); `partition` is the column that tells partitions apart; `single_valued` columns have one value in the
+    whole table, for ever.
+    """
+
+    table: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    invariants: tuple[Invariant, ...] = ()
+    partition: str | None = None
+    single_valued: tuple[str, ...] = ()
+    may_be_empty: bool = False
+    schema: pa.Schema = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Build the schema, and refuse a contract that speaks of columns it does not have."""
+        object.__setattr__(self, "schema", pa.schema([column.arrow_field() for column in self.columns]))
+        spoken_of = {*self.key, *self.single_valued, *([self.partition] if self.partition else [])}
+        if unknown := spoken_of - set(self.schema.names):
+            raise ContractError(f"the contract of {self.table} speaks of {sorted(unknown)}, which it has no column for")
+
+    @property
+    def volatile(self) -> frozenset[str]:
+        """Names of the columns that no promise of sameness covers."""
+        return frozenset(column.name for column in self.columns if column.volatile)
+
+    def table_of(self, **columns: Any) -> pa.Table:
+        """A table of this contract's schema from one sequence or Arrow array per column."""
+        return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
+
+    def checked(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Pass `batches` on, each once it was checked; raise `ContractError` at the first that breaks the contract.
+
+        Schema, nulls and invariants are checked batch by batch. That keys are unique, that single-valued columns are,
+        and that there are rows at all can be told only of the whole, so these raise after the last batch.
+        """
+        keys: list[pa.RecordBatch] = []
+        rows = 0
+        for batch in batches:
+            self._check_schema(batch.schema)
+            self._check_nulls(batch)
+            self._check_invariants(batch, first_row=rows)
+            keys.append(batch.select(list(dict.fromkeys([*self.key, *self.single_valued]))))
+            rows += batch.num_rows
+            yield batch
+        if not rows and not self.may_be_empty:
+            raise ContractError(f"{self.table}: no rows were given, at least one was wanted")
+        if rows:
+            self._check_whole(pa.Table.from_batches(keys))
+
+    def _check_schema(self, given: pa.Schema) -> None:
+        if given.equals(self.schema):
+            return
+        pairs = {name: self.schema.field(name) for name in self.schema.names}
+        wrong = [
+            f"{name}: {'missing' if name not in given.names else given.field(name).type} was given, {wanted.type}"
+            f"{'' if wanted.nullable else ' not null'} was wanted"
+            for name, wanted in pairs.items()
+            if name not in given.names or not given.field(name).equals(wanted)
+        ]
+        extra = [f"{name}: not in the contract" for name in given.names if name not in pairs]
+        found = "; ".join(wrong + extra) or f"the order {given.names} was given, {self.schema.names} was wanted"
+        raise ContractError(f"{self.table}: the columns are not the contract's. {found}")
+
+    def _check_nulls(self, batch: pa.RecordBatch) -> None:
+        for wanted, values in zip(self.schema, batch.columns, strict=True):
+            if has_forbidden_null(wanted, values):
+                raise ContractError(f"{self.table}: {wanted.name} has nulls, the contract wants none")
+
+    def _check_invariants(self, batch: pa.RecordBatch, first_row: int) -> None:
+        for invariant in self.invariants:
+            broken = np.flatnonzero(invariant.broken_rows(batch))
+            if broken.size:
+                example = batch.select(list(self.key)).slice(int(broken[0]), 1).to_pylist()[0]
+                raise ContractError(
+                    f"{self.table}: {broken.size} rows break the rule '{invariant}'; "
+                    f"the first is row {first_row + broken[0]}, {example}"
+                )
+
+    def _check_whole(self, keys: pa.Table) -> None:
+        counted = keys.select(list(self.key)).group_by(list(self.key)).aggregate([([], "count_all")])
+        twice = counted.filter(pc.greater(counted["count_all"], 1))
+        if twice.num_rows:
+            example = twice.drop_columns("count_all").slice(0, 1).to_pylist()[0]
+            raise ContractError(
+                f"{self.table}: {twice.num_rows} keys stand more than once, for example {example}; "
+                f"{', '.join(self.key)} must be unique"
+            )
+        for name in self.single_valued:
+            values = keys[name].unique()
+            if len(values) > 1:
+                raise ContractError(f"{self.table}: {name} has the values {values.to_pylist()[:3]}, one was wanted")
+
+
+def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
+    """Whether `values` has a null where the field, or a field nested in its type, allows none."""
+    if not wanted.nullable and values.null_count:
+        return True
+    if pa.types.is_list(wanted.type):
+        return has_forbidden_null(wanted.type.value_field, values.flatten())
+    return False
+
+
+def _flat(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """The values of a plain or list column, and the row that each stands in."""
+    if not pa.types.is_list(values.type):
+        return values, np.arange(len(values))
+    return values.flatten(), pc.list_parent_indices(values).to_numpy(zero_copy_only=False)
+
+
+def _any_of(rows: np.ndarray, count: int) -> np.ndarray:
+    mask = np.zeros(count, dtype=bool)
+    mask[rows] = True
+    return mask
