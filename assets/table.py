@@ -24,16 +24,20 @@ CONTRACTS: dict[str, Contract] = {}
 class Draft:
     """What an asset gives to be published: the rows, and what there is to tell about them.
 
-    `metadata` may be a function, because a stream knows its numbers only when it has been read. `figure` is a PNG.
+    `metadata` and `figure` (a PNG) may be functions, because a stream knows its numbers only when it has been read.
     """
 
     rows: pa.Table | pa.RecordBatchReader
     metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
-    figure: bytes | None = None
+    figure: bytes | Callable[[], bytes] | None = None
 
     def told(self) -> dict[str, Any]:
         """The metadata, once the rows have been published."""
         return dict(self.metadata() if callable(self.metadata) else self.metadata)
+
+    def drawn(self) -> bytes | None:
+        """The figure, once the rows have been published."""
+        return self.figure() if callable(self.figure) else self.figure
 
 
 def declare(

@@ -104,7 +104,7 @@ class StepTables(dg.IOManager):
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
         context.add_output_metadata({**self._metadata(published, seconds), "config": dg.JsonMetadataValue(origin.config)})
-        context.add_output_metadata({**draft.told(), **self._figure(published, draft.figure)})
+        context.add_output_metadata({**draft.told(), **self._figure(published, draft.drawn())})
         log.info(
             "  %-18s version %-4d %9d rows  %6.1f s%s",
             published.table, published.version, published.rows, seconds, "" if published.changed else "  (unchanged)",

@@ -182,7 +182,7 @@ def member(source: Source, name: str, cache: Path | None = None) -> Path:
     unpacked, digest = folder / "members" / name, folder / "digests" / name
     with _writing(source, cache, source.size_bytes):
         if unpacked.is_file():
-            if digest.is_file() and digest.read_text() == _sha256(unpacked):
+            if digest.is_file() and digest.read_bytes() == _sha256(unpacked).encode():
                 return unpacked
             logger.warning("%s: the unpacked %s is damaged; unpacking it again", source.id, unpacked)
         with _incoming(cache) as incoming:

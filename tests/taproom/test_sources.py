@@ -486,11 +486,15 @@ def test_a_damaged_unpacked_member_heals(tmp_path, cache, caplog):
     assert "is damaged; unpacking it again" in caplog.text
 
 
-def test_a_member_without_its_digest_is_unpacked_again(tmp_path, cache):
+def test_a_member_whose_digest_is_lost_or_damaged_is_unpacked_again(tmp_path, cache):
     wanted = local(tmp_path, zipped({"a": DATA}), ["a"])
+    digest = cache / wanted.sha256 / "digests" / "a"
     member(wanted, "a", cache).write_bytes(b"half")
-    (cache / wanted.sha256 / "digests" / "a").unlink()
+    digest.unlink()
     assert member(wanted, "a", cache).read_bytes() == DATA
+    digest.write_bytes(b"\xff")
+    assert member(wanted, "a", cache).read_bytes() == DATA
+    assert digest.read_text() == hashlib.sha256(DATA).hexdigest()
 
 
 def test_a_member_that_is_not_listed_is_refused_though_the_archive_has_it(tmp_path, cache):

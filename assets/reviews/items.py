@@ -1,0 +1,116 @@
+"""items, review_batches, duplicate_reviews: all batches rolled up.
+
+Whatever follows the batches depends on this rollup. It is read once over all partitions, in the order of their keys, so
+that of a review in several batches the one with the first key counts, whichever file arrived first. `review_batches`
+also carries a hash of each batch's words: Dagster compares the data versions of upstream partitions only while there
+are fewer than a hundred, and this table's own data version changes with any of them.
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pyarrow as pa
+
+from assets.table import Draft, declare
+from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+
+ITEMS = Contract(
+    table="items",
+    grain="a reviewed item",
+    columns=(
+        Column("item_id", pa.string(), "the item"),
+        Column("item_name", pa.string(), "the name most of its reviews give it"),
+        Column("category", pa.string(), "the category most of its reviews give it", nullable=True),
+        Column("reviews", pa.int64(), "number of reviews, duplicates left out"),
+        Column("mean_overall", pa.float64(), "mean overall score, on the source's scale", nullable=True),
+    ),
+    key=("item_id",),
+    invariants=(NotBlank("item_id"), Between("reviews", 1), Between("mean_overall")),
+)
+
+REVIEW_BATCHES = Contract(
+    table="review_batches",
+    grain="a batch of reviews",
+    columns=(
+        Column("batch", pa.string(), "the batch"),
+        Column("reviews", pa.int64(), "reviews in it that count"),
+        Column("duplicates", pa.int64(), "reviews in it that an earlier batch has too"),
+        Column("words_hash", pa.string(), "content hash of its rows in term_counts"),
+    ),
+    key=("batch",),
+    invariants=(Between("reviews", 0), Between("duplicates", 0)),
+)
+
+DUPLICATE_REVIEWS = Contract(
+    table="duplicate_reviews",
+    grain="a review in a batch that an earlier batch has too",
+    columns=(
+        Column("batch", pa.string(), "the batch whose review does not count"),
+        Column("review_id", pa.string(), "the review"),
+        Column("kept_in", pa.string(), "the batch whose review counts"),
+        Column("item_id", pa.string(), "the item that the uncounted review is of"),
+        Column("words", pa.list_(pa.string()), "the uncounted review's words"),
+        Column("counts", pa.list_(pa.int32()), "how often each of them occurs: what to take from term_counts"),
+    ),
+    key=("batch", "review_id"),
+    invariants=(SameLength("words", "counts"), Ascending("words"), Between("counts", 1)),
+    may_be_empty=True,
+)
+
+# A batch that failed to be read stays missing; it must not keep the others from being rolled up.
+_AUTOMATION = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract, __name__, description=description, freshness_policy=_FRESHNESS, automation_condition=_AUTOMATION
+        )
+    )
+
+
+@dg.multi_asset(
+    name="items",
+    outs={
+        "items": _out(ITEMS, "The reviewed items: name, category, number of reviews."),
+        "review_batches": _out(REVIEW_BATCHES, "The batches of reviews, with a hash of what each one says."),
+        "duplicate_reviews": _out(DUPLICATE_REVIEWS, "Reviews that several batches hold: the first batch's counts."),
+    },
+)
+def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.Output]:
+    """Roll all batches up in one pass over their reviews."""
+    from taproom.figures import bars, histogram
+    from taproom.rollup import ReviewRollup, batch_hashes, token_patterns
+
+    rollup = ReviewRollup(token_patterns(term_counts))
+    for batch in reviews:
+        rollup.add(batch)
+    by_item = rollup.items(ITEMS.schema)
+    counts = by_item["reviews"].to_numpy()
+    yield dg.Output(
+        Draft(
+            by_item,
+            metadata={"items": len(counts), "reviews": int(counts.sum()), "median_reviews": float(sorted(counts)[len(counts) // 2])},
+            figure=histogram("Reviews per item", counts, "reviews"),
+        ),
+        "items",
+    )  # fmt: skip
+    batches = rollup.batches(batch_hashes(term_counts), REVIEW_BATCHES.schema)
+    sizes = dict(zip(batches["batch"].to_pylist(), batches["reviews"].to_pylist(), strict=True))
+    yield dg.Output(
+        Draft(batches, metadata={"batches": len(sizes)}, figure=bars("Reviews per batch", sizes, "reviews")),
+        "review_batches",
+    )
+    duplicates = rollup.duplicates(DUPLICATE_REVIEWS.schema)
+    yield dg.Output(Draft(duplicates, metadata={"duplicates": len(duplicates)}), "duplicate_reviews")
+
+
+@dg.asset_check(asset="items", description="Some items have reviews enough (5) to say something of them.")
+def items_with_reviews(items: pa.Table) -> dg.AssetCheckResult:
+    """A collection of items with a review or two each has no map worth looking at."""
+    enough = int((items["reviews"].to_numpy() >= 5).sum())
+    return dg.AssetCheckResult(
+        passed=enough > 0, severity=dg.AssetCheckSeverity.WARN, metadata={"items_with_5_reviews": enough}
+    )

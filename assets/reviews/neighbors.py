@@ -1,0 +1,103 @@
+"""neighbors: the exact k nearest items of each item, by cosine distance of their weighted bags of words.
+
+Grain: an item. d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), in float64; ties go to the smaller item id; the item itself is
+left out. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
+"""
+
+from datetime import timedelta
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, declare
+from taproom.contracts import Ascending, Between, Column, Contract, SameLength
+
+CONTRACT = Contract(
+    table="neighbors",
+    grain="an item with a weighted word",
+    columns=(
+        Column("item_id", pa.string(), "the item; rows are in its order"),
+        Column("neighbor_ids", pa.list_(pa.string()), "its k nearest items, nearest first"),
+        Column("distances", pa.list_(pa.float64()), "cosine distance to each of them"),
+    ),
+    key=("item_id",),
+    invariants=(
+        SameLength("neighbor_ids", "distances"),
+        Ascending("distances", ties=True),
+        Between("distances", 0, 1),
+    ),
+)
+CHECKED_ITEMS = 20
+
+
+class NeighborsConfig(dg.Config):
+    """How many neighbours, and with how many workers (which never changes a bit of the result)."""
+
+    k: int | None = Field(None, ge=1, description="neighbours of each item; null: 100, or a tenth of the items if fewer")
+    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+
+
+@dg.asset(
+    **declare(
+        CONTRACT,
+        __name__,
+        config=NeighborsConfig,
+        description="The exact k nearest items of each item, by cosine distance.",
+        freshness_policy=dg.FreshnessPolicy.time_window(
+            fail_window=timedelta(hours=48), warn_window=timedelta(hours=26)
+        ),
+        automation_condition=dg.AutomationCondition.eager(),
+    ),
+    pool="numerics",
+)
+def neighbors(config: NeighborsConfig, tfidf: pa.Table, vocabulary: pa.Table) -> Draft:
+    """Search all pairs; items without a weighted word have no direction and are left out."""
+    import numpy as np
+
+    from taproom.figures import distances_by_rank
+    from taproom.neighbors import choose_k, nearest
+    from taproom.sparse import lists_to_csr, matrix_to_lists
+
+    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], len(vocabulary))
+    placed = np.diff(weights.indptr) > 0
+    item_ids = tfidf["item_id"].combine_chunks().filter(pa.array(placed))
+    indices, distances = nearest(weights[placed], choose_k(len(item_ids), config.k), n_jobs=config.workers)
+    table = CONTRACT.table_of(
+        item_id=item_ids,
+        neighbor_ids=matrix_to_lists(item_ids.take(pa.array(indices.ravel())), indices.shape[1]),
+        distances=matrix_to_lists(pa.array(distances.ravel()), indices.shape[1]),
+    )
+    return Draft(
+        table,
+        metadata={
+            "items": len(item_ids),
+            "items_left_out": int((~placed).sum()),
+            "k": indices.shape[1],
+            "median_nearest_distance": float(np.median(distances[:, 0])),
+            "items_at_distance_0": int((distances[:, 0] == 0).sum()),
+        },
+        figure=distances_by_rank(distances),
+    )
+
+
+@dg.asset_check(
+    asset="neighbors",
+    additional_ins={"tfidf": dg.AssetIn()},
+    blocking=True,
+    description=f"For {CHECKED_ITEMS} items spread over the table, a plain float64 brute force finds the same distances.",
+)
+def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.Table) -> dg.AssetCheckResult:
+    """Compare with all cosines of the checked items, computed in one dense product."""
+    import numpy as np
+
+    from taproom.neighbors import brute_force_distances
+    from taproom.sparse import lists_to_csr
+
+    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"])
+    weights = weights[np.diff(weights.indptr) > 0]
+    rows = np.unique(np.linspace(0, len(neighbors) - 1, CHECKED_ITEMS).astype(int))
+    found = np.array(neighbors["distances"].take(rows).to_pylist())
+    wanted = brute_force_distances(weights, rows, found.shape[1])
+    difference = float(np.abs(found - wanted).max())
+    return dg.AssetCheckResult(passed=difference < 1e-9, metadata={"largest_difference": difference})

@@ -1,0 +1,180 @@
+"""reviews, rejected_reviews: what people wrote about items, and the rows that could not be read.
+
+Grain: a review; a batch (one file) is a partition, named by the file and a prefix of its content's hash. Duplicates
+within a batch are set aside here; those between batches in `items`, since which batches there are is known only there.
+Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for each beer".
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, declare
+from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.errors import SourceError
+from taproom.inbox import inbox_folder
+from taproom.reviews import Reason, ReviewFile, ReviewReader, batch_key, file_sha256, rotten_tomatoes
+from taproom.sources import member, read_sources
+
+BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
+MAX_REJECTED_SHARE = 0.05
+
+CONTRACT = Contract(
+    table="reviews",
+    grain="a review, in the batch (file) it came with",
+    columns=(
+        Column("batch", pa.string(), "the file that the review came with, and a prefix of its content's hash"),
+        Column("collection", pa.string(), "what the reviews are of; a warehouse holds one collection"),
+        Column("review_id", pa.string(), "the source's id, or a hash of item, reviewer, time and text"),
+        Column("item_id", pa.string(), "the thing that was reviewed"),
+        Column("item_name", pa.string(), "its name for people"),
+        Column("category", pa.string(), "its kind (a style, a verdict)", nullable=True),
+        Column("reviewer_id", pa.string(), "who wrote the review", nullable=True),
+        Column("time", pa.timestamp("us", tz="UTC"), "when it was written", nullable=True),
+        Column("overall", pa.float64(), "overall score, on the source's scale", nullable=True),
+        Column("scores", pa.map_(pa.string(), pa.float64()), "sub-scores by name, on the source's scales"),
+        Column("attributes", pa.map_(pa.string(), pa.string()), "what else the source says of the item"),
+        Column("text", pa.string(), "the review"),
+    ),
+    key=("batch", "review_id"),
+    invariants=(NotBlank("text"), NotBlank("item_id"), Between("overall")),
+    partition="batch",
+    single_valued=("collection",),
+)
+
+REJECTED = Contract(
+    table="rejected_reviews",
+    grain="a row of a batch's file that is not among its reviews (the first 100,000 of a batch)",
+    columns=(
+        Column("batch", pa.string(), "the batch that the file is"),
+        Column("file", pa.string(), "the file's name"),
+        Column("line", pa.int64(), "where the row starts: line of the text, or row number in Parquet, from 1"),
+        Column("review_id", pa.string(), "the review's id, if it could be read", nullable=True),
+        Column("reason", pa.string(), "why it was rejected"),
+        Column("detail", pa.string(), "what was found in it"),
+    ),
+    key=("batch", "line"),
+    invariants=(OneOf("reason", tuple(str(reason) for reason in Reason)),),
+    partition="batch",
+    may_be_empty=True,
+)
+
+
+class ReviewSource(Enum):
+    """Where a batch of reviews comes from."""
+
+    rotten_tomatoes = "rotten_tomatoes"
+    table = "table"
+
+
+class ReviewsConfig(dg.Config):
+    """Which file a batch is, and how its columns are to be understood."""
+
+    source: ReviewSource = Field(
+        ReviewSource.rotten_tomatoes, description="rotten_tomatoes (embedded), or table: a CSV, JSON-lines or Parquet file"
+    )
+    path: str = Field("", description="table: the file; empty: the file of the inbox that the batch is named after")
+    columns: dict[str, str] = Field(
+        {},
+        description="table: which of the file's columns holds a field (review_id, item_id, item_name, category, "
+        "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); empty: those of the same names",
+    )
+    encoding: str = Field("utf-8", description="table: the text's encoding")
+    collection: str = Field("", description="what the reviews are of; empty: the source's name")
+
+
+def embedded_batch() -> str:
+    """The batch key of the embedded reviews, known without fetching them."""
+    return batch_key("rotten_tomatoes", read_sources()["rotten_tomatoes"].sha256)
+
+
+def batch_of(config: ReviewsConfig) -> str:
+    """The key of the batch that `config` describes; a `SourceError` when its file is not there."""
+    if config.source is ReviewSource.rotten_tomatoes:
+        return embedded_batch()
+    path = Path(config.path).expanduser()
+    if not path.is_file():
+        raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the table of reviews to read.")
+    return batch_key(path.name, file_sha256(path))
+
+
+def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
+    """The file that the batch is named after, verified to be it."""
+    if config.source is ReviewSource.rotten_tomatoes:
+        if batch != embedded_batch():
+            raise SourceError(
+                f"reviews: the batch {batch!r} is not the embedded one ({embedded_batch()!r}). "
+                "For a file of your own set `source: table`, and `path` unless it lies in the inbox."
+            )
+        source = read_sources()["rotten_tomatoes"]
+        return rotten_tomatoes(member(source, source.members[0]))
+    path = Path(config.path).expanduser() if config.path else _inbox_file(batch)
+    if (found := batch_key(path.name, file_sha256(path))) != batch:
+        raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
+    return ReviewFile(path, columns=config.columns, encoding=config.encoding)
+
+
+def _inbox_file(batch: str) -> Path:
+    folder = inbox_folder("reviews")
+    prefix, _, digest = batch.rpartition("-")
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.is_file() and batch_key(path.name, digest) == batch and file_sha256(path).startswith(digest):
+            return path
+    raise SourceError(f"reviews: {folder} has no file {prefix!r} whose hash begins with {digest!r}. Drop it in again.")
+
+
+FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
+
+
+@dg.multi_asset(
+    name="reviews",
+    outs={
+        "reviews": dg.AssetOut(
+            **declare(
+                CONTRACT, __name__, config=ReviewsConfig, freshness_policy=FRESHNESS,
+                description="What people wrote about items, batch by batch. Rows that cannot be read are in "
+                "`rejected_reviews`; a review that several batches hold counts once, see `duplicate_reviews`.",
+            )
+        ),
+        "rejected_reviews": dg.AssetOut(
+            **declare(
+                REJECTED, __name__, config=ReviewsConfig, freshness_policy=FRESHNESS,
+                description="Rows that are not among a batch's reviews, each with file, line and reason.",
+            )
+        ),
+    },
+    partitions_def=BATCHES,
+    check_specs=[
+        dg.AssetCheckSpec(
+            "few_rejected", asset="reviews", description=f"At most {MAX_REJECTED_SHARE:.0%} of the rows were rejected."
+        )
+    ],
+)  # fmt: skip
+def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterator:
+    """Stream one file's reviews into the warehouse, then tell what was set aside."""
+    from taproom.figures import bars
+
+    batch = context.partition_key
+    reader = ReviewReader(
+        _review_file(config, batch), batch, config.collection or config.source.value, CONTRACT.schema
+    )
+    picture = lambda: bars("What became of the rows", reader.counts, "rows")  # noqa: E731
+    yield dg.Output(Draft(reader.reader(), metadata=lambda: reader.counts, figure=picture), "reviews")
+
+    rejected = reader.rejected
+    yield dg.Output(Draft(rejected.cast(REJECTED.schema), figure=picture), "rejected_reviews")
+
+    counts = reader.counts
+    share = 1 - (counts["rows_kept"] + counts["left_out"]) / counts["rows_read"]
+    yield dg.AssetCheckResult(
+        check_name="few_rejected",
+        asset_key="reviews",
+        passed=share <= MAX_REJECTED_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rejected_share": share},
+    )

@@ -1,0 +1,83 @@
+"""term_counts: how often each item's reviews in a batch say each word.
+
+Grain: an item in a batch. Words stand here as words, not as ids, so that batches add up and a new one costs only
+itself. Source: the deck's slide "Bag of Words".
+"""
+
+import re
+from datetime import timedelta
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from assets.reviews.reviews import BATCHES
+from assets.table import Draft, declare
+from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.counting import DEFAULT_TOKEN_PATTERN
+
+CONTRACT = Contract(
+    table="term_counts",
+    grain="an item in a batch of reviews",
+    columns=(
+        Column("batch", pa.string(), "the batch of reviews"),
+        Column("item_id", pa.string(), "the reviewed item"),
+        Column("token_pattern", pa.string(), "the regular expression that found the words"),
+        Column("words", pa.list_(pa.string()), "the words of the item's reviews in this batch, lower case"),
+        Column("counts", pa.list_(pa.int32()), "how often each of them occurs"),
+    ),
+    key=("batch", "item_id"),
+    invariants=(SameLength("words", "counts"), Ascending("words"), NotBlank("words"), Between("counts", 1)),
+    partition="batch",
+    may_be_empty=True,
+)
+
+
+class TermCountsConfig(dg.Config):
+    """What a word is."""
+
+    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on lower-cased text")
+
+    @field_validator("token_pattern")
+    @classmethod
+    def _is_pattern(cls, value: str) -> str:
+        re.compile(value)
+        return value
+
+
+@dg.asset(
+    **declare(
+        CONTRACT,
+        __name__,
+        config=TermCountsConfig,
+        description="Words and their counts per item, batch by batch; batches add up.",
+        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31)),
+    ),
+    partitions_def=BATCHES,
+    ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
+)
+def term_counts(context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader) -> Draft:
+    """Count the words of one batch as its reviews stream by."""
+    from taproom.counting import WordCounter
+    from taproom.figures import zipf
+    from taproom.progress import progress
+    from taproom.sparse import counts_to_lists
+
+    counter = WordCounter(config.token_pattern)
+    for batch in progress(reviews, doing="counting words", unit=" batches"):
+        counter.add(batch["item_id"].to_pylist(), batch["text"].to_pylist())
+    counted = counter.result()
+    item_ids, words, counts = counts_to_lists(counted)
+    table = CONTRACT.table_of(
+        batch=pa.repeat(context.partition_key, len(item_ids)),
+        item_id=item_ids,
+        token_pattern=pa.repeat(config.token_pattern, len(item_ids)),
+        words=words,
+        counts=counts,
+    )
+    by_word = counted.counts.sum(axis=0)
+    return Draft(
+        table,
+        metadata={"items": len(item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
+        figure=zipf("How often words occur", by_word),
+    )

@@ -1,0 +1,131 @@
+"""vocabulary, tfidf: the words that tell items apart, and each item's bag of words weighted by TF * log(1/DF).
+
+A document is an item: all its reviews. TF is the word's share of the item's words, DF the share of items that have the
+word. Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearted Ale - Weighted Bag of Words".
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, declare
+from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+
+VOCABULARY = Contract(
+    table="vocabulary",
+    grain="a word",
+    columns=(
+        Column("term_id", pa.int32(), "place of the word in the alphabetical list of all words, from 0"),
+        Column("word", pa.string(), "the word, lower case"),
+        Column("document_frequency", pa.int64(), "number of items that have it"),
+        Column("count", pa.int64(), "how often it occurs"),
+        Column("idf", pa.float64(), "log(1/DF), natural logarithm"),
+    ),
+    key=("word",),
+    invariants=(NotBlank("word"), Between("document_frequency", 1), Between("count", 1), Between("idf", 0)),
+)
+
+TFIDF = Contract(
+    table="tfidf",
+    grain="an item",
+    columns=(
+        Column("item_id", pa.string(), "the item; rows are in its order"),
+        Column("words", pa.int64(), "number of words in its reviews, those outside the vocabulary too"),
+        Column("term_ids", pa.list_(pa.int32()), "the words that have a weight, as term_id of vocabulary"),
+        Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of them"),
+    ),
+    key=("item_id",),
+    invariants=(SameLength("term_ids", "weights"), Ascending("term_ids"), Between("weights", 0), Between("words", 1)),
+)
+
+_AUTOMATION = dg.AutomationCondition.eager()
+_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
+
+
+class TfidfConfig(dg.Config):
+    """Which items and which words count."""
+
+    min_reviews: int = Field(2, ge=1, description="reviews that an item must have")
+    min_document_frequency: int = Field(2, ge=1, description="items that must have a word")
+    max_words: int | None = Field(400_000, ge=1, description="words to keep, those that most items have; null: all")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract, __name__, config=TfidfConfig, description=description,
+            freshness_policy=_FRESHNESS, automation_condition=_AUTOMATION,
+        )
+    )  # fmt: skip
+
+
+@dg.multi_asset(
+    name="tfidf",
+    outs={
+        "vocabulary": _out(VOCABULARY, "The words that count, with their document frequencies."),
+        "tfidf": _out(TFIDF, "Each item's bag of words, weighted by TF * log(1/DF)."),
+    },
+    # Its rows are not read: it is what Dagster sees a changed batch by, however many batches there are.
+    deps=["review_batches"],
+)
+def tfidf(config: TfidfConfig, term_counts: pa.Table, duplicate_reviews: pa.Table, items: pa.Table) -> Iterator[dg.Output]:
+    """Add the batches up, choose the words, weigh them."""
+    import numpy as np
+
+    from taproom.figures import histogram, weighted_words
+    from taproom.sparse import csr_to_lists, item_counts
+    from taproom.tfidf import select_words, weigh
+
+    enough = items.filter(pa.compute.greater_equal(items["reviews"], config.min_reviews))["item_id"]
+    counts = item_counts(term_counts, duplicate_reviews, enough)
+    columns = select_words(counts, config.min_document_frequency, config.max_words)
+    weights, frequency = weigh(counts, columns)
+    words = counts.words[columns]
+    idf = np.log(len(counts.item_ids) / frequency)
+    yield dg.Output(
+        Draft(
+            VOCABULARY.table_of(
+                term_id=np.arange(len(words), dtype=np.int32),
+                word=words,
+                document_frequency=frequency,
+                count=np.asarray(counts.counts.sum(axis=0)).ravel()[columns],
+                idf=idf,
+            ),
+            metadata={"words": len(words), "words_left_out": len(counts.words) - len(words)},
+            figure=histogram("Items that have a word", frequency, "items"),
+        ),
+        "vocabulary",
+    )
+    term_ids, values = csr_to_lists(weights)
+    shown = int(np.argmax(items["reviews"].to_numpy()[np.isin(items["item_id"].to_numpy(), counts.item_ids)]))
+    row = slice(weights.indptr[shown], weights.indptr[shown + 1])
+    yield dg.Output(
+        Draft(
+            TFIDF.table_of(
+                item_id=counts.item_ids,
+                words=np.asarray(counts.counts.sum(axis=1)).ravel(),
+                term_ids=term_ids,
+                weights=values,
+            ),
+            metadata={
+                "items": len(counts.item_ids),
+                "items_without_weight": int((np.diff(weights.indptr) == 0).sum()),
+                "weights": weights.nnz,
+                "density": weights.nnz / (weights.shape[0] * weights.shape[1]),
+            },
+            figure=weighted_words(counts.item_ids[shown], words[weights.indices[row]], weights.data[row]),
+        ),
+        "tfidf",
+    )
+
+
+@dg.asset_check(asset="tfidf", description="Nearly every item (99 %) has a weighted word, and so a place on the map.")
+def items_have_weights(tfidf: pa.Table) -> dg.AssetCheckResult:
+    """An item whose every word is unknown or everywhere has no neighbours."""
+    empty = int((pa.compute.list_value_length(tfidf["weights"]).to_numpy() == 0).sum())
+    return dg.AssetCheckResult(
+        passed=empty <= 0.01 * len(tfidf), severity=dg.AssetCheckSeverity.WARN, metadata={"items_without_weight": empty}
+    )

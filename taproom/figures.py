@@ -1,0 +1,152 @@
+"""The pictures that tables are shown with, each a PNG as bytes.
+
+What belongs here is drawing; what is drawn is computed elsewhere. Figures are made without pyplot, whose global state
+does not suit threads.
+"""
+
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette (2008), which colour-blind readers can tell apart; grey is for everything else.
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
+GREY = "#b8b8b8"
+LABELS = 28
+
+
+def bars(title: str, counts: Mapping[str, int], unit: str) -> bytes:
+    """A horizontal bar for each of the (at most 20, largest first) counts that are not zero."""
+    largest = Counter({name: count for name, count in counts.items() if count}).most_common(20)
+    figure, axes = _figure(7, 1.2 + 0.28 * len(largest))
+    names, values = zip(*reversed(largest), strict=True) if largest else ((), ())
+    drawn = axes.barh(names, values, color=PALETTE[0])
+    axes.bar_label(drawn, labels=[f"{value:,}" for value in values], padding=3, fontsize=8)
+    axes.set(title=title, xlabel=unit)
+    axes.margins(x=0.12)
+    return _png(figure)
+
+
+def histogram(title: str, values: np.ndarray, unit: str) -> bytes:
+    """How many values lie where, on two logarithmic axes; values are positive whole numbers, shape (n,)."""
+    figure, axes = _figure(7, 3.6)
+    edges = np.unique(np.geomspace(1, max(values.max(), 2) + 1, 30).astype(int))
+    axes.hist(values, bins=edges, color=PALETTE[0], edgecolor="white")
+    axes.set(title=title, xlabel=unit, ylabel="how many", xscale="log", yscale="log")
+    return _png(figure)
+
+
+def zipf(title: str, counts: np.ndarray) -> bytes:
+    """Counts, largest first, against their rank, on two logarithmic axes; shape (words,)."""
+    figure, axes = _figure(7, 3.6)
+    ordered = np.sort(np.asarray(counts).ravel())[::-1]
+    axes.plot(np.arange(1, len(ordered) + 1), ordered, color=PALETTE[0])
+    axes.set(title=title, xlabel="rank of the word", ylabel="occurrences", xscale="log", yscale="log")
+    return _png(figure)
+
+
+def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: int = 40) -> bytes:
+    """An item's words as the deck shows its weighted bag of words: the larger the weight, the larger the word.
+
+    `words` and `weights` are equally long; the `most` heaviest are drawn, heaviest first.
+    """
+    figure, axes = _figure(8, 4.2)
+    axes.set_axis_off()
+    axes.set_title(f"{item}: weighted bag of words")
+    heaviest = np.argsort(-weights, kind="stable")[:most]
+    x, y, line = 0.0, 0.95, 0.0
+    for place, index in enumerate(heaviest):
+        size = 9 + 21 * weights[index] / weights[heaviest[0]]
+        width, height = len(words[index]) * size * 0.0011 + 0.02, size * 0.0042
+        if x + width > 1 and x > 0:
+            x, y, line = 0.0, y - line, 0.0
+        line = max(line, height)
+        axes.text(x, y, words[index], fontsize=size, va="top", color=PALETTE[place % 5], transform=axes.transAxes)
+        x += width
+    return _png(figure)
+
+
+def distances_by_rank(distances: np.ndarray) -> bytes:
+    """How far the neighbours are, rank by rank: median, and bands of half and nine tenths of the items; shape (n, k)."""
+    figure, axes = _figure(7, 3.6)
+    ranks = np.arange(1, distances.shape[1] + 1)
+    low, q1, median, q3, high = np.quantile(distances, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)
+    axes.fill_between(ranks, low, high, color=PALETTE[0], alpha=0.15, label="nine tenths of the items")
+    axes.fill_between(ranks, q1, q3, color=PALETTE[0], alpha=0.3, label="half of the items")
+    axes.plot(ranks, median, color=PALETTE[0], label="median")
+    axes.set(title="Distance to the neighbours", xlabel="rank of the neighbour", ylabel="cosine distance")
+    axes.legend(loc="lower right", frameon=False, fontsize=8)
+    return _png(figure)
+
+
+def item_map(
+    positions: np.ndarray, names: Sequence[str], categories: Sequence[str | None], sizes: np.ndarray, title: str
+) -> bytes:
+    """A map in two dimensions: a dot an item, coloured by category, with as many names as can be read.
+
+    `positions` is (n, 2); names, categories and sizes (number of reviews) are (n,). The largest items are named first,
+    and a name is drawn only where it covers no other.
+    """
+    figure, axes = _figure(10, 8)
+    colors = _category_colors(categories)
+    area = 6 + 60 * np.sqrt(sizes / max(sizes.max(), 1))
+    for category, color in [(None, GREY), *colors.items()]:
+        of_it = np.array([colors.get(item, GREY) == color for item in categories])
+        label = category or ("other" if colors else "items")
+        if of_it.any():
+            axes.scatter(*positions[of_it].T, s=area[of_it], c=color, alpha=0.65, linewidths=0, label=label)
+    axes.set(title=title, xticks=[], yticks=[])
+    axes.set_aspect("equal", adjustable="datalim")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, markerscale=1.5)
+    _name_items(figure, axes, positions, names, np.argsort(-sizes, kind="stable"))
+    return _png(figure)
+
+
+def _category_colors(categories: Sequence[str | None]) -> dict[str, str]:
+    """A colour for each of the most frequent categories."""
+    common = Counter(category for category in categories if category is not None).most_common(len(PALETTE))
+    return {category: color for (category, _), color in zip(common, PALETTE, strict=False)}
+
+
+def _name_items(figure: "Figure", axes: "Axes", positions: np.ndarray, names: Sequence[str], order: np.ndarray) -> None:
+    """Write up to `LABELS` names, in the given order of items, leaving out those that would cover a written one."""
+    import matplotlib.patheffects as effects
+
+    figure.canvas.draw()
+    halo = [effects.withStroke(linewidth=2, foreground="white")]
+    taken = []
+    for index in order[: 20 * LABELS]:
+        if len(taken) == LABELS:
+            return
+        name = names[index] if len(names[index]) <= 32 else names[index][:30] + "…"
+        text = axes.annotate(
+            name, positions[index], xytext=(3, 3), textcoords="offset points", fontsize=7, path_effects=halo
+        )
+        box = text.get_window_extent().expanded(1.05, 1.2)
+        if any(box.overlaps(other) for other in taken) or not axes.bbox.contains(box.x0, box.y0) or not axes.bbox.contains(box.x1, box.y1):
+            text.remove()
+        else:
+            taken.append(box)
+
+
+def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _png(figure: "Figure") -> bytes:
+    sink = io.BytesIO()
+    figure.savefig(sink, format="png", dpi=110)
+    return sink.getvalue()
