@@ -69,7 +69,9 @@ class StepTables(dg.IOManager):
         return read(table, version, partitions=partitions, columns=columns)
 
     def _version_to_read(self, context: dg.InputContext, table: str, partitions: list[str] | None) -> int | None:
-        recorded = recorded_version(context.instance, self.warehouse, context.asset_key, self._record_id(context), partitions)
+        recorded = recorded_version(
+            context.instance, self.warehouse, context.asset_key, self._record_id(context), partitions
+        )
         if recorded is not None:
             return recorded
         if table in self.heads:
@@ -103,7 +105,9 @@ class StepTables(dg.IOManager):
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
-        context.add_output_metadata({**self._metadata(published, seconds), "config": dg.JsonMetadataValue(origin.config)})
+        context.add_output_metadata(
+            {**self._metadata(published, seconds), "config": dg.JsonMetadataValue(origin.config)}
+        )
         context.add_output_metadata({**draft.told(), **self._figure(published, draft.drawn())})
         log.info(
             "  %-18s version %-4d %9d rows  %6.1f s%s",
@@ -141,14 +145,21 @@ def recorded_version(
     Of a single partition, it is that partition's newest. None where nothing was recorded for this warehouse: the
     instance may have run on another one, and a version there says nothing here.
     """
+    record = newest_materialization(instance, key, partitions, record_id)
+    if record is None:
+        return None
+    told = record.asset_materialization.metadata
+    here = "version" in told and told["dagster/uri"].value == warehouse.uri(key.path[-1])
+    return told["version"].value if here else None
+
+
+def newest_materialization(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[str] | None = None, record_id: int | None = None
+) -> dg.EventLogRecord | None:
+    """The newest record of an asset; of a single partition, where one is given; else the one with the id, if any."""
     which: dict[str, Any] = {"asset_key": key}
     if partitions is not None and len(partitions) == 1:
         which["asset_partitions"] = partitions
     elif record_id is not None:
         which["storage_ids"] = [record_id]
-    records = instance.fetch_materializations(dg.AssetRecordsFilter(**which), limit=1).records
-    if not records:
-        return None
-    told = records[0].asset_materialization.metadata
-    here = "version" in told and told["dagster/uri"].value == warehouse.uri(key.path[-1])
-    return told["version"].value if here else None
+    return next(iter(instance.fetch_materializations(dg.AssetRecordsFilter(**which), limit=1).records), None)

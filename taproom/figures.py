@@ -129,7 +129,11 @@ def _name_items(figure: "Figure", axes: "Axes", positions: np.ndarray, names: Se
             name, positions[index], xytext=(3, 3), textcoords="offset points", fontsize=7, path_effects=halo
         )
         box = text.get_window_extent().expanded(1.05, 1.2)
-        if any(box.overlaps(other) for other in taken) or not axes.bbox.contains(box.x0, box.y0) or not axes.bbox.contains(box.x1, box.y1):
+        if (
+            any(box.overlaps(other) for other in taken)
+            or not axes.bbox.contains(box.x0, box.y0)
+            or not axes.bbox.contains(box.x1, box.y1)
+        ):
             text.remove()
         else:
             taken.append(box)

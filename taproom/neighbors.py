@@ -161,7 +161,9 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
             "others. Set k to a number from 1 to that, or bring more items."
         )
     if not np.isfinite(weights.data).all():
-        raise InputError("Some weights are not finite numbers. Distances need finite weights: look for NaN or infinity.")
+        raise InputError(
+            "Some weights are not finite numbers. Distances need finite weights: look for NaN or infinity."
+        )
     empty = int((abs(weights).max(axis=1).toarray() == 0).sum())
     if empty:
         raise InputError(
@@ -169,3 +171,16 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
         )
     if queries.ndim != 1 or (len(queries) and not (0 <= queries.min() and queries.max() < rows)):
         raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
+
+
+def choose_k(items: int, wanted: int | None = None, most: int = 100) -> int:
+    """How many neighbours to take of each of `items` items: `wanted`, by default min(100, items // 10), at least 1."""
+    return max(1, min(most, items // 10)) if wanted is None else wanted
+
+
+def brute_force_distances(weights: sparse.csr_array, rows: np.ndarray, k: int) -> np.ndarray:
+    """The k smallest cosine distances of each of `rows` to all other rows, by one dense product: (rows, k) float64."""
+    norms = np.sqrt(weights.multiply(weights).sum(axis=1))
+    cosines = (weights[rows] @ weights.T).toarray() / np.outer(norms[rows], norms)
+    cosines[np.arange(len(rows)), rows] = -np.inf
+    return np.maximum(1 - np.sort(cosines, axis=1)[:, ::-1][:, :k], 0)

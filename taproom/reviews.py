@@ -549,17 +549,21 @@ def _numbered_rows(lines: _Lines, read_row: Callable[[], Any], reject: _RejectRo
 
 
 def _in_chunks(
-    numbered_rows: Iterable[tuple[int, Any]], lines: _Lines, rows_per_batch: int
+    numbered_rows: Iterable[tuple[int, Any]],
+    collect: Callable[[list, Any], None],
+    lines: _Lines,
+    rows_per_batch: int,
 ) -> Iterator[tuple[list[int], list]]:
-    numbers, rows, full = [], [], lines.characters + BATCH_BYTES
+    """Gather line numbers and rows; `collect` is list.append, or list.extend for a flat list of all rows' values."""
+    numbers, values, full = [], [], lines.characters + BATCH_BYTES
     for number, row in numbered_rows:
         numbers.append(number)
-        rows.append(row)
-        if len(rows) >= rows_per_batch or lines.characters >= full:
-            yield numbers, rows
-            numbers, rows, full = [], [], lines.characters + BATCH_BYTES
-    if rows:
-        yield numbers, rows
+        collect(values, row)
+        if len(numbers) >= rows_per_batch or lines.characters >= full:
+            yield numbers, values
+            numbers, values, full = [], [], lines.characters + BATCH_BYTES
+    if numbers:
+        yield numbers, values
 
 
 def _csv_chunks(
@@ -584,9 +588,9 @@ def _csv_chunks(
             else:
                 reject(line, Reason.UNREADABLE, f"has {len(row)} columns, the header {len(header)}")
 
-    for numbers, rows in _in_chunks(full_rows(), lines, rows_per_batch):
-        columns = list(zip(*rows, strict=True))
-        yield _Rows(numbers, {column: columns[position] for column, position in positions.items()})
+    # Flat, because ten thousand lists, one a row, would keep the garbage collector busy.
+    for numbers, values in _in_chunks(full_rows(), list.extend, lines, rows_per_batch):
+        yield _Rows(numbers, {column: values[position :: len(header)] for column, position in positions.items()})
 
 
 def _csv_header(lines: _Lines, read_row: Callable[[], list[str] | None], file: ReviewFile) -> list[str]:
@@ -607,7 +611,7 @@ def _jsonl_chunks(
     """Read JSON lines; the first chunk's keys are the file's columns."""
     columns: list[str] = []
     rows = _numbered_rows(lines, lambda: _json_object(next(lines)), reject)
-    for numbers, objects in _in_chunks(rows, lines, rows_per_batch):
+    for numbers, objects in _in_chunks(rows, list.append, lines, rows_per_batch):
         columns = columns or choose(list(dict.fromkeys(chain.from_iterable(objects))))
         kept, texts = [], []
         for number, row in zip(numbers, objects, strict=True):
@@ -651,7 +655,7 @@ def _parquet_chunks(
     """Read the chosen columns of a Parquet file, as the strings that CSV would hold."""
     read = 0
     try:
-        with pq.ParquetFile(file.path, buffer_size=2**20) as parquet:
+        with pq.ParquetFile(file.path, buffer_size=2**20, pre_buffer=False) as parquet:
             columns = choose(parquet.schema_arrow.names)
             _check_not_nested(file, parquet.schema_arrow, columns)
             for group in range(parquet.num_row_groups):

@@ -34,7 +34,9 @@ CHECKED_ITEMS = 20
 class NeighborsConfig(dg.Config):
     """How many neighbours, and with how many workers (which never changes a bit of the result)."""
 
-    k: int | None = Field(None, ge=1, description="neighbours of each item; null: 100, or a tenth of the items if fewer")
+    k: int | None = Field(
+        None, ge=1, description="neighbours of each item; null: 100, or a tenth of the items if fewer"
+    )
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
 

@@ -76,7 +76,8 @@ class ReviewsConfig(dg.Config):
     """Which file a batch is, and how its columns are to be understood."""
 
     source: ReviewSource = Field(
-        ReviewSource.rotten_tomatoes, description="rotten_tomatoes (embedded), or table: a CSV, JSON-lines or Parquet file"
+        ReviewSource.rotten_tomatoes,
+        description="rotten_tomatoes (embedded), or table: a CSV, JSON-lines or Parquet file",
     )
     path: str = Field("", description="table: the file; empty: the file of the inbox that the batch is named after")
     columns: dict[str, str] = Field(
@@ -160,9 +161,7 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
     from taproom.figures import bars
 
     batch = context.partition_key
-    reader = ReviewReader(
-        _review_file(config, batch), batch, config.collection or config.source.value, CONTRACT.schema
-    )
+    reader = ReviewReader(_review_file(config, batch), batch, config.collection or config.source.value, CONTRACT.schema)
     picture = lambda: bars("What became of the rows", reader.counts, "rows")  # noqa: E731
     yield dg.Output(Draft(reader.reader(), metadata=lambda: reader.counts, figure=picture), "reviews")
 

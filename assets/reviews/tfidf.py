@@ -71,7 +71,9 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     # Its rows are not read: it is what Dagster sees a changed batch by, however many batches there are.
     deps=["review_batches"],
 )
-def tfidf(config: TfidfConfig, term_counts: pa.Table, duplicate_reviews: pa.Table, items: pa.Table) -> Iterator[dg.Output]:
+def tfidf(
+    config: TfidfConfig, term_counts: pa.Table, duplicate_reviews: pa.Table, items: pa.Table
+) -> Iterator[dg.Output]:
     """Add the batches up, choose the words, weigh them."""
     import numpy as np
 

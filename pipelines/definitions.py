@@ -1,0 +1,30 @@
+"""The code location: every asset of `assets/`, with the jobs, schedules, sensors and resources that run them."""
+
+import pkgutil
+from importlib import import_module
+
+import dagster as dg
+
+import assets
+from pipelines import jobs, maintenance
+from pipelines.tables import TableIOManager
+
+
+def build_definitions(**resources: object) -> dg.Definitions:
+    """All definitions; `resources` stand in for those of the same name."""
+    modules = [
+        import_module(module.name)
+        for module in pkgutil.walk_packages(assets.__path__, "assets.")
+        if not module.ispkg and module.name.count(".") == 2
+    ]
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(modules, include_specs=True),
+        asset_checks=dg.load_asset_checks_from_modules(modules),
+        jobs=[jobs.ingest_reviews, jobs.refresh_reviews, maintenance.maintain_warehouse],
+        schedules=[jobs.refresh_reviews_daily, maintenance.maintain_warehouse_weekly],
+        sensors=[jobs.review_inbox],
+        resources={"io_manager": TableIOManager(), **resources},
+    )
+
+
+defs = build_definitions()
