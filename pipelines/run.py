@@ -32,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="run configuration (YAML), as Dagster's launchpad takes it")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    logging.getLogger("dagster").setLevel(logging.CRITICAL)
+    for talkative in ("dagster", "alembic", "matplotlib"):
+        logging.getLogger(talkative).setLevel(logging.CRITICAL)
     warehouse = Warehouse(default_root())
     try:
         ops = _read_config(options.config)

@@ -12,6 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taproom.contracts import list_of_pairs
+from taproom.errors import ContractError
+
 
 class ContentHash:
     """SHA-256 over the rows of `schema`, fed batch by batch; `volatile` columns are left out."""
@@ -52,22 +55,26 @@ def _leaves(name: str, values: pa.Array) -> Iterator[tuple[str, memoryview | byt
     yield f"{name}?", _bytes(values.is_valid())
     kind = values.type
     if pa.types.is_map(kind):
-        offsets = values.offsets.to_numpy()
-        inner = slice(int(offsets[0]), int(offsets[-1]))
-        yield f"{name}#", np.diff(offsets).tobytes()
-        yield from _leaves(f"{name}.key", values.keys[inner])
-        yield from _leaves(f"{name}.value", values.items[inner])
+        yield from _leaves(name, values.cast(list_of_pairs(kind)))
     elif pa.types.is_list(kind):
         yield f"{name}#", _bytes(pc.fill_null(pc.list_value_length(values), 0))
         yield from _leaves(f"{name}.item", values.flatten())
+    elif pa.types.is_struct(kind):
+        for inner, part in zip(kind, values.flatten(), strict=True):
+            yield from _leaves(f"{name}.{inner.name}", part)
     elif pa.types.is_string(kind) or pa.types.is_binary(kind):
         filled = pc.fill_null(values, b"" if pa.types.is_binary(kind) else "") if values.null_count else values
         yield f"{name}#", _bytes(pc.binary_length(filled))
         yield f"{name}=", _text_bytes(filled)
     elif pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         yield f"{name}=", _bytes(pc.fill_null(values.cast(pa.int64() if kind.bit_width == 64 else pa.int32()), 0))
-    else:
+    elif pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         yield f"{name}=", _bytes(pc.fill_null(values, False if pa.types.is_boolean(kind) else 0))
+    else:
+        raise ContractError(
+            f"{name} is of type {kind}, which has no content hash. Numbers, booleans, text, binary, timestamps and "
+            "dates have one, and lists, maps and structs of these."
+        )
 
 
 def _bytes(values: pa.Array) -> bytes:

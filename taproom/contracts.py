@@ -83,7 +83,7 @@ class NotBlank:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Text is one of a fixed set of words."""
+    """Text is one of a fixed set of words; null is allowed where the column is."""
 
     column: str
     words: tuple[str, ...]
@@ -92,7 +92,7 @@ class OneOf:
         return f"{self.column} is one of {', '.join(self.words)}"
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
-        known = pc.is_in(rows.column(self.column), value_set=pa.array(self.words))
+        known = pc.is_in(rows.column(self.column), value_set=pa.array([*self.words, None], pa.string()))
         return ~known.to_numpy(zero_copy_only=False)
 
 
@@ -108,7 +108,7 @@ class SameLength:
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         lengths = (pc.list_value_length(rows.column(name)) for name in (self.first, self.second))
-        return pc.not_equal(*lengths).to_numpy(zero_copy_only=False)
+        return pc.not_equal(*(pc.fill_null(length, 0) for length in lengths)).to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ class Ascending:
         grows = (pc.less_equal if self.ties else pc.less)(values[:-1], values[1:]) if len(values) > 1 else None
         if grows is None:
             return np.zeros(rows.num_rows, dtype=bool)
-        falls = ~grows.to_numpy(zero_copy_only=False) & (row_of[:-1] == row_of[1:])
+        falls = ~pc.fill_null(grows, False).to_numpy(zero_copy_only=False) & (row_of[:-1] == row_of[1:])
         return _any_of(row_of[1:][falls], rows.num_rows)
 
 
@@ -188,14 +188,13 @@ class Contract:
     def _check_schema(self, given: pa.Schema) -> None:
         if given.equals(self.schema):
             return
-        pairs = {name: self.schema.field(name) for name in self.schema.names}
+        by_name = {column.name: column for column in given}
         wrong = [
-            f"{name}: {'missing' if name not in given.names else given.field(name).type} was given, {wanted.type}"
-            f"{'' if wanted.nullable else ' not null'} was wanted"
-            for name, wanted in pairs.items()
-            if name not in given.names or not given.field(name).equals(wanted)
+            f"{wanted.name}: {_kind(by_name.get(wanted.name))} was given, {_kind(wanted)} was wanted"
+            for wanted in self.schema
+            if wanted != by_name.get(wanted.name)
         ]
-        extra = [f"{name}: not in the contract" for name in given.names if name not in pairs]
+        extra = [f"{name}: not in the contract" for name in by_name if name not in self.schema.names]
         found = "; ".join(wrong + extra) or f"the order {given.names} was given, {self.schema.names} was wanted"
         raise ContractError(f"{self.table}: the columns are not the contract's. {found}")
 
@@ -229,20 +228,36 @@ class Contract:
                 raise ContractError(f"{self.table}: {name} has the values {values.to_pylist()[:3]}, one was wanted")
 
 
+def list_of_pairs(kind: pa.MapType) -> pa.ListType:
+    """The type that a map column is cast to where its entries are looked at: Arrow's list functions refuse maps."""
+    return pa.list_(pa.struct([kind.key_field, kind.item_field]))
+
+
 def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
     """Whether `values` has a null where the field, or a field nested in its type, allows none."""
     if not wanted.nullable and values.null_count:
         return True
-    if pa.types.is_list(wanted.type):
-        return has_forbidden_null(wanted.type.value_field, values.flatten())
+    kind = wanted.type
+    if pa.types.is_map(kind):
+        return has_forbidden_null(pa.field("pairs", list_of_pairs(kind)), values.cast(list_of_pairs(kind)))
+    if pa.types.is_list(kind):
+        return has_forbidden_null(kind.value_field, values.flatten())
+    if pa.types.is_struct(kind):
+        parts = values.drop_null().flatten()
+        return any(has_forbidden_null(inner, part) for inner, part in zip(kind, parts, strict=True))
     return False
+
+
+def _kind(column: pa.Field | None) -> str:
+    return "nothing" if column is None else f"{column.type}{'' if column.nullable else ' not null'}"
 
 
 def _flat(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
     """The values of a plain or list column, and the row that each stands in."""
     if not pa.types.is_list(values.type):
         return values, np.arange(len(values))
-    return values.flatten(), pc.list_parent_indices(values).to_numpy(zero_copy_only=False)
+    # not list_parent_indices: it counts what lies under a null list, which flatten leaves out
+    return values.flatten(), np.repeat(np.arange(len(values)), pc.fill_null(pc.list_value_length(values), 0))
 
 
 def _any_of(rows: np.ndarray, count: int) -> np.ndarray:

@@ -108,6 +108,31 @@ def item_map(
     return _png(figure)
 
 
+def map_errors(errors: Sequence[Mapping]) -> bytes:
+    """Bars of the map's errors (rows with dimension, kind, split and error), a group for each kind of triplet."""
+    figure, axes = _figure(7, 3.6)
+    kinds = list(dict.fromkeys(row["kind"] for row in errors))
+    groups = list(dict.fromkeys((row["dimension"], row["split"]) for row in errors))
+    width = 0.8 / len(groups)
+    for place, (dimension, split) in enumerate(groups):
+        of_group = {
+            row["kind"]: row["error"] or 0.0 for row in errors if (row["dimension"], row["split"]) == (dimension, split)
+        }
+        drawn = axes.bar(
+            np.arange(len(kinds)) + place * width,
+            [of_group[kind] for kind in kinds],
+            width,
+            color=PALETTE[place],
+            label=f"{dimension} dimensions, {split.replace('_', ' ')}",
+        )
+        axes.bar_label(drawn, fmt="%.3f", fontsize=7)
+    axes.axhline(0.5, color=GREY, linestyle=":", label="chance")
+    axes.set_xticks(np.arange(len(kinds)) + 0.4 - width / 2, [kind.replace("_", " ") for kind in kinds])
+    axes.set(title="Violated triplets", ylabel="share", ylim=(0, 0.6))
+    axes.legend(frameon=False, fontsize=7, ncols=2)
+    return _png(figure)
+
+
 def _category_colors(categories: Sequence[str | None]) -> dict[str, str]:
     """A colour for each of the most frequent categories."""
     common = Counter(category for category in categories if category is not None).most_common(len(PALETTE))

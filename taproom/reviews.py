@@ -669,7 +669,7 @@ def _parquet_chunks(
     except (pa.ArrowException, OSError) as error:
         where = f"beyond row {read:,}" if read else "as Parquet"
         raise SourceError(
-            f"{file.path} cannot be read {where} ({str(error).splitlines()[0]}). "
+            f"{file.path} cannot be read {where} ({str(error).partition(chr(10))[0]}). "
             "Fetch or copy it again, or say which format it has."
         ) from None
 

@@ -180,13 +180,12 @@ class Warehouse:
         try:
             now = self._write_files(contract, observed(), partition, replaced)
             metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
-            version = self._commit(contract, known, now, since, partition, metadata)
+            version, changed = self._commit(contract, known, now, since, partition, metadata)
         except (OSError, DeltaError) as error:
             raise StorageError(
                 f"{contract.table} could not be written to {self.uri(contract.table)}: {error}. "
                 "Free room or mend the permissions and run again; the last version is as it was."
             ) from error
-        changed = version != since
         size = sum(file.size_bytes for file in now)
         return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
 
@@ -217,8 +216,10 @@ class Warehouse:
         since: int | None,
         partition: str | None,
         metadata: Mapping[str, Any],
-    ) -> int:
-        """Swap the files `known` for the files `now`, if the table still is what the writer knew; give the version.
+    ) -> tuple[int, bool]:
+        """Swap the files `known` for the files `now`, if the table still is what the writer knew.
+
+        Gives the version that holds `now`, and whether it had to be made.
 
         Each try is against one exact version. A whole table is refused as soon as anyone else has committed; a
         partition only if somebody changed that partition, so that writers of disjoint partitions both land.
@@ -235,9 +236,9 @@ class Warehouse:
                 )
             metadata = {**metadata, "single_values": self._agreed(contract, version, metadata["single_values"])}
             if head is not None and _paths(known) == _paths(now) and not self._schema_changed(contract, version):
-                return version
+                return version, False
             try:
-                return self._swap(contract, head, known, now, partition, metadata)
+                return self._swap(contract, head, known, now, partition, metadata), True
             except DeltaError:
                 if self.head(contract.table) == version:
                     raise  # nobody else committed: this is no lost race
@@ -280,8 +281,8 @@ class Warehouse:
         """Whether the contract's columns differ from the table's. A partitioned table cannot change them."""
         if version is None:
             return False
-        delta = self._at(contract.table, version)
-        if delta.schema() == Schema.from_arrow(contract.schema):
+        told = _arrow_schema(Schema.from_arrow(contract.schema))
+        if _arrow_schema(self._at(contract.table, version).schema()).equals(told):  # whatever the descriptions say
             return False
         if contract.partition:
             raise ContractError(
@@ -336,7 +337,7 @@ class Warehouse:
     ) -> pa.RecordBatchReader:
         """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows)."""
         delta = self._at(table, version)
-        schema = _arrow_schema(delta)
+        schema = _arrow_schema(delta.schema())
         files = self._files_of(delta)
         if partitions is not None:
             wanted = set(partitions)
@@ -371,7 +372,8 @@ class Warehouse:
         Keys: version, time (UTC), run_id, partition, rows, content_hash, code_version, inputs (table -> version),
         config.
         """
-        return [_as_history(info) for info in self._at(table, None).history()]
+        newest = self._at(table, None).version()
+        return [self.commit_of(table, version) for version in range(newest, -1, -1)]
 
     def find_run(self, table: str, run_id: str) -> list[dict[str, Any]]:
         """The versions that a run committed, newest first, even if nothing else remembers that run."""
@@ -379,10 +381,16 @@ class Warehouse:
 
     def commit_of(self, table: str, version: int) -> dict[str, Any]:
         """What the given version was made from: one entry of `history`."""
-        return _as_history(self._commit_info(table, version))
+        return _as_history(version, self._commit_info(table, version))
 
     def _commit_info(self, table: str, version: int) -> dict[str, Any]:
-        return self._at(table, version).history(1)[0]
+        """What the log itself says: `DeltaTable.history` counts back from the newest commit, whichever that is."""
+        try:
+            with self._files.open_input_file(f"{self._base}/{table}/_delta_log/{version:020d}.json") as log:
+                actions = [json.loads(line) for line in log.read().splitlines()]
+        except FileNotFoundError as error:
+            raise UnknownTableError(f"{self.root} has no commit {version} of a table {table!r}") from error
+        return next(action["commitInfo"] for action in actions if "commitInfo" in action)
 
     def _newest(self, table: str) -> DeltaTable | None:
         try:
@@ -448,13 +456,14 @@ class Warehouse:
     def pinned_versions(self) -> dict[str, set[int]]:
         """The versions that the newest version of some table was made from, however far back, and all heads."""
         pinned: dict[str, set[int]] = {}
-        waiting = list(self.heads().items())
+        heads = self.heads()
+        waiting = list(heads.items())
         while waiting:
             table, version = waiting.pop()
             if version not in pinned.setdefault(table, set()):
                 pinned[table].add(version)
                 inputs = self.commit_of(table, version)["inputs"]
-                waiting.extend((name, at) for name, at in inputs.items() if self.head(name) is not None)
+                waiting.extend((name, at) for name, at in inputs.items() if at <= heads.get(name, -1))
         return pinned
 
     def sweep(self, *, keep_newest: int = 10, keep_younger_than: timedelta = timedelta(days=7)) -> dict[str, list[str]]:
@@ -549,11 +558,11 @@ def _commit_metadata(
     }
 
 
-def _as_history(info: Mapping[str, Any]) -> dict[str, Any]:
+def _as_history(version: int, info: Mapping[str, Any]) -> dict[str, Any]:
     kept = {name: info.get(name) for name in ("run_id", "partition", "rows", "content_hash", "code_version")}
     at = datetime.fromtimestamp(info["timestamp"] / 1000, tz=UTC)
     return {
-        "version": info["version"],
+        "version": version,
         "time": at,
         **kept,
         "inputs": info.get("inputs", {}),
@@ -591,8 +600,8 @@ def _check_single_value(contract: Contract, name: str, value: Any, known: dict[s
         )
 
 
-def _arrow_schema(delta: DeltaTable) -> pa.Schema:
-    return pa.schema(delta.schema().to_arrow())
+def _arrow_schema(schema: Schema) -> pa.Schema:
+    return pa.schema(schema.to_arrow())
 
 
 def _with_partition(

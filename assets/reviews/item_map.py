@@ -1,0 +1,162 @@
+"""item_map, map_errors: the items on a map in two and in three dimensions, and how often the map is wrong.
+
+The deck's non-metric multidimensional scaling: positions x such that ||x_k - x_i|| < ||x_k - x_j|| whenever
+d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. Grain: an item on the map of a dimension; a kind of
+triplet on it. Source: the deck's slides "BeerMapper - Under the Hood".
+"""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, declare
+from assets.tuning.champions import parameters
+from taproom.contracts import Between, Column, Contract, OneOf
+
+DIMENSIONS = (2, 3)
+ANCHORS_CHECKED = 1_000
+
+ITEM_MAP = Contract(
+    table="item_map",
+    grain="an item on the map of a dimension",
+    columns=(
+        Column("dimension", pa.int32(), "2 or 3"),
+        Column("item_id", pa.string(), "the item"),
+        Column("item_name", pa.string(), "its name for people"),
+        Column("category", pa.string(), "its category", nullable=True),
+        Column(
+            "x", pa.float64(), "first coordinate, the one along which items vary most; RMS distance to the centre is 1"
+        ),
+        Column("y", pa.float64(), "second coordinate"),
+        Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
+    ),
+    key=("dimension", "item_id"),
+    invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
+)
+
+MAP_ERRORS = Contract(
+    table="map_errors",
+    grain="a kind of triplet (item, nearer, farther) on the map of a dimension",
+    columns=(
+        Column("dimension", pa.int32(), "2 or 3"),
+        Column("kind", pa.string(), "what the farther item is: a random item that is no neighbour, one of ranks k+1 to 10k, "
+               "or a farther one of the k neighbours"),
+        Column("split", pa.string(), "training: a triplet that the map may have been fitted to; held_out: never"),
+        Column("triplets", pa.int64(), "triplets that were looked at"),
+        Column("violated", pa.int64(), "those in which the farther item is not farther on the map"),
+        Column("error", pa.float64(), "violated / triplets; 0.5 is chance", nullable=True),
+    ),
+    key=("dimension", "kind", "split"),
+    invariants=(
+        OneOf("kind", ("random", "near_miss", "within")),
+        OneOf("split", ("training", "held_out")),
+        Between("error", 0, 1),
+    ),
+)  # fmt: skip
+
+
+class ItemMapConfig(dg.Config):
+    """Parameters of the embedding; what is null comes from the table `champions`, else from the defaults of `taproom`."""
+
+    updates_per_item: int | None = Field(None, ge=1, description="triplets drawn for each item")
+    margin: float | None = Field(None, gt=0, description="margin of the hinge")
+    step: float | None = Field(None, gt=0, description="first step of the gradient descent; it falls linearly to 0")
+    within_share: float | None = Field(None, ge=0, le=1, description="share of triplets inside the k neighbours")
+    seed: int = Field(0, ge=0, description="seed of the start and of the triplets")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract,
+            __name__,
+            config=ItemMapConfig,
+            description=description,
+            freshness_policy=dg.FreshnessPolicy.time_window(
+                fail_window=timedelta(hours=48), warn_window=timedelta(hours=26)
+            ),
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+    )
+
+
+@dg.multi_asset(
+    name="item_map",
+    outs={
+        "item_map": _out(ITEM_MAP, "Where each item lies on a map that keeps the order of its neighbours' distances."),
+        "map_errors": _out(MAP_ERRORS, "The share of triplets that the map has the wrong way round."),
+    },
+    pool="numerics",
+)
+def item_map(
+    config: ItemMapConfig, neighbors: pa.Table, tfidf: pa.Table, items: pa.Table, champions: pa.Table
+) -> Iterator[dg.Output]:
+    """Embed the neighbours' order in two and in three dimensions, and count what is violated."""
+    import numpy as np
+
+    from taproom import figures
+    from taproom.item_map import map_items, neighbor_graph
+    from taproom.ordinal import OrdinalParameters
+
+    chosen = parameters(OrdinalParameters(), champions, "item_map", config.model_dump())
+    graph = neighbor_graph(neighbors, tfidf, anchors=ANCHORS_CHECKED)
+    maps = {dimension: map_items(graph, chosen, dimension) for dimension in DIMENSIONS}
+    about = items.take(pa.compute.index_in(neighbors["item_id"], value_set=items["item_id"].combine_chunks()))
+    flat = maps[2].positions
+    yield dg.Output(
+        Draft(
+            pa.concat_tables(_rows(about, dimension, each.positions) for dimension, each in maps.items()),
+            metadata={f"seconds_{dimension}d": each.seconds for dimension, each in maps.items()},
+            figure=figures.item_map(
+                flat,
+                about["item_name"].to_pylist(),
+                about["category"].to_pylist(),
+                about["reviews"].to_numpy(),
+                f"{len(about):,} items by what their reviews say",
+            ),
+        ),
+        "item_map",
+    )
+    errors = pa.Table.from_pylist(
+        [{"dimension": dimension, **row} for dimension, each in maps.items() for row in each.errors],
+        schema=MAP_ERRORS.schema,
+    )
+    held_out = [row for row in errors.to_pylist() if row["split"] == "held_out" and row["error"] is not None]
+    yield dg.Output(
+        Draft(
+            errors,
+            metadata={f"error_{row['kind']}_{row['dimension']}d": row["error"] for row in held_out},
+            figure=figures.map_errors(errors.to_pylist()),
+        ),
+        "map_errors",
+    )
+
+
+def _rows(about: pa.Table, dimension: int, positions) -> pa.Table:
+    x, y, z = (positions[:, axis] if axis < dimension else pa.nulls(len(about), pa.float64()) for axis in range(3))
+    return ITEM_MAP.table_of(
+        dimension=pa.repeat(pa.scalar(dimension, pa.int32()), len(about)),
+        item_id=about["item_id"],
+        item_name=about["item_name"],
+        category=about["category"],
+        x=x,
+        y=y,
+        z=z,
+    )
+
+
+@dg.asset_check(
+    asset="map_errors", description="Held-out triplets against random items are violated less than by chance."
+)
+def map_beats_chance(map_errors: pa.Table) -> dg.AssetCheckResult:
+    """A map that is no better than chance on triplets it has not seen says nothing."""
+    errors = [row["error"] for row in map_errors.to_pylist() if row["kind"] == "random" and row["split"] == "held_out"]
+    known = [error for error in errors if error is not None]
+    return dg.AssetCheckResult(
+        passed=all(error < 0.4 for error in known),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"largest_error": max(known, default=0.0)},
+    )

@@ -1,0 +1,72 @@
+"""From the tables of the review chain to a map: neighbours as ranks, the embedding, and its errors.
+
+Here belongs what joins neighbours and embedding; either is in a module of its own.
+"""
+
+import time
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taproom.neighbors import nearest
+from taproom.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.sparse import lists_to_csr
+
+SAMPLES = 200_000
+
+
+@dataclass(frozen=True)
+class NeighborGraph:
+    """Ranks of neighbours by row number.
+
+    `indices` (n, k) int32 and `distances` (n, k) float64 are of all items; `wide` (m, wider k) int32 holds more
+    neighbours of a sample of them, the `anchors` (m,) int64.
+    """
+
+    indices: np.ndarray
+    distances: np.ndarray
+    anchors: np.ndarray
+    wide: np.ndarray
+
+
+@dataclass(frozen=True)
+class FittedMap:
+    """Positions (n, d) float64, the errors as rows (kind, split, triplets, violated, error), and the fit's seconds."""
+
+    positions: np.ndarray
+    errors: list[dict]
+    seconds: float
+
+
+def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, anchors: int) -> NeighborGraph:
+    """The graph of the tables `neighbors` and `tfidf`; 10 k neighbours are found again for `anchors` items."""
+    item_ids = neighbors["item_id"].combine_chunks()
+    ids = neighbors["neighbor_ids"].combine_chunks()
+    k = len(ids.flatten()) // len(item_ids)
+    indices = pc.index_in(ids.flatten(), value_set=item_ids).to_numpy().reshape(-1, k)
+    distances = neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
+    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"])[
+        pc.is_in(tfidf["item_id"], value_set=item_ids).to_numpy()
+    ]
+    sample = np.unique(np.linspace(0, len(item_ids) - 1, min(anchors, len(item_ids))).astype(np.int64))
+    wide, _ = nearest(weights, min(10 * k, len(item_ids) - 1), queries=sample, n_jobs=-1)
+    return NeighborGraph(indices.astype(np.int32), distances, sample, wide)
+
+
+def map_items(graph: NeighborGraph, parameters: OrdinalParameters, dimension: int) -> FittedMap:
+    """Embed the graph in `dimension` dimensions and count violated triplets, all kinds, training and held out."""
+    started = time.perf_counter()
+    positions = embed(graph.indices, graph.distances, replace(parameters, dimension=dimension))
+    seconds = time.perf_counter() - started
+    has_wider = graph.wide.shape[1] > graph.indices.shape[1]
+    errors = triplet_errors(
+        positions,
+        graph.indices,
+        graph.distances,
+        seed=parameters.seed,
+        samples=SAMPLES,
+        wide=(graph.anchors, graph.wide) if has_wider else None,
+    )
+    return FittedMap(positions, [{**asdict(row), "error": row.error} for row in errors], seconds)
