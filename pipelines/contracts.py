@@ -78,17 +78,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _property(contract: Contract, column: Column) -> dict:
-    key = {"primaryKey": True, "primaryKeyPosition": contract.key.index(column.name) + 1}
     return {
         "name": column.name,
         "logicalType": _logical(column.type),
         "physicalType": str(column.type),
         "description": column.description,
         "required": not column.nullable,
-        **(key if column.name in contract.key else {}),
+        **(_key_place(contract, column) if column.name in contract.key else {}),
         **({"partitioned": True, "partitionKeyPosition": 1} if column.name == contract.partition else {}),
         **({"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {}),
     }
+
+
+def _key_place(contract: Contract, column: Column) -> dict:
+    return {"primaryKey": True, "primaryKeyPosition": contract.key.index(column.name) + 1}
 
 
 def _logical(kind: pa.DataType) -> str:

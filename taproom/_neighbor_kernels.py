@@ -1,7 +1,7 @@
 """Compiled loops of `taproom.neighbors`, apart from it so that importing that module does not load numba.
 
-All sums that reach a result run over ascending columns without fused or reordered arithmetic: they have the bits of a plain
-Python loop.
+All sums that reach a result run over ascending columns without fused or reordered arithmetic: they have the bits of a
+plain Python loop.
 """
 
 import numpy as np

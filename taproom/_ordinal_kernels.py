@@ -1,8 +1,8 @@
 """Compiled loops of `taproom.ordinal`, apart from it so that importing that module does not load numba.
 
-Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and a counter: the n-th draw is the same number
-whoever makes it, with any version of numba or NumPy. Unsigned integers stay np.uint64 throughout, because numba turns
-arithmetic between them and plain integers into floats.
+Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and a counter: the n-th draw is the same
+number whoever makes it, with any version of numba or NumPy. Unsigned integers stay np.uint64 throughout, because numba
+turns arithmetic between them and plain integers into floats.
 """
 
 import numpy as np
@@ -93,12 +93,11 @@ def fill_uniform(values, seed):
 @njit(nogil=True, cache=True)
 def _within(seed, draw, indices, distances):
     """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
-    near = _below(seed, draw, _NEAR, len(indices))
-    far = _below(seed, draw, _FAR, len(indices))
+    one = _below(seed, draw, _NEAR, len(indices))
+    other = _below(seed, draw, _FAR, len(indices))
+    near, far = min(one, other), max(one, other)
     if distances[near] == distances[far]:
         return NONE, NONE
-    if distances[near] > distances[far]:
-        near, far = far, near
     return np.int64(indices[near]), np.int64(indices[far])
 
 
@@ -126,14 +125,13 @@ def _against_wide(seed, draw, indices, farther_indices, reach):
 
 @njit(nogil=True, cache=True)
 def _contains(ascending, value):
-    low, high = 0, len(ascending)
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] < value:
-            low = middle + 1
-        else:
-            high = middle
-    return low < len(ascending) and ascending[low] == value
+    """Binary search that always takes the same steps, so that there are no branches to guess wrongly."""
+    base, length = 0, len(ascending)
+    while length > 1:
+        half = length // 2
+        base += half if ascending[base + half] <= value else 0
+        length -= half
+    return ascending[base] == value
 
 
 @njit(nogil=True, cache=True)

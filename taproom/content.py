@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from taproom.contracts import list_of_pairs
+from taproom.contracts import map_entries
 from taproom.errors import ContractError
 
 
@@ -55,7 +55,10 @@ def _leaves(name: str, values: pa.Array) -> Iterator[tuple[str, memoryview | byt
     yield f"{name}?", _bytes(values.is_valid())
     kind = values.type
     if pa.types.is_map(kind):
-        yield from _leaves(name, values.cast(list_of_pairs(kind)))
+        keys, items = map_entries(values)
+        yield f"{name}#", np.diff(values.drop_null().offsets).tobytes()
+        yield from _leaves(f"{name}.key", keys)
+        yield from _leaves(f"{name}.value", items)
     elif pa.types.is_list(kind):
         yield f"{name}#", _bytes(pc.fill_null(pc.list_value_length(values), 0))
         yield from _leaves(f"{name}.item", values.flatten())

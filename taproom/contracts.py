@@ -174,7 +174,7 @@ class Contract:
         keys: list[pa.RecordBatch] = []
         rows = 0
         for batch in batches:
-            self._check_schema(batch.schema)
+            self.check_schema(batch.schema)
             self._check_nulls(batch)
             self._check_invariants(batch, first_row=rows)
             keys.append(batch.select(list(dict.fromkeys([*self.key, *self.single_valued]))))
@@ -185,14 +185,15 @@ class Contract:
         if rows:
             self._check_whole(pa.Table.from_batches(keys))
 
-    def _check_schema(self, given: pa.Schema) -> None:
+    def check_schema(self, given: pa.Schema) -> None:
+        """Raise `ContractError` unless names, types, nullability and order are exactly the contract's."""
         if given.equals(self.schema):
             return
         by_name = {column.name: column for column in given}
         wrong = [
             f"{wanted.name}: {_kind(by_name.get(wanted.name))} was given, {_kind(wanted)} was wanted"
             for wanted in self.schema
-            if wanted != by_name.get(wanted.name)
+            if wanted.name not in by_name or wanted != by_name[wanted.name]
         ]
         extra = [f"{name}: not in the contract" for name in by_name if name not in self.schema.names]
         found = "; ".join(wrong + extra) or f"the order {given.names} was given, {self.schema.names} was wanted"
@@ -228,9 +229,11 @@ class Contract:
                 raise ContractError(f"{self.table}: {name} has the values {values.to_pylist()[:3]}, one was wanted")
 
 
-def list_of_pairs(kind: pa.MapType) -> pa.ListType:
-    """The type that a map column is cast to where its entries are looked at: Arrow's list functions refuse maps."""
-    return pa.list_(pa.struct([kind.key_field, kind.item_field]))
+def map_entries(values: pa.MapArray) -> tuple[pa.Array, pa.Array]:
+    """All keys and all values of a map column without what lies under its nulls (Arrow's `flatten` refuses maps)."""
+    present = values.drop_null()
+    inner = slice(present.offsets[0].as_py(), present.offsets[-1].as_py())
+    return present.keys[inner], present.items[inner]
 
 
 def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
@@ -239,7 +242,7 @@ def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
         return True
     kind = wanted.type
     if pa.types.is_map(kind):
-        return has_forbidden_null(pa.field("pairs", list_of_pairs(kind)), values.cast(list_of_pairs(kind)))
+        return has_forbidden_null(kind.item_field, map_entries(values)[1])  # a key cannot be null
     if pa.types.is_list(kind):
         return has_forbidden_null(kind.value_field, values.flatten())
     if pa.types.is_struct(kind):

@@ -1,8 +1,8 @@
 """Words and how often each item's texts say them: the integers that everything about text is computed from.
 
-Here belongs what turns text into counts and what adds counts up. Counts stay exact integers, keyed by words and item ids
-instead of positions, so that a new batch of reviews costs only itself and an old one can be taken out again. What the
-counts are worth (TF*IDF) is in `taproom.tfidf`.
+Here belongs what turns text into counts and what adds counts up. Counts stay exact integers, keyed by words and item
+ids instead of positions, so that a new batch of reviews costs only itself and an old one can be taken out again. What
+the counts are worth (TF*IDF) is in `taproom.tfidf`.
 
 Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are lower-cased matches of a regular
 expression, by default the one of scikit-learn's CountVectorizer.
@@ -47,7 +47,8 @@ class WordCounter:
     """Counts the words of texts that come in blocks; what was counted so far stays compact between the blocks.
 
     Args:
-        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the word.
+        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
+            word.
 
     Raises:
         InputError: the pattern is no regular expression, or has more than one group.

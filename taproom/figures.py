@@ -51,7 +51,7 @@ def zipf(title: str, counts: np.ndarray) -> bytes:
     return _png(figure)
 
 
-def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: int = 40) -> bytes:
+def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: int = 75) -> bytes:
     """An item's words as the deck shows its weighted bag of words: the larger the weight, the larger the word.
 
     `words` and `weights` are equally long; the `most` heaviest are drawn, heaviest first.
@@ -62,7 +62,7 @@ def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: i
     heaviest = np.argsort(-weights, kind="stable")[:most]
     x, y, line = 0.0, 0.95, 0.0
     for place, index in enumerate(heaviest):
-        size = 9 + 21 * weights[index] / weights[heaviest[0]]
+        size = 8 + 22 * weights[index] / weights[heaviest[0]]
         width, height = len(words[index]) * size * 0.0011 + 0.02, size * 0.0042
         if x + width > 1 and x > 0:
             x, y, line = 0.0, y - line, 0.0
@@ -73,7 +73,7 @@ def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: i
 
 
 def distances_by_rank(distances: np.ndarray) -> bytes:
-    """How far the neighbours are, rank by rank: median, and bands of half and nine tenths of the items; shape (n, k)."""
+    """How far the neighbours are, rank by rank: median and bands of half and nine tenths of the items; (n, k)."""
     figure, axes = _figure(7, 3.6)
     ranks = np.arange(1, distances.shape[1] + 1)
     low, q1, median, q3, high = np.quantile(distances, [0.05, 0.25, 0.5, 0.75, 0.95], axis=0)

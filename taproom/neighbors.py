@@ -1,15 +1,15 @@
 """The exact nearest neighbours of weighted items by cosine distance.
 
-Here belongs the search over all rows of a sparse matrix. Where the weights come from is in `taproom.tfidf`; what is made
-of the neighbours' ranks is in `taproom.ordinal`.
+Here belongs the search over all rows of a sparse matrix. Where the weights come from is in `taproom.tfidf`; what is
+made of the neighbours' ranks is in `taproom.ordinal`.
 
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017):
 d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), the 100 nearest of each item.
 
 How: a fast score for every pair of a block of rows (frequent terms as a matrix product, the others through an inverted
-index), then the exact distance of those few that the score's rounding error leaves in question. The error bound is that of a
-sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of Numerical Algorithms, 2002,
-section 3.1), so nothing that belongs among the nearest can be missed.
+index), then the exact distance of those few that the score's rounding error leaves in question. The error bound is that
+of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of Numerical Algorithms,
+2002, section 3.1), so nothing that belongs among the nearest can be missed.
 """
 
 from dataclasses import dataclass
@@ -36,23 +36,25 @@ def nearest(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows nearest to each row by cosine distance, without the row itself; ties go to the smaller row number.
 
-    The distance of rows x and y is 1 - x'y / sqrt(x'x * y'y), at least 0, each sum over ascending columns in float64: the
-    bits of a plain loop, the same for (x, y) and (y, x), exactly 0 for equal rows. They depend neither on `block_rows` nor
-    on the workers.
+    The distance of rows x and y is 1 - x'y / sqrt(x'x * y'y), at least 0, each sum over ascending columns in float64:
+    the bits of a plain loop, the same for (x, y) and (y, x), exactly 0 for equal rows. They depend neither on
+    `block_rows` nor on the workers.
 
     Args:
         weights: (rows, columns) finite float64; every row needs a weight.
         k: how many neighbours, at least 1 and fewer than there are rows.
         queries: (m,) the rows whose neighbours are wanted; all by default.
         block_rows: rows in one piece of work; a worker needs 8 * block_rows * rows bytes.
-        n_jobs: workers as joblib counts them. Threads, unless a `joblib.parallel_config` around the call says otherwise.
+        n_jobs: workers as joblib counts them. Threads, unless a `joblib.parallel_config` around the call says
+            otherwise.
 
     Returns:
         indices: (m, k) int32, nearest first.
         distances: (m, k) float64, ascending in each row.
 
     Raises:
-        InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is no row.
+        InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
+            no row.
     """
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
@@ -61,8 +63,8 @@ def nearest(
     _check(weights, k, queries)
     prepared = _prepare(weights)
     blocks = [queries[first : first + block_rows] for first in range(0, len(queries), block_rows)]
-    # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the sake of
-    # backends whose workers are other processes.
+    # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
+    # sake of backends whose workers are other processes.
     with threadpool_limits(limits=1, user_api="blas"):
         tasks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
             delayed(_nearest_of_block)(prepared, rows, k) for rows in blocks
@@ -97,14 +99,14 @@ def _prepare(weights: sparse.csr_array) -> _Prepared:
     rare = unit[:, ~is_frequent]
     rare.sort_indices()
     most_terms = int(np.diff(scaled.indptr).max())
-    # The score and the distance are each off by at most (2 m + 5) roundoffs: m for the product, m for the two norms. That
-    # makes 4 m + 10 between them, and twice that between any two candidates.
+    # The score and the distance are each off by at most (2 m + 5) roundoffs: m for the product, m for the two norms.
+    # That makes 4 m + 10 between them, and twice that between any two candidates.
     slack = 2 * (4 * most_terms + 10) * UNIT_ROUNDOFF * 1.01
     return _Prepared(scaled, norms, unit[:, is_frequent].toarray(), rare, rare.tocsc(), slack)
 
 
 def _scale_rows(weights: sparse.csr_array) -> sparse.csr_array:
-    """A canonical copy with each row multiplied by the power of two that brings its largest weight to between 1/2 and 1.
+    """A canonical copy with each row multiplied by the power of two that brings its largest weight into [1/2, 1].
 
     That changes no cosine, not even by rounding, and keeps squares of very small or large weights from vanishing.
     """
@@ -157,8 +159,8 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
     rows = weights.shape[0]
     if not 1 <= k < rows:
         raise InputError(
-            f"{k} neighbours of each item were asked for, but there are {rows} items, so an item has {max(rows - 1, 0)} "
-            "others. Set k to a number from 1 to that, or bring more items."
+            f"{k} neighbours of each item were asked for, but there are {rows} items, so an item has "
+            f"{max(rows - 1, 0)} others. Set k to a number from 1 to that, or bring more items."
         )
     if not np.isfinite(weights.data).all():
         raise InputError(
@@ -169,7 +171,7 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
         raise InputError(
             f"{empty} of the {rows} rows have no weight at all and so no direction to compare. Drop these rows first."
         )
-    if queries.ndim != 1 or (len(queries) and not (0 <= queries.min() and queries.max() < rows)):
+    if queries.ndim != 1 or (len(queries) and not (queries.min() >= 0 and queries.max() < rows)):
         raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
 
 

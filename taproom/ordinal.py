@@ -1,21 +1,21 @@
 """A map from the ranks of neighbours: non-metric multidimensional scaling.
 
-Here belongs the embedding of a neighbour graph in a few dimensions and the measure of how well it keeps the ranks. Where
-neighbours come from is in `taproom.neighbors`.
+Here belongs the embedding of a neighbour graph in a few dimensions and the measure of how well it keeps the ranks.
+Where neighbours come from is in `taproom.neighbors`.
 
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017): find x with
 ||x_k - x_i|| < ||x_k - x_j|| whenever d(k, i) < d(k, j), by hinge loss and stochastic gradient descent.
 
-A triplet is an anchor k, a near item i from k's neighbours and a far item j that is strictly farther from k. What is known of
-distances is only what the graph holds, so there are two kinds to train on:
+A triplet is an anchor k, a near item i from k's neighbours and a far item j that is strictly farther from k. What is
+known of distances is only what the graph holds, so there are two kinds to train on:
 
 - within: i and j both neighbours of k with different distances;
-- random: i a neighbour of k, j any item that is not. Items beyond the neighbours are at least as far as the last of them, and
-  as far if several tie for the last place. Neighbours in such a tie are no near items here (unless their distance is 0: what
-  is identical to the anchor stays with it).
+- random: i a neighbour of k, j any item that is not. Items beyond the neighbours are at least as far as the last of
+  them, and as far if several tie for the last place. Neighbours in such a tie are no near items here (unless their
+  distance is 0: what is identical to the anchor stays with it).
 
-One triplet in sixteen, chosen by a hash of (k, i, j), is held out of the training, so that the error can be told on triplets
-that were never trained on.
+One triplet in sixteen, chosen by a hash of (k, i, j), is held out of the training, so that the error can be told on
+triplets that were never trained on.
 """
 
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ POWER_STEPS = 100
 class OrdinalParameters:
     """How a map is fitted.
 
-    The defaults come from runs on 6,954 beers with 100 neighbours each, where the error is the share of violated triplets,
-    neighbour against random item / within the neighbours.
+    The defaults come from runs on 6,954 beers with 100 neighbours each, where the error is the share of violated
+    triplets, neighbour against random item / within the neighbours.
 
     Attributes:
         dimension: of the map.
-        updates_per_item: draws of a triplet for each item. 5,000 settle at 0.159 / 0.394 in two dimensions; three times as
-            many gain 0.003.
-        margin: by how much a far item should be farther, where 1 is about the radius of the map. Only step / margin matters
-            to the result: with 0.4 the trained map keeps the scale that the start has.
-        step: length of the first step; it falls linearly to 0. Between an eighth and a half of the margin the error differs
-            by 0.003; shorter steps leave the large scale of the map unsettled.
+        updates_per_item: draws of a triplet for each item. 5,000 settle at 0.159 / 0.394 in two dimensions; three times
+            as many gain 0.003.
+        margin: by how much a far item should be farther, where 1 is about the radius of the map. Only step / margin
+            matters to the result: with 0.4 the trained map keeps the scale that the start has.
+        step: length of the first step; it falls linearly to 0. Between an eighth and a half of the margin the error
+            differs by 0.003; shorter steps leave the large scale of the map unsettled.
         within_share: share of the draws that compare two neighbours. It trades one error for the other: 0.3 gives
             0.148 / 0.408, 0.5 gives 0.159 / 0.393, 0.7 gives 0.180 / 0.381.
         seed: of all random numbers.
@@ -99,14 +99,15 @@ def embed(
         indices: (n, k) integers, the neighbours of each item.
         distances: (n, k) float64, ascending in each row.
         parameters: see `OrdinalParameters`, whose defaults are taken if there are none.
-        start: (n, dimension) float64 where the items start, in any unit. By default the leading eigenvectors of the graph.
+        start: (n, dimension) float64 where the items start, in any unit. By default the leading eigenvectors of the
+            graph.
 
     Returns:
         (n, dimension) float64 in the form of `canonical`.
 
     Raises:
-        InputError: shapes that differ, fewer than dimension + 2 items, distances or a start that are not finite, rows that
-            do not ascend, indices that are no other item, or parameters out of range.
+        InputError: shapes that differ, fewer than dimension + 2 items, distances or a start that are not finite, rows
+            that do not ascend, indices that are no other item, or parameters out of range.
     """
     from threadpoolctl import threadpool_limits
 
@@ -143,8 +144,8 @@ def embed(
 def canonical(coordinates: np.ndarray) -> np.ndarray:
     """The same map in the one form that all its shifts, rotations, reflections and scalings share.
 
-    Centred; axes are the principal ones, largest variance first; on each axis the first entry of at least half the largest
-    size is positive; the root mean square distance from the centre is 1 (unless all items are in one place).
+    Centred; axes are the principal ones, largest variance first; on each axis the first entry of at least half the
+    largest size is positive; the root mean square distance from the centre is 1 (unless all items are in one place).
 
     Args:
         coordinates: (n, dimension) float64.
@@ -215,8 +216,8 @@ def _reach(distances: np.ndarray) -> np.ndarray:
 def _spectral_start(indices: np.ndarray, dimension: int, seed: int) -> np.ndarray:
     """The leading eigenvectors of the graph's random walk, beside the constant one, by orthogonal iteration.
 
-    A start that has the large scale right: random ones end up to 0.005 worse and each with another map. A fixed number of
-    steps always ends, whatever the graph; the eigenvectors need no more precision than that.
+    A start that has the large scale right: random ones end up to 0.005 worse and each with another map. A fixed number
+    of steps always ends, whatever the graph; the eigenvectors need no more precision than that.
     """
     from taproom import _ordinal_kernels as kernels
 
@@ -253,8 +254,8 @@ def _check_parameters(parameters: OrdinalParameters) -> None:
     p = parameters
     if p.dimension < 1 or p.updates_per_item < 1 or not p.margin > 0 or not p.step > 0 or not 0 <= p.within_share <= 1:
         raise InputError(
-            f"{parameters} cannot be fitted. The dimension and the updates must be at least 1, margin and step above 0, "
-            "and the share of triplets within the neighbours from 0 to 1."
+            f"{parameters} cannot be fitted. The dimension and the updates must be at least 1, margin and step "
+            "above 0, and the share of triplets within the neighbours from 0 to 1."
         )
 
 

@@ -668,9 +668,9 @@ def _parquet_chunks(
                     yield _from_arrow(lines, {name: _as_strings(batch.column(name)) for name in columns}, reject)
     except (pa.ArrowException, OSError) as error:
         where = f"beyond row {read:,}" if read else "as Parquet"
+        complaint, _, _ = str(error).partition("\n")
         raise SourceError(
-            f"{file.path} cannot be read {where} ({str(error).partition(chr(10))[0]}). "
-            "Fetch or copy it again, or say which format it has."
+            f"{file.path} cannot be read {where} ({complaint}). Fetch or copy it again, or say which format it has."
         ) from None
 
 
@@ -741,7 +741,8 @@ def _microseconds(value: str) -> int:
         time = _EPOCH + timedelta(microseconds=round(float(value) * 1e6))
     else:
         time = datetime.fromisoformat(value)
-    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
+    utc = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    return (utc - _EPOCH) // _MICROSECOND
 
 
 def _with_review_ids(rows: _Rows) -> _Rows:

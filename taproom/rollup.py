@@ -103,7 +103,7 @@ def batch_hashes(term_counts: pa.Table) -> dict[str, str]:
 
 
 def _most_frequent(reviews: pa.Table, column: str) -> pa.Table:
-    """For each item the value that most of its reviews have; the alphabetically first of equals; null where none has."""
+    """For each item the value that most of its reviews have; the alphabetically first of equals; null if none has."""
     counted = reviews.group_by(["item_id", column]).aggregate([([], "count_all")])
     # A null is last, whatever its count: some review knows better.
     known = counted.append_column("unknown", pc.is_null(counted[column]))

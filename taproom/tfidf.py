@@ -4,8 +4,8 @@ Here belongs the choice of words and the weight of a word in an item. Counting i
 between weighted items are in `taproom.neighbors`.
 
 Source: slide "TF*IDF" of the lecture deck (Jamieson, CSE546 2017): TF_{d,t} is the share of word t among all words of
-document d, DF_t is the share of documents that have t, and the weight of t in d is TF_{d,t} * log(1 / DF_t). There is no
-smoothing and no normalisation, unlike scikit-learn's default.
+document d, DF_t is the share of documents that have t, and the weight of t in d is TF_{d,t} * log(1 / DF_t). There is
+no smoothing and no normalisation, unlike scikit-learn's default.
 """
 
 import numpy as np
@@ -48,8 +48,8 @@ def select_words(counts: Counts, min_document_frequency: int = 1, max_words: int
 def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.ndarray]:
     """Weight every selected word in every item by TF * log(1/DF), natural logarithm.
 
-    A word's share is taken of all words that were counted, selected or not. A word that every item has weighs nothing and
-    is not stored; an item that is left without any weight stays as an empty row.
+    A word's share is taken of all words that were counted, selected or not. A word that every item has weighs nothing
+    and is not stored; an item that is left without any weight stays as an empty row.
 
     Args:
         counts: the counts of all words.

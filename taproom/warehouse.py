@@ -165,6 +165,7 @@ class Warehouse:
         `StorageError` when the storage refuses. In each case the table is as it was.
         """
         _check_partition(contract, partition)
+        contract.check_schema(rows.schema)  # a stream without batches has one too
         known = self._files_of(self._at(contract.table, since), partition) if since is not None else []
         replaced = [] if self._schema_changed(contract, since) else known
         content = ContentHash(contract.schema, contract.volatile)

@@ -27,9 +27,7 @@ ITEM_MAP = Contract(
         Column("item_id", pa.string(), "the item"),
         Column("item_name", pa.string(), "its name for people"),
         Column("category", pa.string(), "its category", nullable=True),
-        Column(
-            "x", pa.float64(), "first coordinate, the one along which items vary most; RMS distance to the centre is 1"
-        ),
+        Column("x", pa.float64(), "first coordinate, along which items vary most; the RMS distance to the centre is 1"),
         Column("y", pa.float64(), "second coordinate"),
         Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
     ),
@@ -42,8 +40,8 @@ MAP_ERRORS = Contract(
     grain="a kind of triplet (item, nearer, farther) on the map of a dimension",
     columns=(
         Column("dimension", pa.int32(), "2 or 3"),
-        Column("kind", pa.string(), "what the farther item is: a random item that is no neighbour, one of ranks k+1 to 10k, "
-               "or a farther one of the k neighbours"),
+        Column("kind", pa.string(), "what the farther item is: a random one that is no neighbour, one of ranks k+1 to 10k, or "
+               "a farther one of the k neighbours"),
         Column("split", pa.string(), "training: a triplet that the map may have been fitted to; held_out: never"),
         Column("triplets", pa.int64(), "triplets that were looked at"),
         Column("violated", pa.int64(), "those in which the farther item is not farther on the map"),
@@ -59,7 +57,7 @@ MAP_ERRORS = Contract(
 
 
 class ItemMapConfig(dg.Config):
-    """Parameters of the embedding; what is null comes from the table `champions`, else from the defaults of `taproom`."""
+    """Parameters of the embedding; null: from the table `champions`, else the default of `OrdinalParameters`."""
 
     updates_per_item: int | None = Field(None, ge=1, description="triplets drawn for each item")
     margin: float | None = Field(None, gt=0, description="margin of the hinge")
@@ -95,8 +93,6 @@ def item_map(
     config: ItemMapConfig, neighbors: pa.Table, tfidf: pa.Table, items: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:
     """Embed the neighbours' order in two and in three dimensions, and count what is violated."""
-    import numpy as np
-
     from taproom import figures
     from taproom.item_map import map_items, neighbor_graph
     from taproom.ordinal import OrdinalParameters

@@ -81,6 +81,8 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
 )
 def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.Output]:
     """Roll all batches up in one pass over their reviews."""
+    import numpy as np
+
     from taproom.figures import bars, histogram
     from taproom.rollup import ReviewRollup, batch_hashes, token_patterns
 
@@ -92,7 +94,7 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
     yield dg.Output(
         Draft(
             by_item,
-            metadata={"items": len(counts), "reviews": int(counts.sum()), "median_reviews": float(sorted(counts)[len(counts) // 2])},
+            metadata={"items": len(counts), "reviews": int(counts.sum()), "median_reviews": float(np.median(counts))},
             figure=histogram("Reviews per item", counts, "reviews"),
         ),
         "items",

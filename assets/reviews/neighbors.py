@@ -1,7 +1,7 @@
 """neighbors: the exact k nearest items of each item, by cosine distance of their weighted bags of words.
 
-Grain: an item. d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), in float64; ties go to the smaller item id; the item itself is
-left out. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
+Grain: an item. d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), in float64; ties go to the smaller item id; the item itself
+is left out. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
 """
 
 from datetime import timedelta
@@ -87,7 +87,7 @@ def neighbors(config: NeighborsConfig, tfidf: pa.Table, vocabulary: pa.Table) ->
     asset="neighbors",
     additional_ins={"tfidf": dg.AssetIn()},
     blocking=True,
-    description=f"For {CHECKED_ITEMS} items spread over the table, a plain float64 brute force finds the same distances.",
+    description=f"For {CHECKED_ITEMS} items spread over the table, a float64 brute force finds the same distances.",
 )
 def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.Table) -> dg.AssetCheckResult:
     """Compare with all cosines of the checked items, computed in one dense product."""

@@ -102,7 +102,9 @@ def tfidf(
         "vocabulary",
     )
     term_ids, values = csr_to_lists(weights)
-    shown = int(np.argmax(items["reviews"].to_numpy()[np.isin(items["item_id"].to_numpy(), counts.item_ids)]))
+    known = items.filter(pa.compute.is_in(items["item_id"], value_set=pa.array(counts.item_ids, pa.string())))
+    shown = int(np.argmax(known["reviews"].to_numpy()))
+    name = known["item_name"][shown].as_py()
     row = slice(weights.indptr[shown], weights.indptr[shown + 1])
     yield dg.Output(
         Draft(
@@ -118,7 +120,7 @@ def tfidf(
                 "weights": weights.nnz,
                 "density": weights.nnz / (weights.shape[0] * weights.shape[1]),
             },
-            figure=weighted_words(counts.item_ids[shown], words[weights.indices[row]], weights.data[row]),
+            figure=weighted_words(name, words[weights.indices[row]], weights.data[row]),
         ),
         "tfidf",
     )

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -67,10 +69,6 @@ def test_descriptions_and_units_are_in_the_schema_but_not_asked_of_the_rows():
     assert check(contract, pa.table(list(PALE.values()), schema=bare))
 
 
-def with_field(schema, position, field):
-    return schema.set(position, field)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -94,8 +92,6 @@ def with_field(schema, position, field):
 def test_schema_must_be_exactly_the_contracts(change, message):
     contract = beers(may_be_empty=True)
     with pytest.raises(ContractError, match=f"^beers: the columns are not the contract's. .*{message}"):
-        check(contract, change(contract.schema).empty_table(), pa.table({}))
-    with pytest.raises(ContractError, match=message):
         list(contract.checked([pa.RecordBatch.from_pylist([], schema=change(contract.schema))]))
 
 
@@ -110,16 +106,16 @@ def test_every_wrong_column_is_named_at_once():
 
 def test_null_where_none_is_wanted_is_refused_by_name():
     contract = beers()
-    with pytest.raises(ContractError, match="^beers: beer has nulls"):
+    with pytest.raises(ContractError, match=r"^beers: beer has nulls"):
         check(contract, contract.table_of(**PALE | {"beer": ["ale", None]}))
-    with pytest.raises(ContractError, match="^beers: weights has nulls"):
+    with pytest.raises(ContractError, match=r"^beers: weights has nulls"):
         check(contract, contract.table_of(**PALE | {"weights": [None, []]}))
 
 
 def test_null_among_the_entries_of_a_list_is_refused():
     contract = beers()
     weights = pa.array([[0.5], [0.5, None]], pa.list_(pa.float64())).cast(WEIGHTS)
-    with pytest.raises(ContractError, match="^beers: weights has nulls"):
+    with pytest.raises(ContractError, match=r"^beers: weights has nulls"):
         check(contract, contract.table_of(**PALE | {"weights": weights}))
 
 
@@ -215,7 +211,7 @@ def test_rules_on_lists_agree_with_plain_python(rows, ties):
     batch = pa.RecordBatch.from_arrays([pa.array(rows, pa.list_(pa.int32()))], names=["x"])
 
     def falls(row):
-        return any(a > b or (a == b and not ties) for a, b in zip(row, row[1:], strict=False))
+        return any(a > b or (a == b and not ties) for a, b in pairwise(row))
 
     for start in (0, len(rows) // 2):
         part = [row or [] for row in rows[start:]]
@@ -248,7 +244,9 @@ def test_keys_must_be_unique_across_batches():
     contract = beers()
     table = contract.table_of(**PALE)
     again = contract.table_of(**PALE | {"beer": ["stout", "ale"]})
-    with pytest.raises(ContractError, match=r"beers: 1 keys stand more than once, for example {'beer': 'ale'}; beer must"):
+    with pytest.raises(
+        ContractError, match=r"beers: 1 keys stand more than once, for example {'beer': 'ale'}; beer must"
+    ):
         check(contract, table, again)
 
 
@@ -256,7 +254,7 @@ def test_a_key_of_two_columns_is_unique_as_a_pair():
     columns = (Column("beer", pa.string(), "name"), Column("year", pa.int32(), "vintage"))
     contract = beers(columns=columns, key=("beer", "year"))
     assert check(contract, contract.table_of(beer=["a", "a", "b"], year=[1, 2, 1]))
-    with pytest.raises(ContractError, match="{'beer': 'a', 'year': 1}; beer, year must be unique"):
+    with pytest.raises(ContractError, match=r"{'beer': 'a', 'year': 1}; beer, year must be unique"):
         check(contract, contract.table_of(beer=["a", "b", "a"], year=[1, 1, 1]))
 
 
@@ -266,7 +264,9 @@ def test_a_single_valued_column_has_one_value_across_batches():
     first = contract.table_of(beer=["a", "b"], collection=["tomatoes", "tomatoes"])
     assert check(contract, first)
     other = contract.table_of(beer=["c"], collection=["beers"])
-    with pytest.raises(ContractError, match=r"beers: collection has the values \['tomatoes', 'beers'\], one was wanted"):
+    with pytest.raises(
+        ContractError, match=r"beers: collection has the values \['tomatoes', 'beers'\], one was wanted"
+    ):
         check(contract, first, other)
 
 

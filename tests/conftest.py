@@ -1,0 +1,112 @@
+"""What tests of assets and pipelines share: a warehouse, an inbox and a Dagster instance of their own, and reviews."""
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.reviews.reviews import BATCHES
+from pipelines.definitions import defs
+from taproom.inbox import INBOX_VARIABLE
+from taproom.reviews import batch_key, file_sha256
+from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+
+THEMES = {
+    "hoppy": "citrus pine grapefruit resin bitter piney floral",
+    "roasty": "coffee chocolate roasted black espresso smoke char",
+    "sour": "lemon tart funk barnyard vinegar cherry acidic",
+    "malty": "caramel toffee bread biscuit nutty raisin brown",
+}
+FIELDS = ("review_id", "item_id", "category", "overall", "text")
+
+
+@pytest.fixture
+def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "warehouse"))
+    return Warehouse()
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(INBOX_VARIABLE, str(tmp_path / "inbox"))
+    folder = tmp_path / "inbox" / "reviews"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def instance():
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def themed_reviews() -> Callable[..., list[dict]]:
+    """Makes reviews of items that each belong to one of four themes and say mostly its words."""
+
+    def make(items: int = 40, reviews_each: int = 3) -> list[dict]:
+        rows = []
+        for item in range(items):
+            theme = list(THEMES)[item % len(THEMES)]
+            words = THEMES[theme].split()
+            for review in range(reviews_each):
+                start = item // len(THEMES) + review
+                said = [words[(start + step * (review + 1)) % len(words)] for step in range(5)]
+                rows.append(
+                    {
+                        "review_id": f"r{item}-{review}",
+                        "item_id": f"item {item:03d}",
+                        "category": theme,
+                        "overall": 1 + (item + review) % 5,
+                        "text": " ".join([*said, f"beer{item % 9}", f"glass{review}"]),
+                    }
+                )
+        return rows
+
+    return make
+
+
+@pytest.fixture
+def write_csv(tmp_path: Path) -> Callable[[str, Iterable[dict]], Path]:
+    def write(name: str, rows: Iterable[dict]) -> Path:
+        path = tmp_path / name
+        with path.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, FIELDS, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ingest(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Makes a file a batch and runs the job that reads it; an error is raised as the asset raised it."""
+
+    def run(path: Path, *, batch: str | None = None, words: dict | None = None, **config) -> dg.ExecuteInProcessResult:
+        key = batch or batch_key(path.name, file_sha256(path))
+        instance.add_dynamic_partitions(BATCHES.name, [key])
+        ops = {"reviews": {"config": {"source": "table", "path": str(path), **config}}}
+        return defs.resolve_job_def("ingest_reviews").execute_in_process(
+            run_config={"ops": {**ops, **({"term_counts": {"config": words}} if words else {})}},
+            instance=instance,
+            partition_key=key,
+        )
+
+    return run
+
+
+@pytest.fixture
+def make(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Materializes tables of the chain that do not belong to a batch, with configuration by op."""
+
+    def run(*tables: str, **configs: dict) -> dg.ExecuteInProcessResult:
+        return defs.resolve_job_def("refresh_reviews").execute_in_process(
+            run_config={"ops": {op: {"config": config} for op, config in configs.items()}},
+            instance=instance,
+            asset_selection=[dg.AssetKey(table) for table in tables],
+        )
+
+    return run

@@ -1,0 +1,305 @@
+import base64
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.table import CONTRACTS, Draft
+from pipelines.freshness import is_fresh
+from pipelines.tables import TableIOManager, newest_materialization, recorded_version
+from taproom.contracts import Between, Column, Contract
+from taproom.errors import ContractError, UnknownTableError, WriteConflictError
+from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+
+RESOURCES = {"io_manager": TableIOManager()}
+PNG = b"\x89PNG not looked into"
+
+
+def contract(table: str, **more) -> Contract:
+    columns = (Column("n", pa.int64(), "a number"),)
+    if "partition" in more:
+        columns = (Column("part", pa.string(), "the partition"), *columns)
+    return Contract(table, "a number", columns, key=("n",), invariants=(Between("n", 0),), **more)
+
+
+NUMBERS, DOUBLES = contract("numbers"), contract("doubles")
+WISHES = contract("wishes", may_be_empty=True)
+PARTS = contract("parts", partition="part")
+PART_NAMES = dg.DynamicPartitionsDefinition(name="part_names")
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch, warehouse):
+    for each in (NUMBERS, DOUBLES, WISHES, PARTS):
+        monkeypatch.setitem(CONTRACTS, each.table, each)
+
+
+def numbers_of(*values: int) -> pa.Table:
+    return NUMBERS.table_of(n=values)
+
+
+def numbers_asset(*values: int, code_version: str = "1") -> dg.AssetsDefinition:
+    @dg.asset(code_version=code_version)
+    def numbers() -> pa.Table:
+        return numbers_of(*values)
+
+    return numbers
+
+
+@dg.asset(code_version="1")
+def doubles(numbers: pa.Table) -> pa.Table:
+    return DOUBLES.table_of(n=[2 * n for n in numbers["n"].to_pylist()])
+
+
+def materialize(*assets, instance, select=None, **more):
+    selection = [dg.AssetKey(name) for name in select] if select else None
+    return dg.materialize(list(assets), resources=RESOURCES, instance=instance, selection=selection, **more)
+
+
+def values(warehouse: Warehouse, table: str, version: int | None = None) -> list[int]:
+    return warehouse.read(table, version)["n"].to_pylist()
+
+
+def told(instance, table: str) -> dict:
+    return newest_materialization(instance, dg.AssetKey(table)).asset_materialization.metadata
+
+
+def data_version(instance, table: str) -> str:
+    return newest_materialization(instance, dg.AssetKey(table)).asset_materialization.tags["dagster/data_version"]
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_a_step_loses_to_whoever_wrote_the_table_since_it_started(warehouse, instance, before):
+    if before is not None:
+        warehouse.publish(NUMBERS, numbers_of(1), since=None)
+
+    @dg.asset
+    def numbers() -> pa.Table:
+        Warehouse().publish(NUMBERS, numbers_of(7), since=before)
+        return numbers_of(2, 3)
+
+    with pytest.raises(WriteConflictError, match="another run wrote it"):
+        materialize(numbers, instance=instance)
+    assert values(warehouse, "numbers") == [7]
+    assert warehouse.head("numbers") == (0 if before is None else 1)
+    assert newest_materialization(instance, dg.AssetKey("numbers")) is None
+
+
+def test_each_step_of_one_process_knows_the_heads_of_its_own_start(warehouse, instance):
+    @dg.asset
+    def numbers() -> pa.Table:
+        # written after the run started, before the step of `doubles` does
+        Warehouse().publish(DOUBLES, DOUBLES.table_of(n=[99]), since=None)
+        return numbers_of(1, 2)
+
+    assert materialize(numbers, doubles, instance=instance).success
+    assert values(warehouse, "doubles") == [2, 4]
+    assert warehouse.head("doubles") == 1
+
+
+def test_a_read_is_pinned_to_the_version_that_the_upstream_run_recorded(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    warehouse.publish(NUMBERS, numbers_of(50), since=0)
+    materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+    assert values(warehouse, "doubles") == [2, 4]
+    assert warehouse.commit_of("doubles", 0)["inputs"] == {"numbers": 0}
+    assert told(instance, "doubles")["inputs"].value == {"numbers": 0}
+
+
+def test_the_data_version_is_the_content_hash(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    content_hash = warehouse.commit_of("numbers", 0)["content_hash"]
+    assert data_version(instance, "numbers") == content_hash == told(instance, "numbers")["content_hash"].value
+    materialize(numbers_asset(1, 3), instance=instance)
+    assert data_version(instance, "numbers") != content_hash
+
+
+def test_unchanged_rows_leave_version_and_downstream_as_they_were(warehouse, instance):
+    def fresh(numbers):
+        return is_fresh(
+            instance, warehouse, dg.Definitions([numbers, doubles], resources=RESOURCES), doubles.key, ops={}
+        )
+
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    first = data_version(instance, "numbers")
+    materialize(numbers_asset(1, 2), instance=instance)
+    assert data_version(instance, "numbers") == first
+    assert warehouse.head("numbers") == 0
+    assert fresh(numbers_asset(1, 2))
+
+    materialize(numbers_asset(1, 2, 3), instance=instance)
+    assert warehouse.head("numbers") == 1
+    assert not fresh(numbers_asset(1, 2, 3))
+
+
+def test_a_table_that_breaks_its_contract_is_not_published(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    with pytest.raises(ContractError, match="n is finite and in"):
+        materialize(numbers_asset(1, -2), instance=instance)
+    assert values(warehouse, "numbers") == [1, 2]
+    assert warehouse.head("numbers") == 0
+    assert told(instance, "numbers")["version"].value == 0
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_a_contract_broken_in_mid_stream_commits_nothing(warehouse, instance, before):
+    if before is not None:
+        materialize(numbers_asset(1, 2), instance=instance)
+
+    @dg.asset
+    def numbers() -> pa.RecordBatchReader:
+        batches = [batch for value in (5, 6, -7) for batch in numbers_of(value).to_batches()]
+        return pa.RecordBatchReader.from_batches(NUMBERS.schema, iter(batches))
+
+    with pytest.raises(ContractError):
+        materialize(numbers, instance=instance)
+    assert warehouse.head("numbers") == before
+    if before is not None:
+        assert values(warehouse, "numbers") == [1, 2]
+
+
+def test_a_commit_remembers_run_inputs_code_and_config(warehouse, instance):
+    class Settings(dg.Config):
+        factor: int = 2
+
+    @dg.asset(code_version="abc")
+    def doubles(config: Settings, numbers: pa.Table) -> pa.Table:
+        return DOUBLES.table_of(n=[config.factor * n for n in numbers["n"].to_pylist()])
+
+    run_config = {"ops": {"doubles": {"config": {"factor": 3}}}}
+    result = materialize(numbers_asset(1, 2), doubles, instance=instance, run_config=run_config)
+    commit = warehouse.commit_of("doubles", 0)
+    assert commit["run_id"] == result.run_id
+    assert commit["inputs"] == {"numbers": 0}
+    assert commit["code_version"] == "abc"
+    assert commit["config"] == {"factor": 3}
+    assert told(instance, "doubles")["config"].value == {"factor": 3}
+
+
+def test_the_numbers_of_a_table_are_told(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    metadata = {name: entry.value for name, entry in told(instance, "numbers").items()}
+    assert metadata["dagster/row_count"] == 2
+    assert metadata["version"] == 0
+    assert metadata["dagster/uri"] == warehouse.uri("numbers")
+    assert metadata["size_bytes"] == sum(file.size_bytes for file in warehouse.files("numbers"))
+    assert metadata["seconds"] >= 0
+
+
+def test_what_another_warehouse_recorded_is_not_pinned(warehouse, instance, tmp_path, monkeypatch):
+    materialize(numbers_asset(1, 2), instance=instance)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
+    another = Warehouse()
+    another.publish(NUMBERS, numbers_of(10), since=None)
+    another.publish(NUMBERS, numbers_of(20), since=0)
+    assert recorded_version(instance, another, dg.AssetKey("numbers")) is None
+    materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+    assert values(another, "doubles") == [40]
+    assert another.commit_of("doubles", 0)["inputs"] == {"numbers": 1}
+
+
+def test_a_table_that_only_another_warehouse_has_is_asked_for_by_name(warehouse, instance, tmp_path, monkeypatch):
+    materialize(numbers_asset(1, 2), instance=instance)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
+    with pytest.raises(UnknownTableError, match=r"numbers has not been made in .*another; materialize it first"):
+        materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+
+
+def test_the_root_can_be_given_to_the_resource(warehouse, instance, tmp_path):
+    resources = {"io_manager": TableIOManager(root=str(tmp_path / "given"))}
+    assert dg.materialize([numbers_asset(4)], resources=resources, instance=instance).success
+    assert values(Warehouse(tmp_path / "given"), "numbers") == [4]
+    assert warehouse.tables() == []
+
+
+def test_a_figure_is_stored_and_shown(warehouse, instance):
+    @dg.asset
+    def numbers() -> Draft:
+        return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
+
+    materialize(numbers, instance=instance)
+    metadata = told(instance, "numbers")
+    assert Path(metadata["figure_path"].value).read_bytes() == PNG
+    assert metadata["figure"].value == f"![numbers](data:image/png;base64,{base64.b64encode(PNG).decode()})"
+    assert isinstance(metadata["figure"], dg.MarkdownMetadataValue)
+    assert metadata["odd"].value == 1
+
+
+def test_metadata_and_figure_of_a_stream_are_asked_for_after_it_was_read(instance, warehouse):
+    @dg.asset
+    def numbers() -> Draft:
+        seen = []
+
+        def batches():
+            for value in (1, 2, 3):
+                seen.append(value)
+                yield from numbers_of(value).to_batches()
+
+        stream = pa.RecordBatchReader.from_batches(NUMBERS.schema, batches())
+        return Draft(stream, metadata=lambda: {"seen": len(seen)}, figure=lambda: bytes(seen))
+
+    materialize(numbers, instance=instance)
+    assert told(instance, "numbers")["seen"].value == 3
+    assert Path(told(instance, "numbers")["figure_path"].value).read_bytes() == b"\1\2\3"
+
+
+def test_a_declared_table_that_may_be_empty_reads_as_empty_until_it_is_made(warehouse, instance):
+    @dg.asset
+    def doubles(wishes: pa.Table) -> pa.Table:
+        assert wishes.schema.equals(WISHES.schema)
+        return DOUBLES.table_of(n=[len(wishes)])
+
+    materialize(dg.AssetSpec("wishes"), doubles, instance=instance)
+    assert values(warehouse, "doubles") == [0]
+    assert warehouse.commit_of("doubles", 0)["inputs"] == {}
+
+    warehouse.publish(WISHES, numbers_of(1, 2, 3), since=None)
+    materialize(dg.AssetSpec("wishes"), doubles, instance=instance)
+    assert values(warehouse, "doubles") == [3]
+    assert warehouse.commit_of("doubles", 1)["inputs"] == {"wishes": 0}
+
+
+def test_a_table_that_may_not_be_empty_must_be_made_first(warehouse, instance):
+    with pytest.raises(UnknownTableError, match="numbers has not been made"):
+        materialize(dg.AssetSpec("numbers"), doubles, instance=instance)
+
+
+class PartConfig(dg.Config):
+    n: int
+
+
+@dg.asset(partitions_def=PART_NAMES)
+def parts(context: dg.AssetExecutionContext, config: PartConfig) -> pa.Table:
+    return PARTS.table_of(part=[context.partition_key], n=[config.n])
+
+
+def make_part(instance, name: str, n: int):
+    instance.add_dynamic_partitions(PART_NAMES.name, [name])
+    config = {"ops": {"parts": {"config": {"n": n}}}}
+    return materialize(parts, instance=instance, partition_key=name, run_config=config)
+
+
+def test_partitions_are_read_one_by_one_and_together(warehouse, instance):
+    @dg.asset
+    def doubles(parts: pa.Table) -> pa.Table:
+        return DOUBLES.table_of(n=parts["n"])
+
+    @dg.asset(partitions_def=PART_NAMES, ins={"parts": dg.AssetIn(metadata={"columns": ["n"]})})
+    def seen(parts: pa.RecordBatchReader) -> None:
+        assert isinstance(parts, pa.RecordBatchReader)
+        assert parts.read_all().to_pydict() == {"n": [2]}
+
+    make_part(instance, "b", 1)
+    make_part(instance, "a", 2)
+    materialize(parts, doubles, instance=instance, select=["doubles"])
+    assert values(warehouse, "doubles") == [2, 1]
+    assert materialize(parts, seen, instance=instance, select=["seen"], partition_key="a").success
+
+
+@pytest.mark.parametrize("key", ["../../escape", "a/../b", "..", "a/b"])
+def test_a_partition_key_that_leaves_the_folder_is_refused(warehouse, instance, tmp_path, key):
+    with pytest.raises(ContractError, match="cannot name a part"):
+        make_part(instance, key, 1)
+    assert warehouse.tables() == []
+    assert not (tmp_path / "escape").exists()
