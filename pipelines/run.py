@@ -118,7 +118,7 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     yield from nearest_of_three(warehouse)
     yield from map_errors(warehouse)
     yield f"\nThe map:  {warehouse.root}/_figures/item_map.png"
-    yield "Read it:  python -c \"import taproom; print(taproom.load('item_map').to_pandas())\""
+    yield "Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('item_map').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
 
 

@@ -40,7 +40,7 @@ MAP_ERRORS = Contract(
     grain="a kind of triplet (item, nearer, farther) on the map of a dimension",
     columns=(
         Column("dimension", pa.int32(), "2 or 3"),
-        Column("kind", pa.string(), "what the farther item is: random, if no neighbour; near_miss, of ranks k+1 to 10k; "
+        Column("kind", pa.string(), "what the farther item is: random, if no neighbour; near_miss, of ranks k+1..10k; "
                "within, a farther one of the k"),
         Column("split", pa.string(), "training: a triplet that the map may have been fitted to; held_out: never"),
         Column("triplets", pa.int64(), "triplets that were looked at"),

@@ -432,10 +432,11 @@ def test_a_bad_row_of_json_lines_is_set_aside_and_the_good_ones_count(tmp_path, 
     assert rejections(reader) == [(3, reason)]
 
 
-def test_a_bad_row_of_parquet_is_set_aside_and_the_good_ones_count(tmp_path):
+@pytest.mark.parametrize("type", [pa.string(), pa.binary()])
+def test_a_bad_row_of_parquet_is_set_aside_and_the_good_ones_count(tmp_path, type):
     texts = [b"good 1", b"bad \xff", None, b"a" * 200_000, b"nul \0", b"good 2"]
     binary = pa.array(texts, pa.binary())
-    text = pa.Array.from_buffers(pa.string(), len(texts), binary.buffers())
+    text = pa.Array.from_buffers(type, len(texts), binary.buffers())
     pq.write_table(pa.table({"item_id": range(6), "text": text}), tmp_path / "r.parquet")
     table, reader = read(ReviewFile(tmp_path / "r.parquet"))
     assert table["text"].to_pylist() == ["good 1", "good 2"]
@@ -618,12 +619,15 @@ def test_a_batch_key_is_a_plain_name_whatever_the_file_is_called(name, content):
     assert key.endswith(hashlib.sha256(content).hexdigest()[:8])
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "..", "/", "", "a/../b", "..\\x", "-rf", "....csv", "\x00\n"])
+@pytest.mark.parametrize(
+    "name", ["../../etc/passwd", "..", "/", "", "a/../b", "..\\x", "-rf", "....csv", "a...b", "\x00\n"]
+)
 def test_a_batch_key_never_leaves_its_folder(tmp_path, name):
     key = batch_key(name, "0123456789abcdef")
     assert (tmp_path / key).resolve().parent == tmp_path.resolve()
     assert (tmp_path / key).resolve() != tmp_path.resolve()
     assert not key.startswith(("-", "."))
+    assert ".." not in key
 
 
 def test_a_batch_key_tells_name_and_content():

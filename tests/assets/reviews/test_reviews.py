@@ -1,0 +1,170 @@
+import gzip
+
+import dagster as dg
+import pytest
+
+from assets.reviews.reviews import BATCHES, ReviewsConfig, ReviewSource, batch_of, embedded_batch, reviews
+from pipelines.definitions import defs
+from pipelines.tables import newest_materialization
+from taproom.errors import CollectionError, SourceError
+from taproom.reviews import batch_key, file_sha256
+
+
+@pytest.fixture
+def good_csv(write_csv, themed_reviews):
+    return write_csv("good.csv", themed_reviews(items=6))
+
+
+def metadata_of(instance, table: str) -> dict:
+    told = newest_materialization(instance, dg.AssetKey(table)).asset_materialization.metadata
+    return {name: entry.value for name, entry in told.items()}
+
+
+def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_csv):
+    config = ReviewsConfig(source=ReviewSource.table, path=str(good_csv), collection="beers")
+    context = dg.build_asset_context(partition_key=batch_of(config))
+    read, rejected, check = reviews(context, config)
+    rows = read.value.rows.read_all() if hasattr(read.value.rows, "read_all") else read.value.rows
+    assert len(rows) == 0  # by now the stream has been consumed: by whoever asked for the second output
+    assert rejected.value.rows.num_rows == 0
+    assert check.passed
+
+
+def test_a_file_becomes_a_partition_of_reviews(good_csv, ingest, warehouse, instance):
+    assert ingest(good_csv, collection="beers").success
+    batch = batch_key("good.csv", file_sha256(good_csv))
+    table = warehouse.read("reviews")
+    assert warehouse.partitions("reviews") == [batch]
+    assert set(table["batch"].to_pylist()) == {batch}
+    assert set(table["collection"].to_pylist()) == {"beers"}
+    assert len(table) == 18
+    first = table.slice(0, 1).to_pylist()[0]
+    assert (first["review_id"], first["item_name"], first["category"], first["overall"]) == (
+        "r0-0", "item 000", "hoppy", 1.0,
+    )  # fmt: skip
+    told = metadata_of(instance, "reviews")
+    assert (told["rows_read"], told["rows_kept"], told["empty_text"]) == (18, 18, 0)
+    assert len(warehouse.read("rejected_reviews")) == 0
+
+
+def test_columns_are_mapped(tmp_path, ingest, warehouse):
+    path = tmp_path / "mapped.jsonl"
+    path.write_text('{"beer": "Ale", "body": "good ale", "abv": "5.2", "aroma": 4, "when": "2012-01-31"}\n')
+    columns = {
+        "item_name": "beer", "text": "body", "time": "when", "attributes.abv_percent": "abv", "scores.aroma": "aroma"
+    }  # fmt: skip
+    ingest(path, columns=columns)
+    (row,) = warehouse.read("reviews").to_pylist()
+    assert row["item_id"] == row["item_name"] == "Ale"
+    assert row["attributes"] == [("abv_percent", "5.2")]
+    assert row["scores"] == [("aroma", 4.0)]
+    assert row["time"].isoformat() == "2012-01-31T00:00:00+00:00"
+
+
+def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse, instance):
+    path = tmp_path / "mixed.csv"
+    path.write_bytes(
+        b"review_id,item_id,overall,text\n"
+        b"a,Ale,4,citrus pine\n"
+        b"b,Ale,much,resin\n"
+        b"c,Ale,3,\n"
+        b"a,Ale,3,the same id again\n"
+        b"d,Ale,3,caf\xe9\n"
+        b"e,Ale,3,nul\x00byte\n"
+        b"f,,3,no item\n"
+        b"g,Stout,5,coffee\n"
+    )
+    result = ingest(path)
+    rejected = warehouse.read("rejected_reviews").to_pylist()
+    assert [(row["line"], row["reason"]) for row in rejected] == [
+        (3, "bad_score"), (4, "empty_text"), (5, "duplicate_review_id"), (6, "wrong_encoding"), (7, "nul_byte"),
+        (8, "no_item"),
+    ]  # fmt: skip
+    assert {row["file"] for row in rejected} == {"mixed.csv"}
+    assert warehouse.read("reviews")["review_id"].to_pylist() == ["a", "g"]
+    told = metadata_of(instance, "reviews")
+    assert (told["rows_read"], told["rows_kept"], told["bad_score"]) == (8, 2, 1)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.check_name, check.passed, check.severity) == ("few_rejected", False, dg.AssetCheckSeverity.WARN)
+    assert check.metadata["rejected_share"].value == 0.75
+
+
+def unreadable(name: str, content: bytes, *said: str):
+    return pytest.param(name, content, said, id=name.partition(".")[0])
+
+
+HEADER = b"review_id,item_id,category,overall,text\n"
+UNREADABLE = [
+    unreadable("empty.csv", b"", "empty"),
+    unreadable("header_only.csv", HEADER, "has no rows"),
+    unreadable("missing_column.csv", b"review_id,item_id\na,Ale\n", "text", "Its columns"),
+    unreadable("truncated.csv.gz", gzip.compress(HEADER + b"a,Ale,x,1,words and words\n" * 5000)[:-40], "truncated.csv.gz"),
+    unreadable("not_gzip.csv.gz", HEADER + b"a,Ale,x,1,words\n", "not_gzip.csv.gz"),
+    unreadable("no_good_row.csv", HEADER + b"a,Ale,x,1,\nb,Ale,x,1, \n", "none of its 2 rows", "empty_text 2"),
+    unreadable("unknown_format.docx", b"PK", "docx"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "said"), UNREADABLE)
+def test_a_file_that_cannot_be_read_is_refused_and_the_tables_stay(
+    good_csv, ingest, warehouse, tmp_path, name, content, said
+):
+    ingest(good_csv)
+    before = {table: (warehouse.head(table), warehouse.read(table)) for table in warehouse.tables()}
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(SourceError) as refused:
+        ingest(path)
+    assert all(word in str(refused.value) for word in said), str(refused.value)
+    assert {table: (warehouse.head(table), warehouse.read(table)) for table in warehouse.tables()} == before
+
+
+def test_a_batch_that_is_not_the_files_is_refused(good_csv, ingest, warehouse):
+    with pytest.raises(SourceError, match=r"is the batch 'good.csv-\w{8}', 'other.csv-00000000' was wanted"):
+        ingest(good_csv, batch="other.csv-00000000")
+    assert warehouse.tables() == []
+
+
+def test_a_batch_key_with_a_way_out_of_the_folder_is_refused(good_csv, ingest, warehouse):
+    with pytest.raises(SourceError, match=r"'\.\./\.\./good.csv' was wanted"):
+        ingest(good_csv, batch="../../good.csv")
+    assert warehouse.tables() == []
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SourceError, match="there is no file"):
+        batch_of(ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "missing.csv")))
+
+
+def test_the_embedded_source_reads_only_its_own_batch(warehouse, instance):
+    assert batch_of(ReviewsConfig()) == embedded_batch()
+    instance.add_dynamic_partitions(BATCHES.name, ["mine.csv-12345678"])
+    with pytest.raises(SourceError, match="set `source: table`"):
+        defs.resolve_job_def("ingest_reviews").execute_in_process(instance=instance, partition_key="mine.csv-12345678")
+
+
+def test_without_a_path_the_inbox_has_the_file(good_csv, ingest, inbox, warehouse):
+    dropped = inbox / "good.csv"
+    dropped.write_bytes(good_csv.read_bytes())
+    batch = batch_key("good.csv", file_sha256(dropped))
+    ingest(good_csv, batch=batch, path="")
+    assert len(warehouse.read("reviews")) == 18
+    dropped.unlink()
+    with pytest.raises(SourceError, match="Drop it in again"):
+        ingest(good_csv, batch=batch, path="")
+
+
+def test_another_collection_is_refused_by_name_with_the_way_out(good_csv, write_csv, ingest, warehouse, themed_reviews):
+    ingest(good_csv, collection="beers")
+    films = write_csv("films.csv", themed_reviews(items=3))
+    with pytest.raises(CollectionError, match=r"holds the collection 'beers', and 'films'.*TAPROOM_WAREHOUSE"):
+        ingest(films, collection="films")
+    assert set(warehouse.read("reviews")["collection"].to_pylist()) == {"beers"}
+    assert len(warehouse.partitions("reviews")) == 1
+
+
+def test_the_same_batch_again_changes_nothing(good_csv, ingest, warehouse):
+    ingest(good_csv)
+    heads = warehouse.heads()
+    ingest(good_csv)
+    assert warehouse.heads() == heads
