@@ -20,7 +20,7 @@ ui: setup  ## Dagster's UI on the loopback interface
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
 
 bench: setup .venv/bench  ## every benchmark against its peer
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python "$$script" || exit 1; done
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 lint: setup
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -56,7 +56,9 @@ class Between:
     high: float = np.inf
 
     def __str__(self) -> str:
-        return f"{self.column} is finite and in [{self.low:g}, {self.high:g}]"
+        bounds = (("at least", self.low), ("at most", self.high))
+        told = [f"{name} {bound:g}" for name, bound in bounds if np.isfinite(bound)]
+        return ", ".join([f"{self.column} is finite", *told])
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         values, row_of = _flat(rows.column(self.column))

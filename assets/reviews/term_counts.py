@@ -79,5 +79,5 @@ def term_counts(context: dg.AssetExecutionContext, config: TermCountsConfig, rev
     return Draft(
         table,
         metadata={"items": len(item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
-        figure=zipf("How often words occur", by_word),
+        figure=zipf("How often words occur", by_word) if len(by_word) else None,
     )

@@ -1,0 +1,56 @@
+import pytest
+
+from assets.reviews.items import items_with_reviews
+
+JUNE = [
+    {"review_id": "r1", "item_id": "ale", "category": "IPA", "overall": 4, "text": "citrus pine pine"},
+    {"review_id": "r2", "item_id": "ale", "category": "IPA", "overall": 2, "text": "resin"},
+    {"review_id": "r3", "item_id": "stout", "category": "Stout", "text": "coffee smoke"},
+]
+JULY = [
+    {"review_id": "r1", "item_id": "ale", "category": "Porter", "overall": 5, "text": "citrus pine pine"},
+    {"review_id": "r4", "item_id": "stout", "category": "Stout", "overall": 3, "text": "coffee coffee"},
+]
+
+
+@pytest.mark.parametrize("order", [("a_june.csv", "b_july.csv"), ("b_july.csv", "a_june.csv")])
+def test_of_a_review_in_two_batches_the_one_with_the_first_key_counts(write_csv, ingest, make, warehouse, order):
+    rows = {"a_june.csv": JUNE, "b_july.csv": JULY}
+    for name in order:
+        ingest(write_csv(name, rows[name]))
+    make("items", "review_batches", "duplicate_reviews")
+    june, july = warehouse.partitions("reviews")
+    assert warehouse.read("duplicate_reviews").to_pylist() == [
+        {
+            "batch": july, "review_id": "r1", "kept_in": june, "item_id": "ale",
+            "words": ["citrus", "pine"], "counts": [1, 2],
+        }
+    ]  # fmt: skip
+    assert warehouse.read("items").to_pylist() == [
+        {"item_id": "ale", "item_name": "ale", "category": "IPA", "reviews": 2, "mean_overall": 3.0},
+        {"item_id": "stout", "item_name": "stout", "category": "Stout", "reviews": 2, "mean_overall": 3.0},
+    ]
+    batches = warehouse.read("review_batches").to_pylist()
+    assert [(row["batch"], row["reviews"], row["duplicates"]) for row in batches] == [(june, 3, 0), (july, 1, 1)]
+
+
+def test_a_first_batch_that_comes_later_takes_its_reviews_back(write_csv, ingest, make, warehouse):
+    rollup = ("items", "review_batches", "duplicate_reviews")
+    ingest(write_csv("b_july.csv", JULY))
+    make(*rollup)
+    assert len(warehouse.read("duplicate_reviews")) == 0
+    assert warehouse.read("items").to_pylist()[0]["category"] == "Porter"
+    ingest(write_csv("a_june.csv", JUNE))
+    make(*rollup)
+    assert warehouse.read("duplicate_reviews")["kept_in"].to_pylist() == [warehouse.partitions("reviews")[0]]
+    assert warehouse.read("items").to_pylist()[0]["category"] == "IPA"
+    assert warehouse.commit_of("items", 1)["inputs"] == {"reviews": 1, "term_counts": 1}
+
+
+def test_items_with_a_review_or_two_each_are_warned_of(write_csv, ingest, make, warehouse):
+    ingest(write_csv("a_june.csv", JUNE))
+    make("items", "review_batches", "duplicate_reviews")
+    items = warehouse.read("items")
+    assert not items_with_reviews(items).passed
+    many = items.set_column(items.schema.get_field_index("reviews"), "reviews", [[5, 1]])
+    assert items_with_reviews(many).passed

@@ -1,0 +1,99 @@
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from assets.reviews.neighbors import CONTRACT, NeighborsConfig, neighbors, neighbors_are_exact
+from assets.reviews.tfidf import TFIDF, VOCABULARY
+from taproom.errors import TaproomError
+
+CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
+
+
+def tfidf_of(**weights: dict[int, float]) -> pa.Table:
+    rows = [
+        {"item_id": item, "words": 10, "term_ids": sorted(row), "weights": [row[term] for term in sorted(row)]}
+        for item, row in sorted(weights.items())
+    ]
+    return pa.Table.from_pylist(rows, schema=TFIDF.schema)
+
+
+def vocabulary_of(words: int) -> pa.Table:
+    return VOCABULARY.table_of(
+        term_id=np.arange(words, dtype=np.int32), word=[f"word{n}" for n in range(words)],
+        document_frequency=[1] * words, count=[1] * words, idf=[1.0] * words,
+    )  # fmt: skip
+
+
+def found(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
+    draft = neighbors(NeighborsConfig(workers=1, **config), tfidf, vocabulary_of(words))
+    assert draft.rows.schema.equals(CONTRACT.schema)
+    return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.told()
+
+
+def test_neighbors_are_the_nearest_by_angle_without_the_item_itself():
+    tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, d={0: 1.0, 1: 0.1})
+    rows, _ = found(tfidf, k=3)
+    assert rows["a"]["neighbor_ids"] == ["d", "b", "c"]
+    assert rows["a"]["distances"] == pytest.approx([1 - 1 / np.sqrt(1.01), 1 - np.sqrt(0.5), 1])
+
+
+def test_ties_go_to_the_smaller_id():
+    rows, told = found(tfidf_of(a={0: 1.0}, b={1: 1.0}, c={1: 2.0}, d={1: 3.0}), k=2)
+    assert rows["a"]["neighbor_ids"] == ["b", "c"]
+    assert rows["d"]["neighbor_ids"] == ["b", "c"]
+    assert rows["d"]["distances"] == pytest.approx([0, 0], abs=1e-15)
+    assert told["k"] == 2
+
+
+def test_an_item_without_any_weighted_word_is_left_out_and_counted():
+    rows, told = found(tfidf_of(a={0: 1.0}, b={0: 1.0, 1: 1.0}, silent={}), k=1)
+    assert sorted(rows) == ["a", "b"]
+    assert (told["items"], told["items_left_out"]) == (2, 1)
+
+
+def test_more_neighbors_than_items_are_refused_or_cut():
+    tfidf = tfidf_of(a={0: 1.0}, b={0: 1.0, 1: 1.0}, c={1: 1.0})
+    rows, _ = found(tfidf)
+    assert all(len(row["neighbor_ids"]) == 1 for row in rows.values())
+    with pytest.raises(TaproomError, match="2"):
+        found(tfidf, k=50)
+
+
+@pytest.mark.parametrize("tfidf", [tfidf_of(a={0: 1.0}), tfidf_of(a={}, b={}, c={})], ids=["one item", "no weights"])
+def test_too_few_items_for_any_neighbor_are_refused(tfidf):
+    with pytest.raises(TaproomError):
+        found(tfidf)
+
+
+def test_the_check_finds_wrong_distances():
+    tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, silent={})
+    right = neighbors(NeighborsConfig(k=2, workers=1), tfidf, vocabulary_of(2)).rows
+    assert neighbors_are_exact(right, tfidf).passed
+    wrong = right.set_column(2, "distances", [[[0.0, 1.0]] * 3])
+    check = neighbors_are_exact(wrong, tfidf)
+    assert not check.passed
+    assert check.metadata["largest_difference"].value > 0.1
+
+
+def test_themes_are_each_others_neighbors_whatever_the_workers(write_csv, ingest, make, warehouse, themed_reviews):
+    ingest(write_csv("a.csv", themed_reviews()))
+    assert make(*CHAIN).success
+    table = warehouse.read("neighbors")
+    theme = {f"item {item:03d}": item % 4 for item in range(40)}
+    for row in table.to_pylist():
+        assert len(row["neighbor_ids"]) == 4  # a tenth of the 40 items
+        assert row["item_id"] not in row["neighbor_ids"]
+        assert {theme[neighbor] for neighbor in row["neighbor_ids"]} == {theme[row["item_id"]]}
+    make("neighbors", neighbors={"workers": 1})
+    assert warehouse.head("neighbors") == 0
+
+
+@pytest.mark.parametrize("items", [["only one"], ["one", "two", "three"]], ids=["one item", "items all the same"])
+def test_reviews_that_make_no_map_are_refused_and_the_tables_stay(write_csv, ingest, make, warehouse, items):
+    rollup, weighed = CHAIN[:3], CHAIN[3:]
+    ingest(write_csv("a.csv", themed := [{"review_id": "r", "item_id": "ale", "text": "pine"}]), words={})
+    del themed
+    ingest(write_csv("a.csv", [{"review_id": item, "item_id": item, "text": "pine hop"} for item in items]))
+    make(*rollup)
+    with pytest.raises(TaproomError):
+        make(*weighed, tfidf={"min_reviews": 1, "min_document_frequency": 1})
