@@ -24,7 +24,7 @@ def main(megabytes: int) -> None:
     """Write a CSV of that size, read it both ways, print seconds and peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "big.csv"
-        text = "a plain review of a plain thing, neither long nor short, " * 4
+        text = "a plain review of a plain thing neither long nor short and " * 4
         with path.open("w", encoding="utf-8") as file:
             file.write("review_id,item_id,text\n")
             number = 0
@@ -35,10 +35,9 @@ def main(megabytes: int) -> None:
             started = time.perf_counter()
             before = f"from pathlib import Path\npath, folder = Path({str(path)!r}), {folder + '/warehouse'!r}\n"
             subprocess.run([sys.executable, "-c", before + code], check=True)
+            seconds = time.perf_counter() - started
             peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
-            print(
-                f"{megabytes} MB, {number:,} reviews: {name} {time.perf_counter() - started:.1f} s, peak so far {peak:.2f} GB"
-            )
+            print(f"{megabytes} MB, {number:,} reviews: {name} {seconds:.1f} s, peak so far {peak:.2f} GB")
 
 
 if __name__ == "__main__":

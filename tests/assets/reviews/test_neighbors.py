@@ -88,12 +88,16 @@ def test_themes_are_each_others_neighbors_whatever_the_workers(write_csv, ingest
     assert warehouse.head("neighbors") == 0
 
 
-@pytest.mark.parametrize("items", [["only one"], ["one", "two", "three"]], ids=["one item", "items all the same"])
-def test_reviews_that_make_no_map_are_refused_and_the_tables_stay(write_csv, ingest, make, warehouse, items):
-    rollup, weighed = CHAIN[:3], CHAIN[3:]
-    ingest(write_csv("a.csv", themed := [{"review_id": "r", "item_id": "ale", "text": "pine"}]), words={})
-    del themed
-    ingest(write_csv("a.csv", [{"review_id": item, "item_id": item, "text": "pine hop"} for item in items]))
-    make(*rollup)
-    with pytest.raises(TaproomError):
-        make(*weighed, tfidf={"min_reviews": 1, "min_document_frequency": 1})
+def test_reviews_that_make_no_map_are_refused_and_the_tables_stay(
+    write_csv, ingest, make, warehouse, themed_reviews, subtests
+):
+    same = [{"review_id": f"{item} {n}", "item_id": item, "text": "pine hop"} for item in ("x", "y") for n in range(4)]
+    one = [{"review_id": f"z {n}", "item_id": "z", "text": "pine"} for n in range(5)]
+    ingest(write_csv("a.csv", [*themed_reviews(items=12), *same, *one]))
+    make(*CHAIN)
+    before = {table: warehouse.read(table) for table in ("vocabulary", "tfidf", "neighbors")}
+    for what, min_reviews in {"items all the same": 4, "one item": 5, "no item": 6}.items():
+        with subtests.test(what):
+            with pytest.raises(TaproomError):
+                make(*CHAIN, tfidf={"min_reviews": min_reviews, "min_document_frequency": 1})
+            assert {table: warehouse.read(table) for table in before} == before

@@ -117,15 +117,12 @@ def test_a_duplicate_across_batches_weighs_as_if_it_never_were(write_csv, ingest
     assert warehouse.head("tfidf") == 0
 
 
-def test_no_item_with_reviews_enough_is_refused_and_the_tables_stay(write_csv, ingest, make, warehouse, themed_reviews):
-    ingest(write_csv("a.csv", themed_reviews(items=8)))
-    make(*ROLLUP, *WEIGHTS)
-    before = warehouse.read("tfidf")
+def test_no_item_or_no_word_left_is_refused():
+    counts = term_counts_of(("b1", "ale", {"pine": 1}), ("b1", "ipa", {"hop": 1}))
     with pytest.raises(TaproomError):
-        make(*WEIGHTS, tfidf={"min_reviews": 4})
+        weighed(counts, items_of(ale=2, ipa=2), min_reviews=4)
     with pytest.raises(TaproomError):
-        make(*WEIGHTS, tfidf={"min_document_frequency": 9})
-    assert warehouse.read("tfidf").equals(before)
+        weighed(counts, items_of(ale=2, ipa=2), min_document_frequency=2)
 
 
 def test_items_all_the_same_are_refused():

@@ -1,0 +1,200 @@
+import json
+import time
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.reviews.reviews import BATCHES
+from pipelines.definitions import defs
+from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS, review_inbox
+from taproom.errors import SourceError
+from taproom.reviews import batch_key, file_sha256
+
+TEXT = "review_id,item_id,text\nr1,ale,citrus pine\n"
+ROLLUP = {dg.AssetKey(name) for name in ("items", "review_batches", "duplicate_reviews")}
+
+
+@pytest.fixture
+def look_at(instance, monkeypatch):
+    """Evaluates the sensor as at `now` (seconds) after `cursor`."""
+
+    def evaluate(now: float, cursor: str | None = None) -> dg.SensorResult:
+        monkeypatch.setattr(time, "time", lambda: now)
+        with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
+            return review_inbox(context)
+
+    return evaluate
+
+
+def keys_asked_for(result: dg.SensorResult) -> list[str]:
+    keys = [key for request in result.dynamic_partitions_requests for key in request.partition_keys]
+    assert [request.partition_key for request in result.run_requests] == keys
+    return keys
+
+
+def drop(inbox: Path, name: str, text: str = TEXT) -> str:
+    path = inbox / name
+    path.write_text(text)
+    return batch_key(name, file_sha256(path))
+
+
+def test_a_file_is_left_alone_until_it_has_settled(inbox, look_at):
+    key = drop(inbox, "june.csv")
+    first = look_at(1000)
+    assert keys_asked_for(first) == []
+    soon = look_at(1000 + SETTLE_SECONDS - 1, first.cursor)
+    assert keys_asked_for(soon) == []
+    settled = look_at(1000 + SETTLE_SECONDS, soon.cursor)
+    assert keys_asked_for(settled) == [key]
+    (request,) = settled.run_requests
+    assert (request.job_name, request.run_key, request.partition_key) == ("ingest_reviews", key, key)
+    assert request.run_config == {"ops": {"reviews": {"config": {"source": "table"}}}}
+    (partitions,) = settled.dynamic_partitions_requests
+    assert partitions.partitions_def_name == BATCHES.name
+
+
+def test_a_file_that_still_grows_is_left_alone(inbox, look_at):
+    drop(inbox, "june.csv")
+    first = look_at(1000)
+    drop(inbox, "june.csv", TEXT + "r2,ale,more\n")
+    grown = look_at(1000 + SETTLE_SECONDS, first.cursor)
+    assert keys_asked_for(grown) == []
+    assert len(keys_asked_for(look_at(1000 + 2 * SETTLE_SECONDS, grown.cursor))) == 1
+
+
+def test_an_unchanged_file_is_hashed_and_asked_for_once(inbox, look_at, monkeypatch):
+    hashed = []
+    monkeypatch.setattr("pipelines.jobs.file_sha256", lambda path: hashed.append(path.name) or file_sha256(path))
+    drop(inbox, "june.csv")
+    result = look_at(1000)
+    for later in range(1, 4):
+        result = look_at(1000 + later * SETTLE_SECONDS, result.cursor)
+    assert keys_asked_for(result) == []
+    assert hashed == ["june.csv"]
+
+
+def test_a_changed_file_becomes_another_batch(inbox, look_at):
+    before = drop(inbox, "june.csv")
+    taken = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor)
+    after = drop(inbox, "june.csv", TEXT + "r2,ale,more\n")
+    changed = look_at(2000, taken.cursor)
+    again = look_at(2000 + SETTLE_SECONDS, changed.cursor)
+    assert keys_asked_for(taken) == [before]
+    assert keys_asked_for(changed) == []
+    assert keys_asked_for(again) == [after] != [before]
+
+
+def test_what_is_not_data_is_passed_over(inbox, look_at, tmp_path):
+    drop(inbox, ".june.csv.part")
+    drop(inbox, "README.md")
+    drop(inbox, "empty.csv", "")
+    drop(inbox, "inbox.toml", "")
+    (inbox / "folder").mkdir()
+    (tmp_path / "elsewhere.csv").write_text(TEXT)
+    (inbox / "link.csv").symlink_to(tmp_path / "elsewhere.csv")
+    result = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor)
+    assert keys_asked_for(result) == []
+
+
+def test_settings_beside_the_files_go_into_the_run(inbox, look_at):
+    drop(inbox, "june.csv")
+    drop(inbox, "inbox.toml", 'collection = "beers"\n[columns]\nitem_id = "beer"\ntext = "body"\n')
+    (request,) = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor).run_requests
+    config = {"source": "table", "collection": "beers", "columns": {"item_id": "beer", "text": "body"}}
+    assert request.run_config == {"ops": {"reviews": {"config": config}}}
+
+
+def test_settings_that_cannot_be_read_are_named(inbox, look_at):
+    drop(inbox, "june.csv")
+    drop(inbox, "inbox.toml", "columns = nothing")
+    with pytest.raises(SourceError, match=r"inbox\.toml is not TOML"):
+        look_at(1000)
+
+
+def test_thousands_of_files_are_taken_some_at_a_time(inbox, look_at):
+    wanted = [drop(inbox, f"f{number:03d}.csv", f"{TEXT}{number}") for number in range(2 * RUNS_PER_LOOK + 1)]
+    result, taken = look_at(1000), []
+    while keys := keys_asked_for(result := look_at(1000 + SETTLE_SECONDS, result.cursor)):
+        assert len(keys) <= RUNS_PER_LOOK
+        taken += keys
+    assert sorted(taken) == sorted(wanted)
+
+
+def test_no_inbox_is_an_empty_inbox(inbox, look_at):
+    inbox.rmdir()
+    assert keys_asked_for(look_at(1000)) == []
+
+
+def test_what_the_sensor_asks_for_can_be_run(inbox, look_at, instance, warehouse, monkeypatch):
+    key = drop(inbox, "june.csv")
+    drop(inbox, "inbox.toml", 'collection = "beers"')
+    result = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor)
+    monkeypatch.undo()
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
+    monkeypatch.setenv("TAPROOM_INBOX", str(inbox.parent))
+    (request,) = result.run_requests
+    instance.add_dynamic_partitions(BATCHES.name, keys_asked_for(result))
+    run = defs.resolve_job_def(request.job_name).execute_in_process(
+        run_config=request.run_config, instance=instance, partition_key=request.partition_key
+    )
+    assert run.success
+    assert warehouse.read("reviews").select(["batch", "collection", "text"]).to_pylist() == [
+        {"batch": key, "collection": "beers", "text": "citrus pine"}
+    ]
+
+
+def test_the_cursor_is_small_and_readable(inbox, look_at):
+    drop(inbox, "june.csv")
+    cursor = json.loads(look_at(1000).cursor)
+    assert cursor["june.csv"]["key"] is None
+    assert cursor["june.csv"]["look"]["since"] == 1000
+
+
+def test_nothing_runs_by_itself():
+    repository = defs.get_repository_def()
+    assert repository.schedule_defs
+    assert all(schedule.default_status is dg.DefaultScheduleStatus.STOPPED for schedule in repository.schedule_defs)
+    assert repository.sensor_defs
+    assert all(sensor.default_status is dg.DefaultSensorStatus.STOPPED for sensor in repository.sensor_defs)
+
+
+def test_jobs_hold_what_they_are_named_for():
+    batched = {dg.AssetKey(name) for name in ("reviews", "rejected_reviews", "term_counts")}
+    assert defs.resolve_job_def("ingest_reviews").asset_layer.selected_asset_keys == batched
+    refresh = defs.resolve_job_def("refresh_reviews")
+    graph = defs.resolve_asset_graph()
+    chain = {key for key in graph.materializable_asset_keys if graph.get(key).group_name == "reviews"}
+    assert refresh.asset_layer.selected_asset_keys == chain - batched
+    assert refresh.partitions_def is None
+
+
+def requested(instance, cursor=None):
+    result = dg.evaluate_automation_conditions(defs, instance, cursor=cursor)
+    keys = {key for key in defs.resolve_asset_graph().materializable_asset_keys if result.get_num_requested(key)}
+    return keys, result.cursor
+
+
+def test_a_new_batch_makes_the_rollup_and_then_what_follows_wanted(
+    write_csv, ingest, make, instance, themed_reviews
+):  # fmt: skip
+    _, cursor = requested(instance)
+    ingest(write_csv("a.csv", themed_reviews(items=4)))
+    wanted, cursor = requested(instance, cursor)
+    assert wanted >= ROLLUP
+    make("items", "review_batches", "duplicate_reviews")
+    nothing, cursor = requested(instance, cursor)
+    assert not nothing & ROLLUP
+
+    ingest(write_csv("b.csv", [{"review_id": "new", "item_id": "item 000", "text": "pine"}]))
+    wanted, cursor = requested(instance, cursor)
+    assert wanted >= ROLLUP
+
+
+def test_a_batch_that_failed_does_not_keep_the_others_from_the_rollup(write_csv, ingest, instance, themed_reviews):
+    _, cursor = requested(instance)
+    with pytest.raises(SourceError):
+        ingest(write_csv("broken.csv", []))
+    ingest(write_csv("a.csv", themed_reviews(items=4)))
+    wanted, _ = requested(instance, cursor)
+    assert wanted >= ROLLUP
