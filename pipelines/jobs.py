@@ -60,7 +60,7 @@ def review_inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     for name, now in looks.items():
         before = cursor.get(name, {})
         key = before.get("key") if before.get("look") == asdict(now) else None
-        if key is None and now.size_bytes and _has_settled(now) and len(keys) < RUNS_PER_LOOK:
+        if key is None and _has_settled(now) and len(keys) < RUNS_PER_LOOK:
             key = batch_key(name, file_sha256(folder / name))
             keys.append(key)
         seen_now[name] = {"look": asdict(now), "key": key}

@@ -11,10 +11,10 @@ from numba import njit
 RANDOM, NEAR_MISS, WITHIN = 0, 1, 2
 NONE = -1
 DRAWS_PER_ANCHOR = 8
+HELD_OUT_ONE_IN = 16
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _HELD_OUT_SALT = np.uint64(0xD1B54A32D192ED03)
-_HELD_OUT_MASK = np.uint64(15)
 _STREAMS = np.uint64(4)
 _ANCHOR, _KIND, _NEAR, _FAR = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
 
@@ -78,7 +78,7 @@ def is_held_out(anchor, near, far):
     """Whether a triplet is of the sixteenth that is never trained on."""
     code = _mix(np.uint64(anchor) + _HELD_OUT_SALT)
     code = _mix(code + np.uint64(near) + _GOLDEN)
-    return _mix(code + np.uint64(far) + _GOLDEN) & _HELD_OUT_MASK == np.uint64(0)
+    return _mix(code + np.uint64(far) + _GOLDEN) % np.uint64(HELD_OUT_ONE_IN) == np.uint64(0)
 
 
 @njit(nogil=True, cache=True)

@@ -58,7 +58,7 @@ def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: i
     """
     figure, axes = _figure(8, 4.2)
     axes.set_axis_off()
-    axes.set_title(f"{item}: weighted bag of words")
+    axes.set_title(f"{item}: weighted bag of words", parse_math=False)
     heaviest = np.argsort(-weights, kind="stable")[:most]
     x, y, line = 0.0, 0.95, 0.0
     for place, index in enumerate(heaviest):
@@ -67,7 +67,16 @@ def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: i
         if x + width > 1 and x > 0:
             x, y, line = 0.0, y - line, 0.0
         line = max(line, height)
-        axes.text(x, y, words[index], fontsize=size, va="top", color=PALETTE[place % 5], transform=axes.transAxes)
+        axes.text(
+            x,
+            y,
+            words[index],
+            fontsize=size,
+            va="top",
+            color=PALETTE[place % 5],
+            transform=axes.transAxes,
+            parse_math=False,
+        )
         x += width
     return _png(figure)
 
@@ -101,9 +110,12 @@ def item_map(
         label = category or ("other" if colors else "items")
         if of_it.any():
             axes.scatter(*positions[of_it].T, s=area[of_it], c=color, alpha=0.65, linewidths=0, label=label)
-    axes.set(title=title, xticks=[], yticks=[])
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, markerscale=1.5)
+    legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, markerscale=1.5)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a name is a name: `$` in it is no formula
     _name_items(figure, axes, positions, names, np.argsort(-sizes, kind="stable"))
     return _png(figure)
 
@@ -151,7 +163,13 @@ def _name_items(figure: "Figure", axes: "Axes", positions: np.ndarray, names: Se
             return
         name = names[index] if len(names[index]) <= 32 else names[index][:30] + "…"
         text = axes.annotate(
-            name, positions[index], xytext=(3, 3), textcoords="offset points", fontsize=7, path_effects=halo
+            name,
+            positions[index],
+            xytext=(3, 3),
+            textcoords="offset points",
+            fontsize=7,
+            path_effects=halo,
+            parse_math=False,
         )
         box = text.get_window_extent().expanded(1.05, 1.2)
         if (

@@ -44,6 +44,8 @@ def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dic
         if path.name.startswith(".") or path.name in _NOT_DATA or path.is_symlink() or not path.is_file():
             continue
         status = path.stat()
+        if not status.st_size:
+            continue
         known = before.get(path.name)
         unchanged = known and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns)
         looks[path.name] = known if unchanged else Look(status.st_size, status.st_mtime_ns, now)

@@ -27,7 +27,6 @@ from taproom.errors import InputError
 from taproom.progress import progress
 
 DRAWS_PER_CHUNK = 1 << 20
-HELD_OUT_SHARE = 16
 POWER_STEPS = 100
 SPARE_VECTORS = 5
 
@@ -53,7 +52,7 @@ class OrdinalParameters:
     """
 
     dimension: int = 2
-    updates_per_item: int = 5_000
+    updates_per_item: int = 8_000
     margin: float = 0.4
     step: float = 0.08
     within_share: float = 0.5
@@ -69,7 +68,6 @@ class TripletError:
         split: "training" or "held_out".
         triplets: how many were looked at.
         violated: how many of them the map has the wrong way round or at the same distance.
-        error: violated / triplets; None where there is no triplet.
     """
 
     kind: str
@@ -121,7 +119,9 @@ def embed(
     with threadpool_limits(limits=1, user_api="blas"):
         if start is None:
             start = _spectral_start(indices, parameters.dimension)
-        coordinates = _standardized(_checked_start(start, len(indices), parameters.dimension))
+        coordinates = _standardized(_checked_coordinates(start, len(indices), parameters.dimension))
+        if not coordinates.any():
+            raise InputError("The start has all items in one place, from which no step leads. Leave it out to begin anew.")
         triplets_of = (indices, distances, np.sort(indices, axis=1), _reach(distances))
         draws = len(indices) * parameters.updates_per_item
         with progress(doing=f"fitting the map, d = {parameters.dimension}", total=draws, unit="update") as bar:
@@ -189,12 +189,12 @@ def triplet_errors(
     from taproom import _ordinal_kernels as kernels
 
     indices, distances = _checked_graph(indices, distances)
-    coordinates = _checked_start(coordinates, len(indices), np.shape(coordinates)[-1])
+    coordinates = _checked_coordinates(coordinates, len(indices), np.shape(coordinates)[-1])
     everyone, nothing_wide = np.arange(len(indices)), np.empty((0, indices.shape[1]), np.int32)
     kinds = {"random": (kernels.RANDOM, everyone, nothing_wide), "within": (kernels.WITHIN, everyone, nothing_wide)}
     if wide is not None:
         kinds["near_miss"] = (kernels.NEAR_MISS, *_checked_wide(*wide, indices))
-    splits = {"training": (samples, False), "held_out": (samples * HELD_OUT_SHARE, True)}
+    splits = {"training": (samples, False), "held_out": (samples * kernels.HELD_OUT_ONE_IN, True)}
     triplets_of = (indices, distances, np.sort(indices, axis=1), _reach(distances))
     rows = []
     for kind, (code, anchors, wide_indices) in kinds.items():
@@ -288,16 +288,16 @@ def _checked_graph(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarr
     return np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C")
 
 
-def _checked_start(start: np.ndarray, items: int, dimension: int) -> np.ndarray:
-    start = np.array(start, dtype=np.float64, order="C")
-    if start.shape != (items, dimension):
+def _checked_coordinates(coordinates: np.ndarray, items: int, dimension: int) -> np.ndarray:
+    coordinates = np.array(coordinates, dtype=np.float64, order="C")
+    if coordinates.shape != (items, dimension):
         raise InputError(
-            f"The coordinates have the shape {start.shape}, but {items} items in {dimension} dimensions were wanted. "
+            f"The coordinates have the shape {coordinates.shape}, but {items} items in {dimension} dimensions were wanted. "
             "Give one row for each item, or no start."
         )
-    if not np.isfinite(start).all():
+    if not np.isfinite(coordinates).all():
         raise InputError("Some coordinates are not finite numbers. Leave the start out to begin anew.")
-    return start
+    return coordinates
 
 
 def _checked_wide(anchors: np.ndarray, wide_indices: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -95,7 +95,7 @@ def batch_hashes(term_counts: pa.Table) -> dict[str, str]:
     """The content hash of each batch's rows."""
     names = pc.run_end_encode(term_counts["batch"].combine_chunks())  # a batch's rows stand together
     ends = names.run_ends.to_pylist()
-    starts = [0, *ends[:-1]]
+    starts = [0, *ends][: len(ends)]
     return {
         name: content_hash(term_counts.slice(start, end - start))
         for name, start, end in zip(names.values.to_pylist(), starts, ends, strict=True)

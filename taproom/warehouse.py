@@ -23,6 +23,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,8 +167,9 @@ class Warehouse:
         """
         _check_partition(contract, partition)
         contract.check_schema(rows.schema)  # a stream without batches has one too
-        known = self._files_of(self._at(contract.table, since), partition) if since is not None else []
-        replaced = [] if self._schema_changed(contract, since) else known
+        began = self._at(contract.table, since) if since is not None else None
+        known = self._files_of(began, partition)
+        replaced = [] if _schema_changed(contract, began) else known
         content = ContentHash(contract.schema, contract.volatile)
         single_values: dict[str, Any] = self._single_values(contract, since)
         batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
@@ -198,7 +200,8 @@ class Warehouse:
         columns = [name for name in contract.schema.names if name != contract.partition]
         files = []
         for place, block in enumerate(_blocks(batches)):
-            content = _parquet_bytes(block.select(columns))
+            # the rows may come with other descriptions or names of list entries, which Parquet keeps in its bytes
+            content = _parquet_bytes(block.cast(contract.schema).select(columns))
             sha256 = hashlib.sha256(content).hexdigest()
             file = kept.get((place, sha256))
             if file is None or not self._is_intact(contract.table, file):
@@ -236,7 +239,7 @@ class Warehouse:
                     "it meanwhile. Nothing was written; run the step again to take the newest into account."
                 )
             metadata = {**metadata, "single_values": self._agreed(contract, version, metadata["single_values"])}
-            if head is not None and _paths(known) == _paths(now) and not self._schema_changed(contract, version):
+            if head is not None and _paths(known) == _paths(now) and not _schema_changed(contract, head):
                 return version, False
             try:
                 return self._swap(contract, head, known, now, partition, metadata), True
@@ -269,7 +272,7 @@ class Warehouse:
             )  # fmt: skip
             return 0
         added = [_add(contract, file) for file in now if file not in known]
-        if self._schema_changed(contract, head.version()):
+        if _schema_changed(contract, head):
             head.create_write_transaction(added, "overwrite", schema, partition_by, commit_properties=properties)
         else:
             removed = [_remove(contract, file) for file in known if file not in now]
@@ -277,20 +280,6 @@ class Warehouse:
                 [*added, *removed], "append", schema, partition_by, commit_properties=properties
             )
         return head.version() + 1
-
-    def _schema_changed(self, contract: Contract, version: int | None) -> bool:
-        """Whether the contract's columns differ from the table's. A partitioned table cannot change them."""
-        if version is None:
-            return False
-        told = _arrow_schema(Schema.from_arrow(contract.schema))
-        if _arrow_schema(self._at(contract.table, version).schema()).equals(told):  # whatever the descriptions say
-            return False
-        if contract.partition:
-            raise ContractError(
-                f"{contract.table}: its columns have changed since the table was made, and the other partitions still "
-                f"have the old ones. Make the table anew in another warehouse ({WAREHOUSE_VARIABLE})."
-            )
-        return True
 
     def _agreed(self, contract: Contract, version: int | None, written: Mapping[str, Any]) -> dict[str, Any]:
         """The table's single values with those just written, which another first write may have contradicted."""
@@ -307,8 +296,13 @@ class Warehouse:
     def _put(self, table: str, path: str, content: bytes) -> None:
         full = f"{self._base}/{table}/{path}"
         self._files.create_dir(full.rpartition("/")[0], recursive=True)
-        with self._files.open_output_stream(full) as stream:
-            stream.write(content)
+        try:
+            with self._files.open_output_stream(full) as stream:
+                stream.write(content)
+        except OSError:
+            with suppress(OSError):
+                self._files.delete_file(full)  # or what was written of it would keep a full disk full
+            raise
 
     # Reading
 
@@ -529,6 +523,18 @@ def _paths(files: Iterable[DataFile]) -> set[str]:
 
 def _partition_values(contract: Contract, file: DataFile) -> dict[str, str | None]:
     return {contract.partition: file.partition} if contract.partition else {}
+
+
+def _schema_changed(contract: Contract, delta: DeltaTable | None) -> bool:
+    """Whether the contract's columns differ from the table's. A partitioned table cannot change them."""
+    if delta is None or _arrow_schema(delta.schema()).equals(_arrow_schema(Schema.from_arrow(contract.schema))):
+        return False  # whatever the descriptions say
+    if contract.partition:
+        raise ContractError(
+            f"{contract.table}: its columns have changed since the table was made, and the other partitions still "
+            f"have the old ones. Make the table anew in another warehouse ({WAREHOUSE_VARIABLE})."
+        )
+    return True
 
 
 def _add(contract: Contract, file: DataFile) -> AddAction:

@@ -135,7 +135,7 @@ def test_unchanged_rows_leave_version_and_downstream_as_they_were(warehouse, ins
 
 def test_a_table_that_breaks_its_contract_is_not_published(warehouse, instance):
     materialize(numbers_asset(1, 2), instance=instance)
-    with pytest.raises(ContractError, match="n is finite and in"):
+    with pytest.raises(ContractError, match="n is finite"):
         materialize(numbers_asset(1, -2), instance=instance)
     assert values(warehouse, "numbers") == [1, 2]
     assert warehouse.head("numbers") == 0

@@ -91,9 +91,9 @@ def test_themes_are_each_others_neighbors_whatever_the_workers(write_csv, ingest
 def test_reviews_that_make_no_map_are_refused_and_the_tables_stay(
     write_csv, ingest, make, warehouse, themed_reviews, subtests
 ):
-    same = [{"review_id": f"{item} {n}", "item_id": item, "text": "pine hop"} for item in ("x", "y") for n in range(4)]
-    one = [{"review_id": f"z {n}", "item_id": "z", "text": "pine"} for n in range(5)]
-    ingest(write_csv("a.csv", [*themed_reviews(items=12), *same, *one]))
+    counts = {"x": 4, "y": 4, "z": 5}
+    same = [{"review_id": f"{x} {n}", "item_id": x, "text": "pine hop"} for x, count in counts.items() for n in range(count)]
+    ingest(write_csv("a.csv", [*themed_reviews(items=12), *same]))
     make(*CHAIN)
     before = {table: warehouse.read(table) for table in ("vocabulary", "tfidf", "neighbors")}
     for what, min_reviews in {"items all the same": 4, "one item": 5, "no item": 6}.items():

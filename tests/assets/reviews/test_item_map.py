@@ -1,0 +1,94 @@
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.reviews.item_map import DIMENSIONS, MAP_ERRORS, map_beats_chance
+from assets.tuning.champions import CONTRACT as CHAMPIONS
+from pipelines.definitions import defs
+from taproom.errors import InputError
+
+CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors", "item_map", "map_errors")
+QUICK = {"updates_per_item": 300}
+
+
+@pytest.fixture
+def chain(ingest, make, themed_reviews, write_csv):
+    """Runs the whole chain on themed reviews and gives the result of its second half."""
+    ingest(write_csv("ales.csv", themed_reviews()))
+    return lambda **config: make(*CHAIN, item_map={**QUICK, **config})
+
+
+def test_the_map_keeps_themes_together_and_says_how_often_it_is_wrong(chain, warehouse):
+    result = chain()
+    flat = warehouse.read("item_map").to_pandas().query("dimension == 2").set_index("item_id")
+    assert len(flat) == 40
+    assert flat.z.isna().all()
+    centres = flat.groupby("category")[["x", "y"]].mean()
+    nearest_centre = [
+        ((centres - row[["x", "y"]].to_numpy(float)) ** 2).sum(axis=1).idxmin() for _, row in flat.iterrows()
+    ]
+    assert (nearest_centre == flat.category).mean() > 0.9
+    errors = warehouse.read("map_errors").to_pandas()
+    assert set(errors.dimension) == set(DIMENSIONS)
+    assert (errors.query("kind == 'random' and split == 'held_out'").error < 0.2).all()
+    told = result.asset_materializations_for_node("item_map")[0].metadata
+    assert told["figure"].value.startswith("![item_map](data:image/png;base64,")
+    checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
+    assert checks["map_beats_chance"]
+
+
+def test_the_same_config_gives_the_same_version_and_another_seed_another(chain, warehouse):
+    chain()
+    first = warehouse.read("item_map")
+    chain()
+    assert warehouse.head("item_map") == 0
+    chain(seed=1)
+    assert warehouse.head("item_map") == 1
+    assert not warehouse.read("item_map").equals(first)
+
+
+def test_champions_supply_parameters_unless_the_run_sets_them(chain, warehouse):
+    chain()
+    by_default = warehouse.read("item_map")
+    rows = CHAMPIONS.table_of(product=["item_map"], parameter=["margin"], value=[1.5])
+    warehouse.publish(CHAMPIONS, rows, since=None)
+    chain()
+    by_champion = warehouse.read("item_map")
+    assert not by_champion.equals(by_default)
+    assert warehouse.commit_of("item_map", 1)["inputs"]["champions"] == 0
+    chain(margin=1.5)
+    assert warehouse.read("item_map").equals(by_champion)
+    chain(margin=0.4)
+    assert warehouse.read("item_map").equals(by_default)
+
+
+def test_a_champion_of_an_unknown_parameter_is_refused(chain, warehouse):
+    rows = CHAMPIONS.table_of(product=["item_map"], parameter=["colour"], value=[1.0])
+    warehouse.publish(CHAMPIONS, rows, since=None)
+    with pytest.raises(InputError, match="colour"):
+        chain()
+
+
+def test_too_few_items_for_a_map_are_refused_and_what_was_made_stays(
+    ingest, make, themed_reviews, write_csv, warehouse
+):
+    ingest(write_csv("few.csv", themed_reviews(items=4)))
+    with pytest.raises(InputError, match="at least 5 items"):
+        make(*CHAIN, tfidf={"min_document_frequency": 1})
+    assert warehouse.head("neighbors") == 0
+    assert warehouse.head("item_map") is None
+
+
+@pytest.mark.parametrize(("error", "passed"), [(0.1, True), (0.45, False), (None, True)])
+def test_a_map_near_chance_is_warned_of(error, passed):
+    rows = {"kind": ["random"], "split": ["held_out"], "triplets": [10], "violated": [1], "error": [error]}
+    result = map_beats_chance(MAP_ERRORS.table_of(dimension=pa.array([2], pa.int32()), **rows))
+    assert result.passed is passed
+    assert result.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_heavy_steps_share_a_pool():
+    pools = {
+        name: defs.resolve_asset_graph().get(dg.AssetKey(name)).assets_def.op.pool for name in ("neighbors", "item_map")
+    }
+    assert set(pools.values()) == {"numerics"}

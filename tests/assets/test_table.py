@@ -1,0 +1,58 @@
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.table import CONTRACTS, OWNER, Draft, column_schema, declare
+from taproom.contracts import Between, Column, Contract
+
+BEERS = Contract(
+    "beers",
+    "a beer",
+    (Column("name", pa.string(), "its name"), Column("abv", pa.float64(), "its strength", "percent", nullable=True)),
+    key=("name",),
+    invariants=(Between("abv", 0, 100),),
+)
+MODULE = "assets.reviews.neighbors"
+
+
+@pytest.fixture(autouse=True)
+def _as_it_was(monkeypatch):
+    monkeypatch.setattr("assets.table.CONTRACTS", dict(CONTRACTS))
+
+
+def test_what_tables_have_in_common_comes_with_the_declaration():
+    @dg.asset(**declare(BEERS, MODULE, description=" The beers. ", pool="numerics"))
+    def beers() -> None: ...
+
+    spec = beers.specs_by_key[dg.AssetKey("beers")]
+    assert (spec.description, spec.group_name, list(spec.owners)) == ("The beers.", "reviews", [OWNER])
+    assert spec.kinds == {"deltalake", "table"}
+    assert spec.code_version
+    assert spec.metadata["grain"] == "a beer"
+    assert beers.op.pool == "numerics"
+
+
+def test_a_contract_shows_as_a_column_schema():
+    name, abv = column_schema(BEERS).columns
+    assert (name.type, name.description, name.constraints.nullable, name.constraints.unique) == (
+        "string", "its name", False, True,
+    )  # fmt: skip
+    assert (abv.type, abv.description, abv.constraints.nullable) == ("double", "its strength [percent]", True)
+    assert column_schema(BEERS).constraints.other == ["unique key: name", str(BEERS.invariants[0])]
+
+
+def test_a_table_has_one_contract():
+    declare(BEERS, MODULE, description="The beers.")
+    declare(BEERS, MODULE, description="The beers, declared again by the same file.")
+    other = Contract("beers", "another beer", BEERS.columns, key=("name",))
+    with pytest.raises(ValueError, match="two contracts are named 'beers'"):
+        declare(other, MODULE, description="Other beers.")
+
+
+def test_a_draft_tells_what_it_was_given_or_what_it_is_asked_for():
+    rows = BEERS.schema.empty_table()
+    assert (Draft(rows).told(), Draft(rows).drawn()) == ({}, None)
+    plain = Draft(rows, metadata={"n": 1}, figure=b"png")
+    assert (plain.told(), plain.drawn()) == ({"n": 1}, b"png")
+    asked = Draft(rows, metadata=lambda: {"n": 2}, figure=lambda: b"late")
+    assert (asked.told(), asked.drawn()) == ({"n": 2}, b"late")

@@ -1,0 +1,56 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from taproom import figures
+
+NUMBERS = np.random.default_rng(0)
+
+
+def colours(png: bytes) -> set:
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    assert min(picture.size) > 100
+    return {colour for _, colour in picture.getcolors(maxcolors=2**24)}
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour[1:]))
+
+
+@pytest.mark.parametrize(
+    "png",
+    [
+        figures.bars("Rows", {"kept": 10, "rejected": 3, "none": 0}, "rows"),
+        figures.histogram("Items", np.array([1, 2, 2, 900]), "items"),
+        figures.zipf("Words", np.array([50, 20, 10, 1])),
+        figures.weighted_words("Ale", ["hop", "malt"], np.array([2.0, 1.0])),
+        figures.map_errors([{"dimension": 2, "kind": "random", "split": "held_out", "error": 0.2}]),
+    ],
+)
+def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(png):
+    assert rgb(figures.PALETTE[0]) in colours(png)
+
+
+@pytest.mark.parametrize("png", [figures.bars("Nothing", {}, "rows"), figures.histogram("One", np.array([1]), "items")])
+def test_little_or_nothing_to_draw_is_no_error(png):
+    assert colours(png)
+
+
+def test_distances_by_rank_take_a_single_neighbour():
+    assert colours(figures.distances_by_rank(np.array([[0.1], [0.5]])))
+
+
+def test_the_map_has_a_colour_for_each_of_the_common_categories_and_grey_for_the_rest():
+    categories = [f"style {number % 10}" for number in range(200)] + [None] * 50
+    png = figures.item_map(
+        NUMBERS.normal(size=(250, 2)), [f"item {n}" for n in range(250)], categories, np.arange(1, 251), "Map"
+    )
+    assert len(colours(png)) > 50
+
+
+def test_the_map_takes_items_in_one_place_names_of_any_length_and_no_categories():
+    names = ["a name that is much longer than any label can be on a map of items", "", r"$\frac{ $5 $"]
+    png = figures.item_map(np.zeros((3, 2)), names, ["$\\bad{$", None, "_"], np.ones(3), "$ and $")
+    assert colours(png)

@@ -1,0 +1,81 @@
+"""What the documents show is run here as a reader would run it."""
+
+import re
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.reviews.reviews import ReviewsConfig
+from assets.reviews.tfidf import TfidfConfig
+from assets.table import CONTRACTS
+from pipelines.definitions import defs
+from pipelines.run import reviews_config
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
+
+
+def snippets(document: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance):
+    """A folder with `data/warehouse` in it, as a reader of the README has it after `make run`."""
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", str(tmp_path / "data" / "warehouse"))
+    path = write_csv("ales.csv", themed_reviews())
+    ops = {"reviews": {"config": {"source": "table", "path": str(path)}}}
+    instance.add_dynamic_partitions("review_batches", ["ales"])
+    from taproom.reviews import batch_key, file_sha256
+
+    key = batch_key(path.name, file_sha256(path))
+    instance.add_dynamic_partitions("review_batches", [key])
+    quick = {"item_map": {"config": {"updates_per_item": 50}}}
+    defs.resolve_job_def("ingest_reviews").execute_in_process({"ops": ops}, instance, partition_key=key)
+    defs.resolve_job_def("refresh_reviews").execute_in_process({"ops": quick}, instance)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("reader")
+def test_python_snippets_of_the_readme_run_and_print(capsys):
+    found = snippets(ROOT / "README.md", "python")
+    assert len(found) == 3
+    for snippet in found:
+        exec(compile(snippet, "README.md", "exec"), {})
+        assert capsys.readouterr().out.strip()
+
+
+def test_the_readme_configuration_is_one_that_the_assets_take():
+    (snippet,) = snippets(ROOT / "README.md", "yaml")
+    ops = yaml.safe_load(snippet)["ops"]
+    assert reviews_config(ops["reviews"]["config"]).columns["item_id"] == "beer_name"
+    assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
+    job = defs.resolve_job_def("ingest_reviews")
+    assert dg.validate_run_config(job, {"ops": {"reviews": ops["reviews"]}})
+
+
+def test_the_inbox_settings_shown_are_fields_of_the_configuration():
+    import tomllib
+
+    (snippet,) = snippets(ROOT / "data" / "inbox" / "reviews" / "README.md", "toml")
+    assert set(tomllib.loads(snippet)) <= set(ReviewsConfig.model_fields)
+
+
+def test_every_make_target_that_a_document_names_is_there():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    for document in DOCUMENTS:
+        named = re.findall(r"(?:`|^|\s)make ([a-z]+)\b(?=[^\n]*`|\s{2,}#)", document.read_text(encoding="utf-8"))
+        assert set(named) <= targets | {"run"}, document
+
+
+def test_every_table_is_in_the_readme():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert {table for table in CONTRACTS if f"`{table}`" not in text} <= {"champions"}
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
+            assert (document.parent / target).exists(), (document, target)
