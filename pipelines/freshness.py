@@ -42,7 +42,8 @@ def is_fresh(
     """Whether making the table (or one partition of it) again, configured by `ops`, could only give what is there."""
     graph = definitions.resolve_asset_graph()
     version = recorded_version(instance, warehouse, key, partitions=[partition] if partition else None)
-    if version is None or version > (warehouse.head(key.path[-1]) or 0):
+    head = warehouse.head(key.path[-1])
+    if version is None or head is None or version > head:
         return False
     status = CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
     if status is not StaleStatus.FRESH:

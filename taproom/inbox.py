@@ -36,7 +36,7 @@ def inbox_folder(chain: str) -> Path:
 def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dict[str, Look]:
     """How the data files in `folder` look now; `since` is kept where nothing changed since `before`.
 
-    Hidden files, folders, links, empty files and the inbox's own texts are passed over.
+    Hidden files, folders, links and the inbox's own texts are passed over.
     """
     now = time.time() if now is None else now
     looks = {}

@@ -60,14 +60,15 @@ def nearest(
     from threadpoolctl import threadpool_limits
 
     queries = np.arange(weights.shape[0]) if queries is None else np.asarray(queries)
-    _check(weights, k, queries)
-    prepared = _prepare(weights)
+    rows = _canonical_copy(weights)
+    _check(rows, k, queries)
+    prepared = _prepare(rows)
     blocks = [queries[first : first + block_rows] for first in range(0, len(queries), block_rows)]
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
     # sake of backends whose workers are other processes.
     with threadpool_limits(limits=1, user_api="blas"):
         tasks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(_nearest_of_block)(prepared, rows, k) for rows in blocks
+            delayed(_nearest_of_block)(prepared, block, k) for block in blocks
         )
         found = list(progress(tasks, doing="finding neighbors", total=len(blocks), unit="block"))
     if not found:
@@ -88,10 +89,18 @@ class _Prepared:
     slack: float
 
 
-def _prepare(weights: sparse.csr_array) -> _Prepared:
+def _canonical_copy(weights: sparse.csr_array) -> sparse.csr_array:
+    """Ascending columns, none twice, no zeros; SciPy can only bring that about in place."""
+    rows = sparse.csr_array(weights, dtype=np.float64, copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _prepare(rows: sparse.csr_array) -> _Prepared:
     from taproom import _neighbor_kernels as kernels
 
-    scaled = _scale_rows(weights)
+    scaled = _scaled(rows)
     norms = kernels.squared_norms(scaled.indptr, scaled.data)
     unit = scaled.copy()
     unit.data /= np.repeat(np.sqrt(norms), np.diff(unit.indptr))
@@ -105,17 +114,14 @@ def _prepare(weights: sparse.csr_array) -> _Prepared:
     return _Prepared(scaled, norms, unit[:, is_frequent].toarray(), rare, rare.tocsc(), slack)
 
 
-def _scale_rows(weights: sparse.csr_array) -> sparse.csr_array:
-    """A canonical copy with each row multiplied by the power of two that brings its largest weight into [1/2, 1].
+def _scaled(rows: sparse.csr_array) -> sparse.csr_array:
+    """Each row times the power of two that brings its largest weight to between 1/2 and 1.
 
     That changes no cosine, not even by rounding, and keeps squares of very small or large weights from vanishing.
     """
-    scaled = sparse.csr_array(weights, dtype=np.float64, copy=True)
-    scaled.sum_duplicates()
-    scaled.eliminate_zeros()
-    _, exponents = np.frexp(abs(scaled).max(axis=1).toarray())
-    scaled.data = np.ldexp(scaled.data, -np.repeat(exponents, np.diff(scaled.indptr)))
-    return scaled
+    _, exponents = np.frexp(abs(rows).max(axis=1).toarray())
+    data = np.ldexp(rows.data, -np.repeat(exponents, np.diff(rows.indptr)))
+    return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
 
 
 def _frequent_columns(unit: sparse.csr_array) -> np.ndarray:
@@ -166,12 +172,12 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
         raise InputError(
             "Some weights are not finite numbers. Distances need finite weights: look for NaN or infinity."
         )
-    empty = int((abs(weights).max(axis=1).toarray() == 0).sum())
+    empty = int((np.diff(weights.indptr) == 0).sum())
     if empty:
         raise InputError(
             f"{empty} of the {rows} rows have no weight at all and so no direction to compare. Drop these rows first."
         )
-    if queries.ndim != 1 or (len(queries) and not (queries.min() >= 0 and queries.max() < rows)):
+    if queries.ndim != 1 or not ((queries >= 0) & (queries < rows)).all():
         raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
 
 

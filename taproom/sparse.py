@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.counting import Counts, add_counts
+from taproom.errors import InputError
 
 
 def lists_to_csr(
@@ -17,13 +18,25 @@ def lists_to_csr(
 ) -> sparse.csr_array:
     """The matrix whose row i has `values[i]` in the columns `indices[i]`.
 
-    `columns` is the matrix's width, by default just enough for the largest index. Lists must be without null.
+    The matrix is read-only where it shares the memory of the lists, which is wherever they are in one piece.
+
+    Args:
+        indices: (rows,) lists of int32, ascending.
+        values: (rows,) lists of numbers, as long as those of `indices`.
+        columns: the matrix's width, by default just enough for the largest index.
+
+    Raises:
+        InputError: a null, lists that differ in length, or an index beyond the matrix.
     """
-    offsets, flat_indices = _offsets_and_values(indices)
-    _, flat_values = _offsets_and_values(values)
-    data, places = flat_values.to_numpy(zero_copy_only=False), flat_indices.to_numpy(zero_copy_only=False)
-    if columns is None:
-        columns = int(places.max()) + 1 if len(places) else 0
+    offsets, places, data = _offsets_and_values(indices, values)
+    places, data = places.to_numpy(), data.to_numpy()
+    needed = int(places.max()) + 1 if len(places) else 0
+    columns = needed if columns is None else columns
+    if len(places) and (places.min() < 0 or needed > columns):
+        raise InputError(
+            f"The column numbers go from {places.min()} to {places.max()}, but the matrix has the columns 0 to "
+            f"{columns - 1}. Read the lists together with the vocabulary that they were made with."
+        )
     return sparse.csr_array((data, places, offsets), shape=(len(offsets) - 1, columns))
 
 
@@ -50,12 +63,17 @@ def counts_to_lists(counts: Counts) -> tuple[pa.Array, pa.ListArray, pa.ListArra
 
 
 def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
-    """The counts that such lists hold; an item that stands in several rows (batches) has their sum."""
-    offsets, flat_words = _offsets_and_values(words)
-    _, flat_numbers = _offsets_and_values(numbers)
+    """The counts that such lists hold; an item that stands in several rows (batches) has their sum.
+
+    Raises:
+        InputError: a null, lists that differ in length, or another number of item ids.
+    """
+    offsets, flat_words, flat_numbers = _offsets_and_values(words, numbers)
+    if len(item_ids) != len(words) or item_ids.null_count:
+        raise InputError(f"There are {len(item_ids)} item ids for {len(words)} lists. Give one, not null, for each.")
     encoded = flat_words.dictionary_encode()
     matrix = sparse.csr_array(
-        (flat_numbers.to_numpy(zero_copy_only=False), encoded.indices.to_numpy(zero_copy_only=False), offsets),
+        (flat_numbers.to_numpy(), encoded.indices.to_numpy(), offsets),
         shape=(len(offsets) - 1, len(encoded.dictionary)),
     )
     names = encoded.dictionary.to_numpy(zero_copy_only=False)
@@ -77,10 +95,26 @@ def item_counts(term_counts: pa.Table, duplicates: pa.Table, item_ids: pa.Chunke
     return add_counts([total], subtract=[chosen(duplicates)]) if len(duplicates) else total
 
 
-def _offsets_and_values(lists: pa.ChunkedArray | pa.ListArray) -> tuple[np.ndarray, pa.Array]:
-    """Where each list begins in the flat values, from 0, and the flat values; slices are seen as what they are."""
-    whole = lists.combine_chunks() if isinstance(lists, pa.ChunkedArray) else lists
-    if isinstance(whole, pa.ChunkedArray):  # a chunked array without chunks combines to itself
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], whole.type)
+def _offsets_and_values(
+    lists: pa.ChunkedArray | pa.ListArray, others: pa.ChunkedArray | pa.ListArray
+) -> tuple[np.ndarray, pa.Array, pa.Array]:
+    """Where each list begins in the flat values, from 0, and the flat values of both columns."""
+    offsets, values = _flat(lists)
+    other_offsets, other_values = _flat(others)
+    if not np.array_equal(offsets, other_offsets):
+        raise InputError(
+            f"The two list columns differ: {len(lists)} lists of {len(values)} values against {len(others)} of "
+            f"{len(other_values)}, or lists of other lengths. Take both from one table."
+        )
+    return offsets, values, other_values
+
+
+def _flat(lists: pa.ChunkedArray | pa.ListArray) -> tuple[np.ndarray, pa.Array]:
+    chunks = lists.chunks if isinstance(lists, pa.ChunkedArray) else [lists]
+    # Concatenating copies, even one chunk.
+    whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays([pa.array([], lists.type), *chunks])
+    values = whole.flatten()
+    if whole.null_count or values.null_count:
+        raise InputError("A list column holds nulls, which no matrix can. Drop these rows, or write empty lists.")
     offsets = whole.offsets.to_numpy()
-    return offsets - offsets[0], whole.flatten()
+    return offsets - offsets[0], values

@@ -85,7 +85,9 @@ def write_csv(tmp_path: Path) -> Callable[[str, Iterable[dict]], Path]:
 def ingest(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
     """Makes a file a batch and runs the job that reads it; an error is raised as the asset raised it."""
 
-    def run(path: Path, /, *, batch: str | None = None, words: dict | None = None, **config) -> dg.ExecuteInProcessResult:
+    def run(
+        path: Path, /, *, batch: str | None = None, words: dict | None = None, **config
+    ) -> dg.ExecuteInProcessResult:
         key = batch or batch_key(path.name, file_sha256(path))
         instance.add_dynamic_partitions(BATCHES.name, [key])
         ops = {"reviews": {"config": {"source": "table", "path": str(path), **config}}}

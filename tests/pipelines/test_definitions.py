@@ -22,7 +22,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_every_asset_has_a_contract_and_every_contract_an_asset():
-    assert TABLES == sorted(CONTRACTS)
+    assert sorted(CONTRACTS) == TABLES
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -64,12 +64,12 @@ def test_every_configured_field_is_described():
 
 
 def test_the_code_location_loads_in_two_seconds_beyond_dagster():
-    # The best of three: a busy machine makes loading slower, nothing makes it faster.
+    # Three tries: a busy machine makes loading slower, nothing makes it faster.
     code = (
         "import time, dagster; start = time.perf_counter(); import pipelines.definitions as d; "
         "d.defs.get_repository_def(); print(time.perf_counter() - start)"
     )
-    assert min(float(python("-c", code).stdout) for _ in range(3)) < 2
+    assert any(float(python("-c", code).stdout) < 2 for _ in range(3))
 
 
 def test_loading_the_code_location_imports_no_heavy_library():

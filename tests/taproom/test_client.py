@@ -103,7 +103,7 @@ print(json.dumps([names, sorted(sys.modules)]))
 
 
 def printed_by(code):
-    ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    ran = subprocess.run([sys.executable, "-c", code], cwd=REPO, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(ran.stdout)
 
 
@@ -117,7 +117,13 @@ def test_no_module_of_taproom_loads_dagster():
 
 WITHOUT_THE_REST = """
 import json, sys
-sys.modules |= dict.fromkeys(["dagster", "pandas", "scipy", "sklearn", "numba", "matplotlib", "duckdb"])
+
+class NotInstalled:
+    def find_spec(self, name, *_):
+        if name in {"dagster", "pandas", "scipy", "sklearn", "numba", "matplotlib", "duckdb"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NotInstalled())
 import taproom
 print(json.dumps([taproom.load("beers").to_pydict(), len(taproom.history("beers"))]))
 """

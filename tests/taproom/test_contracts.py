@@ -163,7 +163,7 @@ def test_between_wants_finite_numbers_within_its_bounds():
     numbers = [0.0, 1.0, -0.1, 1.1, float("nan"), float("inf"), None]
     assert broken(Between("x", 0, 1), x=numbers) == [2, 3, 4, 5]
     assert broken(Between("x"), x=numbers) == [4, 5]
-    assert str(Between("x", 0, 1)) == "x is finite and in [0, 1]"
+    assert str(Between("x", 0, 1)) == "x is finite, at least 0, at most 1"
 
 
 def test_between_takes_whole_numbers_with_nulls():
@@ -227,7 +227,7 @@ def test_a_broken_rule_names_table_rule_first_row_and_key_across_batches():
     with pytest.raises(ContractError) as error:
         check(contract, good, bad)
     assert str(error.value) == (
-        "beers: 2 rows break the rule 'score is finite and in [1, 5]'; the first is row 3, {'beer': 'y'}"
+        "beers: 2 rows break the rule 'score is finite, at least 1, at most 5'; the first is row 3, {'beer': 'y'}"
     )
 
 

@@ -14,7 +14,14 @@ from taproom.rollup import ReviewRollup, batch_hashes, token_patterns
 
 
 def batch_of(batch: str, *rows: dict) -> pa.RecordBatch:
-    plain = {"collection": "beers", "item_id": "ale", "item_name": "Ale", "text": "pine", "scores": [], "attributes": []}
+    plain = {
+        "collection": "beers",
+        "item_id": "ale",
+        "item_name": "Ale",
+        "text": "pine",
+        "scores": [],
+        "attributes": [],
+    }
     return pa.RecordBatch.from_pylist([{"batch": batch, **plain, **row} for row in rows], schema=REVIEWS.schema)
 
 
@@ -72,7 +79,10 @@ def test_batches_out_of_order_are_refused():
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=6), min_size=1, max_size=4))
 def test_every_review_counts_once_however_the_batches_are_cut(drawn):
     batches = [
-        (f"b{place}", [{"review_id": review, "item_id": item, "item_name": item} for review, item in dict(rows).items()])
+        (
+            f"b{place}",
+            [{"review_id": review, "item_id": item, "item_name": item} for review, item in dict(rows).items()],
+        )
         for place, rows in enumerate(drawn)
     ]
     if not any(rows for _, rows in batches):

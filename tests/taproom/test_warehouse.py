@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import random
 import resource
 import subprocess
 import time
@@ -476,6 +477,14 @@ def test_unchanged_rows_leave_version_and_hash_however_they_are_chunked(warehous
     reordered = warehouse.publish(NOTES, notes(*range(99, -1, -1)), since=0)
     assert (reordered.version, reordered.changed) == (1, True)
     assert reordered.content_hash != first.content_hash
+
+
+def test_long_texts_are_unchanged_however_they_are_chunked(warehouse):
+    chance = random.Random(0)
+    texts = [chance.randbytes(chance.randrange(400)).hex() for _ in range(10_000)]
+    rows = NOTES.table_of(id=range(len(texts)), text=texts)
+    warehouse.publish(NOTES, rows, since=None)
+    assert not warehouse.publish(NOTES, reader(rows.to_batches(max_chunksize=777)), since=0).changed
 
 
 def test_an_unchanged_partition_stays_unchanged_while_others_move(warehouse):

@@ -92,7 +92,9 @@ def test_reviews_that_make_no_map_are_refused_and_the_tables_stay(
     write_csv, ingest, make, warehouse, themed_reviews, subtests
 ):
     counts = {"x": 4, "y": 4, "z": 5}
-    same = [{"review_id": f"{x} {n}", "item_id": x, "text": "pine hop"} for x, count in counts.items() for n in range(count)]
+    same = [
+        {"review_id": f"{x} {n}", "item_id": x, "text": "pine hop"} for x, count in counts.items() for n in range(count)
+    ]
     ingest(write_csv("a.csv", [*themed_reviews(items=12), *same]))
     make(*CHAIN)
     before = {table: warehouse.read(table) for table in ("vocabulary", "tfidf", "neighbors")}

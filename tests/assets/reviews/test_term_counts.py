@@ -31,7 +31,7 @@ def test_the_token_pattern_says_what_a_word_is():
 
 
 def test_a_token_pattern_that_is_none_is_refused():
-    with pytest.raises((ValidationError, re.error), match="missing|unterminated"):
+    with pytest.raises((ValidationError, re.error), match=r"missing|unterminated"):
         TermCountsConfig(token_pattern="(")
 
 

@@ -104,7 +104,9 @@ def test_words_of_a_duplicate_are_taken_away():
 def test_a_duplicate_across_batches_weighs_as_if_it_never_were(write_csv, ingest, make, warehouse, themed_reviews):
     june = themed_reviews(items=8)
     july = [{**row, "review_id": f"july {row['review_id']}"} for row in themed_reviews(items=8)[:9]]
-    august_repeats = [{"review_id": row["review_id"], "item_id": row["item_id"], "text": row["text"]} for row in june[:5]]
+    august_repeats = [
+        {"review_id": row["review_id"], "item_id": row["item_id"], "text": row["text"]} for row in june[:5]
+    ]
 
     ingest(write_csv("a.csv", june))
     ingest(write_csv("b.csv", july))

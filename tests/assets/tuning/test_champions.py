@@ -42,7 +42,9 @@ def test_champions_of_other_products_do_not_count():
 
 
 def test_a_champion_that_is_no_parameter_is_refused():
-    with pytest.raises(InputError, match=r"\['speed'\] for item_map, whose parameters are \['margin', 'rate', 'steps'\]"):
+    with pytest.raises(
+        InputError, match=r"\['speed'\] for item_map, whose parameters are \['margin', 'rate', 'steps'\]"
+    ):
         parameters(Parameters(), champions_of(("item_map", "speed", 1.0)), "item_map", {})
 
 

@@ -1,0 +1,131 @@
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.reviews.reviews import BATCHES
+from assets.reviews.reviews import CONTRACT as REVIEWS
+from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
+from pipelines.definitions import defs
+from pipelines.freshness import config_of, is_fresh
+from pipelines.maintenance import record_lost_commits
+from pipelines.run import Products
+from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+
+CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
+BATCH_COUNT = 101
+
+
+@pytest.fixture
+def fresh(instance, warehouse):
+    """Which tables of the chain are fresh, with configuration by op."""
+
+    def tell(**configs: dict) -> set[str]:
+        ops = {op: {"config": config} for op, config in configs.items()}
+        return {table for table in CHAIN if is_fresh(instance, warehouse, defs, dg.AssetKey(table), ops)}
+
+    return tell
+
+
+@pytest.fixture
+def made(write_csv, ingest, make, themed_reviews):
+    ingest(write_csv("a.csv", themed_reviews(items=12)))
+    make(*CHAIN)
+
+
+def test_what_was_made_is_fresh_and_another_configuration_is_not(made, make, fresh):
+    assert fresh() == set(CHAIN)
+    assert fresh(neighbors={"k": 3}) == set(CHAIN) - {"neighbors"}
+    make("neighbors", neighbors={"k": 3})
+    assert fresh(neighbors={"k": 3}) == set(CHAIN)
+    assert fresh() == set(CHAIN) - {"neighbors"}
+
+
+def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypatch, subtests):
+    def any_fresh() -> bool:
+        return any(is_fresh(instance, Warehouse(), defs, dg.AssetKey(table), {}) for table in CHAIN)
+
+    with subtests.test("each batch is fresh by itself"):
+        (batch,) = warehouse.partitions("reviews")
+        ops = {"reviews": {"config": {"source": "table", "path": "elsewhere"}}}
+        key = dg.AssetKey("term_counts")
+        assert is_fresh(instance, warehouse, defs, key, {}, batch)
+        assert not is_fresh(instance, warehouse, defs, dg.AssetKey("reviews"), ops, batch)
+        assert not is_fresh(instance, warehouse, defs, key, {}, "another batch")
+
+    with subtests.test("another code version"):
+        changed = dg.Definitions(
+            [
+                each.map_asset_specs(lambda spec: spec.replace_attributes(code_version="another"))
+                if dg.AssetKey("neighbors") in each.keys
+                else each
+                for each in defs.get_repository_def().assets_defs_by_key.values()
+            ],
+            resources=defs.resources,
+        )
+        assert not is_fresh(instance, warehouse, changed, dg.AssetKey("neighbors"), {})
+        assert is_fresh(instance, warehouse, changed, dg.AssetKey("tfidf"), {})
+
+    with subtests.test("another warehouse"), monkeypatch.context() as elsewhere:
+        assert any_fresh()
+        elsewhere.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
+        assert not any_fresh()
+
+    with subtests.test("a warehouse that was deleted"):
+        (tmp_path / "warehouse").rename(tmp_path / "away")
+        assert not any_fresh()
+
+
+def test_configuration_is_taken_by_op():
+    assert config_of({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
+    assert config_of({"neighbors": {}}, "neighbors") == config_of({}, "neighbors") == {}
+
+
+def publish_batch(warehouse: Warehouse, batch: str, item: str, word: str) -> None:
+    """What ingesting a batch of one review commits, without the run."""
+    review = {
+        "batch": batch, "collection": "beers", "review_id": f"{batch} 1", "item_id": item, "item_name": item,
+        "text": f"{word} pine", "scores": [], "attributes": [],
+    }  # fmt: skip
+    words = {
+        "batch": batch,
+        "item_id": item,
+        "token_pattern": r"\w+",
+        "words": sorted([word, "pine"]),
+        "counts": [1, 1],
+    }
+    for contract, row in ((REVIEWS, review), (TERM_COUNTS, words)):
+        code_version = defs.resolve_asset_graph().get(dg.AssetKey(contract.table)).code_version
+        warehouse.publish(
+            contract,
+            pa.Table.from_pylist([row], schema=contract.schema),
+            since=warehouse.head(contract.table),
+            partition=batch,
+            origin=Origin(run_id="elsewhere", code_version=code_version),
+        )
+
+
+def test_among_more_than_a_hundred_batches_a_changed_one_is_noticed(make, fresh, instance, warehouse):
+    names = [f"b{number:03d}" for number in range(BATCH_COUNT)]
+    instance.add_dynamic_partitions(BATCHES.name, names)
+    for number, name in enumerate(names):
+        publish_batch(warehouse, name, f"item {number % 30}", f"word{number % 7}")
+    record_lost_commits(dg.build_op_context(instance=instance))
+    make(*CHAIN[:-1])
+    assert fresh() == set(CHAIN[:-1])
+    products = Products(instance, warehouse, {})
+    assert not products._batches_changed()
+    evaluated = dg.evaluate_automation_conditions(defs, instance)
+
+    publish_batch(warehouse, "b050", "item 20", "word6")
+    record_lost_commits(dg.build_op_context(instance=instance))
+    assert products._batches_changed()
+    asked = dg.evaluate_automation_conditions(defs, instance, cursor=evaluated.cursor)
+    assert asked.get_num_requested(dg.AssetKey("review_batches")) == 1
+
+    before = warehouse.read("review_batches").to_pylist()
+    make("items", "review_batches", "duplicate_reviews")
+    after = warehouse.read("review_batches").to_pylist()
+    assert [new["batch"] for old, new in zip(before, after, strict=True) if old != new] == ["b050"]
+    assert not fresh() & {"vocabulary", "tfidf"}
+    make("vocabulary", "tfidf")
+    assert fresh() == set(CHAIN[:-1])

@@ -1,0 +1,97 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from taproom.warehouse import Warehouse
+
+ROOT = Path(__file__).resolve().parents[2]
+TABLES = [
+    "duplicate_reviews", "item_map", "items", "map_errors", "neighbors", "rejected_reviews", "review_batches",
+    "reviews", "term_counts", "tfidf", "vocabulary",
+]  # fmt: skip
+
+
+@pytest.fixture
+def run(warehouse, tmp_path):
+    """Runs `python -m pipelines.run` as `make run` does, in a process of its own, with `ops` as configuration."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
+
+    def command(**ops: dict) -> subprocess.CompletedProcess:
+        config = tmp_path / "run.yaml"
+        config.write_text(yaml.safe_dump({"ops": {op: {"config": given} for op, given in ops.items()}}))
+        return subprocess.run(
+            [sys.executable, "-m", "pipelines.run", "--config", str(config)],
+            cwd=ROOT,
+            env=os.environ | {"DAGSTER_HOME": str(home)},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return command
+
+
+def changed(warehouse: Warehouse, before: dict[str, int]) -> set[str]:
+    return {table for table, version in warehouse.heads().items() if before.get(table) != version}
+
+
+def test_run_makes_everything_once_and_then_only_what_has_changed(
+    run, write_csv, warehouse, themed_reviews, tmp_path, subtests
+):
+    path = write_csv("beers.csv", themed_reviews())
+    reviews = {"source": "table", "path": str(path), "collection": "beers"}
+
+    with subtests.test("the first run makes every table and tells of them"):
+        first = run(reviews=reviews)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert warehouse.tables() == TABLES
+        assert "ingest_reviews of beers.csv-" in first.stdout
+        assert all(table in first.stdout for table in TABLES)
+        assert first.stdout.count("Nearest to item ") == 3
+        assert "Errors of the map" in first.stdout
+        picture = Path(warehouse.root, "_figures", "item_map.png")
+        assert str(picture) in first.stdout
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert "make ui" in first.stdout
+
+    with subtests.test("an unchanged second run makes nothing and says so"):
+        heads = warehouse.heads()
+        runs = {table: warehouse.history(table)[0]["run_id"] for table in TABLES}
+        second = run(reviews=reviews)
+        assert second.returncode == 0, second.stderr
+        assert "Everything is fresh" in second.stdout
+        assert "ingest_reviews" not in second.stdout
+        assert warehouse.heads() == heads
+        assert {table: warehouse.history(table)[0]["run_id"] for table in TABLES} == runs
+
+    with subtests.test("a changed configuration makes only what depends on it"):
+        third = run(reviews=reviews, neighbors={"k": 6})
+        assert third.returncode == 0, third.stderr
+        assert "refresh_reviews: item_map, map_errors, neighbors\n" in third.stdout
+        assert changed(warehouse, heads) <= {"item_map", "map_errors", "neighbors"}
+        assert len(warehouse.read("neighbors")["neighbor_ids"][0]) == 6
+
+    with subtests.test("a bad file is refused in a sentence, and the tables stay"):
+        heads = warehouse.heads()
+        bad = tmp_path / "bad.csv"
+        bad.write_text("item_id,score\nale,5\n")
+        refused = run(reviews={**reviews, "path": str(bad)})
+        assert refused.returncode == 1
+        assert "Failed: reviews: " in refused.stderr
+        assert "bad.csv has no column for text" in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert warehouse.heads() == heads
+
+
+def test_a_configuration_that_is_none_is_refused_in_a_sentence(run, tmp_path, warehouse):
+    missing = run(reviews={"source": "table", "path": str(tmp_path / "none.csv")})
+    assert missing.returncode == 1
+    assert "there is no file" in missing.stderr
+    assert "Traceback" not in missing.stderr
+    assert warehouse.tables() == []

@@ -1,0 +1,290 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from taproom import _ordinal_kernels as kernels
+from taproom import ordinal
+from taproom.errors import InputError
+from taproom.ordinal import OrdinalParameters, canonical, embed, triplet_errors
+
+QUICK = OrdinalParameters(updates_per_item=300)
+
+
+def neighbors_of(points, k):
+    """Each point's k nearest by Euclidean distance, ties to the smaller row."""
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return order.astype(np.int32), np.take_along_axis(distances, order, axis=1)
+
+
+def plane(items, dimension=2, seed=0):
+    return np.random.default_rng(seed).random((items, dimension))
+
+
+def errors_of(*arguments, **options):
+    return {(row.kind, row.split): row for row in triplet_errors(*arguments, **options)}
+
+
+def triplets_of(anchor, indices, distances, kind):
+    """Every (anchor, near, far) of a kind that the graph is sure of."""
+    neighbors, ranked = indices[anchor].tolist(), distances[anchor]
+    others = [far for far in range(len(indices)) if far != anchor and far not in neighbors]
+    last_is_tied = (ranked == ranked[-1]).sum() > 1 and ranked[-1] > 0
+    for near, distance in zip(neighbors, ranked, strict=True):
+        if kind == "within":
+            farther = [far for far, other in zip(neighbors, ranked, strict=True) if other > distance]
+        else:
+            farther = [] if last_is_tied and distance == ranked[-1] else others
+        yield from ((anchor, near, far) for far in farther)
+
+
+def violations(coordinates, triplets):
+    anchor, near, far = np.array(triplets).T
+    to_near = np.linalg.norm(coordinates[anchor] - coordinates[near], axis=1)
+    to_far = np.linalg.norm(coordinates[anchor] - coordinates[far], axis=1)
+    return to_near >= to_far
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_points_are_recovered_from_the_ranks_of_their_distances(dimension):
+    points = plane(150, dimension, seed=1)
+    indices, distances = neighbors_of(points, 40)
+    coordinates = embed(indices, distances, OrdinalParameters(dimension=dimension, updates_per_item=4_000))
+    errors = errors_of(coordinates, indices, distances, samples=50_000)
+    assert {kind for kind, _ in errors} == {"random", "within"}
+    assert errors["random", "training"].error < 0.01
+    assert errors["random", "held_out"].error < 0.02
+    assert errors["within", "training"].error < 0.05
+    assert errors["within", "held_out"].error < 0.06
+    wanted, found = canonical(points), coordinates
+    overlap = np.linalg.svd(wanted.T @ found, compute_uv=False).sum() / len(points)
+    assert overlap > 0.98
+
+
+def test_the_same_arguments_give_the_same_bits(monkeypatch):
+    graph = neighbors_of(plane(60), 10)
+    coordinates = embed(*graph, QUICK)
+    with threadpool_limits(limits=2, user_api="blas"):
+        np.testing.assert_array_equal(embed(*graph, QUICK), coordinates)
+    monkeypatch.setattr(ordinal, "DRAWS_PER_CHUNK", 1_001)
+    np.testing.assert_array_equal(embed(*graph, QUICK), coordinates)
+    assert not np.array_equal(embed(*graph, replace(QUICK, seed=1)), coordinates)
+
+
+def test_the_large_scale_of_the_map_is_the_same_for_other_seeds():
+    graph = neighbors_of(plane(200) * [2, 1], 15)
+    one, other = (embed(*graph, replace(QUICK, updates_per_item=3_000, seed=seed)) for seed in (0, 1))
+    assert np.linalg.svd(one.T @ other, compute_uv=False).sum() / 200 > 0.95
+
+
+def test_a_start_is_kept_to_whatever_its_unit():
+    points = plane(80)
+    graph = neighbors_of(points, 12)
+    start = canonical(points)
+    parameters = replace(QUICK, updates_per_item=1)
+    nearly_start = embed(*graph, parameters, start)
+    assert np.abs(nearly_start - start).max() < 0.5
+    np.testing.assert_allclose(embed(*graph, parameters, start * 8 + 0.5), nearly_start, atol=1e-9)
+    assert (canonical(points) == start).all(), "the start was changed"
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.integers(2, 30),
+    st.integers(1, 3),
+    st.integers(0, 2**32),
+    st.floats(0.01, 100),
+    st.floats(-100, 100),
+)
+def test_the_canonical_form_forgets_shift_rotation_reflection_and_scale(items, dimension, seed, scale, shift):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(items, dimension)) * np.arange(dimension, 0, -1)
+    form = canonical(points)
+    np.testing.assert_allclose(form.mean(axis=0), 0, atol=1e-12)
+    assert np.sqrt((form**2).sum(axis=1).mean()) == pytest.approx(1)
+    variances = form.var(axis=0)
+    assert (np.diff(variances) <= 1e-12).all()
+    np.testing.assert_allclose(form.T @ form, np.diag(np.diag(form.T @ form)), atol=1e-9)
+    first_large = [axis[np.abs(axis) >= np.abs(axis).max() / 2][0] for axis in form.T]
+    assert min(first_large) >= 0
+    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    gaps = np.append(-np.diff(variances), 1.0)
+    if gaps.min() > 1e-3 and variances.min() > 1e-3:
+        again = canonical(points @ turn * scale + shift)
+        sizes = np.abs(again)
+        close = np.isclose(sizes, sizes.max(axis=0) / 2, rtol=1e-6).any()
+        assert close or np.allclose(again, form, atol=1e-6)
+
+
+def test_items_in_one_place_have_a_canonical_form():
+    assert canonical(np.full((4, 2), 3.0)).tolist() == [[0, 0]] * 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "held_out"), [("random", False), ("random", True), ("within", False), ("within", True)]
+)
+def test_errors_are_those_of_all_triplets(kind, held_out):
+    rng = np.random.default_rng(3)
+    points = rng.integers(0, 5, (40, 2))
+    indices, distances = neighbors_of(points, 9)
+    coordinates = points + rng.normal(size=points.shape)
+    shares, weights = [], []
+    for anchor in range(len(points)):
+        triplets = [t for t in triplets_of(anchor, indices, distances, kind) if kernels.is_held_out(*t) == held_out]
+        if triplets:
+            shares.append(violations(coordinates, triplets).mean())
+            # Anchors are drawn alike, and so are pairs of neighbours, of which some are ties and no triplets.
+            weights.append(len(triplets) if kind == "within" else 1)
+    wanted = np.average(shares, weights=weights)
+    found = errors_of(coordinates, indices, distances, samples=400_000)[kind, "held_out" if held_out else "training"]
+    assert 0.05 < wanted < 0.4
+    assert found.error == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_sixteenth_of_the_triplets_is_held_out():
+    held_out = [kernels.is_held_out(a, b, c) for a in range(40) for b in range(40) for c in range(40)]
+    assert np.mean(held_out) == pytest.approx(1 / 16, abs=0.003)
+
+
+def test_held_out_triplets_do_not_train_the_map():
+    anchor, near, items = 0, 1, 60
+    indices = np.full((items, 1), near, np.int32)
+    only_the_anchor = (np.arange(items) == anchor).astype(np.int64)
+    start = plane(items)
+    coordinates, distances, everything_violated = start.copy(), np.full((items, 1), 0.5), 100.0
+    draws = 500 * items
+    graph = indices, distances, indices, only_the_anchor
+    kernels.descend(coordinates, *graph, np.uint64(0), 0, draws, draws, everything_violated, 0.01, 0.0)
+    stayed = (coordinates == start).all(axis=1)
+    assert stayed[2:].tolist() == [kernels.is_held_out(anchor, near, far) for far in range(2, items)]
+    assert stayed.any()
+
+
+def test_a_far_item_in_the_same_place_counts_as_violated():
+    indices, distances = neighbors_of(plane(30), 5)
+    errors = triplet_errors(np.zeros((30, 2)), indices, distances, samples=2_000)
+    assert {row.error for row in errors} == {1.0}
+
+
+def test_near_misses_compare_with_the_ranks_behind():
+    points = plane(120)
+    wide_indices, wide_distances = neighbors_of(points, 50)
+    indices, distances = wide_indices[:, :5], wide_distances[:, :5]
+    anchors = np.array([3, 77, 11])
+    perfect = errors_of(points, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
+    assert perfect["near_miss", "training"].error == 0.0
+    assert perfect["near_miss", "held_out"].triplets > 1_000
+    shuffled = points[np.random.default_rng(0).permutation(120)]
+    worse = errors_of(shuffled, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
+    assert 0.3 < worse["near_miss", "training"].error < 0.7
+    nothing_behind = errors_of(points, indices, distances, samples=100, wide=(anchors, indices[anchors]))
+    assert nothing_behind["near_miss", "training"].error is None
+
+
+def test_distances_that_all_tie_have_no_triplets():
+    indices = neighbors_of(plane(12), 3)[0]
+    distances = np.full(indices.shape, 0.5)
+    coordinates = embed(indices, distances, QUICK)
+    assert np.isfinite(coordinates).all()
+    for row in triplet_errors(coordinates, indices, distances, samples=1_000):
+        assert (row.triplets, row.violated, row.error) == (0, 0, None)
+
+
+def test_identical_items_come_to_lie_together():
+    points = np.repeat([[0.0, 0], [1, 1]], 10, axis=0)
+    indices, distances = neighbors_of(points, 4)
+    coordinates = embed(indices, distances, replace(QUICK, updates_per_item=4_000))
+    within_heap = np.linalg.norm(coordinates[:10] - coordinates[:10].mean(axis=0), axis=1).max()
+    assert within_heap < np.linalg.norm(coordinates[:10].mean(axis=0) - coordinates[10:].mean(axis=0))
+    errors = errors_of(coordinates, indices, distances, samples=1_000)
+    assert errors["within", "training"].error is None
+    assert errors["random", "training"].triplets > 0
+
+
+@pytest.mark.parametrize(("items", "k"), [(4, 1), (4, 3), (30, 29), (30, 1)])
+def test_few_items_and_extreme_k_work(items, k):
+    indices, distances = neighbors_of(plane(items), k)
+    coordinates = embed(indices, distances, QUICK)
+    assert coordinates.shape == (items, 2)
+    assert np.isfinite(coordinates).all()
+    errors = errors_of(coordinates, indices, distances, samples=1_000)
+    assert (errors["within", "training"].error is None) == (k == 1)
+    assert (errors["random", "training"].error is None) == (k == items - 1)
+
+
+def test_a_graph_in_two_pieces_works():
+    one, other = neighbors_of(plane(20), 5), neighbors_of(plane(20, seed=1), 5)
+    indices, distances = np.vstack([one[0], other[0] + 20]), np.vstack([one[1], other[1]])
+    errors = errors_of(embed(indices, distances, replace(QUICK, updates_per_item=3_000)), indices, distances)
+    assert errors["random", "training"].error < 0.05
+
+
+GRAPH = neighbors_of(plane(6), 3)
+
+
+@pytest.mark.parametrize(
+    ("indices", "distances", "said"),
+    [
+        (GRAPH[0], GRAPH[1][:, :2], "shape"),
+        (GRAPH[0][0], GRAPH[1][0], "shape"),
+        (GRAPH[0][:, :0], GRAPH[1][:, :0], "shape"),
+        (GRAPH[0], GRAPH[1] * np.nan, "not finite"),
+        (GRAPH[0], -GRAPH[1], "ascend"),
+        (GRAPH[0] + 6, GRAPH[1], "other items, from 0 to 5"),
+        (np.zeros((6, 3), int), GRAPH[1], "other items"),
+        (np.array([[1], [0], [0]]), np.ones((3, 1)), "at least 4 items, and there are 3"),
+    ],
+)
+def test_a_graph_that_is_none_is_refused(indices, distances, said):
+    with pytest.raises(InputError, match=said):
+        embed(indices, distances, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (np.zeros((5, 2)), r"shape \(5, 2\).*6 items in 2 dimensions"),
+        (np.zeros((6, 3)), r"shape \(6, 3\)"),
+        (np.full((6, 2), np.nan), "not finite"),
+        (np.ones((6, 2)), "in one place"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(start, said):
+    with pytest.raises(InputError, match=said):
+        embed(*GRAPH, QUICK, start)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dimension": 0},
+        {"updates_per_item": 0},
+        {"margin": 0.0},
+        {"step": np.nan},
+        {"within_share": 1.5},
+        {"within_share": np.nan},
+    ],
+)
+def test_parameters_out_of_range_are_refused(change):
+    with pytest.raises(InputError, match="cannot be fitted"):
+        embed(*GRAPH, replace(QUICK, **change))
+
+
+def test_wide_neighbors_of_another_graph_are_refused():
+    wide_indices, _ = neighbors_of(plane(6), 5)
+    coordinates = plane(6)
+    bad = {
+        "not the neighbours": (np.array([0, 1]), wide_indices[[1, 0]]),
+        "shape": (np.array([0, 1, 2]), wide_indices[[0, 1]]),
+        "from 0 to 5": (np.array([6]), wide_indices[[0]]),
+    }
+    for said, wide in bad.items():
+        with pytest.raises(InputError, match=said):
+            triplet_errors(coordinates, *GRAPH, wide=wide)
+    with pytest.raises(InputError, match="shape"):
+        triplet_errors(coordinates[:5], *GRAPH)
