@@ -475,9 +475,13 @@ class Warehouse:
 
     def _sweep_table(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
         history = self.history(table)
-        young = {entry["version"] for entry in history if entry["time"] >= oldest}
-        kept = pinned | young | {entry["version"] for entry in history[:keep_newest]}
+        young = [entry["version"] for entry in history if entry["time"] >= oldest]
+        # What young versions use was in use when the window began, or one of them added it. There may be thousands of
+        # them, so they are not opened one by one.
+        when_it_began = [entry["version"] for entry in history if entry["time"] < oldest][:1]
+        kept = pinned | {entry["version"] for entry in history[:keep_newest]} | set(when_it_began if young else [])
         used = {file.path for version in kept for file in self.files(table, version)}
+        used |= {path for version in young for path in self._added(table, version)}
         base = f"{self._base}/{table}/"
         swept = []
         for entry in self._files.get_file_info(pafs.FileSelector(base, recursive=True)):
@@ -487,6 +491,12 @@ class Warehouse:
                 self._files.delete_file(entry.path)
                 swept.append(path)
         return sorted(swept)
+
+    def _added(self, table: str, version: int) -> Iterator[str]:
+        """Paths of the files that a commit added, from its entry in the log."""
+        with self._files.open_input_stream(f"{self._base}/{table}/_delta_log/{version:020d}.json") as stream:
+            actions = map(json.loads, stream.read().splitlines())
+        return (action["add"]["path"] for action in actions if "add" in action)
 
     def put_figure(self, name: str, content: bytes) -> str:
         """Store a picture under `_figures/` of the warehouse, in place of the last of its name; give its address."""

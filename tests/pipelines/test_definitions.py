@@ -63,15 +63,6 @@ def test_every_configured_field_is_described():
         assert all(field.description for field in fields.values()), assets.key
 
 
-def test_the_code_location_loads_in_two_seconds_beyond_dagster():
-    # Three tries: a busy machine makes loading slower, nothing makes it faster.
-    code = (
-        "import time, dagster; start = time.perf_counter(); import pipelines.definitions as d; "
-        "d.defs.get_repository_def(); print(time.perf_counter() - start)"
-    )
-    assert any(float(python("-c", code).stdout) < 2 for _ in range(3))
-
-
 def test_loading_the_code_location_imports_no_heavy_library():
     code = "import sys, pipelines.definitions; print(*sys.modules)"
     loaded = set(python("-c", code).stdout.split())

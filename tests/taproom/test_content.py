@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from taproom.content import ContentHash, content_hash
@@ -40,6 +40,10 @@ def table_of(rows, schema=SCHEMA):
     return pa.Table.from_pylist(rows, schema=schema)
 
 
+def said_by(values):
+    return repr(values.to_pylist())  # unlike ==, tells -0.0 from 0.0
+
+
 def hash_of(values, kind=None):
     return content_hash(pa.table({"x": values if isinstance(values, pa.Array) else pa.array(values, kind)}))
 
@@ -69,7 +73,8 @@ def test_hash_does_not_depend_on_the_buffers_a_slice_lies_in(before, rows, after
 @settings(deadline=None, max_examples=60)
 @given(ROWS, ROWS)
 def test_tables_have_the_same_hash_only_if_they_say_the_same(first, second):
-    assert (content_hash(table_of(first)) == content_hash(table_of(second))) == (repr(first) == repr(second))
+    first, second = table_of(first), table_of(second)
+    assert (content_hash(first) == content_hash(second)) == (said_by(first) == said_by(second))
 
 
 @settings(deadline=None, max_examples=60)
@@ -78,8 +83,8 @@ def test_one_changed_value_changes_the_hash(data, name):
     kind, value = COLUMNS[name]
     values = data.draw(st.lists(st.none() | value, min_size=1, max_size=5))
     row = data.draw(st.integers(0, len(values) - 1))
-    other = data.draw((st.none() | value).filter(lambda new: repr(new) != repr(values[row])))
-    changed = [*values[:row], other, *values[row + 1 :]]
+    changed = [*values[:row], data.draw(st.none() | value), *values[row + 1 :]]
+    assume(said_by(pa.array(changed, kind)) != said_by(pa.array(values, kind)))
     assert hash_of(changed, kind) != hash_of(values, kind)
 
 

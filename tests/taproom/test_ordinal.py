@@ -135,14 +135,15 @@ def test_errors_are_those_of_all_triplets(kind, held_out):
     coordinates = points + rng.normal(size=points.shape)
     shares, weights = [], []
     for anchor in range(len(points)):
-        triplets = [t for t in triplets_of(anchor, indices, distances, kind) if kernels.is_held_out(*t) == held_out]
-        if triplets:
-            shares.append(violations(coordinates, triplets).mean())
-            # Anchors are drawn alike, and so are pairs of neighbours, of which some are ties and no triplets.
-            weights.append(len(triplets) if kind == "within" else 1)
+        triplets = list(triplets_of(anchor, indices, distances, kind))
+        chosen = [triplet for triplet in triplets if kernels.is_held_out(*triplet) == held_out]
+        if chosen:
+            shares.append(violations(coordinates, chosen).mean())
+            # Against random items a near one is drawn among those that the graph is sure of, however many these are.
+            weights.append(len(chosen) if kind == "within" else len(chosen) / len({near for _, near, _ in triplets}))
     wanted = np.average(shares, weights=weights)
     found = errors_of(coordinates, indices, distances, samples=400_000)[kind, "held_out" if held_out else "training"]
-    assert 0.05 < wanted < 0.4
+    assert 0.05 < wanted < 0.45
     assert found.error == pytest.approx(wanted, abs=0.01)
 
 
