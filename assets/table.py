@@ -6,6 +6,7 @@ itself stands in the table's own file.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -15,6 +16,10 @@ from assets.code import code_version
 from taproom.contracts import Contract
 
 OWNER = "team:taproom"
+
+# Tables are refreshed daily; a day's delay warns, two are a failure. Batches come when people send them.
+FRESH_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
+FRESH_MONTHLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
 
 # Every declared contract by its table's name: what the IO manager, the generated contracts and the docs go through.
 CONTRACTS: dict[str, Contract] = {}

@@ -71,9 +71,10 @@ class Products:
 
     def _batches_changed(self) -> bool:
         """Whether a batch was counted since the batches were rolled up."""
-        if self._warehouse.head("review_batches") is None:
+        rolled_up = newest_materialization(self._instance, dg.AssetKey("review_batches"))
+        if rolled_up is None:
             return True
-        seen = self._warehouse.commit_of("review_batches", self._warehouse.head("review_batches"))["inputs"]
+        seen = rolled_up.asset_materialization.metadata["inputs"].value
         return seen.get("term_counts") != recorded_version(self._instance, self._warehouse, dg.AssetKey("term_counts"))
 
     def _run(self, job: str, batch: str | None = None, also: Iterable[str] = ()) -> bool:

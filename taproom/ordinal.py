@@ -53,8 +53,8 @@ class OrdinalParameters:
 
     dimension: int = 2
     updates_per_item: int = 8_000
-    margin: float = 0.4
-    step: float = 0.08
+    margin: float = 0.1
+    step: float = 0.02
     within_share: float = 0.5
     seed: int = 0
 

@@ -6,13 +6,12 @@ triplet on it. Source: the deck's slides "BeerMapper - Under the Hood".
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, declare
+from assets.table import FRESH_DAILY, Draft, declare
 from assets.tuning.champions import parameters
 from taproom.contracts import Between, Column, Contract, OneOf
 
@@ -73,9 +72,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
             __name__,
             config=ItemMapConfig,
             description=description,
-            freshness_policy=dg.FreshnessPolicy.time_window(
-                fail_window=timedelta(hours=48), warn_window=timedelta(hours=26)
-            ),
+            freshness_policy=FRESH_DAILY,
             automation_condition=dg.AutomationCondition.eager(),
         )
     )

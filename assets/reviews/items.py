@@ -7,12 +7,11 @@ are fewer than a hundred, and this table's own data version changes with any of 
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.table import Draft, declare
+from assets.table import FRESH_DAILY, Draft, declare
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 ITEMS = Contract(
@@ -60,13 +59,12 @@ DUPLICATE_REVIEWS = Contract(
 
 # A batch that failed to be read stays missing; it must not keep the others from being rolled up.
 _AUTOMATION = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
-_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 def _out(contract: Contract, description: str) -> dg.AssetOut:
     return dg.AssetOut(
         **declare(
-            contract, __name__, description=description, freshness_policy=_FRESHNESS, automation_condition=_AUTOMATION
+            contract, __name__, description=description, freshness_policy=FRESH_DAILY, automation_condition=_AUTOMATION
         )
     )
 

@@ -4,13 +4,11 @@ Grain: an item. d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), in float64; ties go t
 is left out. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
 """
 
-from datetime import timedelta
-
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, declare
+from assets.table import FRESH_DAILY, Draft, declare
 from taproom.contracts import Ascending, Between, Column, Contract, SameLength
 
 CONTRACT = Contract(
@@ -46,9 +44,7 @@ class NeighborsConfig(dg.Config):
         __name__,
         config=NeighborsConfig,
         description="The exact k nearest items of each item, by cosine distance.",
-        freshness_policy=dg.FreshnessPolicy.time_window(
-            fail_window=timedelta(hours=48), warn_window=timedelta(hours=26)
-        ),
+        freshness_policy=FRESH_DAILY,
         automation_condition=dg.AutomationCondition.eager(),
     ),
     pool="numerics",

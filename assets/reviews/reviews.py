@@ -6,7 +6,6 @@ Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for 
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, declare
+from assets.table import FRESH_MONTHLY, Draft, declare
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
 from taproom.inbox import inbox_folder
@@ -129,22 +128,19 @@ def _inbox_file(batch: str) -> Path:
     raise SourceError(f"reviews: {folder} has no file {prefix!r} whose hash begins with {digest!r}. Drop it in again.")
 
 
-FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
-
-
 @dg.multi_asset(
     name="reviews",
     outs={
         "reviews": dg.AssetOut(
             **declare(
-                CONTRACT, __name__, config=ReviewsConfig, freshness_policy=FRESHNESS,
+                CONTRACT, __name__, config=ReviewsConfig, freshness_policy=FRESH_MONTHLY,
                 description="What people wrote about items, batch by batch. Rows that cannot be read are in "
                 "`rejected_reviews`; a review that several batches hold counts once, see `duplicate_reviews`.",
             )
         ),
         "rejected_reviews": dg.AssetOut(
             **declare(
-                REJECTED, __name__, config=ReviewsConfig, freshness_policy=FRESHNESS,
+                REJECTED, __name__, config=ReviewsConfig, freshness_policy=FRESH_MONTHLY,
                 description="Rows that are not among a batch's reviews, each with file, line and reason.",
             )
         ),

@@ -5,14 +5,13 @@ itself. Source: the deck's slide "Bag of Words".
 """
 
 import re
-from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field, field_validator
 
 from assets.reviews.reviews import BATCHES
-from assets.table import Draft, declare
+from assets.table import FRESH_MONTHLY, Draft, declare
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 
@@ -51,7 +50,7 @@ class TermCountsConfig(dg.Config):
         __name__,
         config=TermCountsConfig,
         description="Words and their counts per item, batch by batch; batches add up.",
-        freshness_policy=dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31)),
+        freshness_policy=FRESH_MONTHLY,
     ),
     partitions_def=BATCHES,
     ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},

@@ -5,13 +5,12 @@ word. Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearte
 """
 
 from collections.abc import Iterator
-from datetime import timedelta
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, declare
+from assets.table import FRESH_DAILY, Draft, declare
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
@@ -42,7 +41,6 @@ TFIDF = Contract(
 )
 
 _AUTOMATION = dg.AutomationCondition.eager()
-_FRESHNESS = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 
 
 class TfidfConfig(dg.Config):
@@ -57,7 +55,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     return dg.AssetOut(
         **declare(
             contract, __name__, config=TfidfConfig, description=description,
-            freshness_policy=_FRESHNESS, automation_condition=_AUTOMATION,
+            freshness_policy=FRESH_DAILY, automation_condition=_AUTOMATION,
         )
     )  # fmt: skip
 
