@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.table import CONTRACTS, Draft
-from taproom.errors import UnknownTableError
+from taproom.errors import StorageError, UnknownTableError
 from taproom.warehouse import Origin, Published, Warehouse, default_root
 
 log = logging.getLogger("taproom.pipelines")
@@ -128,9 +128,13 @@ class StepTables(dg.IOManager):
     def _figure(self, published: Published, png: bytes | None) -> Mapping[str, Any]:
         if png is None:
             return {}
-        path = self.warehouse.put_figure(f"{published.table}.png", png)
         picture = f"![{published.table}](data:image/png;base64,{base64.b64encode(png).decode()})"
-        return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
+        told: dict[str, Any] = {"figure": dg.MetadataValue.md(picture)}
+        try:
+            told["figure_path"] = dg.MetadataValue.path(self.warehouse.put_figure(f"{published.table}.png", png))
+        except StorageError as error:
+            log.warning("%s", error)  # the table is committed; a picture must not lose its record
+        return told
 
 
 def recorded_version(

@@ -40,14 +40,15 @@ class OrdinalParameters:
 
     Attributes:
         dimension: of the map.
-        updates_per_item: draws of a triplet for each item. 8,000 give 0.161 / 0.393 in two dimensions and 0.128 / 0.374
-            in three; twice as many gain 0.003.
-        margin: by how much a far item should be farther, where 1 is about the radius of the map. Only step / margin
-            matters to the result: with 0.4 the trained map keeps the scale that the start has.
+        updates_per_item: draws of a triplet for each item. 8,000 give 0.160 / 0.393 in two dimensions and 0.128 / 0.374
+            in three; twice as many gain 0.002.
+        margin: by how much a far item should be farther, where 1 is the radius of the start. On graphs of real texts the
+            map takes on the scale of the margin, and only step / margin matters. Graphs that can be mapped without error
+            stay at the scale of the start, and a smaller margin then leaves less distortion.
         step: length of the first step; it falls linearly to 0. Between a twelfth and a half of the margin the errors
-            differ by 0.004: longer steps are better against random items, shorter ones within the neighbours.
+            differ by 0.003: longer steps are better against random items, shorter ones within the neighbours.
         within_share: share of the draws that compare two neighbours. It trades one error for the other: 0.3 gives
-            0.148 / 0.409, 0.5 gives 0.161 / 0.393, 0.7 gives 0.185 / 0.381.
+            0.147 / 0.409, 0.5 gives 0.160 / 0.393, 0.7 gives 0.185 / 0.380.
         seed: of all random numbers.
     """
 
@@ -90,7 +91,7 @@ def embed(
     """Place items so that near neighbours are nearer than far ones.
 
     Minimises the hinge loss max(0, margin + ||x_k - x_i|| - ||x_k - x_j||) over random triplets (see the module). Plain
-    distances, not squared ones: on the graph of `OrdinalParameters` these end at 0.161 / 0.393, squared ones at
+    distances, not squared ones: on the graph of `OrdinalParameters` these end at 0.160 / 0.393, squared ones at
     0.173 / 0.409, since their slope grows with the distance and the worst triplets rule the map. The result depends on
     nothing but the arguments: one thread, fixed order, own random numbers.
 
@@ -217,8 +218,9 @@ def _reach(distances: np.ndarray) -> np.ndarray:
 def _spectral_start(indices: np.ndarray, dimension: int) -> np.ndarray:
     """The leading eigenvectors of the graph's random walk, beside the constant one, by orthogonal iteration.
 
-    Random starts reach the same errors, but each ends in another map; from this one the large scale stays. A fixed
-    number of steps always ends, whatever the graph, and the spare vectors make it precise enough.
+    Random starts reach the same errors on the graph of `OrdinalParameters`, but each ends in another map; from this one
+    the large scale stays. Where a map without error exists, they often miss it. A fixed number of steps always ends,
+    whatever the graph, and the spare vectors make it precise enough.
     """
     from taproom import _ordinal_kernels as kernels
 

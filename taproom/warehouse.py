@@ -23,7 +23,7 @@ import re
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -180,15 +180,10 @@ class Warehouse:
                 content.update(batch)
                 yield batch
 
-        try:
-            now = self._write_files(contract, observed(), partition, replaced)
-            metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
+        now = self._write_files(contract, observed(), partition, replaced)
+        metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
+        with self._storage_errors(contract.table):
             version, changed = self._commit(contract, known, now, since, partition, metadata)
-        except (OSError, DeltaError) as error:
-            raise StorageError(
-                f"{contract.table} could not be written to {self.uri(contract.table)}: {error}. "
-                "Free room or mend the permissions and run again; the last version is as it was."
-            ) from error
         size = sum(file.size_bytes for file in now)
         return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
 
@@ -295,14 +290,25 @@ class Warehouse:
 
     def _put(self, table: str, path: str, content: bytes) -> None:
         full = f"{self._base}/{table}/{path}"
-        self._files.create_dir(full.rpartition("/")[0], recursive=True)
+        with self._storage_errors(table):
+            self._files.create_dir(full.rpartition("/")[0], recursive=True)
+            try:
+                with self._files.open_output_stream(full) as stream:
+                    stream.write(content)
+            except OSError:
+                with suppress(OSError):
+                    self._files.delete_file(full)  # or what was written of it would keep a full disk full
+                raise
+
+    @contextmanager
+    def _storage_errors(self, table: str) -> Iterator[None]:
         try:
-            with self._files.open_output_stream(full) as stream:
-                stream.write(content)
-        except OSError:
-            with suppress(OSError):
-                self._files.delete_file(full)  # or what was written of it would keep a full disk full
-            raise
+            yield
+        except (OSError, DeltaError) as error:
+            raise StorageError(
+                f"{table} could not be written to {self.uri(table)}: {error}. "
+                "Free room or mend the permissions and run again; the last version is as it was."
+            ) from error
 
     # Reading
 

@@ -700,3 +700,14 @@ def test_sweep_does_without_inputs_that_are_no_longer_there(warehouse):
     publish_from(warehouse, "weights", 0, notes=7)
     assert warehouse.pinned_versions() == {"notes": {0}, "weights": {0}}
     assert warehouse.sweep(keep_newest=0, keep_younger_than=AT_ONCE) == {"notes": [], "weights": []}
+
+
+def test_an_error_of_the_rows_own_source_is_not_taken_for_one_of_the_storage(warehouse):
+    def torn():
+        yield notes(1).to_batches()[0]
+        raise OSError("the disk that the rows come from is gone")
+
+    stream = pa.RecordBatchReader.from_batches(NOTES.schema, torn())
+    with pytest.raises(OSError, match="come from is gone"):
+        warehouse.publish(NOTES, stream, since=None)
+    assert warehouse.tables() == []
