@@ -4,6 +4,7 @@ Nothing here is on by itself: schedules and sensors start when a person switches
 """
 
 import json
+import time
 from dataclasses import asdict
 
 import dagster as dg
@@ -73,13 +74,11 @@ def review_inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def _has_settled(now: Look) -> bool:
-    import time
-
     return time.time() - now.since >= SETTLE_SECONDS
 
 
 def _ingest(key: str, settings: dict) -> dg.RunRequest:
-    config = {"source": "table", **{name: value for name, value in settings.items()}}
+    config = {"source": "table", **settings}
     return dg.RunRequest(
         run_key=key, partition_key=key, run_config={"ops": {"reviews": {"config": config}}}, job_name="ingest_reviews"
     )

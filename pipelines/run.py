@@ -16,13 +16,14 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from assets.reviews.reviews import BATCHES, ReviewsConfig, ReviewSource, batch_of
+from assets.reviews.reviews import BATCHES, ReviewsConfig, batch_of
 from pipelines.definitions import defs
 from pipelines.freshness import config_of, is_fresh
 from pipelines.tables import newest_materialization, recorded_version
 from taproom.errors import TaproomError
 from taproom.warehouse import Warehouse, default_root
 
+JOBS = ("ingest_reviews", "refresh_reviews")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -60,7 +61,7 @@ class Products:
 
     def make(self) -> None:
         """Ingest the configured batch of reviews, then refresh all that follows from any batch."""
-        batch = batch_of(reviews_config(config_of(self._ops, "reviews")))
+        batch = batch_of(ReviewsConfig(**config_of(self._ops, "reviews")))
         if not self._instance.has_dynamic_partition(BATCHES.name, batch):
             self._instance.add_dynamic_partitions(BATCHES.name, [batch])
         ingested = self._run("ingest_reviews", batch)
@@ -143,12 +144,6 @@ def map_errors(warehouse: Warehouse) -> Iterator[str]:
     yield table.to_string(float_format=lambda error: f"{error:.3f}")
 
 
-def reviews_config(given: dict[str, Any]) -> ReviewsConfig:
-    """The configuration of `reviews` from what a YAML file says of it."""
-    source = ReviewSource[given["source"]] if "source" in given else ReviewSource.rotten_tomatoes
-    return ReviewsConfig(**{**given, "source": source})
-
-
 def _rows(warehouse: Warehouse, table: str) -> int:
     return sum(file.rows for file in warehouse.files(table))
 
@@ -165,7 +160,23 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         raise TaproomError(
             f"{path} has no mapping `ops`; wanted: ops: <op>: config: ..., as Dagster's launchpad takes it"
         )
+    _check_config(path, given["ops"])
     return given["ops"]
+
+
+def _check_config(path: Path, ops: dict[str, Any]) -> None:
+    """Refuse what no asset takes, before anything is made."""
+    graph = defs.resolve_asset_graph()
+    known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
+    if unknown := ops.keys() - known:
+        raise TaproomError(f"{path} configures {sorted(unknown)}, which nothing takes; there are {sorted(known)}")
+    for name in JOBS:
+        job = defs.resolve_job_def(name)
+        of_job = {op: config for op, config in ops.items() if op in job.graph.node_dict}
+        try:
+            dg.validate_run_config(job, {"ops": of_job})
+        except dg.DagsterInvalidConfigError as error:
+            raise TaproomError(f"{path} is not a configuration of {name}: {error}") from error
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:

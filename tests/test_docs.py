@@ -11,7 +11,6 @@ from assets.reviews.reviews import ReviewsConfig
 from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
 from pipelines.definitions import defs
-from pipelines.run import reviews_config
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
@@ -50,7 +49,7 @@ def test_python_snippets_of_the_readme_run_and_print(capsys):
 def test_the_readme_configuration_is_one_that_the_assets_take():
     (snippet,) = snippets(ROOT / "README.md", "yaml")
     ops = yaml.safe_load(snippet)["ops"]
-    assert reviews_config(ops["reviews"]["config"]).columns["item_id"] == "beer_name"
+    assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
     assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
     job = defs.resolve_job_def("ingest_reviews")
     assert dg.validate_run_config(job, {"ops": {"reviews": ops["reviews"]}})

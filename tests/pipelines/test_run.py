@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pipelines.run import main
 from taproom.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,4 +95,26 @@ def test_a_configuration_that_is_none_is_refused_in_a_sentence(run, tmp_path, wa
     assert missing.returncode == 1
     assert "there is no file" in missing.stderr
     assert "Traceback" not in missing.stderr
+    assert warehouse.tables() == []
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("ops:\n  tfidff:\n    config: {min_reviews: 5}\n", "tfidff"),
+        ("ops:\n  reviews:\n    config: {source: tabel}\n", "tabel"),
+        ("ops:\n  reviews:\n    config: {sourc: table}\n", "sourc"),
+        ("reviews: {source: table}\n", "no mapping `ops`"),
+        ("ops: [\n", "cannot be read"),
+    ],
+)
+def test_a_configuration_that_nothing_takes_is_refused_before_anything_is_made(
+    given, named, tmp_path, capsys, warehouse
+):
+    path = tmp_path / "run.yaml"
+    path.write_text(given)
+    assert main(["--config", str(path)]) == 1
+    told = capsys.readouterr().err
+    assert named in told
+    assert "run.yaml" in told
     assert warehouse.tables() == []
