@@ -195,5 +195,5 @@ def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
 
 def _png(figure: "Figure") -> bytes:
     sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=110)
+    figure.savefig(sink, format="png", dpi=110, bbox_inches="tight")
     return sink.getvalue()

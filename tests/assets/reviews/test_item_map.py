@@ -6,6 +6,7 @@ from assets.reviews.item_map import DIMENSIONS, MAP_ERRORS, map_beats_chance
 from assets.tuning.champions import CONTRACT as CHAMPIONS
 from pipelines.definitions import defs
 from taproom.errors import InputError
+from taproom.ordinal import OrdinalParameters
 
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors", "item_map", "map_errors")
 QUICK = {"updates_per_item": 300}
@@ -58,7 +59,7 @@ def test_champions_supply_parameters_unless_the_run_sets_them(chain, warehouse):
     assert warehouse.commit_of("item_map", 1)["inputs"]["champions"] == 0
     chain(margin=1.5)
     assert warehouse.read("item_map").equals(by_champion)
-    chain(margin=0.4)
+    chain(margin=OrdinalParameters().margin)
     assert warehouse.read("item_map").equals(by_default)
 
 
