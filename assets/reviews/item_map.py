@@ -153,3 +153,20 @@ def map_beats_chance(map_errors: pa.Table) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"largest_error": max(known, default=0.0)},
     )
+
+
+@dg.asset_check(
+    asset="item_map",
+    additional_ins={"neighbors": dg.AssetIn()},
+    blocking=True,
+    description="Every item that has neighbours is on the map of each dimension.",
+)
+def every_item_is_placed(item_map: pa.Table, neighbors: pa.Table) -> dg.AssetCheckResult:
+    """An item may be missing only where it has no weighted word."""
+    wanted = set(neighbors["item_id"].to_pylist())
+    places = item_map.select(["dimension", "item_id"]).to_pylist()
+    missing = {
+        str(dimension): len(wanted - {place["item_id"] for place in places if place["dimension"] == dimension})
+        for dimension in DIMENSIONS
+    }
+    return dg.AssetCheckResult(passed=not any(missing.values()), metadata={"items_missing": missing})

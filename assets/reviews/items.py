@@ -104,7 +104,9 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
         "review_batches",
     )
     duplicates = rollup.duplicates(DUPLICATE_REVIEWS.schema)
-    yield dg.Output(Draft(duplicates, metadata={"duplicates": len(duplicates)}), "duplicate_reviews")
+    repeated = dict(zip(batches["batch"].to_pylist(), batches["duplicates"].to_pylist(), strict=True))
+    picture = bars("Duplicate reviews per batch", repeated, "reviews")
+    yield dg.Output(Draft(duplicates, metadata={"duplicates": len(duplicates)}, figure=picture), "duplicate_reviews")
 
 
 @dg.asset_check(asset="items", description="Some items have reviews enough (5) to say something of them.")
@@ -113,4 +115,19 @@ def items_with_reviews(items: pa.Table) -> dg.AssetCheckResult:
     enough = int((items["reviews"].to_numpy() >= 5).sum())
     return dg.AssetCheckResult(
         passed=enough > 0, severity=dg.AssetCheckSeverity.WARN, metadata={"items_with_5_reviews": enough}
+    )
+
+
+@dg.asset_check(
+    asset="review_batches",
+    additional_ins={"term_counts": dg.AssetIn(metadata={"columns": ["token_pattern"]})},
+    description="All batches were counted by one token pattern, so their words add up.",
+)
+def one_token_pattern(review_batches: pa.Table, term_counts: pa.Table) -> dg.AssetCheckResult:
+    """Batches counted by different patterns disagree on what a word is; materialize the older ones again."""
+    patterns = term_counts["token_pattern"].unique().to_pylist()
+    return dg.AssetCheckResult(
+        passed=len(patterns) <= 1,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"token_patterns": patterns, "batches": len(review_batches)},
     )

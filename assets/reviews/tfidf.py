@@ -131,3 +131,17 @@ def items_have_weights(tfidf: pa.Table) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(
         passed=empty <= 0.01 * len(tfidf), severity=dg.AssetCheckSeverity.WARN, metadata={"items_without_weight": empty}
     )
+
+
+@dg.asset_check(asset="vocabulary", description="At least half of the previous version's words are still there.")
+def vocabulary_is_stable(vocabulary: pa.Table) -> dg.AssetCheckResult:
+    """A vocabulary that loses most of its words at once has probably lost a batch, or got another collection."""
+    from taproom.warehouse import Warehouse
+
+    warehouse = Warehouse()
+    head = warehouse.head("vocabulary")
+    before = warehouse.read("vocabulary", head - 1, columns=["word"])["word"] if head else vocabulary["word"]
+    kept = pa.compute.mean(pa.compute.is_in(before, value_set=vocabulary["word"].combine_chunks())).as_py()
+    return dg.AssetCheckResult(
+        passed=kept >= 0.5, severity=dg.AssetCheckSeverity.WARN, metadata={"share_of_words_kept": kept}
+    )

@@ -2,7 +2,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.reviews.item_map import DIMENSIONS, MAP_ERRORS, map_beats_chance
+from assets.reviews.item_map import DIMENSIONS, MAP_ERRORS, every_item_is_placed, map_beats_chance
 from assets.tuning.champions import CONTRACT as CHAMPIONS
 from pipelines.definitions import defs
 from taproom.errors import InputError
@@ -36,6 +36,8 @@ def test_the_map_keeps_themes_together_and_says_how_often_it_is_wrong(chain, war
     assert told["figure"].value.startswith("![item_map](data:image/png;base64,")
     checks = {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
     assert checks["map_beats_chance"]
+    assert checks["every_item_is_placed"]
+    assert checks["vocabulary_is_stable"]
 
 
 def test_the_same_config_gives_the_same_version_and_another_seed_another(chain, warehouse):
@@ -86,6 +88,15 @@ def test_a_map_near_chance_is_warned_of(error, passed):
     result = map_beats_chance(MAP_ERRORS.table_of(dimension=pa.array([2], pa.int32()), **rows))
     assert result.passed is passed
     assert result.severity is dg.AssetCheckSeverity.WARN
+
+
+def test_an_item_that_is_missing_from_a_map_is_told(chain, warehouse):
+    chain()
+    whole, neighbors = warehouse.read("item_map"), warehouse.read("neighbors")
+    assert every_item_is_placed(whole, neighbors).passed
+    result = every_item_is_placed(whole.slice(1), neighbors)
+    assert not result.passed
+    assert result.metadata["items_missing"].value == {"2": 1, "3": 0}
 
 
 def test_heavy_steps_share_a_pool():

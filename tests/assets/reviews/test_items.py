@@ -1,6 +1,7 @@
+import pyarrow as pa
 import pytest
 
-from assets.reviews.items import items_with_reviews
+from assets.reviews.items import REVIEW_BATCHES, items_with_reviews, one_token_pattern
 
 JUNE = [
     {"review_id": "r1", "item_id": "ale", "category": "IPA", "overall": 4, "text": "citrus pine pine"},
@@ -54,3 +55,19 @@ def test_items_with_a_review_or_two_each_are_warned_of(write_csv, ingest, make, 
     assert not items_with_reviews(items).passed
     many = items.set_column(items.schema.get_field_index("reviews"), "reviews", [[5, 1]])
     assert items_with_reviews(many).passed
+
+
+@pytest.mark.parametrize(("patterns", "passed"), [([], True), (["a", "a"], True), (["a", "b"], False)])
+def test_batches_counted_by_different_patterns_are_warned_of(patterns, passed):
+    counted = pa.table({"token_pattern": pa.array(patterns, pa.string())})
+    assert one_token_pattern(REVIEW_BATCHES.schema.empty_table(), counted).passed is passed
+
+
+def test_the_rollup_is_checked_for_one_token_pattern_over_all_batches(ingest, make, write_csv, themed_reviews):
+    rows = themed_reviews(items=4)
+    ingest(write_csv("a.csv", rows[:6]), words={"token_pattern": "[a-z]+"})
+    ingest(write_csv("b.csv", rows[6:]))
+    result = make("items", "review_batches", "duplicate_reviews")
+    (check,) = [found for found in result.get_asset_check_evaluations() if found.check_name == "one_token_pattern"]
+    assert not check.passed
+    assert len(check.metadata["token_patterns"].value) == 2

@@ -5,7 +5,7 @@ import pytest
 
 from assets.reviews.items import DUPLICATE_REVIEWS, ITEMS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
-from assets.reviews.tfidf import TFIDF, VOCABULARY, TfidfConfig, items_have_weights, tfidf
+from assets.reviews.tfidf import TFIDF, VOCABULARY, TfidfConfig, items_have_weights, tfidf, vocabulary_is_stable
 from taproom.errors import InputError, TaproomError
 
 ROLLUP = ("items", "review_batches", "duplicate_reviews")
@@ -140,3 +140,18 @@ def test_items_without_a_known_word_are_warned_of():
     check = items_have_weights(weights)
     assert not check.passed
     assert check.metadata["items_without_weight"].value == 1
+
+
+def test_a_vocabulary_that_loses_most_of_its_words_is_warned_of(warehouse):
+    def vocabulary(*words):
+        many = len(words)
+        numbers = {"term_id": range(many), "document_frequency": [1] * many, "count": [1] * many, "idf": [0.5] * many}
+        return VOCABULARY.table_of(word=words, **{name: list(values) for name, values in numbers.items()})
+
+    first, second = vocabulary("ale", "hop", "malt"), vocabulary("ale", "oak")
+    warehouse.publish(VOCABULARY, first, since=None)
+    assert vocabulary_is_stable(first).passed
+    warehouse.publish(VOCABULARY, second, since=0)
+    result = vocabulary_is_stable(second)
+    assert not result.passed
+    assert result.metadata["share_of_words_kept"].value == pytest.approx(1 / 3)
