@@ -106,15 +106,14 @@ class StepTables(dg.IOManager):
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
         context.add_output_metadata(
-            {**self._metadata(published, seconds), "config": dg.JsonMetadataValue(origin.config)}
+            {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(published, draft.drawn())}
         )
-        context.add_output_metadata({**draft.told(), **self._figure(published, draft.drawn())})
         log.info(
             "  %-18s version %-4d %9d rows  %6.1f s%s",
             published.table, published.version, published.rows, seconds, "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 
-    def _metadata(self, published: Published, seconds: float) -> Mapping[str, Any]:
+    def _metadata(self, published: Published, origin: Origin, seconds: float) -> Mapping[str, Any]:
         return {
             "dagster/uri": self.warehouse.uri(published.table),
             "dagster/row_count": published.rows,
@@ -122,7 +121,8 @@ class StepTables(dg.IOManager):
             "content_hash": published.content_hash,
             "size_bytes": published.size_bytes,
             "seconds": seconds,
-            "inputs": dg.JsonMetadataValue(self.inputs),
+            "inputs": dg.JsonMetadataValue(origin.inputs),
+            "config": dg.JsonMetadataValue(origin.config),
         }
 
     def _figure(self, published: Published, png: bytes | None) -> Mapping[str, Any]:

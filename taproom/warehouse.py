@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -237,7 +238,7 @@ class Warehouse:
             if head is not None and _paths(known) == _paths(now) and not _schema_changed(contract, head):
                 return version, False
             try:
-                return self._swap(contract, head, known, now, partition, metadata), True
+                return self._swap(contract, head, known, now, metadata), True
             except DeltaError:
                 if self.head(contract.table) == version:
                     raise  # nobody else committed: this is no lost race
@@ -252,7 +253,6 @@ class Warehouse:
         head: DeltaTable | None,
         known: Sequence[DataFile],
         now: Sequence[DataFile],
-        partition: str | None,
         metadata: Mapping[str, Any],
     ) -> int:
         schema = Schema.from_arrow(contract.schema)
@@ -343,16 +343,17 @@ class Warehouse:
         if partitions is not None:
             wanted = set(partitions)
             files = [file for file in files if file.partition in wanted]
+        contents = (self._verified(table, file) for file in files)
         if files:
-            schema = self._file_schema(table, files[0], schema)
+            first = next(contents)
+            schema = _exact_schema(first, schema)
+            contents = chain([first], contents)  # a file is read and verified once
         partition_column = next(iter(delta.metadata().partition_columns), None)
         schema = pa.schema([schema.field(name) for name in columns]) if columns is not None else schema
 
         def batches() -> Iterator[pa.RecordBatch]:
-            for file in files:
-                content = self._verified(table, file)
-                stored = [name for name in schema.names if name != partition_column]
-                # pre_buffer's thread pool would keep the bytes of several files alive at a time
+            stored = [name for name in schema.names if name != partition_column]
+            for file, content in zip(files, contents, strict=True):
                 for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(columns=stored):
                     yield _with_partition(batch, schema, partition_column, file.partition)
 
@@ -385,13 +386,15 @@ class Warehouse:
         return _as_history(version, self._commit_info(table, version))
 
     def _commit_info(self, table: str, version: int) -> dict[str, Any]:
+        return next(action["commitInfo"] for action in self._log_entry(table, version) if "commitInfo" in action)
+
+    def _log_entry(self, table: str, version: int) -> list[dict[str, Any]]:
         """What the log itself says: `DeltaTable.history` counts back from the newest commit, whichever that is."""
         try:
             with self._files.open_input_file(f"{self._base}/{table}/_delta_log/{version:020d}.json") as log:
-                actions = [json.loads(line) for line in log.read().splitlines()]
+                return [json.loads(line) for line in log.read().splitlines()]
         except FileNotFoundError as error:
             raise UnknownTableError(f"{self.root} has no commit {version} of a table {table!r}") from error
-        return next(action["commitInfo"] for action in actions if "commitInfo" in action)
 
     def _newest(self, table: str) -> DeltaTable | None:
         try:
@@ -421,12 +424,6 @@ class Warehouse:
         ]
         chosen = [file for file in files if partition is None or file.partition == partition]
         return sorted(chosen, key=lambda file: (file.partition or "", file.place))
-
-    def _file_schema(self, table: str, file: DataFile, schema: pa.Schema) -> pa.Schema:
-        """The exact Arrow schema: a file's own, which keeps what Delta's types cannot say, plus partition columns."""
-        stored = pq.read_schema(pa.BufferReader(self._verified(table, file)))
-        fields = [stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema]
-        return pa.schema(fields)
 
     def _verified(self, table: str, file: DataFile) -> bytes:
         path = f"{self._base}/{table}/{file.path}"
@@ -499,10 +496,8 @@ class Warehouse:
         return sorted(swept)
 
     def _added(self, table: str, version: int) -> Iterator[str]:
-        """Paths of the files that a commit added, from its entry in the log."""
-        with self._files.open_input_stream(f"{self._base}/{table}/_delta_log/{version:020d}.json") as stream:
-            actions = map(json.loads, stream.read().splitlines())
-        return (action["add"]["path"] for action in actions if "add" in action)
+        """Paths of the files that a commit added."""
+        return (action["add"]["path"] for action in self._log_entry(table, version) if "add" in action)
 
     def put_figure(self, name: str, content: bytes) -> str:
         """Store a picture under `_figures/` of the warehouse, in place of the last of its name; give its address."""
@@ -625,6 +620,12 @@ def _check_single_value(contract: Contract, name: str, value: Any, known: dict[s
 
 def _arrow_schema(schema: Schema) -> pa.Schema:
     return pa.schema(schema.to_arrow())
+
+
+def _exact_schema(content: bytes, schema: pa.Schema) -> pa.Schema:
+    """A file's own Arrow schema, which keeps what Delta's types cannot say, plus partition columns."""
+    stored = pq.read_schema(pa.BufferReader(content))
+    return pa.schema([stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema])
 
 
 def _with_partition(

@@ -40,8 +40,6 @@ TFIDF = Contract(
     invariants=(SameLength("term_ids", "weights"), Ascending("term_ids"), Between("weights", 0), Between("words", 1)),
 )
 
-_AUTOMATION = dg.AutomationCondition.eager()
-
 
 class TfidfConfig(dg.Config):
     """Which items and which words count."""
@@ -55,7 +53,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     return dg.AssetOut(
         **declare(
             contract, __name__, config=TfidfConfig, description=description,
-            freshness_policy=FRESH_DAILY, automation_condition=_AUTOMATION,
+            freshness_policy=FRESH_DAILY, automation_condition=dg.AutomationCondition.eager(),
         )
     )  # fmt: skip
 
