@@ -6,13 +6,14 @@ made of the neighbours' ranks is in `taproom.ordinal`.
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017):
 d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), the 100 nearest of each item.
 
-How: a fast score for every pair of a block of rows (frequent terms as a matrix product, the others through an inverted
-index), then the exact distance of those few that the score's rounding error leaves in question. The error bound is that
-of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of Numerical Algorithms,
-2002, section 3.1), so nothing that belongs among the nearest can be missed.
+How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves in doubt.
+The score is in single precision: frequent terms as a matrix product, the others through an inverted index. It is
+symmetric, so a block of rows is compared with the rows up to its own last one, and each pair offered to both. The error
+bound is that of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of
+Numerical Algorithms, 2002, section 3.1), so nothing that belongs among the nearest can be missed.
 """
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -20,10 +21,13 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.progress import progress
 
+if TYPE_CHECKING:
+    from taproom._neighbor_kernels import Doubt, Lists, Postings, Rows
+
 # A term in more than this share of the rows is cheaper as a column of a matrix product than in the inverted index.
-FREQUENT_SHARE = 0.2
+FREQUENT_SHARE = 0.1
 MAX_DENSE_BYTES = 1 << 30
-UNIT_ROUNDOFF = 2.0**-53
+SINGLE_ROUNDOFF, DOUBLE_ROUNDOFF = 2.0**-24, 2.0**-53
 
 
 def nearest(
@@ -44,7 +48,7 @@ def nearest(
         weights: (rows, columns) finite float64; every row needs a weight.
         k: how many neighbours, at least 1 and fewer than there are rows.
         queries: (m,) the rows whose neighbours are wanted; all by default.
-        block_rows: rows in one piece of work; a worker needs 8 * block_rows * rows bytes.
+        block_rows: rows in one piece of work; a worker needs 4 * block_rows * rows bytes.
         n_jobs: workers as joblib counts them. Threads, unless a `joblib.parallel_config` around the call says
             otherwise.
 
@@ -59,105 +63,144 @@ def nearest(
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
-    queries = np.arange(weights.shape[0]) if queries is None else np.asarray(queries)
-    rows = _canonical_copy(weights)
-    _check(rows, k, queries)
+    from taproom import _neighbor_kernels as kernels
+
+    rows = _canonical(weights)
+    wanted = np.arange(weights.shape[0]) if queries is None else np.asarray(queries)
+    _check(rows, k, wanted)
+    if not len(wanted):
+        return np.empty((0, k), np.int32), np.empty((0, k))
     prepared = _prepare(rows)
-    blocks = [queries[first : first + block_rows] for first in range(0, len(queries), block_rows)]
+    lists = _empty_lists(wanted, k, prepared.doubt)
+    query_values = np.zeros(prepared.columns)
+    starts = range(0, len(wanted), block_rows)
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
     # sake of backends whose workers are other processes.
-    with threadpool_limits(limits=1, user_api="blas"):
-        tasks = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(_nearest_of_block)(prepared, block, k) for block in blocks
-        )
-        found = list(progress(tasks, doing="finding neighbors", total=len(blocks), unit="block"))
-    if not found:
-        return np.empty((0, k), np.int32), np.empty((0, k))
-    indices, distances = zip(*found, strict=True)
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        progress(doing="finding neighbors", total=2 * len(starts)) as bar,
+    ):
+        parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
+        for found in parallel(
+            delayed(_candidates)(prepared, wanted[block], block, k, lists.thresholds, queries is None)
+            for block in targets
+        ):
+            kernels.enter(lists, *found, k, prepared.doubt, prepared.rows, query_values)
+            bar.update()
+        ranked = []
+        for block in parallel(
+            delayed(_ranked)(prepared, _part(lists, slice(first, first + block_rows)), k) for first in starts
+        ):
+            ranked.append(block)
+            bar.update()
+    indices, distances = zip(*ranked, strict=True)
     return np.concatenate(indices), np.concatenate(distances)
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """The rows as they are compared: exactly scaled for the distances, of unit length for the scores."""
+class _Prepared(NamedTuple):
+    """The rows as they are compared: scaled for the distances, of unit length for the scores.
 
-    scaled: sparse.csr_array
-    squared_norms: np.ndarray
+    Columns are numbered by frequency, so that the values that meet often lie close together; the entries of a row stay
+    in the order of the original columns.
+    """
+
+    rows: "Rows"
+    columns: int
     frequent: np.ndarray
-    rare: sparse.csr_array
-    rare_postings: sparse.csc_array
-    slack: float
+    postings: "Postings"
+    doubt: "Doubt"
 
 
-def _canonical_copy(weights: sparse.csr_array) -> sparse.csr_array:
-    """Ascending columns, none twice, no zeros; SciPy can only bring that about in place."""
-    rows = sparse.csr_array(weights, dtype=np.float64, copy=True)
+def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
+    """Ascending columns, none twice, no zeros; SciPy can only bring that about in place, so in a copy."""
+    rows = sparse.csr_array(weights, dtype=np.float64)
+    if rows.has_canonical_format and rows.data.all():
+        return rows
+    rows = rows.copy()
     rows.sum_duplicates()
     rows.eliminate_zeros()
     return rows
 
 
-def _prepare(rows: sparse.csr_array) -> _Prepared:
+def _prepare(weights: sparse.csr_array) -> _Prepared:
     from taproom import _neighbor_kernels as kernels
 
-    scaled = _scaled(rows)
-    norms = kernels.squared_norms(scaled.indptr, scaled.data)
-    unit = scaled.copy()
-    unit.data /= np.repeat(np.sqrt(norms), np.diff(unit.indptr))
-    is_frequent = _frequent_columns(unit)
-    rare = unit[:, ~is_frequent]
-    rare.sort_indices()
-    most_terms = int(np.diff(scaled.indptr).max())
-    # The score and the distance are each off by at most (2 m + 5) roundoffs: m for the product, m for the two norms.
-    # That makes 4 m + 10 between them, and twice that between any two candidates.
-    slack = 2 * (4 * most_terms + 10) * UNIT_ROUNDOFF * 1.01
-    return _Prepared(scaled, norms, unit[:, is_frequent].toarray(), rare, rare.tocsc(), slack)
+    items, columns = weights.shape
+    frequency = np.bincount(weights.indices, minlength=columns)
+    by_frequency = np.argsort(-frequency, kind="stable")
+    place = np.empty(columns, np.int32)
+    place[by_frequency] = np.arange(columns)
+    frequent = min(int((frequency > FREQUENT_SHARE * items).sum()), MAX_DENSE_BYTES // (4 * items))
+    rows = kernels.unit_rows(weights.indptr.astype(np.int64), place[weights.indices], weights.data.copy())
+    starts = np.concatenate(([0], np.cumsum(frequency[by_frequency[frequent:]])))
+    return _Prepared(
+        rows,
+        columns,
+        kernels.dense_columns(rows, frequent),
+        kernels.inverted_index(rows, frequent, starts),
+        _doubt(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
+    )
 
 
-def _scaled(rows: sparse.csr_array) -> sparse.csr_array:
-    """Each row times the power of two that brings its largest weight to between 1/2 and 1.
+def _doubt(most_terms: int, all_positive: bool) -> "Doubt":
+    """How far scores can be off.
 
-    That changes no cosine, not even by rounding, and keeps squares of very small or large weights from vanishing.
+    A score and a distance are each off by at most m + 8 roundoffs of the sum of the products' sizes: m for the sum,
+    the others for the norms, the scaling and the threshold itself. That sum is the score where all weights are
+    positive, and else at most 1. Two candidates can be off in opposite directions. What single precision cannot hold is
+    far below the roundoff of a distance near 1.
     """
-    _, exponents = np.frexp(abs(rows).max(axis=1).toarray())
-    data = np.ldexp(rows.data, -np.repeat(exponents, np.diff(rows.indptr)))
-    return sparse.csr_array((data, rows.indices, rows.indptr), shape=rows.shape)
+    from taproom._neighbor_kernels import Doubt
+
+    off = 2.02 * (most_terms + 8) * (SINGLE_ROUNDOFF + 4 * DOUBLE_ROUNDOFF)
+    nothing_shared = 8 * DOUBLE_ROUNDOFF
+    if all_positive:
+        return Doubt(off, nothing_shared, np.finfo(np.float32).tiny)
+    return Doubt(0.0, off + nothing_shared, np.float32(-np.inf))
 
 
-def _frequent_columns(unit: sparse.csr_array) -> np.ndarray:
-    """Mask of the columns for the matrix product: the most frequent ones, as far as memory allows."""
-    rows, columns = unit.shape
-    frequency = np.bincount(unit.indices, minlength=columns)
-    most_frequent = np.argsort(-frequency, kind="stable")[: MAX_DENSE_BYTES // (8 * rows)]
-    mask = np.zeros(columns, bool)
-    mask[most_frequent] = frequency[most_frequent] > FREQUENT_SHARE * rows
-    return mask
+def _empty_lists(wanted: np.ndarray, k: int, doubt: "Doubt") -> "Lists":
+    """Room for some times k candidates a row, so that cutting them is rare."""
+    from taproom._neighbor_kernels import Lists
+
+    room = len(wanted), max(4 * k, 64)
+    return Lists(
+        wanted.astype(np.int64),
+        np.empty(room, np.int32),
+        np.empty(room, np.float32),
+        np.zeros(len(wanted), np.int64),
+        np.full(len(wanted), doubt.least, np.float32),
+    )
 
 
-def _nearest_of_block(prepared: _Prepared, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _part(lists: "Lists", part: slice) -> "Lists":
+    return type(lists)(*(array[part] for array in lists))
+
+
+def _candidates(
+    prepared: _Prepared, queries: np.ndarray, targets: np.ndarray, k: int, thresholds: np.ndarray, mirrored: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whose list which row is a candidate for, and its score: for a block of queries against all rows.
+
+    If `mirrored`, the queries are successive rows, compared with those up to the last of them and offered to these.
+    """
     from threadpoolctl import threadpool_limits
 
     from taproom import _neighbor_kernels as kernels
 
+    limit = queries[-1] + 1 if mirrored else len(prepared.frequent)
     with threadpool_limits(limits=1, user_api="blas"):
-        scores = prepared.frequent[rows] @ prepared.frequent.T
-    rare, postings, scaled = prepared.rare, prepared.rare_postings, prepared.scaled
-    kernels.add_rare_terms(
-        scores, rows, rare.indptr, rare.indices, rare.data, postings.indptr, postings.indices, postings.data
-    )
-    indices, distances = np.empty((len(rows), k), np.int32), np.empty((len(rows), k))
-    kernels.rank(
-        scores,
-        prepared.slack,
-        rows,
-        scaled.indptr,
-        scaled.indices,
-        scaled.data,
-        prepared.squared_norms,
-        np.zeros(scaled.shape[1]),
-        indices,
-        distances,
-    )
+        scores = prepared.frequent[queries] @ prepared.frequent[:limit].T
+    kernels.add_rare_terms(scores, queries, prepared.rows, prepared.postings)
+    return kernels.candidates(scores, queries, targets, k, prepared.doubt, thresholds, mirrored)
+
+
+def _ranked(prepared: _Prepared, lists: "Lists", k: int) -> tuple[np.ndarray, np.ndarray]:
+    from taproom import _neighbor_kernels as kernels
+
+    indices, distances = np.empty((len(lists.wanted), k), np.int32), np.empty((len(lists.wanted), k))
+    kernels.rank(lists, prepared.doubt, prepared.rows, np.zeros(prepared.columns), indices, distances)
     return indices, distances
 
 

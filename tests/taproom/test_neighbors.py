@@ -131,6 +131,33 @@ def test_unrelated_rows_are_at_distance_one():
     assert indices[3].tolist() == [0, 1]
 
 
+def test_more_ties_than_a_list_has_room_for_still_go_to_the_smaller_rows():
+    rng = np.random.default_rng(9)
+    kinds = rng.integers(0, 3, 600)
+    weights = sparse.csr_array(np.array([[0.1, 0.7, 0.3], [0.2, 0.6, 0.3], [0.1, 0.1, 0.9]])[kinds])
+    indices, distances = nearest(weights, 4, block_rows=50)
+    for row in (0, 1, 299, 599):
+        alike = np.flatnonzero(kinds == kinds[row])
+        assert indices[row].tolist() == alike[alike != row][:4].tolist()
+    assert (distances == 0.0).all()
+
+
+def test_rows_with_too_few_relatives_get_the_first_of_the_unrelated():
+    dense = np.zeros((200, 41))
+    dense[np.arange(200), np.arange(200) // 5] = 1.0 + np.arange(200) % 5
+    dense[7, 40] = 0.5
+    weights = sparse.csr_array(dense)
+    indices, distances = nearest(weights, 30, block_rows=64)
+    wanted_indices, wanted_distances = brute_force(weights, 30)
+    np.testing.assert_array_equal(indices, wanted_indices)
+    np.testing.assert_array_equal(distances, wanted_distances)
+
+
+def test_dense_vectors_with_signs_are_compared_as_exactly():
+    rng = np.random.default_rng(10)
+    assert_exact(sparse.csr_array(rng.standard_normal((120, 16)).round(1) + 0.05), 10, block_rows=32)
+
+
 @pytest.mark.parametrize("unit", [1e-200, 1e200])
 def test_very_small_and_very_large_weights_keep_their_distances(unit):
     weights = random_rows(20, 15, 0.3, seed=5)
@@ -163,7 +190,7 @@ def test_the_given_weights_stay_as_they_were():
 def test_little_memory_for_frequent_terms_changes_nothing(monkeypatch):
     weights = random_rows(50, 40, 0.5, seed=7)
     indices, distances = nearest(weights, 5)
-    monkeypatch.setattr(neighbors, "MAX_DENSE_BYTES", 3 * 8 * 50)
+    monkeypatch.setattr(neighbors, "MAX_DENSE_BYTES", 3 * 4 * 50)
     again_indices, again_distances = nearest(weights, 5)
     np.testing.assert_array_equal(again_indices, indices)
     np.testing.assert_array_equal(again_distances, distances)
