@@ -5,69 +5,119 @@ number whoever makes it, with any version of numba or NumPy. Unsigned integers s
 turns arithmetic between them and plain integers into floats.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from numba import njit
 
 RANDOM, NEAR_MISS, WITHIN = 0, 1, 2
 NONE = -1
 DRAWS_PER_ANCHOR = 8
-HELD_OUT_ONE_IN = 16
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_HELD_OUT_SALT = np.uint64(0xD1B54A32D192ED03)
-_STREAMS = np.uint64(4)
-_ANCHOR, _KIND, _NEAR, _FAR = np.uint64(0), np.uint64(1), np.uint64(2), np.uint64(3)
+_DRAW, _ANCHOR, _HELD_OUT = (
+    np.uint64(0x9E3779B97F4A7C15),
+    np.uint64(0xD1B54A32D192ED03),
+    np.uint64(0x8CB92BA72F3D8DD7),
+)
+HELD_OUT_ONE_IN = np.uint64(16)
+
+
+class Graph(NamedTuple):
+    """Neighbours (n, k) int32 and their distances (n, k), and how many of each row are surely nearer than the rest."""
+
+    indices: np.ndarray
+    distances: np.ndarray
+    reach: np.ndarray
+
+
+class Descent(NamedTuple):
+    """A hinge descent: number of draws in all, seed, margin, first step, share of draws within the neighbours."""
+
+    draws: int
+    seed: np.uint64
+    margin: float
+    step: float
+    within_share: float
 
 
 @njit(nogil=True, cache=True)
-def descend(
-    coordinates, indices, distances, sorted_indices, reach, seed, first, last, draws, margin, step, within_share
-):
-    """Hinge descent in place over the draws `first` to `last` out of all `draws`; a draw may give no triplet."""
+def displacement(coordinates, graph, descent, first, last):
+    """How far the draws `first` to `last` of a descent move the items from where they are: (n, d)."""
+    moved = coordinates.copy()
+    _descend(moved, graph, descent, first, last)
+    moved -= coordinates
+    return moved
+
+
+@njit(nogil=True, cache=True)
+def _descend(coordinates, graph, descent, first, last):
+    """Hinge descent in place; a draw may give no triplet.
+
+    Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
+    """
     items, dimension = coordinates.shape
+    k = graph.indices.shape[1]
     for draw in range(first, last):
         # An anchor stays for some draws because its neighbours are then in the processor's cache.
-        anchor = _below(seed, draw // DRAWS_PER_ANCHOR, _ANCHOR, items)
-        if _fraction(seed, draw, _KIND) < within_share:
-            near, far = _within(seed, draw, indices[anchor], distances[anchor])
+        anchor = _below(_mix(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
+        bits = _mix(descent.seed + np.uint64(draw) * _DRAW)
+        is_within = _is_within(bits, descent.within_share)
+        if is_within:
+            one, other = _near_place(bits, k), _below(bits, k)
+            first_place, last_place = min(one, other), max(one, other)
+            if graph.distances[anchor, first_place] == graph.distances[anchor, last_place]:
+                continue
+            near, far = np.int64(graph.indices[anchor, first_place]), np.int64(graph.indices[anchor, last_place])
         else:
-            near, far = _against_random(
-                seed, draw, anchor, items, indices[anchor], sorted_indices[anchor], reach[anchor]
-            )
-        if near == NONE or is_held_out(anchor, near, far):
-            continue
+            if graph.reach[anchor] == 0:
+                continue
+            near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
+            far = _below(bits, items)
         to_near = _distance(coordinates, anchor, near)
         to_far = _distance(coordinates, anchor, far)
-        if margin + to_near - to_far <= 0.0:
+        if descent.margin + to_near - to_far <= 0.0:
             continue
-        step_now = step * (1.0 - draw / draws)
+        if not is_within and (far == anchor or _contains(graph.indices[anchor], far)):
+            continue
+        if is_held_out(anchor, near, far):
+            continue
+        step = descent.step * (1.0 - draw / descent.draws)
+        # A distance of 0 has no direction to grow in.
+        pull = step / to_near if to_near > 0.0 else 0.0
+        push = step / to_far if to_far > 0.0 else 0.0
         for axis in range(dimension):
-            pull = step_now * _slope(coordinates[anchor, axis] - coordinates[near, axis], to_near)
-            push = step_now * _slope(coordinates[anchor, axis] - coordinates[far, axis], to_far)
-            coordinates[anchor, axis] -= pull - push
-            coordinates[near, axis] += pull
-            coordinates[far, axis] -= push
+            toward_near = pull * (coordinates[anchor, axis] - coordinates[near, axis])
+            from_far = push * (coordinates[anchor, axis] - coordinates[far, axis])
+            coordinates[anchor, axis] -= toward_near - from_far
+            coordinates[near, axis] += toward_near
+            coordinates[far, axis] -= from_far
 
 
 @njit(nogil=True, cache=True)
-def count_violations(
-    coordinates, indices, distances, sorted_indices, reach, anchors, wide_indices, seed, draws, kind, held_out
-):
+def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kind, held_out):
     """How many of the draws are triplets of a kind and split, and how many of these the map has the wrong way round."""
-    items, k = indices.shape
+    items, k = graph.indices.shape
     triplets, violated = 0, 0
     for draw in range(draws):
-        place = _below(seed, draw, _ANCHOR, len(anchors))
+        place = _below(_mix(seed + np.uint64(draw) * _ANCHOR), len(anchors))
         anchor = anchors[place]
+        bits = _mix(seed + np.uint64(draw) * _DRAW)
+        near, far = NONE, NONE
         if kind == WITHIN:
-            near, far = _within(seed, draw, indices[anchor], distances[anchor])
-        elif kind == RANDOM:
-            near, far = _against_random(
-                seed, draw, anchor, items, indices[anchor], sorted_indices[anchor], reach[anchor]
-            )
-        else:
-            near, far = _against_wide(seed, draw, indices[anchor], wide_indices[place, k:], reach[anchor])
-        if near != NONE and is_held_out(anchor, near, far) == held_out:
+            one, other = _near_place(bits, k), _below(bits, k)
+            first_place, last_place = min(one, other), max(one, other)
+            if graph.distances[anchor, first_place] < graph.distances[anchor, last_place]:
+                near, far = np.int64(graph.indices[anchor, first_place]), np.int64(graph.indices[anchor, last_place])
+        elif graph.reach[anchor] > 0:
+            near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
+            if kind == NEAR_MISS:
+                behind = wide_indices[place, k:]
+                far = np.int64(behind[_below(bits, len(behind))]) if len(behind) else NONE
+            else:
+                far = _below(bits, items)
+                if far == anchor or _contains(graph.indices[anchor], far):
+                    far = NONE
+        if far != NONE and is_held_out(anchor, near, far) == held_out:
             triplets += 1
             violated += _distance(coordinates, anchor, near) >= _distance(coordinates, anchor, far)
     return triplets, violated
@@ -76,9 +126,14 @@ def count_violations(
 @njit(nogil=True, cache=True)
 def is_held_out(anchor, near, far):
     """Whether a triplet is of the sixteenth that is never trained on."""
-    code = _mix(np.uint64(anchor) + _HELD_OUT_SALT)
-    code = _mix(code + np.uint64(near) + _GOLDEN)
-    return _mix(code + np.uint64(far) + _GOLDEN) % np.uint64(HELD_OUT_ONE_IN) == np.uint64(0)
+    code = np.uint64(anchor) * _DRAW + np.uint64(near) * _ANCHOR + np.uint64(far) * _HELD_OUT
+    return _mix(code) % HELD_OUT_ONE_IN == np.uint64(0)
+
+
+@njit(nogil=True, cache=True)
+def scattered(seed):
+    """Another number for each seed, far from those of near seeds, whose draws would else be each other's shifted."""
+    return _mix(seed + _HELD_OUT)
 
 
 @njit(nogil=True, cache=True)
@@ -87,51 +142,17 @@ def fill_uniform(values, seed):
     rows, columns = values.shape
     for row in range(rows):
         for column in range(columns):
-            values[row, column] = 2.0 * _fraction(seed, row * columns + column, _ANCHOR) - 1.0
+            bits = _mix(seed + np.uint64(row * columns + column) * _DRAW)
+            values[row, column] = np.float64(bits >> np.uint64(11)) * 2.0**-52 - 1.0
 
 
 @njit(nogil=True, cache=True)
-def _within(seed, draw, indices, distances):
-    """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
-    one = _below(seed, draw, _NEAR, len(indices))
-    other = _below(seed, draw, _FAR, len(indices))
-    near, far = min(one, other), max(one, other)
-    if distances[near] == distances[far]:
-        return NONE, NONE
-    return np.int64(indices[near]), np.int64(indices[far])
-
-
-@njit(nogil=True, cache=True)
-def _against_random(seed, draw, anchor, items, indices, sorted_indices, reach):
-    """A neighbour of the anchor and any item; none if that item is a neighbour too."""
-    if reach == 0:
-        return NONE, NONE
-    near = _below(seed, draw, _NEAR, reach)
-    far = _below(seed, draw, _FAR, items)
-    if far == anchor or _contains(sorted_indices, far):
-        return NONE, NONE
-    return np.int64(indices[near]), far
-
-
-@njit(nogil=True, cache=True)
-def _against_wide(seed, draw, indices, farther_indices, reach):
-    """A neighbour of the anchor and one of the items that rank behind the neighbours."""
-    if reach == 0 or len(farther_indices) == 0:
-        return NONE, NONE
-    near = _below(seed, draw, _NEAR, reach)
-    far = _below(seed, draw, _FAR, len(farther_indices))
-    return np.int64(indices[near]), np.int64(farther_indices[far])
-
-
-@njit(nogil=True, cache=True)
-def _contains(ascending, value):
-    """Binary search that always takes the same steps, so that there are no branches to guess wrongly."""
-    base, length = 0, len(ascending)
-    while length > 1:
-        half = length // 2
-        base += half if ascending[base + half] <= value else 0
-        length -= half
-    return ascending[base] == value
+def _contains(values, wanted):
+    """Without a branch: a hundred numbers are compared at once faster than they are searched."""
+    found = False
+    for value in values:
+        found |= value == wanted
+    return found
 
 
 @njit(nogil=True, cache=True)
@@ -143,27 +164,24 @@ def _distance(coordinates, one, other):
     return np.sqrt(total)
 
 
-@njit(nogil=True, cache=True)
-def _slope(difference, distance):
-    """How fast a distance grows along an axis; at distance 0, where it has no direction, not at all."""
-    return difference / distance if distance > 0.0 else 0.0
+# The 64 bits of a draw: 32 for the far item, 20 for the near one, 12 for the kind of triplet.
 
 
 @njit(nogil=True, cache=True)
-def _below(seed, draw, stream, limit):
+def _below(bits, limit):
     """A uniform random integer below a limit of at most 2^32."""
-    return np.int64((_bits(seed, draw, stream) >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
+    return np.int64((bits >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
 
 
 @njit(nogil=True, cache=True)
-def _fraction(seed, draw, stream):
-    """A uniform random number from 0 to 1."""
-    return np.float64(_bits(seed, draw, stream) >> np.uint64(11)) * 2.0**-53
+def _near_place(bits, limit):
+    """A uniform random integer below a limit that is small beside 2^20."""
+    return np.int64((bits >> np.uint64(12) & np.uint64(0xFFFFF)) * np.uint64(limit) >> np.uint64(20))
 
 
 @njit(nogil=True, cache=True)
-def _bits(seed, draw, stream):
-    return _mix(_mix(seed) + (np.uint64(draw) * _STREAMS + stream) * _GOLDEN)
+def _is_within(bits, share):
+    return np.float64(bits & np.uint64(0xFFF)) < share * 4096.0
 
 
 @njit(nogil=True, cache=True)

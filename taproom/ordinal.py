@@ -19,6 +19,8 @@ triplets that were never trained on.
 """
 
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
@@ -26,7 +28,15 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.progress import progress
 
-DRAWS_PER_CHUNK = 1 << 20
+if TYPE_CHECKING:
+    from taproom._ordinal_kernels import Graph
+
+# A round of the descent: so many shards, each of so many draws an item, from the same state of the map. The numbers are
+# part of the result. Below so many items a round is too short to be worth a thread.
+SHARDS = 4
+DRAWS_PER_SHARD = 0.5
+ITEMS_WORTH_SHARDS = 4_000
+DRAWS_WITHOUT_SHARDS = 1 << 20
 POWER_STEPS = 100
 SPARE_VECTORS = 5
 
@@ -87,13 +97,15 @@ def embed(
     distances: np.ndarray,
     parameters: OrdinalParameters | None = None,
     start: np.ndarray | None = None,
+    n_jobs: int | None = None,
 ) -> np.ndarray:
     """Place items so that near neighbours are nearer than far ones.
 
     Minimises the hinge loss max(0, margin + ||x_k - x_i|| - ||x_k - x_j||) over random triplets (see the module). Plain
     distances, not squared ones: on the graph of `OrdinalParameters` these end at 0.160 / 0.393, squared ones at
     0.173 / 0.409, since their slope grows with the distance and the worst triplets rule the map. The result depends on
-    nothing but the arguments: one thread, fixed order, own random numbers.
+    nothing but the arguments, not even on the threads: each round of the descent is cut into the same shards, which
+    start from the same state and are added in the same order.
 
     Args:
         indices: (n, k) integers, the neighbours of each item.
@@ -101,6 +113,7 @@ def embed(
         parameters: see `OrdinalParameters`, whose defaults are taken if there are none.
         start: (n, dimension) float64 where the items start, in any unit. By default the leading eigenvectors of the
             graph.
+        n_jobs: threads, counted as joblib counts workers; at most one a shard.
 
     Returns:
         (n, dimension) float64 in the form of `canonical`.
@@ -111,36 +124,44 @@ def embed(
     """
     from threadpoolctl import threadpool_limits
 
-    from taproom import _ordinal_kernels as kernels
-
     parameters = parameters or OrdinalParameters()
     _check_parameters(parameters)
-    indices, distances = _checked_graph(indices, distances)
-    _check_enough_items(len(indices), parameters.dimension)
+    graph = _checked_graph(indices, distances)
+    _check_enough_items(len(graph.indices), parameters.dimension)
     with threadpool_limits(limits=1, user_api="blas"):
         if start is None:
-            start = _spectral_start(indices, parameters.dimension)
-        coordinates = _standardized(_checked_coordinates(start, len(indices), parameters.dimension))
+            start = _spectral_start(graph.indices, parameters.dimension)
+        coordinates = _standardized(_checked_coordinates(start, len(graph.indices), parameters.dimension))
         if not coordinates.any():
             raise InputError("The start has all items in one place, and no step leads out of it. Leave the start out.")
-        triplets_of = (indices, distances, np.sort(indices, axis=1), _reach(distances))
-        draws = len(indices) * parameters.updates_per_item
-        with progress(doing=f"fitting the map, d = {parameters.dimension}", total=draws, unit="update") as bar:
-            for first in range(0, draws, DRAWS_PER_CHUNK):
-                last = min(first + DRAWS_PER_CHUNK, draws)
-                kernels.descend(
-                    coordinates,
-                    *triplets_of,
-                    _seed(parameters.seed),
-                    first,
-                    last,
-                    draws,
-                    parameters.margin,
-                    parameters.step,
-                    parameters.within_share,
-                )
-                bar.update(last - first)
+        _descend(coordinates, graph, parameters, n_jobs)
         return canonical(coordinates)
+
+
+def _descend(coordinates: np.ndarray, graph: "Graph", parameters: OrdinalParameters, n_jobs: int | None) -> None:
+    """Move the items, in place, round by round; what the shards of a round do is added in their order."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from joblib import effective_n_jobs
+
+    from taproom import _ordinal_kernels as kernels
+
+    p, items = parameters, len(coordinates)
+    draws = items * p.updates_per_item
+    descent = kernels.Descent(draws, _seed(p.seed), p.margin, p.step, p.within_share)
+    shards, size = (SHARDS, int(DRAWS_PER_SHARD * items)) if items >= ITEMS_WORTH_SHARDS else (1, DRAWS_WITHOUT_SHARDS)
+    # Not joblib: a shard takes milliseconds, about as long as joblib needs to hand it over.
+    with (
+        ThreadPoolExecutor(min(shards, effective_n_jobs(n_jobs))) as pool,
+        progress(doing=f"fitting the map, d = {p.dimension}", total=draws, unit="update") as bar,
+    ):
+        for first in range(0, draws, shards * size):
+            starts = range(first, min(first + shards * size, draws), size)
+            ends = [min(start + size, draws) for start in starts]
+            moves = partial(kernels.displacement, coordinates, graph, descent)
+            for moved in list((pool.map if shards > 1 else map)(moves, starts, ends)):
+                coordinates += moved
+            bar.update(ends[-1] - first)
 
 
 def canonical(coordinates: np.ndarray) -> np.ndarray:
@@ -189,19 +210,19 @@ def triplet_errors(
     """
     from taproom import _ordinal_kernels as kernels
 
-    indices, distances = _checked_graph(indices, distances)
-    coordinates = _checked_coordinates(coordinates, len(indices), np.shape(coordinates)[-1])
-    everyone, nothing_wide = np.arange(len(indices)), np.empty((0, indices.shape[1]), np.int32)
+    graph = _checked_graph(indices, distances)
+    items, k = graph.indices.shape
+    coordinates = _checked_coordinates(coordinates, items, np.shape(coordinates)[-1])
+    everyone, nothing_wide = np.arange(items), np.empty((0, k), np.int32)
     kinds = {"random": (kernels.RANDOM, everyone, nothing_wide), "within": (kernels.WITHIN, everyone, nothing_wide)}
     if wide is not None:
-        kinds["near_miss"] = (kernels.NEAR_MISS, *_checked_wide(*wide, indices))
-    splits = {"training": (samples, False), "held_out": (samples * kernels.HELD_OUT_ONE_IN, True)}
-    triplets_of = (indices, distances, np.sort(indices, axis=1), _reach(distances))
+        kinds["near_miss"] = (kernels.NEAR_MISS, *_checked_wide(*wide, graph.indices))
+    splits = {"training": (samples, False), "held_out": (samples * int(kernels.HELD_OUT_ONE_IN), True)}
     rows = []
     for kind, (code, anchors, wide_indices) in kinds.items():
         for split, (draws, held_out) in splits.items():
             found = kernels.count_violations(
-                coordinates, *triplets_of, anchors, wide_indices, _seed(seed), draws, code, held_out
+                coordinates, graph, anchors, wide_indices, _seed(seed), draws, code, held_out
             )
             rows.append(TripletError(kind, split, *found))
     return rows
@@ -252,7 +273,10 @@ def _standardized(coordinates: np.ndarray) -> np.ndarray:
 
 
 def _seed(seed: int) -> np.uint64:
-    return np.uint64(seed % 2**64)
+    """A seed for the kernels, in which near seeds are far apart."""
+    from taproom import _ordinal_kernels as kernels
+
+    return np.uint64(kernels.scattered(np.uint64(seed % 2**64)))
 
 
 def _check_parameters(parameters: OrdinalParameters) -> None:
@@ -272,8 +296,10 @@ def _check_enough_items(items: int, dimension: int) -> None:
         )
 
 
-def _checked_graph(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
     """The graph in the types that the kernels take, once it is known that they cannot read beyond it."""
+    from taproom._ordinal_kernels import Graph
+
     indices, distances = np.asarray(indices), np.asarray(distances, dtype=np.float64)
     if indices.ndim != 2 or indices.shape != distances.shape or not indices.size:
         raise InputError(
@@ -287,7 +313,7 @@ def _checked_graph(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarr
         raise InputError("Some distances are not finite numbers. Look for NaN or infinity in what they were made from.")
     if (np.diff(distances, axis=1) < 0).any():
         raise InputError("The distances of an item must ascend. Sort its neighbours, the nearest first.")
-    return np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C")
+    return Graph(np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C"), _reach(distances))
 
 
 def _checked_coordinates(coordinates: np.ndarray, items: int, dimension: int) -> np.ndarray:

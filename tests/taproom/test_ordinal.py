@@ -66,14 +66,26 @@ def test_points_are_recovered_from_the_ranks_of_their_distances(dimension):
     assert overlap > 0.98
 
 
-def test_the_same_arguments_give_the_same_bits(monkeypatch):
+@pytest.mark.parametrize("items_worth_shards", [1, 1_000])
+def test_the_same_arguments_give_the_same_bits(monkeypatch, items_worth_shards):
+    monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", items_worth_shards)
     graph = neighbors_of(plane(60), 10)
     coordinates = embed(*graph, QUICK)
     with threadpool_limits(limits=2, user_api="blas"):
         np.testing.assert_array_equal(embed(*graph, QUICK), coordinates)
-    monkeypatch.setattr(ordinal, "DRAWS_PER_CHUNK", 1_001)
-    np.testing.assert_array_equal(embed(*graph, QUICK), coordinates)
+    for threads in (1, 2, 4):
+        np.testing.assert_array_equal(embed(*graph, QUICK, n_jobs=threads), coordinates)
     assert not np.array_equal(embed(*graph, replace(QUICK, seed=1)), coordinates)
+
+
+def test_shards_cost_no_accuracy(monkeypatch):
+    graph = neighbors_of(plane(150), 40)
+    errors = []
+    for items_worth_shards in (1, 1_000):
+        monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", items_worth_shards)
+        coordinates = embed(*graph, replace(QUICK, updates_per_item=2_000))
+        errors.append([row.error for row in triplet_errors(coordinates, *graph, samples=50_000)])
+    np.testing.assert_allclose(*errors, atol=0.01)
 
 
 def test_the_large_scale_of_the_map_is_the_same_for_other_seeds():
@@ -130,9 +142,9 @@ def test_items_in_one_place_have_a_canonical_form():
 )
 def test_errors_are_those_of_all_triplets(kind, held_out):
     rng = np.random.default_rng(3)
-    points = rng.integers(0, 5, (40, 2))
+    points = rng.integers(0, 5, (60, 2))
     indices, distances = neighbors_of(points, 9)
-    coordinates = points + rng.normal(size=points.shape)
+    coordinates = points + 0.8 * rng.normal(size=points.shape)
     shares, weights = [], []
     for anchor in range(len(points)):
         triplets = list(triplets_of(anchor, indices, distances, kind))
@@ -159,8 +171,9 @@ def test_held_out_triplets_do_not_train_the_map():
     start = plane(items)
     coordinates, distances, everything_violated = start.copy(), np.full((items, 1), 0.5), 100.0
     draws = 500 * items
-    graph = indices, distances, indices, only_the_anchor
-    kernels.descend(coordinates, *graph, np.uint64(0), 0, draws, draws, everything_violated, 0.01, 0.0)
+    graph = kernels.Graph(indices, distances, only_the_anchor)
+    descent = kernels.Descent(draws, np.uint64(0), everything_violated, 0.01, 0.0)
+    coordinates += kernels.displacement(coordinates, graph, descent, 0, draws)
     stayed = (coordinates == start).all(axis=1)
     assert stayed[2:].tolist() == [kernels.is_held_out(anchor, near, far) for far in range(2, items)]
     assert stayed.any()
