@@ -1,10 +1,10 @@
 """Reviews streamed out of files, in batches of bounded size.
 
-Every chain over reviews starts here: a file (CSV, TSV, JSON lines or Parquet; the text ones also gzip or bzip2)
-becomes a stream of Arrow record batches, one row a review. Files come from people, so a row that cannot be read is
-set aside with its line and a reason, and the good rows still count; a file that cannot be read at all is a
-`SourceError`. What belongs here is reading and nothing else: where files come from, and what is done with reviews,
-are the business of other modules.
+Every chain over reviews starts here: a file (CSV, TSV, JSON lines, Parquet or a dump of beer reviews; the text ones
+also gzip or bzip2) becomes a stream of Arrow record batches, one row a review. Files come from people, so a row that
+cannot be read is set aside with its line and a reason, and the good rows still count; a file that cannot be read at
+all is a `SourceError`. What belongs here is reading and nothing else: where files come from, and what is done with
+reviews, are the business of other modules.
 
 Sources: the lecture's slides "Reviews for each beer", where its map starts; RFC 4180 for CSV; ISO 8601 for times;
 O'Neil, Cheng, Gawlick and O'Neil (1996), "The log-structured merge-tree", for the index of review ids.
@@ -27,7 +27,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal
+from typing import Any, BinaryIO, Literal, get_args
 from urllib.parse import unquote
 
 import numpy as np
@@ -35,10 +35,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from taproom import beer_text as beer
 from taproom.errors import SourceError
 from taproom.progress import progress
 
-Format = Literal["csv", "tsv", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "jsonl", "parquet", "beer_text"]
 
 # One row of a file may be this long. It is also the csv module's own default limit of a field: a limit of ours above
 # it would mean raising that one, which is global to the process.
@@ -96,7 +97,8 @@ class ReviewFile:
     reviewer_id, time, overall, text, scores.<name> and attributes.<name>; text and one of item_id and item_name are
     required. Empty: the columns that are called like a field are taken, all others ignored.
 
-    `format` None: by the suffix (.csv, .tsv, .jsonl or .ndjson, each also with .gz or .bz2 after it, and .parquet).
+    `format` None: by the suffix (.csv, .tsv, .jsonl or .ndjson, each also with .gz or .bz2 after it, and .parquet);
+    beer_text, the form of the public beer dumps, has no suffix of its own.
     `encoding`: of the text formats; one in which ASCII is ASCII.
     `drop`: for columns of the file, the values whose rows are left out (counted, not rejected).
     `item_title`: makes a readable name of what the column of item_name (or item_id) holds.
@@ -118,6 +120,16 @@ def rotten_tomatoes(path: Path) -> ReviewFile:
     """
     columns = {"item_id": "movie_name", "item_name": "movie_name", "category": "category", "text": "text"}
     return ReviewFile(path, columns=columns, drop={"category": ["plot"]}, item_title=_film_title)
+
+
+def beer_text(path: Path, columns: Mapping[str, str] | None = None, encoding: str = "utf-8") -> ReviewFile:
+    """Beer reviews as RateBeer's and BeerAdvocate's public dumps hold them: blocks of `beer/name: ...` or JSON lines.
+
+    2.9 and 1.6 million reviews with scores; what becomes of which of their keys, and why, is said in
+    `taproom.beer_text`. `columns` replaces or adds fields: `{"item_id": "beer/name"}` makes a beer of each name.
+    `encoding`: RateBeer's blocks are in latin-1.
+    """
+    return ReviewFile(path, format="beer_text", columns={**beer.COLUMNS, **(columns or {})}, encoding=encoding)
 
 
 def _film_title(slug: str) -> str:
@@ -353,7 +365,7 @@ _RejectRow = Callable[[int, Reason, str], None]
 
 
 def _format(file: ReviewFile) -> Format:
-    if file.format in _FORMAT_OF_SUFFIX.values():
+    if file.format in get_args(Format):
         return file.format
     path = Path(file.path)
     format = _FORMAT_OF_SUFFIX.get(_suffix(path))
@@ -363,7 +375,7 @@ def _format(file: ReviewFile) -> Format:
     given = f"format {file.format!r}" if file.format else f"the suffix of {path.name!r}"
     raise SourceError(
         f"{path}: {given} is none that can be read. Wanted: .csv, .tsv, .jsonl or .ndjson (each also with .gz or .bz2 "
-        "after it), or .parquet; unpack or rename the file, or give its format (csv, tsv, jsonl, parquet)."
+        f"after it), or .parquet; unpack or rename the file, or give its format ({', '.join(get_args(Format))})."
     )
 
 
@@ -443,7 +455,8 @@ class _Lines:
     def __init__(self, stream: io.BufferedReader, file: ReviewFile):
         self.number = 0
         self.characters = 0
-        self._stream, self._path, self._encoding = stream, file.path, file.encoding
+        self._stream, self._path, self.encoding = stream, file.path, file.encoding
+        self._quoted = file.format in ("csv", "tsv")
         self._record: list[str | None] = []
         self._record_start = 0
         self._again: deque[str | None] = deque()
@@ -460,7 +473,8 @@ class _Lines:
             raise _BadRowError(Reason.TOO_LONG, f"line {self.number:,} is longer than {MAX_RECORD_BYTES:,} bytes")
         self.characters += len(line)
         if self.characters - self._record_start > MAX_RECORD_BYTES:
-            detail = f"has no end within {MAX_RECORD_BYTES:,} characters: a quote is opened and not closed"
+            cause = "a quote is opened and not closed" if self._quoted else "no blank line follows"
+            detail = f"has no end within {MAX_RECORD_BYTES:,} characters: {cause}"
             raise _BadRowError(Reason.TOO_LONG, detail)
         return line
 
@@ -477,9 +491,12 @@ class _Lines:
         """Give all lines of the record but its first once more; whether they will be.
 
         A stray quote thus costs its own line and not those that it swallowed. What is read again is bounded by what
-        was read once, or a file full of quotes would take quadratic time.
+        was read once, or a file full of quotes would take quadratic time. Where there are no quotes, the lines belong
+        to the record, and are not given again.
         """
         again = self._record[1:]
+        if again and not self._quoted:
+            return False
         if self._reread + len(again) > 4 * self.number + 100_000:
             return False
         self._reread += len(again)
@@ -497,7 +514,7 @@ class _Lines:
             return None
         if not self.number:
             line = line.removeprefix(codecs.BOM_UTF8)
-        return line.decode(self._encoding, "surrogateescape")
+        return line.decode(self.encoding, "surrogateescape")
 
     def _read(self) -> bytes:
         try:
@@ -519,7 +536,7 @@ class _Lines:
 
 
 def _text_chunks(file: ReviewFile, rows_per_batch: int, choose: _ChooseColumns, reject: _RejectRow) -> Iterator[_Rows]:
-    """Read CSV, TSV or JSON lines in chunks of rows."""
+    """Read CSV, TSV, JSON lines or beer reviews in chunks of rows."""
     try:
         opened = _OPENERS.get(file.path.suffix.lower(), Path.open)(file.path, "rb")
     except OSError as error:
@@ -527,7 +544,7 @@ def _text_chunks(file: ReviewFile, rows_per_batch: int, choose: _ChooseColumns, 
     # The readline of gzip and bz2 files is Python code: a buffer in front of them gives lines many times faster.
     with opened, io.BufferedReader(opened, 2**18) as stream:
         lines = _Lines(stream, file)
-        read = _jsonl_chunks if file.format == "jsonl" else _csv_chunks
+        read = _csv_chunks if file.format in ("csv", "tsv") else _object_chunks
         yield from read(lines, file, rows_per_batch, choose, reject)
 
 
@@ -605,12 +622,13 @@ def _csv_header(lines: _Lines, read_row: Callable[[], list[str] | None], file: R
     return header
 
 
-def _jsonl_chunks(
+def _object_chunks(
     lines: _Lines, file: ReviewFile, rows_per_batch: int, choose: _ChooseColumns, reject: _RejectRow
 ) -> Iterator[_Rows]:
-    """Read JSON lines; the first chunk's keys are the file's columns."""
+    """Read JSON lines or beer reviews; the first chunk's keys are the file's columns."""
     columns: list[str] = []
-    rows = _numbered_rows(lines, lambda: _json_object(next(lines)), reject)
+    read_object = _beer_reviews(lines) if file.format == "beer_text" else lambda: _json_object(next(lines))
+    rows = _numbered_rows(lines, read_object, reject)
     for numbers, objects in _in_chunks(rows, list.append, lines, rows_per_batch):
         columns = columns or choose(list(dict.fromkeys(chain.from_iterable(objects))))
         kept, texts = [], []
@@ -636,6 +654,20 @@ def _json_object(line: str) -> dict | None:
     if not isinstance(row, dict):
         raise _BadRowError(Reason.UNREADABLE, f"is a JSON {type(row).__name__}, not an object")
     return row
+
+
+def _beer_reviews(lines: _Lines) -> Callable[[], dict | None]:
+    reviews = beer.BeerReviews(lines)
+
+    def read_review() -> dict | None:
+        try:
+            return reviews.read()
+        except UnicodeEncodeError:
+            raise _BadRowError(Reason.WRONG_ENCODING, f"holds what is not {lines.encoding}") from None
+        except ValueError as error:
+            raise _BadRowError(Reason.UNREADABLE, str(error)) from None
+
+    return read_review
 
 
 def _json_text(column: str, value: Any) -> str | None:
@@ -719,7 +751,7 @@ def _is_clean(text: str) -> bool:
 
 def _stripped(values: Sequence[str | None]) -> Sequence[str | None]:
     if None in values:
-        return [value and (value.strip() or None) for value in values]
+        return [(value or "").strip() or None for value in values]
     stripped = list(map(str.strip, values))
     return [value or None for value in stripped] if "" in stripped else stripped
 

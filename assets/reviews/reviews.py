@@ -17,7 +17,7 @@ from assets.table import FRESH_MONTHLY, Draft, declare
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
 from taproom.inbox import inbox_folder
-from taproom.reviews import Reason, ReviewFile, ReviewReader, batch_key, file_sha256, rotten_tomatoes
+from taproom.reviews import Reason, ReviewFile, ReviewReader, batch_key, beer_text, file_sha256, rotten_tomatoes
 from taproom.sources import member, read_sources
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
@@ -69,6 +69,7 @@ class ReviewSource(Enum):
 
     rotten_tomatoes = "rotten_tomatoes"
     table = "table"
+    beer_text = "beer_text"
 
 
 class ReviewsConfig(dg.Config):
@@ -76,15 +77,19 @@ class ReviewsConfig(dg.Config):
 
     source: ReviewSource = Field(
         ReviewSource.rotten_tomatoes,
-        description="rotten_tomatoes (embedded), or table: a CSV, JSON-lines or Parquet file",
+        description="rotten_tomatoes (embedded), table: a CSV, JSON-lines or Parquet file, or beer_text: a dump of "
+        "RateBeer or BeerAdvocate, in blocks of `beer/name: ...` or JSON lines",
     )
-    path: str = Field("", description="table: the file; empty: the file of the inbox that the batch is named after")
+    path: str = Field(
+        "", description="table, beer_text: the file; empty: the file of the inbox that the batch is named after"
+    )
     columns: dict[str, str] = Field(
         {},
         description="table: which of the file's columns holds a field (review_id, item_id, item_name, category, "
-        "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); empty: those of the same names",
+        "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); empty: those of the same names; "
+        "beer_text: what to take otherwise than usual (item_id: beer/name, where a beer is its name)",
     )
-    encoding: str = Field("utf-8", description="table: the text's encoding")
+    encoding: str = Field("utf-8", description="table, beer_text: the text's encoding")
     collection: str = Field("", description="what the reviews are of; empty: the source's name")
 
 
@@ -99,7 +104,7 @@ def batch_of(config: ReviewsConfig) -> str:
         return embedded_batch()
     path = Path(config.path).expanduser()
     if not path.is_file():
-        raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the table of reviews to read.")
+        raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the file of reviews to read.")
     return batch_key(path.name, file_sha256(path))
 
 
@@ -109,13 +114,15 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
         if batch != embedded_batch():
             raise SourceError(
                 f"reviews: the batch {batch!r} is not the embedded one ({embedded_batch()!r}). "
-                "For a file of your own set `source: table`, and `path` unless it lies in the inbox."
+                "For a file of your own set `source: table` (or beer_text), and `path` unless it lies in the inbox."
             )
         source = read_sources()["rotten_tomatoes"]
         return rotten_tomatoes(member(source, source.members[0]))
     path = Path(config.path).expanduser() if config.path else _inbox_file(batch)
     if (found := batch_key(path.name, file_sha256(path))) != batch:
         raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
+    if config.source is ReviewSource.beer_text:
+        return beer_text(path, config.columns, config.encoding)
     return ReviewFile(path, columns=config.columns, encoding=config.encoding)
 
 

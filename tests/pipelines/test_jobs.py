@@ -126,9 +126,18 @@ def test_no_inbox_is_an_empty_inbox(inbox, look_at):
     assert keys_asked_for(look_at(1000)) == []
 
 
-def test_what_the_sensor_asks_for_can_be_run(inbox, look_at, instance, warehouse, monkeypatch):
-    key = drop(inbox, "june.csv")
-    drop(inbox, "inbox.toml", 'collection = "beers"')
+DUMP = "beer/name: ale\nreview/text: citrus pine\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "settings"),
+    [("june.csv", TEXT, 'collection = "beers"'), ("june.txt", DUMP, 'source = "beer_text"\ncollection = "beers"')],
+)
+def test_what_the_sensor_asks_for_can_be_run(
+    inbox, look_at, instance, warehouse, monkeypatch, name, content, settings
+):  # fmt: skip
+    key = drop(inbox, name, content)
+    drop(inbox, "inbox.toml", settings)
     result = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor)
     monkeypatch.undo()
     monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)

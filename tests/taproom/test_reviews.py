@@ -187,6 +187,13 @@ def test_white_space_around_values_goes(tmp_path):
     assert (row["item_id"], row["category"], row["overall"], row["text"]) == ("1", None, 4.0, "Good")
 
 
+def test_an_empty_value_is_a_missing_one_beside_missing_ones_too(tmp_path):
+    rows = [{"item_id": 1, "text": "a", "category": ""}, {"item_id": 2, "text": ""}, {"item_id": 3, "text": None}]
+    table, reader = read_bytes(tmp_path, as_jsonl(rows), "r.jsonl")
+    assert table["category"].to_pylist() == [None]
+    assert rejections(reader) == [(2, "empty_text"), (3, "empty_text")]
+
+
 def test_the_format_can_be_given(tmp_path):
     table, _ = read_bytes(tmp_path, gzip.compress(b"item_id,text\n1,a\n"), "dump.txt.gz", format="csv")
     assert table.num_rows == 1

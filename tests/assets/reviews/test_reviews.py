@@ -64,6 +64,53 @@ def test_columns_are_mapped(tmp_path, ingest, warehouse):
     assert row["time"].isoformat() == "2012-01-31T00:00:00+00:00"
 
 
+BEERS = """\
+beer/name: Kölsch &#40;fresh&#41;
+beer/beerId: 7
+beer/brewerId: 12
+beer/ABV: 4.8
+beer/style: Kölsch
+review/aroma: 6/10
+review/overall: 13/20
+review/time: 1157587200
+review/profileName: mia
+review/text: Grassy.\tLight.
+
+beer/name: Früli
+beer/beerId: 8
+beer/ABV: -
+review/overall: often
+review/text: Strawberries
+
+beer/name: Stout
+beer/beerId: 9
+review/text: Coffee
+"""
+
+
+def test_a_dump_of_beer_reviews_becomes_a_partition(tmp_path, ingest, warehouse, instance):
+    path = tmp_path / "ratebeer.txt.gz"
+    path.write_bytes(gzip.compress(BEERS.encode("latin-1")))
+    ingest(path, source="beer_text", encoding="latin-1")
+    kolsch, stout = warehouse.read("reviews").to_pylist()
+    assert warehouse.partitions("reviews") == [batch_key(path.name, file_sha256(path))]
+    assert (kolsch["collection"], kolsch["item_id"], kolsch["item_name"]) == ("beer_text", "7", "Kölsch (fresh)")
+    assert (kolsch["overall"], kolsch["scores"]) == (13.0, [("aroma", 6.0)])
+    assert kolsch["attributes"] == [("abv_percent", "4.8"), ("brewer_id", "12")]
+    assert (stout["item_id"], stout["text"]) == ("9", "Coffee")
+    (rejected,) = warehouse.read("rejected_reviews").to_pylist()
+    assert (rejected["line"], rejected["reason"], rejected["detail"]) == (12, "bad_score", "overall is 'often'")
+    assert metadata_of(instance, "reviews")["rows_read"] == 3
+
+
+def test_in_a_dump_too_columns_are_mapped(tmp_path, ingest, warehouse):
+    path = tmp_path / "beeradvocate.json"
+    path.write_text("{'beer/beerId': '7', 'beer/name': 'Ale', 'review/text': 'good', 'review/overall': 4.5}\n")
+    ingest(path, source="beer_text", columns={"item_id": "beer/name"}, collection="beers")
+    (row,) = warehouse.read("reviews").to_pylist()
+    assert (row["item_id"], row["overall"], row["collection"]) == ("Ale", 4.5, "beers")
+
+
 def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse, instance):
     path = tmp_path / "mixed.csv"
     path.write_bytes(
@@ -102,17 +149,22 @@ UNREADABLE = [
     ("no_good_row.csv", HEADER + b"a,Ale,x,1,\nb,Ale,x,1, \n", "none of its 2 rows", "empty_text 2"),
     ("unknown_format.docx", b"PK", "docx"),
 ]  # fmt: skip
+NO_DUMPS = [
+    ("truncated.txt.gz", gzip.compress(BEERS.encode() * 5000)[:-40], "truncated.txt.gz"),
+    ("table.csv", HEADER + b"a,Ale,x,1,words\n", "none of its 1 rows", "is no field of a beer review"),
+]
 
 
 def test_a_file_that_cannot_be_read_is_refused_and_the_tables_stay(good_csv, ingest, warehouse, tmp_path, subtests):
     ingest(good_csv)
     before = {table: (warehouse.head(table), warehouse.read(table)) for table in warehouse.tables()}
-    for name, content, *said in UNREADABLE:
+    cases = [("table", *case) for case in UNREADABLE] + [("beer_text", *case) for case in NO_DUMPS]
+    for source, name, content, *said in cases:
         with subtests.test(name):
             path = tmp_path / name
             path.write_bytes(content)
             with pytest.raises(SourceError) as refused:
-                ingest(path)
+                ingest(path, source=source)
             assert all(word in str(refused.value) for word in said), str(refused.value)
             assert {table: (warehouse.head(table), warehouse.read(table)) for table in warehouse.tables()} == before
 
