@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 from taproom import _ordinal_kernels as kernels
 from taproom import ordinal
 from taproom.errors import InputError
-from taproom.ordinal import OrdinalParameters, canonical, embed, triplet_errors
+from taproom.ordinal import OrdinalParameters, aligned, canonical, embed, triplet_errors
 
 QUICK = OrdinalParameters(updates_per_item=300)
 
@@ -94,15 +94,69 @@ def test_the_large_scale_of_the_map_is_the_same_for_other_seeds():
     assert np.linalg.svd(one.T @ other, compute_uv=False).sum() / 200 > 0.95
 
 
-def test_a_start_is_kept_to_whatever_its_unit():
-    points = plane(80)
-    graph = neighbors_of(points, 12)
-    start = canonical(points)
-    parameters = replace(QUICK, updates_per_item=1)
-    nearly_start = embed(*graph, parameters, start)
-    assert np.abs(nearly_start - start).max() < 0.5
-    np.testing.assert_allclose(embed(*graph, parameters, start * 8 + 0.5), nearly_start, atol=1e-9)
-    assert (canonical(points) == start).all(), "the start was changed"
+def moves(map_, start):
+    return np.linalg.norm(map_ - start, axis=1)
+
+
+def test_a_map_stays_where_it_was_when_it_is_continued():
+    graph = neighbors_of(plane(300), 30)
+    start = embed(*graph, replace(QUICK, updates_per_item=2_000)) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 0.25
+    before = start.copy()
+    parameters = replace(QUICK, updates_per_item=2_000, seed=1)
+    continued = embed(*graph, parameters, start)
+    assert np.median(moves(continued, start)) < 0.05
+    assert np.quantile(moves(continued, start), 0.95) < 0.15
+    anew = embed(*graph, parameters)
+    assert np.median(moves(anew, start)) > 0.5, "a map that is made anew has axes of its own"
+    assert (start == before).all(), "the start was changed"
+    errors = [errors_of(map_, *graph)["random", "held_out"].error for map_ in (start, continued)]
+    assert errors[1] < errors[0] + 0.005
+
+
+def test_new_items_start_amid_their_neighbors():
+    points = canonical(plane(300, seed=2))
+    indices, _ = neighbors_of(points, 10)
+    new = np.arange(0, 300, 4)
+    start = points.copy()
+    start[new] = np.nan
+    placed = ordinal._with_new_items(start, indices)
+    assert (placed[np.setdiff1d(np.arange(300), new)] == points[np.setdiff1d(np.arange(300), new)]).all()
+    assert np.quantile(moves(placed, points)[new], 0.9) < 0.2
+
+
+def test_new_items_without_any_tie_to_the_old_ones_are_placed_too():
+    one, other = plane(40), plane(40, seed=3)
+    indices, distances = neighbors_of(np.concatenate([one, other + 100]), 6)
+    start = np.full((80, 2), np.nan)
+    start[:40] = canonical(one)
+    assert np.isfinite(ordinal._with_new_items(start, indices)).all()
+    coordinates = embed(indices, distances, QUICK, start)
+    assert np.isfinite(coordinates).all()
+    assert errors_of(coordinates, indices, distances)["random", "held_out"].error < 0.25
+
+
+def test_a_map_with_few_of_the_items_is_no_start_but_the_new_one_is_turned_to_it():
+    points = canonical(plane(200) * [2, 1])
+    graph = neighbors_of(points, 20)
+    parameters = replace(QUICK, updates_per_item=2_000)
+    turned = points @ np.array([[0.0, 1.0], [1.0, 0.0]])
+    start = np.full_like(points, np.nan)
+    start[:15] = turned[:15]
+    found = embed(*graph, parameters, start)
+    assert min(np.corrcoef(found[:, axis], turned[:, axis])[0, 1] for axis in range(2)) > 0.8
+    nothing_left = np.full_like(points, np.nan)
+    np.testing.assert_array_equal(embed(*graph, parameters, nothing_left), embed(*graph, parameters))
+
+
+@given(st.integers(3, 30), st.integers(1, 3), st.integers(0, 2**32))
+def test_alignment_undoes_any_rigid_motion(items, dimension, seed):
+    rng = np.random.default_rng(seed)
+    points = canonical(rng.normal(size=(items, dimension)))
+    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    reference = points @ turn + rng.normal(size=dimension)
+    np.testing.assert_allclose(aligned(points * 3, reference), reference, atol=1e-7)
+    reference[0] = np.nan
+    np.testing.assert_allclose(aligned(points * 3, reference)[1:], reference[1:], atol=1e-7)
 
 
 @settings(deadline=None, max_examples=50)
@@ -265,7 +319,8 @@ def test_a_graph_that_is_none_is_refused(indices, distances, said):
     [
         (np.zeros((5, 2)), r"shape \(5, 2\).*6 items in 2 dimensions"),
         (np.zeros((6, 3)), r"shape \(6, 3\)"),
-        (np.full((6, 2), np.nan), "not finite"),
+        (np.full((6, 2), np.inf), "not finite"),
+        (np.tile([1.0, np.nan], (6, 1)), "not finite"),
         (np.ones((6, 2)), "in one place"),
     ],
 )
