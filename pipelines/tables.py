@@ -86,6 +86,22 @@ class StepTables(dg.IOManager):
         info = context.step_context.maybe_fetch_and_get_input_asset_version_info(context.asset_key)
         return info.storage_id if info else None
 
+    def continued(self, table: str, because_of: str) -> pa.Table | None:
+        """The version of `table` that its next one continues, recorded as an input; None where there is none.
+
+        That is the newest. But if the newest was itself made from the rows of `because_of` that this step has read, it
+        is the one that the newest continued: making a table again from the same rows must give the same table.
+        """
+        head = self.heads.get(table)
+        if head is None:
+            return None
+        inputs = self.warehouse.commit_of(table, head)["inputs"]
+        version = inputs.get(table) if inputs.get(because_of) == self.inputs[because_of] else head
+        if version is None:
+            return None
+        self.inputs[table] = version
+        return self.warehouse.read(table, version)
+
     def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
         """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""
         draft = obj if isinstance(obj, Draft) else Draft(obj)

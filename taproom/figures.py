@@ -7,6 +7,7 @@ does not suit threads.
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -120,6 +121,31 @@ def item_map(
     return _png(figure)
 
 
+def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str], named: int = 12) -> bytes:
+    """How far items moved on a map in two dimensions: where each one went, and how many moved how far.
+
+    `before` and `after` are (n, 2), names (n,); those that moved farthest are named.
+    """
+    from matplotlib.collections import LineCollection
+
+    figure, axes = _figure(11, 5.5)
+    axes.set_position([0.02, 0.05, 0.55, 0.88])
+    moved = np.linalg.norm(after - before, axis=1)
+    axes.scatter(*before.T, s=4, color=GREY, linewidths=0)
+    axes.add_collection(LineCollection(np.stack([before, after], axis=1), colors=PALETTE[0], linewidths=0.6, alpha=0.6))
+    for index in np.argsort(-moved, kind="stable")[:named]:
+        axes.annotate(names[index][:32], after[index], fontsize=7, parse_math=False)
+    axes.set(xticks=[], yticks=[], title=f"Where {len(moved):,} items went (dots: where they were)")
+    axes.set_aspect("equal", adjustable="datalim")
+    shares = figure.add_axes([0.66, 0.15, 0.3, 0.75])
+    shares.plot(np.sort(moved), np.arange(1, len(moved) + 1) / len(moved), color=PALETTE[0])
+    shares.axvline(np.median(moved), color=GREY, linestyle=":", label=f"median {np.median(moved):.3f}")
+    shares.set(title="How far", xlabel="distance (the map's radius is 1)", ylabel="share of items", ylim=(0, 1.02))
+    shares.spines[["top", "right"]].set_visible(False)
+    shares.legend(frameon=False, fontsize=8, loc="lower right")
+    return _png(figure)
+
+
 def map_errors(errors: Sequence[Mapping]) -> bytes:
     """Bars of the map's errors (rows with dimension, kind, split and error), a group for each kind of triplet."""
     figure, axes = _figure(7, 3.6)
@@ -142,6 +168,29 @@ def map_errors(errors: Sequence[Mapping]) -> bytes:
     axes.set_xticks(np.arange(len(kinds)) + 0.4 - width / 2, [kind.replace("_", " ") for kind in kinds])
     axes.set(title="Violated triplets", ylabel="share", ylim=(0, 0.6))
     axes.legend(frameon=False, fontsize=7, ncols=2)
+    return _png(figure)
+
+
+def method_errors(rows: Sequence[Mapping]) -> bytes:
+    """Both errors of each method's maps (rows with method, dimension, items, error_random, error_within).
+
+    A line joins a method's maps of the same items, each of which is drawn as the digit of its dimension: solid where
+    most items were mapped, dotted on a sample.
+    """
+    figure, axes = _figure(7, 5)
+    colors = dict(zip(dict.fromkeys(row["method"] for row in rows), cycle(PALETTE)))
+    most = max((row["items"] for row in rows), default=0)
+    for method, items in dict.fromkeys((row["method"], row["items"]) for row in rows):
+        of_it = [row for row in rows if (row["method"], row["items"]) == (method, items)]
+        x, y = (np.array([row[error] for row in of_it], float) for error in ("error_random", "error_within"))
+        label = f"{method.replace('_', ' ')}, {items:,} items"
+        axes.plot(x, y, color=colors[method], linestyle="-" if items == most else ":", label=label)
+        for place, row in enumerate(of_it):
+            axes.plot(x[place], y[place], color=colors[method], marker=f"${row['dimension']}$", markersize=9)
+    axes.axhline(0.5, color=GREY, linestyle=":")
+    axes.axvline(0.5, color=GREY, linestyle=":", label="chance")
+    axes.set(title="Violated triplets by method", xlabel="against random items", ylabel="within the neighbours")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     return _png(figure)
 
 

@@ -40,14 +40,17 @@ class FittedMap:
     seconds: float
 
 
-def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, anchors: int) -> NeighborGraph:
-    """The graph of the tables `neighbors` and `tfidf`; 10 k neighbours are found again for `anchors` items."""
+def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, words: int, anchors: int) -> NeighborGraph:
+    """The graph of the tables `neighbors` and `tfidf`; 10 k neighbours are found again for `anchors` items.
+
+    `words` is how many the vocabulary has.
+    """
     item_ids = neighbors["item_id"].combine_chunks()
     ids = neighbors["neighbor_ids"].combine_chunks()
     k = len(ids.flatten()) // len(item_ids)
     indices = pc.index_in(ids.flatten(), value_set=item_ids).to_numpy().reshape(-1, k)
     distances = neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
-    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"])[
+    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], words)[
         pc.is_in(tfidf["item_id"], value_set=item_ids).to_numpy()
     ]
     sample = np.unique(np.linspace(0, len(item_ids) - 1, min(anchors, len(item_ids))).astype(np.int64))
@@ -55,10 +58,32 @@ def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, anchors: int) -> Neighb
     return NeighborGraph(indices.astype(np.int32), distances, sample, wide)
 
 
-def map_items(graph: NeighborGraph, parameters: OrdinalParameters, dimension: int) -> FittedMap:
-    """Embed the graph in `dimension` dimensions and count violated triplets, all kinds, training and held out."""
+def positions_on(item_map: pa.Table | None, item_ids: pa.ChunkedArray, dimension: int) -> np.ndarray:
+    """Where the table `item_map` has the items on its map of a dimension: (n, dimension) float64, NaN where it has not.
+
+    Without a table, or a map of that dimension in it, that is nowhere.
+    """
+    if item_map is None:
+        return np.full((len(item_ids), dimension), np.nan)
+    places = item_map.filter(pc.equal(item_map["dimension"], dimension))
+    rows = pc.index_in(item_ids, value_set=places["item_id"].combine_chunks())
+    return np.column_stack([places[axis].take(rows).to_numpy() for axis in "xyz"[:dimension]])
+
+
+def map_items(
+    graph: NeighborGraph,
+    parameters: OrdinalParameters,
+    dimension: int,
+    start: np.ndarray | None = None,
+    n_jobs: int | None = None,
+) -> FittedMap:
+    """Embed the graph in `dimension` dimensions and count violated triplets, all kinds, training and held out.
+
+    `start` (n, dimension) is the map to continue, NaN where items are new; see `taproom.ordinal.embed`.
+    """
     started = time.perf_counter()
-    positions = embed(graph.indices, graph.distances, replace(parameters, dimension=dimension))
+    fitted = replace(parameters, dimension=dimension)
+    positions = embed(graph.indices, graph.distances, fitted, start, n_jobs=n_jobs)
     seconds = time.perf_counter() - started
     has_wider = graph.wide.shape[1] > graph.indices.shape[1]
     errors = triplet_errors(

@@ -119,9 +119,9 @@ def embed(
         indices: (n, k) integers, the neighbours of each item.
         distances: (n, k) float64, ascending in each row.
         parameters: see `OrdinalParameters`, whose defaults are taken if there are none.
-        start: (n, dimension) float64, the map that is to be continued, as `embed` gave it; rows of NaN are items that it does
-            not have, which start amid their neighbours. By default, and where all rows are NaN, the map starts from the
-            leading eigenvectors of the graph.
+        start: (n, dimension) float64, the map that is to be continued, as `embed` gave it; rows of NaN are items that
+            it does not have, which start amid their neighbours. By default, and where all rows are NaN, the map starts
+            from the leading eigenvectors of the graph.
         n_jobs: threads, counted as joblib counts workers; at most one a shard.
 
     Returns:

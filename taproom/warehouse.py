@@ -452,7 +452,11 @@ class Warehouse:
     # Maintenance
 
     def pinned_versions(self) -> dict[str, set[int]]:
-        """The versions that the newest version of some table was made from, however far back, and all heads."""
+        """The versions that the newest version of some table was made from, however far back, and all heads.
+
+        A table that continues itself (the map) pins the version that it continues, but not what that was made from:
+        else nothing that ever led to it could be swept.
+        """
         pinned: dict[str, set[int]] = {}
         heads = self.heads()
         waiting = list(heads.items())
@@ -460,7 +464,9 @@ class Warehouse:
             table, version = waiting.pop()
             if version not in pinned.setdefault(table, set()):
                 pinned[table].add(version)
-                inputs = self.commit_of(table, version)["inputs"]
+                inputs = dict(self.commit_of(table, version)["inputs"])
+                if (continued := inputs.pop(table, None)) is not None:
+                    pinned[table].add(continued)
                 waiting.extend((name, at) for name, at in inputs.items() if at <= heads.get(name, -1))
         return pinned
 

@@ -1,11 +1,17 @@
-"""item_map, map_errors: the items on a map in two and in three dimensions, and how often the map is wrong.
+"""item_map, map_errors, map_moves: the items on a map in two and in three dimensions, how often the map is wrong, and
+how far items moved on it.
 
 The deck's non-metric multidimensional scaling: positions x such that ||x_k - x_i|| < ||x_k - x_j|| whenever
-d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. Grain: an item on the map of a dimension; a kind of
-triplet on it. Source: the deck's slides "BeerMapper - Under the Hood".
+d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continues the one before: it starts from it and
+is turned to it, so that items stay where readers know them. Which version it continued is one of its recorded inputs;
+made again from the same neighbours, it continues that version once more and comes out the same.
+
+Grain: an item on the map of a dimension; a kind of triplet on it; an item that was on it before. Source: the deck's
+slides "BeerMapper - Under the Hood".
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
@@ -14,6 +20,9 @@ from pydantic import Field
 from assets.table import FRESH_DAILY, Draft, declare
 from assets.tuning.champions import parameters
 from taproom.contracts import Between, Column, Contract, OneOf
+
+if TYPE_CHECKING:
+    import numpy as np
 
 DIMENSIONS = (2, 3)
 ANCHORS_CHECKED = 1_000
@@ -26,13 +35,14 @@ ITEM_MAP = Contract(
         Column("item_id", pa.string(), "the item"),
         Column("item_name", pa.string(), "its name for people"),
         Column("category", pa.string(), "its category", nullable=True),
-        Column("x", pa.float64(), "first coordinate, along which items vary most; the RMS distance to the centre is 1"),
+        Column("x", pa.float64(), "first coordinate, on the first map that along which items vary most; the RMS "
+               "distance to the centre is 1"),
         Column("y", pa.float64(), "second coordinate"),
         Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
     ),
     key=("dimension", "item_id"),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
-)
+)  # fmt: skip
 
 MAP_ERRORS = Contract(
     table="map_errors",
@@ -54,6 +64,22 @@ MAP_ERRORS = Contract(
     ),
 )  # fmt: skip
 
+MAP_MOVES = Contract(
+    table="map_moves",
+    grain="an item on the map of a dimension that was on the map which this one continues",
+    columns=(
+        Column("dimension", pa.int32(), "2 or 3"),
+        Column("item_id", pa.string(), "the item"),
+        Column("x", pa.float64(), "where it was before, in the unit of item_map"),
+        Column("y", pa.float64(), "second coordinate"),
+        Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
+        Column("moved", pa.float64(), "distance from there to where it is now; the map's RMS radius is 1"),
+    ),
+    key=("dimension", "item_id"),
+    invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z"), Between("moved", 0)),
+    may_be_empty=True,
+)
+
 
 class ItemMapConfig(dg.Config):
     """Parameters of the embedding; null: from the table `champions`, else the default of `OrdinalParameters`."""
@@ -63,6 +89,7 @@ class ItemMapConfig(dg.Config):
     step: float | None = Field(None, gt=0, description="first step of the gradient descent; it falls linearly to 0")
     within_share: float | None = Field(None, ge=0, le=1, description="share of triplets inside the k neighbours")
     seed: int = Field(0, ge=0, description="seed of the start and of the triplets")
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 
 
 def _out(contract: Contract, description: str) -> dg.AssetOut:
@@ -83,25 +110,47 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     outs={
         "item_map": _out(ITEM_MAP, "Where each item lies on a map that keeps the order of its neighbours' distances."),
         "map_errors": _out(MAP_ERRORS, "The share of triplets that the map has the wrong way round."),
+        "map_moves": _out(MAP_MOVES, "Where items were on the map that this one continues, and how far they moved."),
     },
+    required_resource_keys={"io_manager"},
     pool="numerics",
 )
 def item_map(
-    config: ItemMapConfig, neighbors: pa.Table, tfidf: pa.Table, items: pa.Table, champions: pa.Table
+    context: dg.AssetExecutionContext,
+    config: ItemMapConfig,
+    neighbors: pa.Table,
+    tfidf: pa.Table,
+    vocabulary: pa.Table,
+    items: pa.Table,
+    champions: pa.Table,
 ) -> Iterator[dg.Output]:
-    """Embed the neighbours' order in two and in three dimensions, and count what is violated."""
+    """Embed the neighbours' order in two and in three dimensions, count what is violated, tell what moved."""
+    import numpy as np
+
     from taproom import figures
-    from taproom.item_map import map_items, neighbor_graph
+    from taproom.item_map import map_items, neighbor_graph, positions_on
     from taproom.ordinal import OrdinalParameters
 
-    chosen = parameters(OrdinalParameters(), champions, "item_map", config.model_dump())
-    graph = neighbor_graph(neighbors, tfidf, anchors=ANCHORS_CHECKED)
-    maps = {dimension: map_items(graph, chosen, dimension) for dimension in DIMENSIONS}
+    chosen = parameters(OrdinalParameters(), champions, "item_map", config.model_dump(exclude={"workers"}))
+    graph = neighbor_graph(neighbors, tfidf, len(vocabulary), anchors=ANCHORS_CHECKED)
+    continued = context.resources.io_manager.continued("item_map", because_of="neighbors")
+    before = {dimension: positions_on(continued, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
+    maps = {
+        dimension: map_items(graph, chosen, dimension, before[dimension], n_jobs=config.workers)
+        for dimension in DIMENSIONS
+    }
     about = items.take(pa.compute.index_in(neighbors["item_id"], value_set=items["item_id"].combine_chunks()))
     flat = maps[2].positions
     yield dg.Output(
         Draft(
-            pa.concat_tables(_rows(about, dimension, each.positions) for dimension, each in maps.items()),
+            pa.concat_tables(
+                ITEM_MAP.table_of(
+                    item_name=about["item_name"],
+                    category=about["category"],
+                    **_places(dimension, about["item_id"], each.positions),
+                )
+                for dimension, each in maps.items()
+            ),
             metadata={f"seconds_{dimension}d": each.seconds for dimension, each in maps.items()},
             figure=figures.item_map(
                 flat,
@@ -126,19 +175,36 @@ def item_map(
         ),
         "map_errors",
     )
-
-
-def _rows(about: pa.Table, dimension: int, positions) -> pa.Table:
-    x, y, z = (positions[:, axis] if axis < dimension else pa.nulls(len(about), pa.float64()) for axis in range(3))
-    return ITEM_MAP.table_of(
-        dimension=pa.repeat(pa.scalar(dimension, pa.int32()), len(about)),
-        item_id=about["item_id"],
-        item_name=about["item_name"],
-        category=about["category"],
-        x=x,
-        y=y,
-        z=z,
+    moves = {
+        dimension: np.linalg.norm(maps[dimension].positions - before[dimension], axis=1) for dimension in DIMENSIONS
+    }
+    stayed = ~np.isnan(moves[2])
+    yield dg.Output(
+        Draft(
+            pa.concat_tables(
+                MAP_MOVES.table_of(
+                    moved=moves[dimension], **_places(dimension, about["item_id"], before[dimension])
+                ).filter(pa.array(~np.isnan(moves[dimension])))
+                for dimension in DIMENSIONS
+            ),
+            metadata={
+                "items_new": int((~stayed).sum()),
+                **{f"median_move_{d}d": float(np.nanmedian(moves[d])) for d in DIMENSIONS if stayed.any()},
+                **{f"largest_move_{d}d": float(np.nanmax(moves[d])) for d in DIMENSIONS if stayed.any()},
+            },
+            figure=figures.map_moves(before[2][stayed], flat[stayed], about["item_name"].filter(stayed).to_pylist())
+            if stayed.any()
+            else None,
+        ),
+        "map_moves",
     )
+
+
+def _places(dimension: int, item_ids: pa.ChunkedArray, positions: "np.ndarray") -> dict[str, Any]:
+    """The columns that say where items are on the map of a dimension."""
+    nowhere = pa.nulls(len(item_ids), pa.float64())
+    axes = {name: positions[:, axis] if axis < dimension else nowhere for axis, name in enumerate("xyz")}
+    return {"dimension": pa.repeat(pa.scalar(dimension, pa.int32()), len(item_ids)), "item_id": item_ids, **axes}
 
 
 @dg.asset_check(

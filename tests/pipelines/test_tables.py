@@ -98,6 +98,26 @@ def test_each_step_of_one_process_knows_the_heads_of_its_own_start(warehouse, in
     assert warehouse.head("doubles") == 1
 
 
+def test_a_table_can_continue_its_newest_version_or_what_that_continued(warehouse, instance):
+    @dg.asset(required_resource_keys={"io_manager"})
+    def doubles(context, numbers: pa.Table) -> pa.Table:
+        before = context.resources.io_manager.continued("doubles", because_of="numbers")
+        return DOUBLES.table_of(n=[len(numbers) + (0 if before is None else sum(before["n"].to_pylist()))])
+
+    def inputs():
+        return warehouse.commit_of("doubles", warehouse.head("doubles"))["inputs"]
+
+    materialize(numbers_asset(1), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([1], {"numbers": 0})
+    materialize(numbers_asset(1), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([1], {"numbers": 0})
+    for _ in range(2):
+        materialize(numbers_asset(1, 2), doubles, instance=instance)
+        assert (values(warehouse, "doubles"), inputs()) == ([3], {"numbers": 1, "doubles": 0})
+    materialize(numbers_asset(1, 2, 3), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([6], {"numbers": 2, "doubles": 1})
+
+
 def test_a_read_is_pinned_to_the_version_that_the_upstream_run_recorded(warehouse, instance):
     materialize(numbers_asset(1, 2), instance=instance)
     warehouse.publish(NUMBERS, numbers_of(50), since=0)

@@ -27,6 +27,9 @@ def rgb(colour: str) -> tuple[int, ...]:
         figures.zipf("Words", np.array([50, 20, 10, 1])),
         figures.weighted_words("Ale", ["hop", "malt"], np.array([2.0, 1.0])),
         figures.map_errors([{"dimension": 2, "kind": "random", "split": "held_out", "error": 0.2}]),
+        figures.method_errors(
+            [{"method": "ours", "dimension": 2, "items": 9, "error_random": 0.2, "error_within": 0.4}]
+        ),
     ],
 )
 def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(png):
@@ -54,3 +57,9 @@ def test_the_map_takes_items_in_one_place_names_of_any_length_and_no_categories(
     names = ["a name that is much longer than any label can be on a map of items", "", r"$\frac{ $5 $"]
     png = figures.item_map(np.zeros((3, 2)), names, ["$\\bad{$", None, "_"], np.ones(3), "$ and $")
     assert colours(png)
+
+
+def test_method_errors_take_maps_without_triplets_and_more_methods_than_colours():
+    row = {"dimension": 2, "items": 5, "error_random": 0.2, "error_within": None}
+    assert colours(figures.method_errors([{"method": f"method {number}", **row} for number in range(12)]))
+    assert colours(figures.method_errors([]))

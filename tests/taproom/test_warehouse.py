@@ -695,6 +695,13 @@ def test_sweep_keeps_files_that_newer_versions_share_with_older_ones(warehouse):
     assert ids(warehouse.read("mail")) == [3, 2]
 
 
+def test_a_table_that_continues_itself_does_not_keep_its_whole_past(warehouse):
+    for number in range(4):
+        publish_from(warehouse, "notes", number)
+        publish_from(warehouse, "map", number, notes=number, **({"map": number - 1} if number else {}))
+    assert warehouse.pinned_versions() == {"notes": {3}, "map": {2, 3}}
+
+
 def test_sweep_does_without_inputs_that_are_no_longer_there(warehouse):
     publish_from(warehouse, "notes", 0, beers=3)
     publish_from(warehouse, "weights", 0, notes=7)

@@ -1,14 +1,18 @@
 import dagster as dg
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from assets.reviews.item_map import DIMENSIONS, MAP_ERRORS, every_item_is_placed, map_beats_chance
+from assets.reviews.item_map import DIMENSIONS, ITEM_MAP, MAP_ERRORS, every_item_is_placed, map_beats_chance
 from assets.tuning.champions import CONTRACT as CHAMPIONS
 from pipelines.definitions import defs
 from taproom.errors import InputError
 from taproom.ordinal import OrdinalParameters
 
-CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors", "item_map", "map_errors")
+CHAIN = (
+    "items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors",
+    "item_map", "map_errors", "map_moves",
+)  # fmt: skip
 QUICK = {"updates_per_item": 300}
 
 
@@ -48,6 +52,64 @@ def test_the_same_config_gives_the_same_version_and_another_seed_another(chain, 
     chain(seed=1)
     assert warehouse.head("item_map") == 1
     assert not warehouse.read("item_map").equals(first)
+
+
+@pytest.fixture
+def grown(chain, ingest, themed_reviews, write_csv):
+    """Makes a map, lets reviews of eight more items come in, and continues the map."""
+    chain()
+    more = [
+        {**row, "review_id": f"more {row['review_id']}"}
+        for row in themed_reviews(items=48)
+        if row["item_id"] >= "item 040"
+    ]
+    ingest(write_csv("more.csv", more))
+    chain()
+    return chain
+
+
+def test_a_map_continues_the_one_before_and_tells_how_far_items_moved(grown, warehouse):
+    assert warehouse.head("item_map") == 1
+    assert warehouse.commit_of("item_map", 1)["inputs"]["item_map"] == 0
+    before, after = (warehouse.read("item_map", version).to_pandas() for version in (0, 1))
+    assert len(after) == 2 * 48
+    moves = warehouse.read("map_moves").to_pandas()
+    both = before.merge(after, on=["dimension", "item_id"], suffixes=("_before", "_after"))
+    assert moves.item_id.tolist() == both.item_id.tolist()
+    flat, moved = both[both.dimension == 2], moves[moves.dimension == 2].moved
+    wanted = ((flat.x_after - flat.x_before) ** 2 + (flat.y_after - flat.y_before) ** 2) ** 0.5
+    np.testing.assert_allclose(moved, wanted)
+    assert moved.median() < 0.5
+
+
+def test_only_changed_neighbors_advance_the_map(grown, warehouse):
+    first = warehouse.read("item_map")
+    grown()
+    assert warehouse.head("item_map") == 1
+    grown(seed=1)
+    assert warehouse.commit_of("item_map", 2)["inputs"]["item_map"] == 0
+    grown()
+    assert warehouse.read("item_map").equals(first)
+
+
+def test_a_first_map_has_no_moves(chain, warehouse):
+    chain()
+    assert len(warehouse.read("map_moves")) == 0
+    assert "item_map" not in warehouse.commit_of("item_map", 0)["inputs"]
+
+
+@pytest.mark.parametrize("gone", ["all items", "the dimensions"])
+def test_a_map_of_which_nothing_is_left_is_no_start(chain, warehouse, gone):
+    chain()
+    first = warehouse.read("item_map").to_pandas()
+    if gone == "all items":
+        other = first.assign(item_id="former " + first.item_id)
+    else:
+        other = first[first.dimension == 3].iloc[:2].assign(item_id=["a", "b"])
+    warehouse.publish(ITEM_MAP, pa.Table.from_pandas(other, ITEM_MAP.schema, preserve_index=False), since=0)
+    chain()
+    assert warehouse.read("item_map").to_pandas().equals(first)
+    assert len(warehouse.read("map_moves")) == 0
 
 
 def test_champions_supply_parameters_unless_the_run_sets_them(chain, warehouse):
