@@ -5,9 +5,17 @@ import time
 from collections.abc import Callable
 
 
-def compare(claim: str, ours: Callable[[], object], peer: Callable[[], object], peer_name: str, runs: int = 3) -> None:
-    """Print the medians and their ratio (above 1: ours is faster). Each is run once before, uncounted."""
-    ours(), peer()
+def compare(
+    claim: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    peer_name: str,
+    runs: int = 3,
+    warm_up: bool = True,
+) -> None:
+    """Print the medians and their ratio (above 1: ours is faster). To warm up, each is run once before, uncounted."""
+    if warm_up:
+        ours(), peer()
     seconds: dict[str, list[float]] = {"ours": [], peer_name: []}
     for _ in range(runs):
         for name, work in (("ours", ours), (peer_name, peer)):

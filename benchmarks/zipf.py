@@ -3,18 +3,21 @@
 import numpy as np
 from scipy import sparse
 
+ROWS_AT_ONCE = 2_000
+
 
 def zipf_matrix(rows: int, columns: int, per_row: int, seed: int = 0) -> sparse.csr_array:
     """A (rows, columns) CSR of float64 with about `per_row` distinct columns a row, drawn with probability ~ 1/rank."""
     generator = np.random.default_rng(seed)
     weights = 1 / np.arange(1, columns + 1)
     cumulative = np.cumsum(weights / weights.sum())
-    drawn = np.searchsorted(cumulative, generator.random((rows, 2 * per_row))).clip(max=columns - 1)
     indptr, indices = [0], []
-    for row in drawn:
-        distinct = np.unique(row)
-        indices.append(distinct)
-        indptr.append(indptr[-1] + len(distinct))
+    for first in range(0, rows, ROWS_AT_ONCE):
+        drawn = generator.random((min(ROWS_AT_ONCE, rows - first), 2 * per_row))
+        for row in np.searchsorted(cumulative, drawn).clip(max=columns - 1).astype(np.int32):
+            distinct = np.unique(row)
+            indices.append(distinct)
+            indptr.append(indptr[-1] + len(distinct))
     flat = np.concatenate(indices)
     return sparse.csr_array((generator.random(len(flat)) + 0.1, flat, indptr), shape=(rows, columns))
 
