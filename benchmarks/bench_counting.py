@@ -1,4 +1,4 @@
-"""Claim: words are counted about as fast as by scikit-learn's CountVectorizer, on one core, from the same tokens."""
+"""Claim: two cores count words at least 1.8 times as fast as scikit-learn's CountVectorizer, from the same tokens."""
 
 from measure import compare
 from sklearn.feature_extraction.text import CountVectorizer
@@ -8,16 +8,24 @@ from taproom.counting import count_words
 
 
 def main() -> None:
-    """Compare on 20,000 texts of 100 words."""
+    """Compare on 20,000 texts of 100 words, which are ASCII or not."""
     texts = zipf_texts(20_000, 100, 50_000)
-    item_ids = [str(number) for number in range(len(texts))]
-    megabytes = sum(map(len, texts)) / 1e6
+    compare_on("ASCII", texts)
+    compare_on("with umlauts", [text.replace("1", "ü") for text in texts])
+
+
+def compare_on(what: str, texts: list[str]) -> None:
+    """Compare, then see that the counts agree."""
+    item_ids = [f"{number:05}" for number in range(len(texts))]
+    megabytes = sum(len(text.encode()) for text in texts) / 1e6
     compare(
-        f"{megabytes:.0f} MB of text",
-        lambda: count_words(item_ids, texts),
+        f"{megabytes:.0f} MB of text, {what}",
+        lambda: count_words(item_ids, texts, n_jobs=2),
         lambda: CountVectorizer().fit_transform(texts),
         "CountVectorizer",
     )
+    differences = (count_words(item_ids, texts).counts != CountVectorizer().fit_transform(texts)).nnz
+    print(f"counts that differ: {differences}")
 
 
 if __name__ == "__main__":

@@ -6,23 +6,38 @@ the counts are worth (TF*IDF) is in `taproom.tfidf`.
 
 Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are lower-cased matches of a regular
 expression, by default the one of scikit-learn's CountVectorizer.
+
+How: texts are cut into blocks; a block becomes a sparse matrix with a row for each text and a 1 for each token, and the
+rows of an item are added up by a sparse product. The tokens of the default pattern are found without `re`, for all
+texts of a block at once, by array operations that threads can run side by side.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from functools import partial
+from itertools import chain, islice, pairwise, starmap
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.progress import progress
 
 DEFAULT_TOKEN_PATTERN = r"(?u)\b\w\w+\b"
-TEXTS_PER_BLOCK = 10_000
-ENTRIES_BEFORE_MERGE = 2_000_000
+# What a block costs beside its tokens hardly counts at this length, and its words' numbers still fit a core's cache.
+BLOCK_CHARACTERS = 1 << 20
+BLOCKS_AT_ONCE = 32
+# Merging less at a time than these 32 MB would mean to look up the same words again and again.
+ENTRIES_BEFORE_MERGE = 4_000_000
+_IS_WORD = np.array([byte > 0x7F or re.match(r"\w", chr(byte)) is not None for byte in range(256)])
+# Beyond ASCII: what is no word character, and word characters that stand alone.
+_NO_PART_OF_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
+
+# What finds tokens: of some texts the distinct words, each token's word as its number, and where each text's begin.
+_FindTokens = Callable[[Sequence[str]], tuple[pa.LargeStringArray, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -43,58 +58,63 @@ class Counts:
     counts: sparse.csr_array
 
 
-class WordCounter:
-    """Counts the words of texts that come in blocks; what was counted so far stays compact between the blocks.
-
-    Args:
-        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
-            word.
-
-    Raises:
-        InputError: the pattern is no regular expression, or has more than one group.
-    """
-
-    def __init__(self, token_pattern: str = DEFAULT_TOKEN_PATTERN):
-        self._find_tokens = _compile(token_pattern).findall
-        self._tally = _Tally()
-
-    def add(self, item_ids: Sequence[str], texts: Sequence[str]) -> None:
-        """Count the words of `texts[i]` for the item `item_ids[i]`.
-
-        Raises:
-            InputError: the two are not of one length, or a text or an id is not a string.
-        """
-        _check_strings(item_ids, texts)
-        tokens = [list(filter(None, self._find_tokens(text.lower()))) for text in texts]
-        lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-        rows = np.repeat(self._tally.item_numbers(item_ids), lengths)
-        columns = self._tally.word_numbers(chain.from_iterable(tokens), lengths.sum())
-        self._tally.add(rows, columns, np.ones(len(rows), np.int64))
-
-    def result(self) -> Counts:
-        """Everything that was added so far. Items whose texts hold no word are not in it."""
-        return self._tally.result()
-
-
-def count_words(item_ids: Sequence[str], texts: Sequence[str], token_pattern: str = DEFAULT_TOKEN_PATTERN) -> Counts:
+def count_words(
+    item_ids: Sequence[str],
+    texts: Sequence[str],
+    token_pattern: str = DEFAULT_TOKEN_PATTERN,
+    *,
+    n_jobs: int | None = None,
+) -> Counts:
     """Count the words of each item; the texts of an item are counted together, in whatever order they come.
 
     Args:
         item_ids: (texts,) the item that each text is about.
         texts: (texts,) the texts.
-        token_pattern: see `WordCounter`.
+        token_pattern: see `tokens`.
+        n_jobs: see `count_stream`.
 
     Raises:
-        InputError: as `WordCounter` does.
+        InputError: as `count_stream` does.
     """
-    _check_lengths(item_ids, texts)
-    counter = WordCounter(token_pattern)
-    with progress(doing="counting words", total=len(texts), unit="text") as bar:
-        for first in range(0, len(texts), TEXTS_PER_BLOCK):
-            block = slice(first, first + TEXTS_PER_BLOCK)
-            counter.add(item_ids[block], texts[block])
-            bar.update(len(texts[block]))
-    return counter.result()
+    return _count([(item_ids, texts)], token_pattern, n_jobs, total=len(texts))
+
+
+def count_stream(
+    stream: Iterable[tuple[Sequence[str], Sequence[str]]],
+    token_pattern: str = DEFAULT_TOKEN_PATTERN,
+    *,
+    n_jobs: int | None = None,
+) -> Counts:
+    """Count the words of each item in a stream of texts; of the texts only a few blocks are in memory.
+
+    Args:
+        stream: pairs of item ids and texts, each as `count_words` takes them and of any length.
+        token_pattern: see `tokens`.
+        n_jobs: workers as joblib counts them; they never change a bit of the result. Threads, unless a
+            `joblib.parallel_config` around the call says otherwise: with another pattern than the default, which only
+            Python's `re` knows to match, threads wait for each other and processes do not.
+
+    Returns:
+        The counts. Items whose texts hold no word are not in it.
+
+    Raises:
+        InputError: as many ids as texts are wanted, all of them strings; or as `tokens` does.
+    """
+    return _count(stream, token_pattern, n_jobs)
+
+
+def tokens(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> list[str]:
+    """The words of one text, in its order.
+
+    Args:
+        text: the text.
+        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
+            word. Empty matches are no words.
+
+    Raises:
+        InputError: the pattern is no regular expression, or has more than one group.
+    """
+    return _matches(_compile(token_pattern), text)
 
 
 def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Counts:
@@ -103,96 +123,194 @@ def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Coun
     Raises:
         InputError: more is taken away than there is.
     """
-    tally = _Tally()
-    for sign, group in ((1, parts), (-1, subtract)):
-        for part in group:
-            entries = part.counts.tocoo()
-            rows = tally.item_numbers(part.item_ids)[entries.row]
-            columns = tally.word_numbers(part.words, len(part.words))[entries.col]
-            tally.add(rows, columns, sign * entries.data.astype(np.int64))
-    return tally.result()
+    total = _Sum()
+    for part in parts:
+        total.add(_Part(_arrow("item id", part.item_ids), _arrow("word", part.words), part.counts))
+    for part in subtract:
+        total.add(_Part(_arrow("item id", part.item_ids), _arrow("word", part.words), -part.counts))
+    return total.result()
 
 
-class _Tally:
-    """Sums of (item, word, count) entries; items and words are numbered as they come and put in order at the end."""
+@dataclass(frozen=True)
+class _Part:
+    """Counts on their way: items, of which one may have several rows, and words in any order."""
+
+    item_ids: pa.LargeStringArray
+    words: pa.LargeStringArray
+    counts: sparse.csr_array
+
+
+class _Sum:
+    """The sum of parts: what waits is merged into a run now and then, and runs into longer ones.
+
+    That keeps the memory within a small multiple of the result, and the number of times that an entry is moved
+    logarithmic (O'Neil, Cheng, Gawlick and O'Neil 1996, "The log-structured merge-tree").
+    """
 
     def __init__(self):
-        self._items: dict[str, int] = _numbering()
-        self._words: dict[str, int] = _numbering()
-        self._keys = np.empty(0, np.int64)
-        self._sums = np.empty(0, np.int64)
-        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._runs: list[_Part] = []
+        self._waiting: list[_Part] = []
         self._entries_waiting = 0
+        self._tokens = 0
 
-    def item_numbers(self, item_ids: Sequence[str]) -> np.ndarray:
-        return np.fromiter(map(self._items.__getitem__, item_ids), np.int64, len(item_ids))
-
-    def word_numbers(self, words: Iterable[str], how_many: int) -> np.ndarray:
-        return np.fromiter(map(self._words.__getitem__, words), np.int64, how_many)
-
-    def add(self, rows: np.ndarray, columns: np.ndarray, counts: np.ndarray) -> None:
-        keys, sums = _sum_by_key(rows << 32 | columns, counts)
-        self._waiting.append((keys, sums))
-        self._entries_waiting += len(keys)
-        # Merging only once as much waits as is merged already keeps the memory within a small multiple of the result
-        # and the number of times that an entry is sorted logarithmic.
-        if self._entries_waiting > max(len(self._keys), ENTRIES_BEFORE_MERGE):
-            self._merge()
+    def add(self, part: _Part) -> None:
+        self._wait(part)
+        self._tokens += abs(int(part.counts.data.sum(dtype=np.int64)))
+        if self._entries_waiting > ENTRIES_BEFORE_MERGE:
+            while self._runs and self._runs[-1].counts.nnz <= self._entries_waiting:
+                self._wait(self._runs.pop())
+            self._runs.append(self._merge())
 
     def result(self) -> Counts:
-        self._merge()
-        if len(self._sums) and self._sums.min() < 0:
-            raise InputError(self._shortage())
-        present = self._sums > 0
-        keys, sums = self._keys[present], self._sums[present]
-        item_ids, rows = _in_order(self._items, keys >> 32)
-        words, columns = _in_order(self._words, keys & 0xFFFFFFFF)
-        counts = sparse.coo_array((sums, (rows, columns)), shape=(len(item_ids), len(words))).tocsr()
+        nothing = pa.array([], pa.large_string())
+        self._wait(_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32)))
+        while self._runs:
+            self._wait(self._runs.pop())
+        total = self._merge()
+        counts = total.counts
+        if counts.nnz and counts.data.min() < 0:
+            raise InputError(_shortage(total))
+        counts.eliminate_zeros()
         counts.sort_indices()
-        return Counts(item_ids, words, counts)
-
-    def _merge(self) -> None:
-        keys, sums = zip((self._keys, self._sums), *self._waiting, strict=True)
-        self._keys, self._sums = _sum_by_key(np.concatenate(keys), np.concatenate(sums))
-        self._waiting, self._entries_waiting = [], 0
-
-    def _shortage(self) -> str:
-        lowest = self._sums.argmin()
-        item, word = self._keys[lowest] >> 32, self._keys[lowest] & 0xFFFFFFFF
-        return (
-            f"The counts to subtract hold the word {list(self._words)[word]!r} of the item {list(self._items)[item]!r} "
-            f"{-self._sums[lowest]} times more often than the counts that they are taken from. "
-            "Subtract only what was added before, and count everything anew if that is not known."
+        rows, columns = np.diff(counts.indptr) > 0, np.bincount(counts.indices, minlength=counts.shape[1]) > 0
+        if not (rows.all() and columns.all()):
+            counts = counts[rows][:, columns]
+        return Counts(
+            total.item_ids.filter(pa.array(rows)).to_numpy(zero_copy_only=False),
+            total.words.filter(pa.array(columns)).to_numpy(zero_copy_only=False),
+            counts.astype(np.int64, copy=False),
         )
 
+    def _wait(self, part: _Part) -> None:
+        self._waiting.append(part)
+        self._entries_waiting += part.counts.nnz
 
-def _numbering() -> dict[str, int]:
-    """A dict that gives each new key the next number."""
-    numbers: defaultdict[str, int] = defaultdict()
-    numbers.default_factory = numbers.__len__
-    return numbers
+    def _merge(self) -> _Part:
+        """All that waits as one part, with items and words ascending."""
+        parts = self._waiting
+        item_ids, rows = _ranked(pa.concat_arrays([part.item_ids for part in parts]))
+        words, columns = _ranked(pa.concat_arrays([part.words for part in parts]))
+        starts = np.cumsum([0, *(len(part.words) for part in parts)])
+        # No sum is greater than the number of tokens, so half the memory will do for all but the largest corpora.
+        dtype = np.int32 if self._tokens < 2**31 else np.int64
+        matrices = []
+        for first, last in pairwise(starts):
+            counts = parts.pop(0).counts  # not kept: its memory is needed
+            entries = (counts.data.astype(dtype, copy=False), columns[first:last][counts.indices], counts.indptr)
+            matrices.append(sparse.csr_array(entries, (counts.shape[0], len(words))))
+        self._entries_waiting = 0
+        stacked = sparse.vstack(matrices, format="csr")
+        del counts, entries, matrices
+        return _Part(item_ids, words, _sum_rows(stacked, rows, len(item_ids)))
 
 
-def _sum_by_key(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending unique keys and the sum of each one's values."""
-    if not len(keys):
-        return keys, values
-    order = np.argsort(keys, kind="stable")
-    keys, values = keys[order], values[order]
-    starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
-    return keys[starts], np.add.reduceat(values, starts)
+def _count(
+    stream: Iterable[tuple[Sequence[str], Sequence[str]]],
+    token_pattern: str,
+    n_jobs: int | None,
+    total: int | None = None,
+) -> Counts:
+    from joblib import Parallel, delayed
+
+    pattern = _compile(token_pattern)
+    find = _find_words if token_pattern == DEFAULT_TOKEN_PATTERN else partial(_find_matches, pattern)
+    blocks = chain.from_iterable(starmap(_blocks, stream))
+    counts = _Sum()
+    with progress(doing="counting words", total=total, unit="text") as bar:
+        # Workers are given so many blocks and no more, so that they cannot run ahead of the sum and fill the memory.
+        while at_once := list(islice(blocks, BLOCKS_AT_ONCE)):
+            workers = Parallel(n_jobs=n_jobs if len(at_once) > 1 else 1, prefer="threads", return_as="generator")
+            for part in workers(delayed(_count_block)(find, *block) for block in at_once):
+                counts.add(part)
+            bar.update(sum(len(texts) for _, texts in at_once))
+    return counts.result()
 
 
-def _in_order(numbers: dict[str, int], used: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The names whose numbers are used, ascending, and for each use the place of its name among them."""
-    is_used = np.zeros(len(numbers), bool)
-    is_used[used] = True
-    names = np.array(list(numbers), dtype=object)
-    kept = np.flatnonzero(is_used)
-    kept = kept[np.argsort(names[kept])]
-    places = np.empty(len(numbers), np.int64)
-    places[kept] = np.arange(len(kept))
-    return names[kept], places[used]
+def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Consecutive texts of about `BLOCK_CHARACTERS` together."""
+    _check_strings(item_ids, texts)
+    block_of_text = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // BLOCK_CHARACTERS
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(block_of_text)) + 1), len(texts)]):
+        yield item_ids[first:last], texts[first:last]
+
+
+def _count_block(find: _FindTokens, item_ids: Sequence[str], texts: Sequence[str]) -> _Part:
+    words, columns, starts = find(texts)
+    said = sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(texts), len(words)))
+    items, rows = _numbered(_arrow("item id", item_ids))
+    return _Part(items, words, _sum_rows(said, rows, len(items)))
+
+
+def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, how_many: int) -> sparse.csr_array:
+    """The matrix whose row i is the sum of the rows that have the number i."""
+    ones = np.ones(len(numbers), matrix.dtype)
+    chosen = sparse.csc_array(
+        (ones, numbers, np.arange(len(numbers) + 1, dtype=np.int32)), shape=(how_many, len(numbers))
+    )
+    return chosen.tocsr() @ matrix
+
+
+def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    r"""Tokens of the default pattern, which are the runs of two or more characters that are `\w`."""
+    lowered = [text.lower() for text in texts]
+    encoded = [(text if text.isascii() else _NO_PART_OF_A_WORD.sub(" ", text)).encode() for text in lowered]
+    # From here on a byte beyond ASCII is part of a word, and so a word is a run of two or more bytes that are.
+    characters = np.frombuffer(b"\n".join([b"", *encoded, b""]), np.uint8)
+    in_word = _IS_WORD[characters]
+    in_word[1:-1] &= in_word[:-2] | in_word[2:]
+    edges = np.flatnonzero(in_word[1:] != in_word[:-1])
+    before, last = edges[::2], edges[1::2]
+    offsets = np.concatenate([[0], np.cumsum(last - before)])
+    runs = pa.LargeStringArray.from_buffers(len(before), pa.py_buffer(offsets), pa.py_buffer(characters[in_word]))
+    ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1)
+    return *_numbered(runs), np.concatenate([[0], np.searchsorted(before, ends)]).astype(np.int32)
+
+
+def _find_matches(pattern: re.Pattern[str], texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    """Tokens of any pattern."""
+    found = [_matches(pattern, text) for text in texts]
+    words = _arrow("word", list(chain.from_iterable(found)))
+    return *_numbered(words), np.cumsum([0, *map(len, found)], dtype=np.int32)
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
+    return list(filter(None, pattern.findall(text.lower())))
+
+
+def _numbered(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """The distinct names in the order in which they come, and each name's number among them."""
+    encoded = names.dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy()
+
+
+def _ranked(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """The distinct names, ascending (by the bytes of UTF-8, which is by characters), and each name's place there."""
+    names, numbers = _numbered(names)
+    order = pc.sort_indices(names)
+    place = np.empty(len(names), np.int32)
+    place[order.to_numpy()] = np.arange(len(names))
+    return names.take(order), place[numbers]
+
+
+def _arrow(what: str, names: Sequence[str]) -> pa.LargeStringArray:
+    try:
+        return pa.array(names, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The {what} {error.object!r} holds {error.object[error.start]!r}, which is half a character. "
+            "Decode the input with errors='replace', or leave this text out."
+        ) from None
+
+
+def _shortage(part: _Part) -> str:
+    counts = part.counts
+    lowest = counts.data.argmin()
+    item = np.searchsorted(counts.indptr, lowest, side="right") - 1
+    return (
+        f"The counts to subtract hold the word {part.words[counts.indices[lowest]].as_py()!r} of the item "
+        f"{part.item_ids[item].as_py()!r} {-counts.data[lowest]} times more often than the counts that they are taken "
+        "from. Subtract only what was added before, and count everything anew if that is not known."
+    )
 
 
 def _compile(token_pattern: str) -> re.Pattern[str]:

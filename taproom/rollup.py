@@ -10,9 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.content import content_hash
-from taproom.counting import Counts, WordCounter
+from taproom.counting import tokens
 from taproom.errors import InputError
-from taproom.sparse import counts_to_lists
 
 _ITEM_COLUMNS = ["item_id", "item_name", "category", "overall"]
 
@@ -78,9 +77,9 @@ class ReviewRollup:
         words, counts = [], []
         # Words are counted as they were in the batch; one whose words were never counted has none to take away.
         if pattern := self._token_patterns.get(review["batch"]):
-            counter = WordCounter(pattern)
-            counter.add([review["item_id"]], [review["text"]])
-            words, counts = _only_row(counter.result())
+            said = Counter(tokens(review["text"], pattern))
+            words = sorted(said)
+            counts = [said[word] for word in words]
         kept = {name: review[name] for name in ("batch", "review_id", "item_id")}
         return {**kept, "kept_in": self._first_batch[review["review_id"]], "words": words, "counts": counts}
 
@@ -110,8 +109,3 @@ def _most_frequent(reviews: pa.Table, column: str) -> pa.Table:
     order = [("item_id", "ascending"), ("unknown", "ascending"), ("count_all", "descending"), (column, "ascending")]
     best = known.sort_by(order).group_by("item_id", use_threads=False).aggregate([(column, "first")])
     return best.rename_columns({f"{column}_first": column})
-
-
-def _only_row(counts: Counts) -> tuple[list[str], list[int]]:
-    _, words, numbers = counts_to_lists(counts)
-    return (words[0].as_py(), numbers[0].as_py()) if len(words) else ([], [])

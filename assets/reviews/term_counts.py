@@ -5,6 +5,7 @@ itself. Source: the deck's slide "Bag of Words".
 """
 
 import re
+from collections.abc import Iterator
 
 import dagster as dg
 import pyarrow as pa
@@ -13,7 +14,7 @@ from pydantic import Field, field_validator
 from assets.reviews.reviews import BATCHES
 from assets.table import FRESH_MONTHLY, Draft, declare
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
-from taproom.counting import DEFAULT_TOKEN_PATTERN
+from taproom.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream
 
 CONTRACT = Contract(
     table="term_counts",
@@ -30,12 +31,14 @@ CONTRACT = Contract(
     partition="batch",
     may_be_empty=True,
 )
+ITEMS_AT_ONCE = 2_000
 
 
 class TermCountsConfig(dg.Config):
-    """What a word is."""
+    """What a word is, and how many workers count (which never changes a bit of the result)."""
 
     token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on lower-cased text")
+    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
     @field_validator("token_pattern")
     @classmethod
@@ -53,30 +56,35 @@ class TermCountsConfig(dg.Config):
         freshness_policy=FRESH_MONTHLY,
     ),
     partitions_def=BATCHES,
+    pool="numerics",
     ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
 )
 def term_counts(context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader) -> Draft:
     """Count the words of one batch as its reviews stream by."""
-    from taproom.counting import WordCounter
     from taproom.figures import zipf
-    from taproom.progress import progress
-    from taproom.sparse import counts_to_lists
 
-    counter = WordCounter(config.token_pattern)
-    for batch in progress(reviews, doing="counting words", unit=" batches"):
-        counter.add(batch["item_id"].to_pylist(), batch["text"].to_pylist())
-    counted = counter.result()
-    item_ids, words, counts = counts_to_lists(counted)
-    table = CONTRACT.table_of(
-        batch=pa.repeat(context.partition_key, len(item_ids)),
-        item_id=item_ids,
-        token_pattern=pa.repeat(config.token_pattern, len(item_ids)),
-        words=words,
-        counts=counts,
-    )
+    stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in reviews)
+    counted = count_stream(stream, config.token_pattern, n_jobs=config.workers)
     by_word = counted.counts.sum(axis=0)
     return Draft(
-        table,
-        metadata={"items": len(item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
+        pa.RecordBatchReader.from_batches(CONTRACT.schema, _rows(counted, context.partition_key, config.token_pattern)),
+        metadata={"items": len(counted.item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
         figure=zipf("How often words occur", by_word) if len(by_word) else None,
     )
+
+
+def _rows(counted: Counts, batch: str, token_pattern: str) -> Iterator[pa.RecordBatch]:
+    """A few items at a time: with all words written out, the table may be larger than the counts."""
+    from taproom.sparse import counts_to_lists
+
+    for first in range(0, len(counted.item_ids), ITEMS_AT_ONCE):
+        some = slice(first, first + ITEMS_AT_ONCE)
+        item_ids, words, counts = counts_to_lists(Counts(counted.item_ids[some], counted.words, counted.counts[some]))
+        table = CONTRACT.table_of(
+            batch=pa.repeat(batch, len(item_ids)),
+            item_id=item_ids,
+            token_pattern=pa.repeat(token_pattern, len(item_ids)),
+            words=words,
+            counts=counts,
+        )
+        yield from table.to_batches()

@@ -1,19 +1,25 @@
+import multiprocessing
 import re
 from collections import Counter
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joblib.externals.loky import get_reusable_executor
 from sklearn.feature_extraction.text import CountVectorizer
 
 from taproom import counting
-from taproom.counting import DEFAULT_TOKEN_PATTERN, WordCounter, add_counts, count_words
+from taproom.counting import DEFAULT_TOKEN_PATTERN, add_counts, count_stream, count_words, tokens
 from taproom.errors import InputError
 
 ITEM_IDS = st.sampled_from(["ale", "bock", "Äppelwoi", "z"])
-TEXTS = st.text(alphabet="ab Cé1_-ß\u0130\x00.", max_size=30)
+# Among others: a dotted capital I, combining marks, all three sigmas, digits of other scripts, a lone surrogate.
+MEAN_CHARACTERS = "ab Cé1_-ß\u0130\x00.\n\u0301\u0307Σςσ٣७²Ⅷ𝔸ªßdž€—\u2028\u200d\ud83d😀"
+TEXTS = st.text(MEAN_CHARACTERS, max_size=30) | st.text(st.characters(), max_size=30)
 REVIEWS = st.lists(st.tuples(ITEM_IDS, TEXTS), max_size=25)
+PATTERNS = st.sampled_from([DEFAULT_TOKEN_PATTERN, r"\w+", r"[a-z]*", r"(\w)\d"])
 
 
 def as_dict(counts):
@@ -26,10 +32,10 @@ def count_reviews(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
     return count_words([item for item, _ in reviews], [text for _, text in reviews], token_pattern)
 
 
-def count_by_hand(reviews):
+def count_by_hand(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
     found = Counter()
     for item, text in reviews:
-        found.update((item, word) for word in re.findall(DEFAULT_TOKEN_PATTERN, text.lower()))
+        found.update((item, word) for word in re.findall(token_pattern, text.lower()) if word)
     return dict(found)
 
 
@@ -66,20 +72,56 @@ def test_counts_equal_those_of_scikit_learn():
     np.testing.assert_array_equal(counts.counts.toarray(), wanted.toarray())
 
 
-@given(REVIEWS)
-def test_every_word_of_an_items_texts_counts(reviews):
-    counts = count_reviews(reviews)
+@given(REVIEWS, PATTERNS)
+def test_every_word_of_an_items_texts_counts(reviews, token_pattern):
+    counts = count_reviews(reviews, token_pattern)
     assert_canonical(counts)
-    assert as_dict(counts) == count_by_hand(reviews)
+    assert as_dict(counts) == count_by_hand(reviews, token_pattern)
 
 
-@given(REVIEWS, st.integers(1, 7), st.integers(0, 40))
-def test_blocks_and_merges_leave_no_trace(reviews, texts_per_block, entries_before_merge):
-    whole = count_reviews(reviews)
+def test_every_character_is_what_a_regular_expression_takes_it_for():
+    characters = map(chr, range(0x110000))
+    reviews = [("ale", f"{c} a{c} {c}{c}Σ") for c in characters]
+    assert as_dict(count_reviews(reviews)) == count_by_hand(reviews)
+
+
+@given(REVIEWS, PATTERNS, st.integers(1, 60), st.integers(1, 5), st.integers(0, 40))
+def test_workers_blocks_and_merges_leave_no_trace(reviews, token_pattern, characters, at_once, entries_before_merge):
+    whole = count_reviews(reviews, token_pattern)
+    item_ids, texts = [item for item, _ in reviews], [text for _, text in reviews]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(counting, "TEXTS_PER_BLOCK", texts_per_block)
+        patch.setattr(counting, "BLOCK_CHARACTERS", characters)
+        patch.setattr(counting, "BLOCKS_AT_ONCE", at_once)
         patch.setattr(counting, "ENTRIES_BEFORE_MERGE", entries_before_merge)
-        assert_same(count_reviews(reviews), whole)
+        for n_jobs in (1, 2):
+            assert_same(count_words(item_ids, texts, token_pattern, n_jobs=n_jobs), whole)
+
+
+@given(st.lists(REVIEWS, max_size=4))
+def test_a_stream_counts_as_its_texts_together(parts):
+    stream = (([item for item, _ in part], [text for _, text in part]) for part in parts)
+    assert_same(count_stream(stream), count_reviews([review for part in parts for review in part]))
+
+
+def test_workers_may_be_processes_but_small_input_starts_none(monkeypatch):
+    get_reusable_executor().shutdown()
+    reviews = [(f"item {number % 7}", f"hops{number} malt é hops") for number in range(200)]
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        small = count_reviews(reviews, r"\w+")
+        assert not multiprocessing.active_children()
+        monkeypatch.setattr(counting, "BLOCK_CHARACTERS", 1000)
+        assert_same(count_reviews(reviews, r"\w+"), small)
+        assert multiprocessing.active_children()
+    get_reusable_executor().shutdown()
+
+
+def test_an_error_in_the_stream_is_raised():
+    def stream():
+        yield ["ale"] * 3, ["hops"] * 3
+        raise OSError("the file ended too soon")
+
+    with pytest.raises(OSError, match="ended too soon"):
+        count_stream(stream(), n_jobs=2)
 
 
 @given(REVIEWS, st.randoms(use_true_random=False))
@@ -116,14 +158,6 @@ def test_sums_do_not_overflow_32_bits():
     assert add_counts([big, big, big]).counts.data.tolist() == [3 * (2**31 - 1)]
 
 
-def test_a_counter_can_be_read_between_two_blocks():
-    counter = WordCounter()
-    counter.add(["ale"], ["hops malt"])
-    assert as_dict(counter.result()) == {("ale", "hops"): 1, ("ale", "malt"): 1}
-    counter.add(["ale", "stout"], ["hops", "roast"])
-    assert as_dict(counter.result()) == {("ale", "hops"): 2, ("ale", "malt"): 1, ("stout", "roast"): 1}
-
-
 @pytest.mark.parametrize("reviews", [[], [("ale", "")], [("ale", "? !"), ("stout", "a b c")]])
 def test_items_without_a_word_are_not_counted(reviews):
     counts = count_reviews(reviews)
@@ -139,7 +173,22 @@ def test_a_group_in_the_pattern_is_the_word():
 @pytest.mark.parametrize("pattern", ["(", r"[z-a]", r"(\w)(\w)"])
 def test_a_bad_pattern_is_refused(pattern):
     with pytest.raises(InputError, match=re.escape(repr(pattern))):
-        WordCounter(pattern)
+        count_words([], [], pattern)
+    with pytest.raises(InputError, match=re.escape(repr(pattern))):
+        tokens("hops", pattern)
+
+
+def test_tokens_are_in_the_order_of_the_text():
+    assert tokens("Malt, hops; a MALT") == ["malt", "hops", "malt"]
+    assert tokens("#Hops and #malt, # nothing", r"#(\w*)") == ["hops", "malt"]
+
+
+def test_half_a_character_is_no_word():
+    assert count_words(["ale"], ["ho\ud83dps"]).words.tolist() == ["ho", "ps"]
+    with pytest.raises(InputError, match=r"word 'ho\\ud83dps' holds '\\ud83d', which is half a character"):
+        count_words(["ale"], ["ho\ud83dps"], r"\S+")
+    with pytest.raises(InputError, match=r"item id '\\ud83d' holds"):
+        count_words(["\ud83d"], ["hops"])
 
 
 def test_reviews_without_text_or_item_are_refused():

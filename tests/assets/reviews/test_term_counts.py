@@ -5,13 +5,15 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from assets.reviews import term_counts as module
 from assets.reviews.term_counts import CONTRACT, TermCountsConfig, term_counts
+from taproom import counting
 
 
 def counted(texts: list[tuple[str, str]], **config) -> list[dict]:
     table = pa.table({"item_id": [item for item, _ in texts], "text": [text for _, text in texts]})
     context = dg.build_asset_context(partition_key="b1")
-    rows = term_counts(context, TermCountsConfig(**config), table.to_reader()).rows
+    rows = term_counts(context, TermCountsConfig(**config), table.to_reader()).rows.read_all()
     assert rows.schema.equals(CONTRACT.schema)
     return rows.to_pylist()
 
@@ -22,6 +24,14 @@ def test_words_are_counted_for_each_item():
     assert dict(zip(rows[1]["words"], rows[1]["counts"], strict=True)) == {
         "and": 1, "coffee": 2, "more": 1, "smoke": 2,
     }  # fmt: skip
+
+
+def test_neither_workers_nor_what_is_written_at_once_matter(monkeypatch):
+    texts = [(f"item {number % 50}", f"pine {'hop' * (number % 9)} {number}") for number in range(300)]
+    whole = counted(texts, workers=1)
+    monkeypatch.setattr(counting, "BLOCK_CHARACTERS", 100)
+    monkeypatch.setattr(module, "ITEMS_AT_ONCE", 7)
+    assert counted(texts, workers=2) == whole
 
 
 def test_the_token_pattern_says_what_a_word_is():
