@@ -1,6 +1,7 @@
 """How Taproom's tables are computed and read. Nothing in this package knows of Dagster.
 
-`load` and `history` are the reader's client: they need pyarrow and deltalake, and no orchestrator.
+`load` and `history` are the reader's client: they need pyarrow and deltalake, and no orchestrator. `place` puts a new
+text on the map that is there; it needs the numerics too (SciPy and numba).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -8,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["history", "load"]
+    from taproom.out_of_sample import Placement
+
+__all__ = ["history", "load", "place"]
 
 
 def load(table: str, version: int | None = None) -> "pa.Table":
@@ -27,3 +30,18 @@ def history(table: str) -> list[dict[str, Any]]:
     from taproom.warehouse import Warehouse
 
     return Warehouse().history(table)
+
+
+def place(text: str) -> "Placement":
+    """Find the items nearest to a text and its place on the newest map, without a refit.
+
+    The first call loads the map and the tables it was made from, at the versions it recorded; later ones only look
+    whether there is a newer map, or `$TAPROOM_WAREHOUSE` names another warehouse. See `taproom.out_of_sample.Placement`
+    for what comes back.
+
+    Raises `taproom.errors.InputError` where the text is no string or has no word that the map knows, and
+    `taproom.errors.UnknownTableError` where there is no map yet.
+    """
+    from taproom.out_of_sample import newest_map
+
+    return newest_map().place(text)

@@ -22,9 +22,16 @@ VOCABULARY = Contract(
         Column("document_frequency", pa.int64(), "number of items that have it"),
         Column("count", pa.int64(), "how often it occurs"),
         Column("idf", pa.float64(), "log(1/DF), natural logarithm"),
+        Column("token_pattern", pa.string(), "the regular expression that found the words, the same in every row"),
     ),
     key=("word",),
-    invariants=(NotBlank("word"), Between("document_frequency", 1), Between("count", 1), Between("idf", 0)),
+    invariants=(
+        NotBlank("word"),
+        Between("document_frequency", 1),
+        Between("count", 1),
+        Between("idf", 0),
+        NotBlank("token_pattern"),
+    ),
 )
 
 TFIDF = Contract(
@@ -74,6 +81,7 @@ def tfidf(
     import numpy as np
 
     from taproom.figures import histogram, weighted_words
+    from taproom.rollup import token_patterns
     from taproom.sparse import csr_to_lists, item_counts
     from taproom.tfidf import select_words, weigh
 
@@ -83,6 +91,8 @@ def tfidf(
     weights, frequency = weigh(counts, columns)
     words = counts.words[columns]
     idf = np.log(len(counts.item_ids) / frequency)
+    # All batches have one (or the check `one_token_pattern` warns); of several, that of most batches is told.
+    patterns = list(token_patterns(term_counts).values())
     yield dg.Output(
         Draft(
             VOCABULARY.table_of(
@@ -91,6 +101,7 @@ def tfidf(
                 document_frequency=frequency,
                 count=np.asarray(counts.counts.sum(axis=0)).ravel()[columns],
                 idf=idf,
+                token_pattern=pa.repeat(max(sorted(set(patterns)), key=patterns.count), len(words)),
             ),
             metadata={"words": len(words), "words_left_out": len(counts.words) - len(words)},
             figure=histogram("Items that have a word", frequency, "items"),

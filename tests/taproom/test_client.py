@@ -52,6 +52,11 @@ def test_load_names_what_is_not_there(beers):
         taproom.load("wines")
 
 
+def test_placing_needs_a_map(beers):
+    with pytest.raises(UnknownTableError, match="no table 'item_map'; it has: beers"):
+        taproom.place("a hoppy ale")
+
+
 def test_history_tells_what_each_version_was_made_from(beers):
     second, first = taproom.history("beers")
     assert (second["version"], second["run_id"], second["inputs"], second["rows"]) == (1, "two", {"hops": 4}, 1)
@@ -113,6 +118,12 @@ def test_no_module_of_taproom_loads_dagster():
     assert set(names) == files
     assert {"taproom.warehouse", "pyarrow", "deltalake"} <= set(loaded)
     assert [name for name in loaded if name.partition(".")[0].startswith("dagster")] == []
+
+
+def test_importing_taproom_loads_nothing_heavy():
+    heavy = ["pyarrow", "deltalake", "numpy", "scipy", "numba", "pandas"]
+    code = f"import json, sys, taproom; print(json.dumps([taproom.__all__, sorted(sys.modules.keys() & {heavy})]))"
+    assert printed_by(code) == [["history", "load", "place"], []]
 
 
 WITHOUT_THE_REST = """

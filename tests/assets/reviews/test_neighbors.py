@@ -21,6 +21,7 @@ def vocabulary_of(words: int) -> pa.Table:
     return VOCABULARY.table_of(
         term_id=np.arange(words, dtype=np.int32), word=[f"word{n}" for n in range(words)],
         document_frequency=[1] * words, count=[1] * words, idf=[1.0] * words,
+        token_pattern=["."] * words,
     )  # fmt: skip
 
 

@@ -6,17 +6,19 @@ import pytest
 from assets.reviews.items import DUPLICATE_REVIEWS, ITEMS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.reviews.tfidf import TFIDF, VOCABULARY, TfidfConfig, items_have_weights, tfidf, vocabulary_is_stable
+from taproom.counting import DEFAULT_TOKEN_PATTERN
 from taproom.errors import InputError, TaproomError
 
 ROLLUP = ("items", "review_batches", "duplicate_reviews")
 WEIGHTS = ("vocabulary", "tfidf")
 
 
-def term_counts_of(*rows: tuple[str, str, dict[str, int]]) -> pa.Table:
+def term_counts_of(*rows: tuple[str, str, dict[str, int]], patterns: dict[str, str] | None = None) -> pa.Table:
+    patterns = patterns or {}
     return pa.Table.from_pylist(
         [
             {
-                "batch": batch, "item_id": item, "token_pattern": "",
+                "batch": batch, "item_id": item, "token_pattern": patterns.get(batch, DEFAULT_TOKEN_PATTERN),
                 "words": sorted(counts), "counts": [counts[word] for word in sorted(counts)],
             }
             for batch, item, counts in rows
@@ -53,7 +55,7 @@ def test_three_items_are_weighed_by_the_formula():
         ("b2", "ipa", {"smoke": 2}),
     )
     words, weights, by_item = weighed(counts, items_of(ale=2, ipa=2, stout=3))
-    assert words.to_pylist() == [
+    assert words.drop_columns("token_pattern").to_pylist() == [
         {"term_id": 0, "word": "beer", "document_frequency": 3, "count": 7, "idf": 0.0},
         {"term_id": 1, "word": "pine", "document_frequency": 2, "count": 4, "idf": pytest.approx(math.log(3 / 2))},
         {"term_id": 2, "word": "smoke", "document_frequency": 2, "count": 3, "idf": pytest.approx(math.log(3 / 2))},
@@ -67,6 +69,18 @@ def test_three_items_are_weighed_by_the_formula():
         },
         "stout": {"smoke": pytest.approx(1 / 5 * math.log(3 / 2), rel=1e-15)},
     }
+
+
+def test_the_vocabulary_tells_what_a_word_is():
+    rows = [("b1", "ale", {"hop": 1}), ("b2", "ipa", {"hop": 1, "oak": 1}), ("b3", "stout", {"oak": 2})]
+
+    def told(**patterns):
+        words, _, _ = weighed(term_counts_of(*rows, patterns=patterns), items_of(ale=2, ipa=2, stout=2))
+        return words["token_pattern"].to_pylist()
+
+    assert told() == [DEFAULT_TOKEN_PATTERN] * 2
+    assert told(b1="b+", b2="a+", b3="b+") == ["b+"] * 2  # that of most batches
+    assert told(b1="c+", b2="b+", b3="a+") == ["a+"] * 2
 
 
 def test_items_and_words_that_do_not_count_are_left_out():
@@ -146,7 +160,10 @@ def test_a_vocabulary_that_loses_most_of_its_words_is_warned_of(warehouse):
     def vocabulary(*words):
         many = len(words)
         numbers = {"term_id": range(many), "document_frequency": [1] * many, "count": [1] * many, "idf": [0.5] * many}
-        return VOCABULARY.table_of(word=words, **{name: list(values) for name, values in numbers.items()})
+        patterns = [DEFAULT_TOKEN_PATTERN] * many
+        return VOCABULARY.table_of(
+            word=words, token_pattern=patterns, **{name: list(values) for name, values in numbers.items()}
+        )
 
     first, second = vocabulary("ale", "hop", "malt"), vocabulary("ale", "oak")
     warehouse.publish(VOCABULARY, first, since=None)
