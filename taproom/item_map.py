@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from scipy import sparse
 
 from taproom.neighbors import nearest
 from taproom.ordinal import OrdinalParameters, embed, triplet_errors
@@ -45,17 +46,28 @@ def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, words: int, anchors: in
 
     `words` is how many the vocabulary has.
     """
+    indices, distances = ranks(neighbors)
+    items, k = indices.shape
+    sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
+    wide, _ = nearest(weights_of(neighbors, tfidf, words), min(10 * k, items - 1), queries=sample, n_jobs=-1)
+    return NeighborGraph(indices, distances, sample, wide)
+
+
+def ranks(neighbors: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """The neighbours of each row of the table `neighbors` as row numbers, (n, k) int32, and their distances (n, k)."""
     item_ids = neighbors["item_id"].combine_chunks()
-    ids = neighbors["neighbor_ids"].combine_chunks()
-    k = len(ids.flatten()) // len(item_ids)
-    indices = pc.index_in(ids.flatten(), value_set=item_ids).to_numpy().reshape(-1, k)
-    distances = neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
-    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], words)[
-        pc.is_in(tfidf["item_id"], value_set=item_ids).to_numpy()
-    ]
-    sample = np.unique(np.linspace(0, len(item_ids) - 1, min(anchors, len(item_ids))).astype(np.int64))
-    wide, _ = nearest(weights, min(10 * k, len(item_ids) - 1), queries=sample, n_jobs=-1)
-    return NeighborGraph(indices.astype(np.int32), distances, sample, wide)
+    ids = neighbors["neighbor_ids"].combine_chunks().flatten()
+    k = len(ids) // len(item_ids)
+    indices = pc.index_in(ids, value_set=item_ids).to_numpy().reshape(-1, k)
+    return indices.astype(np.int32), neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
+
+
+def weights_of(neighbors: pa.Table, tfidf: pa.Table, words: int) -> sparse.csr_array:
+    """The weights (n, words) of the items of `neighbors`, in their order, from the table `tfidf`."""
+    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], words)
+    if len(neighbors) == len(tfidf):
+        return weights  # choosing rows would copy them
+    return weights[pc.is_in(tfidf["item_id"], value_set=neighbors["item_id"].combine_chunks()).to_numpy()]
 
 
 def positions_on(item_map: pa.Table | None, item_ids: pa.ChunkedArray, dimension: int) -> np.ndarray:

@@ -21,14 +21,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
+from taproom.item_map import positions_on, ranks, weights_of
 from taproom.neighbors import choose_k, nearest
 from taproom.ordinal import OrdinalParameters, embed, triplet_errors
 from taproom.progress import progress
-from taproom.sparse import lists_to_csr
 
 TRIPLETS = 50_000
 # As in scikit-learn: more neighbours than directions would make the weights of a reconstruction ambiguous.
@@ -49,7 +48,7 @@ class MethodParameters:
     Attributes:
         sample: items for the methods that cost the square of the items per step; all items, if there are no more.
         dense_items: up to how many items locally linear embedding, which factorises a dense matrix of items x items
-            (8,000 take 0.5 GB), maps them all.
+            (8,000 take 0.5 GB), maps them all, and ours is fitted once more for its seconds.
         reconstruction_neighbors: from how many of its neighbours locally linear embedding reconstructs an item, at most
             all. On 6,947 beers, 10 leave it without a unique solution, and 100 give larger errors than 20.
         unfolding_neighbors: to how many of its neighbours maximum variance unfolding keeps an item's distance.
@@ -85,17 +84,9 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def graph_of(neighbors: pa.Table, tfidf: pa.Table) -> ItemGraph:
+def graph_of(neighbors: pa.Table, tfidf: pa.Table, words: int) -> ItemGraph:
     """The graph of the tables `neighbors` and `tfidf`, its items in the order of `neighbors`."""
-    item_ids = neighbors["item_id"].combine_chunks()
-    ids = neighbors["neighbor_ids"].combine_chunks().flatten()
-    k = len(ids) // len(item_ids)
-    has_neighbors = pc.is_in(tfidf["item_id"], value_set=item_ids).to_numpy()
-    return ItemGraph(
-        lists_to_csr(tfidf["term_ids"], tfidf["weights"])[has_neighbors],
-        pc.index_in(ids, value_set=item_ids).to_numpy().reshape(-1, k).astype(np.int32),
-        neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k),
-    )
+    return ItemGraph(weights_of(neighbors, tfidf, words), *ranks(neighbors))
 
 
 def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarray]:
@@ -104,16 +95,14 @@ def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarr
     Raises:
         InputError: an item is on no map of some dimension.
     """
-    maps = {}
-    for dimension in sorted(item_map["dimension"].unique().to_pylist()):
-        places = item_map.filter(pc.equal(item_map["dimension"], dimension))
-        order = pc.index_in(item_ids, value_set=places["item_id"].combine_chunks())
-        if order.null_count:
+    dimensions = sorted(item_map["dimension"].unique().to_pylist())
+    maps = {dimension: positions_on(item_map, item_ids, dimension) for dimension in dimensions}
+    for dimension, positions in maps.items():
+        if missing := int(np.isnan(positions[:, 0]).sum()):
             raise InputError(
-                f"{order.null_count} of {len(item_ids)} items with neighbours are not on the map in {dimension} "
-                "dimensions. Make item_map anew from these neighbours."
+                f"{missing} of {len(item_ids)} items with neighbours are not on the map in {dimension} dimensions. "
+                "Make item_map anew from these neighbours."
             )
-        maps[dimension] = np.column_stack([places[axis].take(order).to_numpy() for axis in "xyz"[:dimension]])
     return maps
 
 
@@ -125,7 +114,7 @@ def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: Method
     Args:
         graph: at least 2 items.
         maps: our map of the whole graph by dimension, (n, dimension); it is judged as it is. Its seconds are those of a
-            fit with the default `OrdinalParameters`.
+            fit with the default `OrdinalParameters`, None for more than `dense_items` items.
         parameters: see `MethodParameters`, whose defaults are taken if there are none.
     """
     parameters = parameters or MethodParameters()
@@ -136,9 +125,10 @@ def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: Method
     for each, method in progress(tasks, doing="comparing map methods", unit="fit"):
         items = len(each.indices)
         try:
-            fits = _fits(method, each, sorted(maps), parameters)
             if method == "ordinal" and each is graph:
-                fits = {dimension: (maps[dimension], seconds) for dimension, (_, seconds) in fits.items()}
+                fits = _published(graph, maps, parameters)
+            else:
+                fits = _fits(method, each, sorted(maps), parameters)
             found.rows.extend(_judged(method, each, fits, parameters.seed))
         except (InputError, ValueError, RuntimeError) as error:  # ours; LinAlgError and scikit-learn's; ARPACK's
             found.left_out[f"{method}, {items} items"] = str(error)
@@ -290,6 +280,16 @@ def _fits(
         positions, seconds = _timed(method, graph, max(dimensions), parameters)
         return {dimension: (positions[:, :dimension], seconds) for dimension in dimensions}
     return {dimension: _timed(method, graph, dimension, parameters) for dimension in dimensions}
+
+
+def _published(
+    graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters
+) -> dict[int, tuple[np.ndarray, float | None]]:
+    """Our map as it is, with the seconds of fitting it again where that takes little."""
+    if len(graph.indices) > parameters.dense_items:
+        return {dimension: (positions, None) for dimension, positions in maps.items()}
+    fits = _fits("ordinal", graph, maps, parameters)
+    return {dimension: (maps[dimension], seconds) for dimension, (_, seconds) in fits.items()}
 
 
 def _timed(method: str, graph: ItemGraph, dimension: int, parameters: MethodParameters) -> tuple[np.ndarray, float]:

@@ -40,7 +40,7 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance):
 @pytest.mark.usefixtures("reader")
 def test_python_snippets_of_the_readme_run_and_print(capsys):
     found = snippets(ROOT / "README.md", "python")
-    assert len(found) == 3
+    assert len(found) == 4
     for snippet in found:
         exec(compile(snippet, "README.md", "exec"), {})
         assert capsys.readouterr().out.strip()

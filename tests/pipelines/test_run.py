@@ -11,8 +11,8 @@ from taproom.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = [
-    "duplicate_reviews", "item_map", "items", "map_errors", "neighbors", "rejected_reviews", "review_batches",
-    "reviews", "term_counts", "tfidf", "vocabulary",
+    "duplicate_reviews", "item_map", "items", "map_errors", "map_methods", "map_moves", "neighbors",
+    "rejected_reviews", "review_batches", "reviews", "term_counts", "tfidf", "vocabulary",
 ]  # fmt: skip
 
 
@@ -74,8 +74,10 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
     with subtests.test("a changed configuration makes only what depends on it"):
         third = run(reviews=reviews, neighbors={"k": 6})
         assert third.returncode == 0, third.stderr
-        assert "refresh_reviews: item_map, map_errors, neighbors\n" in third.stdout
-        assert changed(warehouse, heads) <= {"item_map", "map_errors", "neighbors"}
+        assert "refresh_reviews: item_map, map_errors, map_methods, map_moves, neighbors\n" in third.stdout
+        assert changed(warehouse, heads) <= {
+            "item_map", "map_errors", "map_methods", "map_moves", "neighbors"
+        }
         assert len(warehouse.read("neighbors")["neighbor_ids"][0]) == 6
 
     with subtests.test("a bad file is refused in a sentence, and the tables stay"):

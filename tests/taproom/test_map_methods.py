@@ -132,6 +132,14 @@ def test_all_methods_map_the_sample_and_those_that_can_afford_it_the_whole():
     assert all(0 <= row["error_random"] < 0.5 and row["seconds"] > 0 for row in found.rows)
 
 
+def test_ours_is_fitted_again_for_its_seconds_only_up_to_the_limit():
+    items = graph(bags(90), 9)
+    found = compare(items, maps_for(items), MethodParameters(sample=60, dense_items=80))
+    seconds = {row["items"]: row["seconds"] for row in found.rows if row["method"] == "ordinal"}
+    assert seconds[90] is None
+    assert seconds[60] > 0
+
+
 def test_a_dense_matrix_of_all_items_is_made_only_up_to_the_limit():
     items = graph(bags(90), 9)
     rows = compare(items, maps_for(items), MethodParameters(sample=20, dense_items=89)).rows
@@ -235,7 +243,7 @@ def tables():
 
 
 def test_a_graph_is_read_from_its_tables_without_items_that_have_no_neighbours():
-    items = graph_of(*tables())
+    items = graph_of(*tables(), words=2)
     assert items.indices.tolist() == [[1, 2], [0, 2], [1, 0]]
     assert items.distances[1].tolist() == [0.29, 0.29]
     np.testing.assert_allclose(items.unit_rows().toarray(), [[1, 0], [0.5**0.5] * 2, [0, 1]])
