@@ -4,6 +4,8 @@ Here belongs the way between tables and matrices. A matrix and its two columns s
 agree; nothing is computed here.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +13,8 @@ from scipy import sparse
 
 from taproom.counting import Counts, add_counts
 from taproom.errors import InputError
+
+ROWS_AT_ONCE = 2_000
 
 
 def lists_to_csr(
@@ -80,19 +84,21 @@ def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: 
     return add_counts([Counts(item_ids.to_numpy(zero_copy_only=False), names, matrix)])
 
 
-def item_counts(term_counts: pa.Table, duplicates: pa.Table, item_ids: pa.ChunkedArray) -> Counts:
+def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, item_ids: pa.ChunkedArray) -> Counts:
     """All batches' counts of the given items, less those of duplicate reviews.
 
-    `term_counts` has the columns item_id, words and counts, a row per batch and item; `duplicates` the same, a row per
-    review that must not count.
+    `term_counts` streams the columns item_id, words and counts, a row per batch and item: written out, the words take
+    several times the room of their counts. `duplicates` has the same columns, a row per review that must not count.
     """
 
-    def chosen(rows: pa.Table) -> Counts:
+    def chosen(rows: pa.RecordBatch | pa.Table) -> Counts:
         rows = rows.filter(pc.is_in(rows["item_id"], value_set=item_ids))
         return lists_to_counts(rows["item_id"], rows["words"], rows["counts"])
 
-    total = chosen(term_counts)
-    return add_counts([total], subtract=[chosen(duplicates)]) if len(duplicates) else total
+    pieces = (
+        batch.slice(first, ROWS_AT_ONCE) for batch in term_counts for first in range(0, batch.num_rows, ROWS_AT_ONCE)
+    )
+    return add_counts(map(chosen, pieces), subtract=[chosen(duplicates)] if len(duplicates) else [])
 
 
 def _offsets_and_values(

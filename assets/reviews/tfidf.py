@@ -4,6 +4,7 @@ A document is an item: all its reviews. TF is the word's share of the item's wor
 word. Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearted Ale - Weighted Bag of Words".
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
 import dagster as dg
@@ -75,7 +76,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     deps=["review_batches"],
 )
 def tfidf(
-    config: TfidfConfig, term_counts: pa.Table, duplicate_reviews: pa.Table, items: pa.Table
+    config: TfidfConfig, term_counts: pa.RecordBatchReader, duplicate_reviews: pa.Table, items: pa.Table
 ) -> Iterator[dg.Output]:
     """Add the batches up, choose the words, weigh them."""
     import numpy as np
@@ -86,13 +87,20 @@ def tfidf(
     from taproom.tfidf import select_words, weigh
 
     enough = items.filter(pa.compute.greater_equal(items["reviews"], config.min_reviews))["item_id"]
-    counts = item_counts(term_counts, duplicate_reviews, enough)
+    patterns: dict[str, str] = {}
+
+    def streamed() -> Iterator[pa.RecordBatch]:
+        for rows in term_counts:
+            patterns.update(token_patterns(pa.Table.from_batches([rows])))
+            yield rows
+
+    counts = item_counts(streamed(), duplicate_reviews, enough)
     columns = select_words(counts, config.min_document_frequency, config.max_words)
     weights, frequency = weigh(counts, columns)
     words = counts.words[columns]
     idf = np.log(len(counts.item_ids) / frequency)
     # All batches have one (or the check `one_token_pattern` warns); of several, that of most batches is told.
-    patterns = list(token_patterns(term_counts).values())
+    used = Counter(sorted(patterns.values()))
     yield dg.Output(
         Draft(
             VOCABULARY.table_of(
@@ -101,7 +109,7 @@ def tfidf(
                 document_frequency=frequency,
                 count=np.asarray(counts.counts.sum(axis=0)).ravel()[columns],
                 idf=idf,
-                token_pattern=pa.repeat(max(sorted(set(patterns)), key=patterns.count), len(words)),
+                token_pattern=pa.repeat(used.most_common(1)[0][0], len(words)),
             ),
             metadata={"words": len(words), "words_left_out": len(counts.words) - len(words)},
             figure=histogram("Items that have a word", frequency, "items"),

@@ -75,9 +75,7 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         third = run(reviews=reviews, neighbors={"k": 6})
         assert third.returncode == 0, third.stderr
         assert "refresh_reviews: item_map, map_errors, map_methods, map_moves, neighbors\n" in third.stdout
-        assert changed(warehouse, heads) <= {
-            "item_map", "map_errors", "map_methods", "map_moves", "neighbors"
-        }
+        assert changed(warehouse, heads) <= {"item_map", "map_errors", "map_methods", "map_moves", "neighbors"}
         assert len(warehouse.read("neighbors")["neighbor_ids"][0]) == 6
 
     with subtests.test("a bad file is refused in a sentence, and the tables stay"):

@@ -122,10 +122,10 @@ def test_counts_of_chosen_items_leave_duplicates_out():
 
     first, second = count_words(["ale", "bock"], ["hops malt", "sweet"]), count_words(["ale"], ["hops roast"])
     term_counts = pa.concat_tables([table(first), table(second)])
-    chosen = item_counts(term_counts, table(second), pa.chunked_array([["ale"]]))
+    chosen = item_counts(term_counts.to_batches(), table(second), pa.chunked_array([["ale"]]))
     assert chosen.item_ids.tolist() == ["ale"]
     assert chosen.words.tolist() == ["hops", "malt"]
-    everything = item_counts(term_counts, table(second).slice(0, 0), pa.chunked_array([["ale", "bock"]]))
+    everything = item_counts(term_counts.to_batches(), table(second).slice(0, 0), pa.chunked_array([["ale", "bock"]]))
     np.testing.assert_array_equal(everything.counts.toarray(), add_counts([first, second]).counts.toarray())
 
 

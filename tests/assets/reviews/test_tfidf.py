@@ -35,7 +35,7 @@ def items_of(**reviews: int) -> pa.Table:
 def weighed(term_counts: pa.Table, items: pa.Table, duplicates: pa.Table | None = None, **config):
     """The tables vocabulary and tfidf, and {item: {word: weight}}."""
     none = DUPLICATE_REVIEWS.schema.empty_table()
-    outputs = tfidf(TfidfConfig(**config), term_counts, none if duplicates is None else duplicates, items)
+    outputs = tfidf(TfidfConfig(**config), term_counts.to_reader(), none if duplicates is None else duplicates, items)
     words, weights = (output.value.rows for output in outputs)
     assert words.schema.equals(VOCABULARY.schema)
     assert weights.schema.equals(TFIDF.schema)
