@@ -13,12 +13,22 @@ from taproom.errors import InputError
 from taproom.neighbors import nearest
 from taproom.sparse import lists_to_csr
 
-CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors", "item_map", "map_errors")
+CHAIN = (
+    "items",
+    "review_batches",
+    "duplicate_reviews",
+    "vocabulary",
+    "tfidf",
+    "neighbors",
+    "item_map",
+    "map_errors",
+    "map_moves",
+)
 TERMS = 30
 
 
 def inputs(items, k, pieces=1):
-    """The tables neighbors, tfidf and item_map of random items; items of different pieces share no word."""
+    """Tables of random items, as the asset takes them; items of different pieces share no word."""
     numbers = np.random.default_rng(0)
     item_ids = [f"item {item:03d}" for item in range(items)]
     term_ids = [np.arange(TERMS, dtype=np.int32) + TERMS * (item % pieces) for item in range(items)]
@@ -34,7 +44,7 @@ def inputs(items, k, pieces=1):
         dimension=pa.array([2] * items + [3] * items, pa.int32()), item_id=2 * item_ids, item_name=2 * item_ids,
         category=[None] * (2 * items), x=x, y=y, z=[None] * items + list(z[items:]),
     )  # fmt: skip
-    return neighbors, tfidf, item_map
+    return neighbors, tfidf, pa.table({"term_id": range(TERMS * pieces)}), item_map
 
 
 def table_of(rows):
@@ -73,7 +83,12 @@ def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_
     make("map_methods", map_methods={"sample": 20})
     first, again, other = (warehouse.commit_of("map_methods", version)["content_hash"] for version in range(3))
     assert first == again != other
-    assert warehouse.commit_of("map_methods", 0)["inputs"] == {"item_map": 0, "neighbors": 0, "tfidf": 0}
+    assert warehouse.commit_of("map_methods", 0)["inputs"] == {
+        "item_map": 0,
+        "neighbors": 0,
+        "tfidf": 0,
+        "vocabulary": 0,
+    }
 
 
 def test_a_graph_in_pieces_is_compared_without_the_methods_that_need_one():
@@ -96,9 +111,9 @@ def test_the_fewest_items_that_have_a_map_are_compared():
 
 
 def test_a_map_without_some_items_is_refused():
-    neighbors, tfidf, item_map = inputs(items=20, k=5)
+    neighbors, tfidf, vocabulary, item_map = inputs(items=20, k=5)
     with pytest.raises(InputError, match="1 of 20 items"):
-        map_methods(MapMethodsConfig(), neighbors, tfidf, item_map.slice(1))
+        map_methods(MapMethodsConfig(), neighbors, tfidf, vocabulary, item_map.slice(1))
 
 
 def test_another_method_with_lower_errors_is_warned_of():
