@@ -150,12 +150,14 @@ def items_have_weights(tfidf: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="vocabulary", description="At least half of the previous version's words are still there.")
-def vocabulary_is_stable(vocabulary: pa.Table) -> dg.AssetCheckResult:
+@dg.asset_check(
+    asset="vocabulary",
+    required_resource_keys={"io_manager"},
+    description="At least half of the previous version's words are still there.",
+)
+def vocabulary_is_stable(context: dg.AssetCheckExecutionContext, vocabulary: pa.Table) -> dg.AssetCheckResult:
     """A vocabulary that loses most of its words at once has probably lost a batch, or got another collection."""
-    from taproom.warehouse import Warehouse
-
-    warehouse = Warehouse()
+    warehouse = context.resources.io_manager.warehouse
     head = warehouse.head("vocabulary")
     before = warehouse.read("vocabulary", head - 1, columns=["word"])["word"] if head else vocabulary["word"]
     kept = pa.compute.mean(pa.compute.is_in(before, value_set=vocabulary["word"].combine_chunks())).as_py()

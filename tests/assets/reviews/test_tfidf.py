@@ -1,11 +1,13 @@
 import math
 
+import dagster as dg
 import pyarrow as pa
 import pytest
 
 from assets.reviews.items import DUPLICATE_REVIEWS, ITEMS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.reviews.tfidf import TFIDF, VOCABULARY, TfidfConfig, items_have_weights, tfidf, vocabulary_is_stable
+from pipelines.tables import StepTables
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 from taproom.errors import InputError, TaproomError
 
@@ -167,8 +169,9 @@ def test_a_vocabulary_that_loses_most_of_its_words_is_warned_of(warehouse):
 
     first, second = vocabulary("ale", "hop", "malt"), vocabulary("ale", "oak")
     warehouse.publish(VOCABULARY, first, since=None)
-    assert vocabulary_is_stable(first).passed
+    context = dg.build_asset_check_context(resources={"io_manager": StepTables(warehouse)})
+    assert vocabulary_is_stable(context, first).passed
     warehouse.publish(VOCABULARY, second, since=0)
-    result = vocabulary_is_stable(second)
+    result = vocabulary_is_stable(context, second)
     assert not result.passed
     assert result.metadata["share_of_words_kept"].value == pytest.approx(1 / 3)
