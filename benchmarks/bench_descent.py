@@ -1,0 +1,53 @@
+"""Claim: a map of 50,000 items in two dimensions comes in 20 s to within 0.005 of the errors that ten times the updates
+reach. Peer: the same descent with ten times the updates.
+
+    python benchmarks/bench_descent.py [ITEMS WORDS TOKENS]
+
+By default a twentieth of the deck's scale; `50000 400000 150000000` is all of it (some minutes for its neighbours).
+"""
+
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+from corpus import corpus
+
+from taproom.counting import count_stream
+from taproom.neighbors import choose_k, nearest
+from taproom.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.tfidf import select_words, weigh
+
+UPDATES_PER_ITEM = 2_000
+SAMPLES = 500_000
+
+
+def main(items: int = 2_500, words: int = 20_000, tokens: int = 7_500_000) -> None:
+    """Find the neighbours of a synthetic corpus, and map them with few and with many updates."""
+    stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in corpus(items, words, tokens))
+    counts = count_stream(stream, n_jobs=-1)
+    weights, _ = weigh(counts, select_words(counts, 2, words))
+    compare_descents(*nearest(weights, choose_k(weights.shape[0]), n_jobs=-1))
+
+
+def compare_descents(indices: np.ndarray, distances: np.ndarray) -> None:
+    """Print seconds and errors of both descents, and whether one thread gives the bits of two."""
+    few = OrdinalParameters(updates_per_item=UPDATES_PER_ITEM)
+    embed(indices[:, :1], distances[:, :1], replace(few, updates_per_item=1))  # compiles
+    fits = {}
+    for threads, parameters in ((2, few), (1, few), (2, replace(few, updates_per_item=10 * UPDATES_PER_ITEM))):
+        started = time.perf_counter()
+        positions = embed(indices, distances, parameters, n_jobs=threads)
+        seconds = time.perf_counter() - started
+        errors = triplet_errors(positions, indices, distances, samples=SAMPLES)
+        held_out = " / ".join(f"{row.kind} {row.error:.4f}" for row in errors if row.split == "held_out")
+        updates = len(indices) * parameters.updates_per_item
+        print(
+            f"{len(indices):,} items, {updates:.1e} updates, {threads} threads: {seconds:.1f} s, {held_out}", flush=True
+        )
+        fits[threads, parameters] = positions
+    print(f"one thread gives the bits of two: {np.array_equal(fits[1, few], fits[2, few])}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
