@@ -25,14 +25,14 @@ FRESH_MONTHLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
 CONTRACTS: dict[str, Contract] = {}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Draft:
-    """What an asset gives to be published: the rows, and what there is to tell about them.
+    """What an asset gives to be published: the rows (None once they are), and what there is to tell about them.
 
     `metadata` and `figure` (a PNG) may be functions, because a stream knows its numbers only when it has been read.
     """
 
-    rows: pa.Table | pa.RecordBatchReader
+    rows: pa.Table | pa.RecordBatchReader | None
     metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
     figure: bytes | Callable[[], bytes] | None = None
 

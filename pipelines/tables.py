@@ -124,7 +124,8 @@ class StepTables(dg.IOManager):
         context.add_output_metadata(
             {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(published, draft.drawn())}
         )
-        # Else a process that runs all steps holds as much as the greediest of them took.
+        # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
+        draft.rows = None
         pa.default_memory_pool().release_unused()
         log.info(
             "  %-18s version %-4d %9d rows  %6.1f s%s",

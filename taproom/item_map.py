@@ -13,7 +13,6 @@ from scipy import sparse
 
 from taproom.neighbors import nearest
 from taproom.ordinal import OrdinalParameters, embed, triplet_errors
-from taproom.sparse import lists_to_csr
 
 SAMPLES = 200_000
 
@@ -41,15 +40,12 @@ class FittedMap:
     seconds: float
 
 
-def neighbor_graph(neighbors: pa.Table, tfidf: pa.Table, words: int, anchors: int) -> NeighborGraph:
-    """The graph of the tables `neighbors` and `tfidf`; 10 k neighbours are found again for `anchors` items.
-
-    `words` is how many the vocabulary has.
-    """
+def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int) -> NeighborGraph:
+    """The graph of the table `neighbors`, made from `weights` (n, words); 10 k are found again for `anchors` items."""
     indices, distances = ranks(neighbors)
     items, k = indices.shape
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
-    wide, _ = nearest(weights_of(neighbors, tfidf, words), min(10 * k, items - 1), queries=sample, n_jobs=-1)
+    wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)
     return NeighborGraph(indices, distances, sample, wide)
 
 
@@ -60,14 +56,6 @@ def ranks(neighbors: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     k = len(ids) // len(item_ids)
     indices = pc.index_in(ids, value_set=item_ids).to_numpy().reshape(-1, k)
     return indices.astype(np.int32), neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
-
-
-def weights_of(neighbors: pa.Table, tfidf: pa.Table, words: int) -> sparse.csr_array:
-    """The weights (n, words) of the items of `neighbors`, in their order, from the table `tfidf`."""
-    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], words)
-    if len(neighbors) == len(tfidf):
-        return weights  # choosing rows would copy them
-    return weights[pc.is_in(tfidf["item_id"], value_set=neighbors["item_id"].combine_chunks()).to_numpy()]
 
 
 def positions_on(item_map: pa.Table | None, item_ids: pa.ChunkedArray, dimension: int) -> np.ndarray:

@@ -24,10 +24,11 @@ import pyarrow as pa
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.item_map import positions_on, ranks, weights_of
+from taproom.item_map import positions_on, ranks
 from taproom.neighbors import choose_k, nearest
 from taproom.ordinal import OrdinalParameters, embed, triplet_errors
 from taproom.progress import progress
+from taproom.sparse import weighted_items
 
 TRIPLETS = 50_000
 # As in scikit-learn: more neighbours than directions would make the weights of a reconstruction ambiguous.
@@ -84,9 +85,9 @@ class Comparison:
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def graph_of(neighbors: pa.Table, tfidf: pa.Table, words: int) -> ItemGraph:
+def graph_of(neighbors: pa.Table, tfidf: Iterable[pa.RecordBatch], words: int) -> ItemGraph:
     """The graph of the tables `neighbors` and `tfidf`, its items in the order of `neighbors`."""
-    return ItemGraph(weights_of(neighbors, tfidf, words), *ranks(neighbors))
+    return ItemGraph(weighted_items(tfidf, words)[1], *ranks(neighbors))
 
 
 def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarray]:

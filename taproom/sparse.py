@@ -101,6 +101,15 @@ def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, ite
     return add_counts(map(chosen, pieces), subtract=[chosen(duplicates)] if len(duplicates) else [])
 
 
+def weighted_items(tfidf: Iterable[pa.RecordBatch], words: int) -> tuple[pa.StringArray, sparse.csr_array]:
+    """The items of the table `tfidf` that have a weight, and their weights (items, words); of a stream, so that the
+    rows need not be held beside the matrix.
+    """
+    has_weight = [batch.filter(pc.greater(pc.list_value_length(batch["weights"]), 0)) for batch in tfidf]
+    rows = pa.Table.from_batches(has_weight)
+    return rows["item_id"].combine_chunks(), lists_to_csr(rows["term_ids"], rows["weights"], words)
+
+
 def _offsets_and_values(
     lists: pa.ChunkedArray | pa.ListArray, others: pa.ChunkedArray | pa.ListArray
 ) -> tuple[np.ndarray, pa.Array, pa.Array]:

@@ -119,7 +119,7 @@ def item_map(
     context: dg.AssetExecutionContext,
     config: ItemMapConfig,
     neighbors: pa.Table,
-    tfidf: pa.Table,
+    tfidf: pa.RecordBatchReader,
     vocabulary: pa.Table,
     items: pa.Table,
     champions: pa.Table,
@@ -130,9 +130,10 @@ def item_map(
     from taproom import figures
     from taproom.item_map import map_items, neighbor_graph, positions_on
     from taproom.ordinal import OrdinalParameters
+    from taproom.sparse import weighted_items
 
     chosen = parameters(OrdinalParameters(), champions, "item_map", config.model_dump(exclude={"workers"}))
-    graph = neighbor_graph(neighbors, tfidf, len(vocabulary), anchors=ANCHORS_CHECKED)
+    graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], anchors=ANCHORS_CHECKED)
     continued = context.resources.io_manager.continued("item_map", because_of="neighbors")
     before = {dimension: positions_on(continued, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
     maps = {

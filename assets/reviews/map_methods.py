@@ -76,7 +76,7 @@ class MapMethodsConfig(dg.Config):
     pool="numerics",
 )
 def map_methods(
-    config: MapMethodsConfig, neighbors: pa.Table, tfidf: pa.Table, vocabulary: pa.Table, item_map: pa.Table
+    config: MapMethodsConfig, neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table, item_map: pa.Table
 ) -> Draft:
     """Fit what the graph's size allows, judge all on the same triplets; ours is taken as it was published."""
     from taproom import figures

@@ -49,18 +49,16 @@ class NeighborsConfig(dg.Config):
     ),
     pool="numerics",
 )
-def neighbors(config: NeighborsConfig, tfidf: pa.Table, vocabulary: pa.Table) -> Draft:
+def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> Draft:
     """Search all pairs; items without a weighted word have no direction and are left out."""
     import numpy as np
 
     from taproom.figures import distances_by_rank
     from taproom.neighbors import choose_k, nearest
-    from taproom.sparse import lists_to_csr, matrix_to_lists
+    from taproom.sparse import matrix_to_lists, weighted_items
 
-    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"], len(vocabulary))
-    placed = np.diff(weights.indptr) > 0
-    item_ids = tfidf["item_id"].combine_chunks().filter(pa.array(placed))
-    indices, distances = nearest(weights[placed], choose_k(len(item_ids), config.k), n_jobs=config.workers)
+    item_ids, weights = weighted_items(tfidf, len(vocabulary))
+    indices, distances = nearest(weights, choose_k(len(item_ids), config.k), n_jobs=config.workers)
     table = CONTRACT.table_of(
         item_id=item_ids,
         neighbor_ids=matrix_to_lists(item_ids.take(pa.array(indices.ravel())), indices.shape[1]),
@@ -70,7 +68,6 @@ def neighbors(config: NeighborsConfig, tfidf: pa.Table, vocabulary: pa.Table) ->
         table,
         metadata={
             "items": len(item_ids),
-            "items_left_out": int((~placed).sum()),
             "k": indices.shape[1],
             "median_nearest_distance": float(np.median(distances[:, 0])),
             "items_at_distance_0": int((distances[:, 0] == 0).sum()),
@@ -81,19 +78,18 @@ def neighbors(config: NeighborsConfig, tfidf: pa.Table, vocabulary: pa.Table) ->
 
 @dg.asset_check(
     asset="neighbors",
-    additional_ins={"tfidf": dg.AssetIn()},
+    additional_ins={"tfidf": dg.AssetIn(), "vocabulary": dg.AssetIn()},
     blocking=True,
     description=f"For {CHECKED_ITEMS} items spread over the table, a float64 brute force finds the same distances.",
 )
-def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.Table) -> dg.AssetCheckResult:
+def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> dg.AssetCheckResult:
     """Compare with all cosines of the checked items, computed in one dense product."""
     import numpy as np
 
     from taproom.neighbors import brute_force_distances
-    from taproom.sparse import lists_to_csr
+    from taproom.sparse import weighted_items
 
-    weights = lists_to_csr(tfidf["term_ids"], tfidf["weights"])
-    weights = weights[np.diff(weights.indptr) > 0]
+    _, weights = weighted_items(tfidf, len(vocabulary))
     rows = np.unique(np.linspace(0, len(neighbors) - 1, CHECKED_ITEMS).astype(int))
     found = np.array(neighbors["distances"].take(rows).to_pylist())
     wanted = brute_force_distances(weights, rows, found.shape[1])

@@ -239,7 +239,7 @@ def tables():
             "distances": [[0.29, 1.0], [0.29, 0.29], [0.29, 1.0]],
         }
     )
-    return neighbors, tfidf
+    return neighbors, tfidf.to_batches()
 
 
 def test_a_graph_is_read_from_its_tables_without_items_that_have_no_neighbours():

@@ -9,7 +9,15 @@ from scipy import sparse
 
 from taproom.counting import add_counts, count_words
 from taproom.errors import InputError
-from taproom.sparse import counts_to_lists, csr_to_lists, item_counts, lists_to_counts, lists_to_csr, matrix_to_lists
+from taproom.sparse import (
+    counts_to_lists,
+    csr_to_lists,
+    item_counts,
+    lists_to_counts,
+    lists_to_csr,
+    matrix_to_lists,
+    weighted_items,
+)
 
 COLUMNS = 6
 INDICES, WEIGHTS = pa.list_(pa.int32()), pa.list_(pa.float64())
@@ -138,3 +146,16 @@ def test_wide_offsets_of_large_lists_are_understood():
     values = pa.array([[1.0], [2.0, 3.0]], pa.large_list(pa.float64()))
     wanted = sparse.csr_array([[1.0, 0, 0], [0, 2, 3]])
     np.testing.assert_array_equal(lists_to_csr(indices, values, 3).toarray(), wanted.toarray())
+
+
+def test_items_without_a_weight_are_left_out_of_the_matrix():
+    rows = pa.table(
+        {
+            "item_id": ["ale", "bock", "cider"],
+            "term_ids": pa.array([[0, 2], [], [1]], pa.list_(pa.int32())),
+            "weights": pa.array([[0.5, 0.25], [], [1.0]], pa.list_(pa.float64())),
+        }
+    )
+    item_ids, weights = weighted_items(rows.to_batches(max_chunksize=2), words=4)
+    assert item_ids.to_pylist() == ["ale", "cider"]
+    assert weights.toarray().tolist() == [[0.5, 0, 0.25, 0], [0, 1, 0, 0]]

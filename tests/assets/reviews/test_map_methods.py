@@ -44,7 +44,7 @@ def inputs(items, k, pieces=1):
         dimension=pa.array([2] * items + [3] * items, pa.int32()), item_id=2 * item_ids, item_name=2 * item_ids,
         category=[None] * (2 * items), x=x, y=y, z=[None] * items + list(z[items:]),
     )  # fmt: skip
-    return neighbors, tfidf, pa.table({"term_id": range(TERMS * pieces)}), item_map
+    return neighbors, tfidf.to_reader(), pa.table({"term_id": range(TERMS * pieces)}), item_map
 
 
 def table_of(rows):

