@@ -58,15 +58,15 @@ class OrdinalParameters:
 
     Attributes:
         dimension: of the map.
-        updates_per_item: draws of a triplet for each item. 8,000 give 0.160 / 0.393 in two dimensions and 0.128 / 0.374
+        updates_per_item: draws of a triplet for each item. 8,000 give 0.157 / 0.395 in two dimensions and 0.128 / 0.376
             in three; twice as many gain 0.002.
         margin: by how much a far item should be farther, where 1 is the radius of the start. On graphs of real texts
             the map takes on the scale of the margin, and only step / margin matters. Graphs that can be mapped without
             error stay at the scale of the start, and a smaller margin then leaves less distortion.
         step: length of the first step; it falls linearly to 0. Between a twelfth and a half of the margin the errors
             differ by 0.003: longer steps are better against random items, shorter ones within the neighbours.
-        within_share: share of the draws that compare two neighbours. It trades one error for the other: 0.3 gives
-            0.147 / 0.409, 0.5 gives 0.160 / 0.393, 0.7 gives 0.185 / 0.380.
+        within_share: share of the draws that compare two neighbours. It trades one error for the other: in two
+            dimensions 0.3 gives 0.150 / 0.409, 0.7 gives 0.180 / 0.382.
         seed: of all random numbers.
     """
 

@@ -1,0 +1,264 @@
+"""Claim: on one graph and the same held-out triplets, our map with its defaults has lower errors, against random items
+and within the neighbours, than UMAP, TriMap, PaCMAP and openTSNE with theirs, in two dimensions and in three.
+
+    python benchmarks/bench_embedding.py [REVIEWS] [--figure PATH]
+
+REVIEWS is Parquet with `beer_name` and `text`; its items are the beers with at least two reviews, k = 100. Without it a
+small synthetic corpus has to do.
+
+All get the neighbours that `nearest` found. As Euclidean distances, which the peers expect, these are sqrt(2 d): those
+of the unit rows. What else a peer must know (TriMap and PaCMAP compare items beyond the neighbours) it takes from
+vectors: the unit rows' truncated SVD in 100 dimensions, again of length 1, which suits both better than the rows
+themselves. By default UMAP looks at 15 neighbours (the item among them), TriMap at 12 and PaCMAP at 10; in a second row
+each gets them all. All may use two threads and have a fixed seed, but TriMap takes none, and with one UMAP runs in a
+single thread. Seconds are those of the embedding, with the graph and the vectors given and everything compiled.
+"""
+
+import argparse
+import logging
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import pyarrow.compute as pc
+from corpus import corpus
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from openTSNE import TSNE
+from openTSNE.affinity import PerplexityBasedNN
+from openTSNE.nearest_neighbors import PrecomputedNeighbors
+from pacmap import PaCMAP
+from pyarrow import parquet
+from sklearn.decomposition import TruncatedSVD
+from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_limits
+from trimap import TRIMAP
+from umap import UMAP
+
+from taproom.counting import count_words
+from taproom.figures import GREY, PALETTE
+from taproom.map_methods import ItemGraph
+from taproom.neighbors import choose_k, nearest
+from taproom.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.tfidf import select_words, weigh
+
+DIMENSIONS = (2, 3)
+SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+THREADS = 2
+SEED = 0
+VECTOR_DIMENSIONS = 100
+
+
+class PeerInput(NamedTuple):
+    """`indices` and Euclidean `distances` (n, 1 + k) of each item, itself the first, and `vectors` (n, 100)."""
+
+    indices: np.ndarray
+    distances: np.ndarray
+    vectors: np.ndarray
+
+
+class Fit(NamedTuple):
+    """A map's errors on held-out triplets."""
+
+    method: str
+    dimension: int
+    seconds: float
+    random: float
+    within: float
+
+    def __str__(self) -> str:
+        return f"{self.method:<28} {self.dimension:>2} {self.seconds:>8.1f} {self.random:>8.4f} {self.within:>8.4f}"
+
+
+def main() -> None:
+    """Print a row for each method, then those of our trade-off; draw them if a figure is wanted."""
+    parser = argparse.ArgumentParser(description=__doc__.partition(":\n")[0])
+    parser.add_argument("reviews", type=Path, nargs="?", help="Parquet with beer_name and text")
+    parser.add_argument("--figure", type=Path, help="PNG to draw the errors into")
+    arguments = parser.parse_args()
+    quieten_peers()
+    numba.set_num_threads(min(THREADS, numba.config.NUMBA_NUM_THREADS))
+    with threadpool_limits(THREADS):
+        compiled_on = graph_of(*synthetic_reviews(200))
+        for method in methods(len(compiled_on.indices[0])).values():
+            method(compiled_on, peer_input(compiled_on), 2)
+        graph = graph_of(*(beer_reviews(arguments.reviews) if arguments.reviews else synthetic_reviews(1_000)))
+        fits, trade_off = compare(graph)
+    if arguments.figure:
+        draw(fits, trade_off, arguments.figure)
+
+
+def compare(graph: ItemGraph) -> tuple[list[Fit], list[Fit]]:
+    """The fits of all methods, and ours by `within_share`; each is printed as it comes."""
+    items, k = graph.indices.shape
+    print(f"{items:,} items, k = {k}; {', '.join(f'{name} {version(name)}' for name in PEERS)}")
+    print(f"{'method':<28} {'d':>2} {'seconds':>8} {'random':>8} {'within':>8}")
+    given = peer_input(graph)
+    fits = [
+        judged(name, method, graph, given, dimension) for name, method in methods(k).items() for dimension in DIMENSIONS
+    ]
+    trade_off = [
+        judged(f"within_share {share}", partial(ours, within_share=share), graph, given, dimension)
+        for dimension in DIMENSIONS
+        for share in SHARES
+    ]
+    return fits, trade_off
+
+
+def judged(name: str, method: "Method", graph: ItemGraph, given: PeerInput, dimension: int) -> Fit:
+    """Fit a map, count its violated triplets, print."""
+    started = time.perf_counter()
+    positions = method(graph, given, dimension)
+    seconds = time.perf_counter() - started
+    errors = triplet_errors(positions, graph.indices, graph.distances, seed=SEED)
+    held_out = {row.kind: row.error for row in errors if row.split == "held_out"}
+    fit = Fit(name, dimension, seconds, **held_out)
+    print(fit, flush=True)
+    return fit
+
+
+Method = Callable[[ItemGraph, PeerInput, int], np.ndarray]
+PEERS = ("umap-learn", "trimap", "pacmap", "openTSNE")
+
+
+def methods(k: int) -> dict[str, Method]:
+    """Each method with its defaults; the peers that look at fewer than k neighbours also with all of them."""
+    return {
+        "Taproom": ours,
+        "UMAP": umap,
+        "TriMap": trimap,
+        "PaCMAP": pacmap,
+        "openTSNE": open_tsne,
+        f"UMAP, {k} neighbours": partial(umap, n_neighbors=1 + k),
+        f"TriMap, {k} neighbours": partial(trimap, n_inliers=k),
+        f"PaCMAP, {k} neighbours": partial(pacmap, n_neighbors=k),
+    }
+
+
+def ours(graph: ItemGraph, _: PeerInput, dimension: int, **options: float) -> np.ndarray:
+    """Our map."""
+    return embed(graph.indices, graph.distances, OrdinalParameters(dimension, **options), n_jobs=THREADS)
+
+
+def umap(_: ItemGraph, given: PeerInput, dimension: int, n_neighbors: int = 15) -> np.ndarray:
+    """UMAP; it keeps more neighbours than wanted on small graphs, so they are cut here."""
+    knn = given.indices[:, :n_neighbors], given.distances[:, :n_neighbors], None
+    peer = UMAP(n_components=dimension, n_neighbors=n_neighbors, precomputed_knn=knn, random_state=SEED, n_jobs=1)
+    return peer.fit_transform(given.vectors)
+
+
+def trimap(_: ItemGraph, given: PeerInput, dimension: int, **options: int) -> np.ndarray:
+    """TriMap."""
+    return TRIMAP(dimension, knn_tuple=(given.indices, given.distances), **options).fit_transform(given.vectors)
+
+
+def pacmap(_: ItemGraph, given: PeerInput, dimension: int, n_neighbors: int = 10) -> np.ndarray:
+    """PaCMAP, with the pairs of each item and its nearest."""
+    items = given.indices[:, 0]
+    pairs = np.column_stack([np.repeat(items, n_neighbors), given.indices[:, 1 : 1 + n_neighbors].ravel()])
+    return PaCMAP(dimension, n_neighbors, pair_neighbors=pairs, random_state=SEED).fit_transform(given.vectors)
+
+
+def open_tsne(_: ItemGraph, given: PeerInput, dimension: int) -> np.ndarray:
+    """openTSNE, from the spectral start that it takes where it has no vectors; with Barnes-Hut where FFT cannot do."""
+    neighbors = PrecomputedNeighbors(given.indices[:, 1:].astype(np.int64), given.distances[:, 1:].astype(np.float64))
+    affinities = PerplexityBasedNN(knn_index=neighbors, n_jobs=THREADS)
+    gradient = "auto" if dimension < 3 else "bh"
+    peer = TSNE(
+        dimension,
+        initialization="spectral",
+        negative_gradient_method=gradient,
+        n_jobs=THREADS,
+        random_state=SEED,
+    )
+    return np.asarray(peer.fit(affinities=affinities))
+
+
+def quieten_peers() -> None:
+    """Keep back what peers say about seeds, three dimensions and graphs that cannot place new items."""
+    logging.getLogger("pacmap").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", "precomputed_knn", module="umap")
+
+
+def peer_input(graph: ItemGraph) -> PeerInput:
+    """The graph as the peers want it."""
+    unit = graph.unit_rows()
+    reduced = TruncatedSVD(VECTOR_DIMENSIONS, random_state=SEED).fit_transform(unit)
+    return PeerInput(
+        np.insert(graph.indices, 0, np.arange(len(graph.indices)), axis=1),
+        np.insert(np.sqrt(2 * graph.distances), 0, 0.0, axis=1).astype(np.float32),
+        normalize(reduced).astype(np.float32),
+    )
+
+
+def graph_of(item_ids: Sequence[str], texts: Sequence[str]) -> ItemGraph:
+    """Weights of the words that two items have, and the neighbours of all items that have a weight."""
+    counts = count_words(item_ids, texts, n_jobs=THREADS)
+    weights, _ = weigh(counts, select_words(counts, 2))
+    weights = weights[np.diff(weights.indptr) > 0]
+    return ItemGraph(weights, *nearest(weights, choose_k(weights.shape[0]), n_jobs=THREADS))
+
+
+def beer_reviews(path: Path) -> tuple[list[str], list[str]]:
+    """Names and texts of the reviews that have a text, of beers with two of these."""
+    table = parquet.read_table(path, columns=["beer_name", "text"])
+    table = table.filter(pc.not_equal(table["text"], ""))
+    reviews = table.group_by("beer_name").aggregate([("text", "count")])
+    enough = reviews.filter(pc.greater_equal(reviews["text_count"], 2))["beer_name"]
+    table = table.filter(pc.is_in(table["beer_name"], enough))
+    return table["beer_name"].to_pylist(), table["text"].to_pylist()
+
+
+def synthetic_reviews(items: int) -> tuple[list[str], list[str]]:
+    """Items and texts of a synthetic corpus."""
+    item_ids, texts = [], []
+    for block in corpus(items, words=10 * items, tokens=500 * items):
+        item_ids += block["item_id"].to_pylist()
+        texts += block["text"].to_pylist()
+    return item_ids, texts
+
+
+def draw(fits: Sequence[Fit], trade_off: Sequence[Fit], path: Path) -> None:
+    """Our trade-off as a curve, with the shares at its points, and the peers as points, a panel for each dimension."""
+    figure = Figure(figsize=(10, 5.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    colors = dict(zip(dict.fromkeys(peer_of(fit) for fit in fits), PALETTE, strict=False))
+    for panel, dimension in zip(figure.subplots(1, len(DIMENSIONS), sharex=True, sharey=True), DIMENSIONS, strict=True):
+        curve = [fit for fit in trade_off if fit.dimension == dimension]
+        default, *peers = (fit for fit in fits if fit.dimension == dimension)
+        color = colors[default.method]
+        panel.plot(
+            [fit.random for fit in curve], [fit.within for fit in curve], ".-", color=color, label="by within_share"
+        )
+        for share, fit in zip(SHARES, curve, strict=True):
+            place = fit.random, fit.within
+            panel.annotate(share, place, (-4, -10), textcoords="offset points", ha="right", fontsize=8, color=color)
+        panel.plot(default.random, default.within, "o", color=color, label=default.method)
+        for fit in peers:
+            color = colors[peer_of(fit)]
+            filled = color if fit.method in colors else "none"
+            panel.plot(fit.random, fit.within, "s", color=color, markerfacecolor=filled, label=fit.method)
+        panel.axhline(default.within, color=GREY, linestyle=":", zorder=0)
+        panel.axvline(default.random, color=GREY, linestyle=":", zorder=0)
+        panel.set(title=f"{dimension} dimensions", xlabel="error against random items")
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(x=0.1, y=0.08)
+    figure.axes[0].set_ylabel("error within the neighbours")
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=5, frameon=False, fontsize=9)
+    figure.savefig(path, dpi=110)
+
+
+def peer_of(fit: Fit) -> str:
+    """The method's name without what it was given."""
+    return fit.method.partition(",")[0]
+
+
+if __name__ == "__main__":
+    main()
