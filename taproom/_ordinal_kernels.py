@@ -56,18 +56,15 @@ def _descend(coordinates, graph, descent, first, last):
     Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
     """
     items, dimension = coordinates.shape
-    k = graph.indices.shape[1]
     for draw in range(first, last):
         # An anchor stays for some draws because its neighbours are then in the processor's cache.
         anchor = _below(_mix(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
         bits = _mix(descent.seed + np.uint64(draw) * _DRAW)
         is_within = _is_within(bits, descent.within_share)
         if is_within:
-            one, other = _near_place(bits, k), _below(bits, k)
-            first_place, last_place = min(one, other), max(one, other)
-            if graph.distances[anchor, first_place] == graph.distances[anchor, last_place]:
+            near, far = _within(bits, graph, anchor)
+            if near == NONE:
                 continue
-            near, far = np.int64(graph.indices[anchor, first_place]), np.int64(graph.indices[anchor, last_place])
         else:
             if graph.reach[anchor] == 0:
                 continue
@@ -104,10 +101,7 @@ def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kin
         bits = _mix(seed + np.uint64(draw) * _DRAW)
         near, far = NONE, NONE
         if kind == WITHIN:
-            one, other = _near_place(bits, k), _below(bits, k)
-            first_place, last_place = min(one, other), max(one, other)
-            if graph.distances[anchor, first_place] < graph.distances[anchor, last_place]:
-                near, far = np.int64(graph.indices[anchor, first_place]), np.int64(graph.indices[anchor, last_place])
+            near, far = _within(bits, graph, anchor)
         elif graph.reach[anchor] > 0:
             near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
             if kind == NEAR_MISS:
@@ -144,6 +138,17 @@ def fill_uniform(values, seed):
         for column in range(columns):
             bits = _mix(seed + np.uint64(row * columns + column) * _DRAW)
             values[row, column] = np.float64(bits >> np.uint64(11)) * 2.0**-52 - 1.0
+
+
+@njit(nogil=True, cache=True)
+def _within(bits, graph, anchor):
+    """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
+    k = graph.indices.shape[1]
+    one, other = _near_place(bits, k), _below(bits, k)
+    first, last = min(one, other), max(one, other)
+    if graph.distances[anchor, first] == graph.distances[anchor, last]:
+        return NONE, NONE
+    return np.int64(graph.indices[anchor, first]), np.int64(graph.indices[anchor, last])
 
 
 @njit(nogil=True, cache=True)
