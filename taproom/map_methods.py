@@ -26,7 +26,7 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.item_map import positions_on, ranks
 from taproom.neighbors import choose_k, nearest
-from taproom.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.ordinal import OrdinalParameters, check_enough_items, embed, triplet_errors
 from taproom.progress import progress
 from taproom.sparse import weighted_items
 
@@ -223,7 +223,7 @@ def nonmetric_mds(graph: ItemGraph, dimension: int, parameters: MethodParameters
     """
     from sklearn.manifold import MDS
 
-    _check_items(len(graph.indices), dimension)
+    check_enough_items(len(graph.indices), dimension)
     rows = graph.unit_rows()
     distances = np.maximum(1.0 - (rows @ rows.T).toarray(), SMALLEST_DISTANCE)
     np.fill_diagonal(distances, 0.0)
@@ -385,17 +385,10 @@ def _unfold(positions: np.ndarray, differences: sparse.csr_array, squared_length
     )
 
 
-def _check_items(items: int, dimension: int) -> None:
-    if items < dimension + 2:
-        raise InputError(
-            f"{items} items cannot be told apart in {dimension} dimensions; bring at least {dimension + 2}."
-        )
-
-
 def _check_mappable(indices: np.ndarray, dimension: int) -> None:
     from scipy.sparse.csgraph import connected_components
 
-    _check_items(len(indices), dimension)
+    check_enough_items(len(indices), dimension)
     pieces, _ = connected_components(_adjacency(indices, np.ones(indices.shape)), directed=False)
     if pieces > 1:
         raise InputError(

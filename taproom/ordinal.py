@@ -136,7 +136,7 @@ def embed(
     parameters = parameters or OrdinalParameters()
     _check_parameters(parameters)
     graph = _checked_graph(indices, distances)
-    _check_enough_items(len(graph.indices), parameters.dimension)
+    check_enough_items(len(graph.indices), parameters.dimension)
     with threadpool_limits(limits=1, user_api="blas"):
         if start is not None:
             start = _checked_start(start, len(graph.indices), parameters.dimension)
@@ -337,7 +337,8 @@ def _check_parameters(parameters: OrdinalParameters) -> None:
         )
 
 
-def _check_enough_items(items: int, dimension: int) -> None:
+def check_enough_items(items: int, dimension: int) -> None:
+    """Raise `InputError` where so few items say nothing about a map of so many dimensions."""
     if items < dimension + 2:
         raise InputError(
             f"A map in {dimension} dimensions needs at least {dimension + 2} items, and there are {items}. "
