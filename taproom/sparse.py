@@ -72,6 +72,11 @@ def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: 
     Raises:
         InputError: a null, lists that differ in length, or another number of item ids.
     """
+    return add_counts([_unsummed(item_ids, words, numbers)])
+
+
+def _unsummed(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
+    """The counts of each row by itself: not in canonical form yet, which adding them up brings about."""
     offsets, flat_words, flat_numbers = _offsets_and_values(words, numbers)
     if len(item_ids) != len(words) or item_ids.null_count:
         raise InputError(f"There are {len(item_ids)} item ids for {len(words)} lists. Give one, not null, for each.")
@@ -81,7 +86,7 @@ def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: 
         shape=(len(offsets) - 1, len(encoded.dictionary)),
     )
     names = encoded.dictionary.to_numpy(zero_copy_only=False)
-    return add_counts([Counts(item_ids.to_numpy(zero_copy_only=False), names, matrix)])
+    return Counts(item_ids.to_numpy(zero_copy_only=False), names, matrix)
 
 
 def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, item_ids: pa.ChunkedArray) -> Counts:
@@ -93,7 +98,7 @@ def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, ite
 
     def chosen(rows: pa.RecordBatch | pa.Table) -> Counts:
         rows = rows.filter(pc.is_in(rows["item_id"], value_set=item_ids))
-        return lists_to_counts(rows["item_id"], rows["words"], rows["counts"])
+        return _unsummed(rows["item_id"], rows["words"], rows["counts"])
 
     pieces = (
         batch.slice(first, ROWS_AT_ONCE) for batch in term_counts for first in range(0, batch.num_rows, ROWS_AT_ONCE)
