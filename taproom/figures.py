@@ -121,10 +121,10 @@ def item_map(
     return _png(figure)
 
 
-def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str], named: int = 12) -> bytes:
+def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str]) -> bytes:
     """How far items moved on a map in two dimensions: where each one went, and how many moved how far.
 
-    `before` and `after` are (n, 2), names (n,); those that moved farthest are named.
+    `before` and `after` are (n, 2), names (n,); those that moved farthest are named first.
     """
     from matplotlib.collections import LineCollection
 
@@ -133,8 +133,6 @@ def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str], named
     moved = np.linalg.norm(after - before, axis=1)
     axes.scatter(*before.T, s=4, color=GREY, linewidths=0)
     axes.add_collection(LineCollection(np.stack([before, after], axis=1), colors=PALETTE[0], linewidths=0.6, alpha=0.6))
-    for index in np.argsort(-moved, kind="stable")[:named]:
-        axes.annotate(names[index][:32], after[index], fontsize=7, parse_math=False)
     axes.set(xticks=[], yticks=[], title=f"Where {len(moved):,} items went (dots: where they were)")
     axes.set_aspect("equal", adjustable="datalim")
     shares = figure.add_axes([0.66, 0.15, 0.3, 0.75])
@@ -143,6 +141,7 @@ def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str], named
     shares.set(title="How far", xlabel="distance (the map's radius is 1)", ylabel="share of items", ylim=(0, 1.02))
     shares.spines[["top", "right"]].set_visible(False)
     shares.legend(frameon=False, fontsize=8, loc="lower right")
+    _name_items(figure, axes, after, names, np.argsort(-moved, kind="stable"))
     return _png(figure)
 
 

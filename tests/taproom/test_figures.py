@@ -27,6 +27,9 @@ def rgb(colour: str) -> tuple[int, ...]:
         figures.zipf("Words", np.array([50, 20, 10, 1])),
         figures.weighted_words("Ale", ["hop", "malt"], np.array([2.0, 1.0])),
         figures.map_errors([{"dimension": 2, "kind": "random", "split": "held_out", "error": 0.2}]),
+        figures.map_moves(
+            NUMBERS.normal(size=(40, 2)), NUMBERS.normal(size=(40, 2)), [f"item ${n}" for n in range(40)]
+        ),
         figures.method_errors(
             [{"method": "ours", "dimension": 2, "items": 9, "error_random": 0.2, "error_within": 0.4}]
         ),
