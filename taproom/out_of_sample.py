@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import InputError
+from taproom.item_map import positions_on
 from taproom.warehouse import Warehouse
 
 # By how much a far item should be farther, where the map's RMS radius is 1. From 0.2 to 0.6 the beers' errors differ by
@@ -98,12 +99,12 @@ class ItemMap:
         self.root = warehouse.root
         self.commit = warehouse.commit_of("item_map", version)
         inputs = _recorded_inputs(self.commit)
-        maps = {
-            dimension: item_map.filter(pc.equal(item_map["dimension"], dimension)).sort_by("item_id")
-            for dimension in sorted(item_map["dimension"].unique().to_pylist())
+        dimensions = sorted(item_map["dimension"].unique().to_pylist())
+        about = item_map.filter(pc.equal(item_map["dimension"], dimensions[0])).sort_by("item_id")
+        self._about = about.select(["item_id", "item_name", "category"]).combine_chunks()
+        self._positions = {
+            dimension: positions_on(item_map, self._about["item_id"], dimension) for dimension in dimensions
         }
-        self._positions = {dimension: _coordinates(rows, dimension) for dimension, rows in maps.items()}
-        self._about = next(iter(maps.values())).select(["item_id", "item_name", "category"]).combine_chunks()
         vocabulary = warehouse.read("vocabulary", inputs["vocabulary"])
         _check_vocabulary(vocabulary, inputs["vocabulary"])
         self._token_pattern = vocabulary["token_pattern"][0].as_py()
@@ -287,10 +288,6 @@ def _counted_words(text: str, token_pattern: str) -> tuple[np.ndarray, np.ndarra
         )
     words = sorted(counts)
     return np.array(words, dtype=object), np.array([counts[word] for word in words])
-
-
-def _coordinates(rows: pa.Table, dimension: int) -> np.ndarray:
-    return np.column_stack([rows[axis].to_numpy() for axis in ("x", "y", "z")[:dimension]])
 
 
 def _smallest(values: np.ndarray, count: int) -> np.ndarray:
