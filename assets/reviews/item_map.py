@@ -176,22 +176,25 @@ def item_map(
         ),
         "map_errors",
     )
+    was_there = {dimension: ~np.isnan(before[dimension][:, 0]) for dimension in DIMENSIONS}
     moves = {
-        dimension: np.linalg.norm(maps[dimension].positions - before[dimension], axis=1) for dimension in DIMENSIONS
+        dimension: np.linalg.norm((maps[dimension].positions - before[dimension])[there], axis=1)
+        for dimension, there in was_there.items()
     }
-    stayed = ~np.isnan(moves[2])
+    stayed = was_there[2]
     yield dg.Output(
         Draft(
             pa.concat_tables(
                 MAP_MOVES.table_of(
-                    moved=moves[dimension], **_places(dimension, about["item_id"], before[dimension])
-                ).filter(pa.array(~np.isnan(moves[dimension])))
-                for dimension in DIMENSIONS
+                    moved=moves[dimension],
+                    **_places(dimension, about["item_id"].filter(there), before[dimension][there]),
+                )
+                for dimension, there in was_there.items()
             ),
             metadata={
                 "items_new": int((~stayed).sum()),
-                **{f"median_move_{d}d": float(np.nanmedian(moves[d])) for d in DIMENSIONS if stayed.any()},
-                **{f"largest_move_{d}d": float(np.nanmax(moves[d])) for d in DIMENSIONS if stayed.any()},
+                **{f"median_move_{d}d": float(np.median(moved)) for d, moved in moves.items() if moved.size},
+                **{f"largest_move_{d}d": float(moved.max()) for d, moved in moves.items() if moved.size},
             },
             figure=figures.map_moves(before[2][stayed], flat[stayed], about["item_name"].filter(stayed).to_pylist())
             if stayed.any()
