@@ -20,6 +20,7 @@ from taproom.contracts import Column, Contract
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "contracts"
 _LOGICAL = {
     "string": "string",
+    "bool": "boolean",
     "int": "integer",
     "double": "number",
     "timestamp": "timestamp",

@@ -20,9 +20,9 @@ def build_definitions(**resources: object) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules, include_specs=True),
         asset_checks=dg.load_asset_checks_from_modules(modules),
-        jobs=[jobs.ingest_reviews, jobs.refresh_reviews, maintenance.maintain_warehouse],
-        schedules=[jobs.refresh_reviews_daily, maintenance.maintain_warehouse_weekly],
-        sensors=[jobs.review_inbox],
+        jobs=[*jobs.INGEST.values(), *jobs.REFRESH.values(), maintenance.maintain_warehouse],
+        schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
+        sensors=jobs.SENSORS,
         resources={"io_manager": TableIOManager(), **resources},
     )
 

@@ -1,74 +1,94 @@
-"""What runs together, and when: jobs, schedules, and the sensor that watches the inbox.
+"""What runs together, and when: each chain's jobs, its schedule, and the sensor that watches its inbox.
 
 Nothing here is on by itself: schedules and sensors start when a person switches them on in the UI.
 """
 
+import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import dagster as dg
 
-from assets.reviews.reviews import BATCHES
-from taproom.inbox import Look, inbox_folder, look, read_settings
-from taproom.reviews import batch_key, file_sha256
+from pipelines.chains import CHAINS, Chain
+from taproom.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
 
 SETTLE_SECONDS = 10
 RUNS_PER_LOOK = 20
 
-_BATCHED = dg.AssetSelection.assets("reviews", "rejected_reviews", "term_counts")
 
-ingest_reviews = dg.define_asset_job(
-    "ingest_reviews",
-    selection=_BATCHED,
-    description="Read one batch of reviews and count its words.",
-)
-
-refresh_reviews = dg.define_asset_job(
-    "refresh_reviews",
-    selection=dg.AssetSelection.groups("reviews") - _BATCHED,
-    description="From all batches: roll up, weigh the words, find the neighbours, draw the map.",
-)
-
-refresh_reviews_daily = dg.ScheduleDefinition(
-    name="refresh_reviews",
-    job=refresh_reviews,
-    cron_schedule="0 5 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.STOPPED,
-    description="Every day at 5:00 UTC.",
-)
+def _ingest(chain: Chain) -> Any:
+    return dg.define_asset_job(
+        f"ingest_{chain.name}",
+        selection=dg.AssetSelection.assets(*chain.batched),
+        description=f"Read one batch: {', '.join(chain.batched)}.",
+    )
 
 
-@dg.sensor(
-    name="review_inbox",
-    job=ingest_reviews,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="Turns files dropped into the inbox into batches of reviews, each ingested by a run of its own.",
-)
-def review_inbox(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Ask for a run for each file that has settled since the last look and is not a batch yet.
+def _refresh(chain: Chain) -> Any:
+    return dg.define_asset_job(
+        f"refresh_{chain.name}",
+        selection=dg.AssetSelection.groups(chain.name) - dg.AssetSelection.assets(*chain.batched),
+        description="From all batches: everything that follows from them.",
+    )
 
-    The cursor holds how each file looked; a file that became a batch is told by its key, so that an unchanged file is
-    hashed once, and a changed one becomes a new batch.
+
+def _daily(chain: Chain) -> dg.ScheduleDefinition:
+    return dg.ScheduleDefinition(
+        name=f"refresh_{chain.name}",
+        job=REFRESH[chain.name],
+        cron_schedule="0 5 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="Every day at 5:00 UTC.",
+    )
+
+
+def _inbox_sensor(chain: Chain) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=chain.inbox,
+        job=INGEST[chain.name],
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"Makes each file dropped into the inbox a batch of {chain.name}, ingested by a run of its own.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _look_into_inbox(chain, context)
+
+    return sensor
+
+
+def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Ask for a run for each file that has settled since the last look and was not read the same way before.
+
+    The cursor holds how each file looked, how it is to be read, and the key of the batch that it became. So an
+    unchanged file is hashed once, a changed one becomes a new batch, and what is to be read otherwise is read again.
     """
-    folder = inbox_folder("reviews")
+    folder = inbox_folder(chain.name)
     cursor = json.loads(context.cursor or "{}")
     looks = look(folder, {name: Look(**seen["look"]) for name, seen in cursor.items()})
     settings = read_settings(folder)
-    keys, seen_now = [], {}
+    requests: dict[str, dg.RunRequest] = {}
+    seen_now = {}
     for name, now in looks.items():
+        drop = chain.dropped(folder / name, settings)
+        seen = {"look": asdict(now), "config": drop.config, "key": None}
         before = cursor.get(name, {})
-        key = before.get("key") if before.get("look") == asdict(now) else None
-        if key is None and _has_settled(now) and len(keys) < RUNS_PER_LOOK:
-            key = batch_key(name, file_sha256(folder / name))
-            keys.append(key)
-        seen_now[name] = {"look": asdict(now), "key": key}
-    new = sorted(set(keys))
+        if {**before, "key": None} == seen:
+            seen["key"] = before["key"]
+        if drop.waits_for:
+            context.log.info(f"{name} waits for {drop.waits_for}")
+        elif seen["key"] is None and _has_settled(now) and len(requests) < RUNS_PER_LOOK:
+            seen["key"] = file_key(drop.called, file_sha256(folder / name))
+            request = _request(chain, seen["key"], drop.config)
+            requests[request.run_key] = request
+        seen_now[name] = seen
+    new = sorted({request.partition_key for request in requests.values()})
     return dg.SensorResult(
-        run_requests=[_ingest(key, settings) for key in new],
-        dynamic_partitions_requests=[BATCHES.build_add_request(new)] if new else [],
+        run_requests=[requests[key] for key in sorted(requests)],
+        dynamic_partitions_requests=[chain.partitions.build_add_request(new)] if new else [],
         cursor=json.dumps(seen_now),
     )
 
@@ -77,8 +97,18 @@ def _has_settled(now: Look) -> bool:
     return time.time() - now.since >= SETTLE_SECONDS
 
 
-def _ingest(key: str, settings: dict) -> dg.RunRequest:
-    config = {"source": "table", **settings}
+def _request(chain: Chain, key: str, config: Mapping[str, Any]) -> dg.RunRequest:
+    """A run that reads the batch; its run key also tells how it is read, because Dagster runs a run key only once."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     return dg.RunRequest(
-        run_key=key, partition_key=key, run_config={"ops": {"reviews": {"config": config}}}, job_name="ingest_reviews"
+        run_key=f"{key}-{digest[:8]}",
+        partition_key=key,
+        run_config={"ops": {chain.read: {"config": config}}},
+        job_name=INGEST[chain.name].name,
     )
+
+
+INGEST = {chain.name: _ingest(chain) for chain in CHAINS}
+REFRESH = {chain.name: _refresh(chain) for chain in CHAINS}
+SCHEDULES = [_daily(chain) for chain in CHAINS]
+SENSORS = [_inbox_sensor(chain) for chain in CHAINS]

@@ -16,14 +16,15 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from assets.reviews.reviews import BATCHES, ReviewsConfig, batch_of
+from pipelines.chains import CHAINS, Chain
 from pipelines.definitions import defs
 from pipelines.freshness import config_of, is_fresh
+from pipelines.jobs import INGEST, REFRESH
 from pipelines.tables import newest_materialization, recorded_version
 from taproom.errors import TaproomError
+from taproom.progress import progress
 from taproom.warehouse import Warehouse, default_root
 
-JOBS = ("ingest_reviews", "refresh_reviews")
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -50,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 class Products:
     """The products of one warehouse, made as far as they are not fresh.
 
-    `ops` is configuration by op, as under `ops` in a run configuration.
+    `ops` is configuration by op, as under `ops` in a run configuration. If it configures some chains, these are made;
+    else all are.
     """
 
     def __init__(self, instance: dg.DagsterInstance, warehouse: Warehouse, ops: dict[str, Any]) -> None:
@@ -60,25 +62,34 @@ class Products:
         self._ops = ops
 
     def make(self) -> None:
-        """Ingest the configured batch of reviews, then refresh all that follows from any batch."""
-        batch = batch_of(ReviewsConfig(**config_of(self._ops, "reviews")))
-        if not self._instance.has_dynamic_partition(BATCHES.name, batch):
-            self._instance.add_dynamic_partitions(BATCHES.name, [batch])
-        ingested = self._run("ingest_reviews", batch)
-        # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
-        refreshed = self._run("refresh_reviews", also={"items"} if ingested or self._batches_changed() else set())
-        if not ingested and not refreshed:
+        """Of each chain, ingest the configured batches, then refresh all that follows from any batch."""
+        configured = [chain for chain in CHAINS if self._ops.keys() & _ops_of(chain)]
+        made = [self._make_chain(chain) for chain in configured or CHAINS]
+        if not any(made):
             print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
 
-    def _batches_changed(self) -> bool:
-        """Whether a batch was counted since the batches were rolled up."""
-        rolled_up = newest_materialization(self._instance, dg.AssetKey("review_batches"))
+    def _make_chain(self, chain: Chain) -> bool:
+        batches = chain.batches_of(config_of(self._ops, chain.read))
+        self._instance.add_dynamic_partitions(chain.partitions.name, list(batches))
+        ingest = INGEST[chain.name].name
+        ingested = [
+            self._run(ingest, self._ops | {chain.read: {"config": dict(config)}} if config else self._ops, batch)
+            for batch, config in progress(batches.items(), doing=ingest, unit="batch")
+        ]
+        # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
+        also = {chain.rollup} if any(ingested) or self._batches_changed(chain) else set()
+        return self._run(REFRESH[chain.name].name, self._ops, also=also) or any(ingested)
+
+    def _batches_changed(self, chain: Chain) -> bool:
+        """Whether a batch was read since the batches were rolled up."""
+        rolled_up = newest_materialization(self._instance, dg.AssetKey(chain.rolled_up))
         if rolled_up is None:
             return True
         seen = rolled_up.asset_materialization.metadata["inputs"].value
-        return seen.get("term_counts") != recorded_version(self._instance, self._warehouse, dg.AssetKey("term_counts"))
+        newest = recorded_version(self._instance, self._warehouse, dg.AssetKey(chain.counted))
+        return seen.get(chain.counted) != newest
 
-    def _run(self, job: str, batch: str | None = None, also: Iterable[str] = ()) -> bool:
+    def _run(self, job: str, configs: dict[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
         """Run the part of a job that is stale, or whose op is among `also`; give whether anything was."""
         definition = defs.resolve_job_def(job)
         graph = defs.resolve_asset_graph()
@@ -88,14 +99,14 @@ class Products:
                 continue
             node = graph.get(key)
             follows = bool(stale & node.parent_keys)
-            if follows or node.assets_def.op.name in also or not self._is_fresh(key, batch):
+            if follows or node.assets_def.op.name in also or not self._is_fresh(key, configs, batch):
                 stale |= node.assets_def.keys
         if not stale:
             return False
         print(f"{job}{f' of {batch}' if batch else ''}: {', '.join(sorted(key.path[-1] for key in stale))}")
         ops = {graph.get(key).assets_def.op.name for key in stale}
         result = definition.execute_in_process(
-            run_config={**QUIET, "ops": {name: config for name, config in self._ops.items() if name in ops}},
+            run_config={**QUIET, "ops": {name: config for name, config in configs.items() if name in ops}},
             instance=self._instance,
             partition_key=batch,
             asset_selection=sorted(stale),
@@ -105,22 +116,33 @@ class Products:
             raise TaproomError(_reason(result))
         return True
 
-    def _is_fresh(self, key: dg.AssetKey, batch: str | None) -> bool:
-        return is_fresh(self._instance, self._warehouse, defs, key, self._ops, batch)
+    def _is_fresh(self, key: dg.AssetKey, configs: dict[str, Any], batch: str | None) -> bool:
+        return is_fresh(self._instance, self._warehouse, defs, key, configs, batch)
+
+
+def _ops_of(chain: Chain) -> set[str]:
+    """Names of the ops that make a chain's tables."""
+    jobs = (INGEST[chain.name], REFRESH[chain.name])
+    return {op for job in jobs for op in defs.resolve_job_def(job.name).graph.node_dict}
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
-    """What there is now: tables, some neighbours, the map's errors and picture, and how to see more."""
-    yield "\nTable               version       rows  seconds"
+    """What there is now: tables, some of what they say, and how to see more."""
+    yield f"\n{'Table':24} version       rows  seconds"
     for table in warehouse.tables():
         record = newest_materialization(instance, dg.AssetKey(table))
         told = record.asset_materialization.metadata if record else {}
         seconds = f"{told['seconds'].value:8.1f}" if "seconds" in told else "       -"
-        yield f"{table:18} {warehouse.head(table):8d} {_rows(warehouse, table):10,d} {seconds}"
-    yield from nearest_of_three(warehouse)
-    yield from map_errors(warehouse)
-    yield f"\nThe map:  {warehouse.root}/_figures/item_map.png"
-    yield "Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('item_map').to_pandas())\""
+        yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {seconds}"
+    made = set(warehouse.tables())
+    if {"items", "neighbors", "map_errors"} <= made:
+        yield from nearest_of_three(warehouse)
+        yield from map_errors(warehouse)
+    if {"well_shares", "classifier_comparison"} <= made:
+        yield from shares_of_wells(warehouse)
+        yield from accuracies(warehouse)
+    yield f"\nPictures: {warehouse.root}/_figures/   (item_map.png, mixture.png, well_shares.png ...)"
+    yield "Read:     .venv/bin/python -c \"import taproom; print(taproom.load('item_map').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
 
 
@@ -142,6 +164,25 @@ def map_errors(warehouse: Warehouse) -> Iterator[str]:
     yield "\nErrors of the map (share of violated triplets; 0.5 is chance)"
     table = errors.pivot(index=["dimension", "split"], columns="kind", values="error")
     yield table.to_string(float_format=lambda error: f"{error:.3f}")
+
+
+def shares_of_wells(warehouse: Warehouse) -> Iterator[str]:
+    """The share of each class in the wells that nobody labelled, with its interval."""
+    shares = warehouse.read("well_shares").to_pandas()
+    shares = shares[shares.known_share.isna() & shares.share.notna()]
+    if shares.empty:
+        return
+    yield "\nClasses in the wells to call (share, and its interval over events)"
+    shares["told"] = [f"{row.share:.2f} ({row.low:.2f}-{row.high:.2f})" for row in shares.itertuples()]
+    yield shares.pivot(index=["plate", "well"], columns="class", values="told").to_string()
+
+
+def accuracies(warehouse: Warehouse) -> Iterator[str]:
+    """How often classifiers are right on wells that they have never seen."""
+    yield "\nAccuracy on wells left out (and its standard error)"
+    for row in warehouse.read("classifier_comparison").to_pylist():
+        error = f" ({row['accuracy_error']:.3f})" if row["accuracy_error"] is not None else ""
+        yield f"  {row['method']:24} {row['accuracy']:.3f}{error}"
 
 
 def _rows(warehouse: Warehouse, table: str) -> int:
@@ -170,7 +211,7 @@ def _check_config(path: Path, ops: dict[str, Any]) -> None:
     known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
     if unknown := ops.keys() - known:
         raise TaproomError(f"{path} configures {sorted(unknown)}, which nothing takes; there are {sorted(known)}")
-    for name in JOBS:
+    for name in (job.name for jobs in (INGEST, REFRESH) for job in jobs.values()):
         job = defs.resolve_job_def(name)
         of_job = {op: config for op, config in ops.items() if op in job.graph.node_dict}
         try:

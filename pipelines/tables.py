@@ -128,7 +128,7 @@ class StepTables(dg.IOManager):
         draft.rows = None
         pa.default_memory_pool().release_unused()
         log.info(
-            "  %-18s version %-4d %9d rows  %6.1f s%s",
+            "  %-24s version %-4d %9d rows  %6.1f s%s",
             published.table, published.version, published.rows, seconds, "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 

@@ -1,12 +1,15 @@
-"""The inbox: folders into which people drop files, one folder a chain.
+"""The inbox: folders into which people drop files, one folder a chain; and the keys that files are known by.
 
 A file is taken once it has settled: same size and same modification time on two looks some seconds apart, because a
 copy under way is not yet a file. `inbox.toml` beside the files says how to read them.
 """
 
+import hashlib
 import os
+import re
 import time
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,8 @@ from taproom.errors import SourceError
 INBOX_VARIABLE = "TAPROOM_INBOX"
 DEFAULT_INBOX = Path(__file__).resolve().parents[1] / "data" / "inbox"
 SETTINGS_FILE = "inbox.toml"
-_NOT_DATA = {SETTINGS_FILE, "README.md"}
+PLATE_MAP_FILE = "plate_map.csv"
+_NOT_DATA = {SETTINGS_FILE, PLATE_MAP_FILE, "README.md"}
 
 
 @dataclass(frozen=True)
@@ -28,28 +32,64 @@ class Look:
     since: float
 
 
+@dataclass(frozen=True)
+class Drop:
+    """What a dropped file is: what it is called, the configuration that reads it, and what it still waits for."""
+
+    called: str
+    config: dict[str, Any]
+    waits_for: str = ""
+
+
 def inbox_folder(chain: str) -> Path:
     """The folder for the files of `chain`: in `$TAPROOM_INBOX`, by default `data/inbox`."""
     return Path(os.environ.get(INBOX_VARIABLE) or DEFAULT_INBOX) / chain
 
 
 def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dict[str, Look]:
-    """How the data files in `folder` look now; `since` is kept where nothing changed since `before`.
-
-    Hidden files, folders, links and the inbox's own texts are passed over.
-    """
+    """How the data files in `folder` look now, by their path in it; `since` is kept where nothing changed."""
     now = time.time() if now is None else now
     looks = {}
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.name.startswith(".") or path.name in _NOT_DATA or path.is_symlink() or not path.is_file():
-            continue
+    for path in data_files(folder):
         status = path.stat()
         if not status.st_size:
             continue
-        known = before.get(path.name)
+        name = path.relative_to(folder).as_posix()
+        known = before.get(name)
         unchanged = known and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns)
-        looks[path.name] = known if unchanged else Look(status.st_size, status.st_mtime_ns, now)
+        looks[name] = known if unchanged else Look(status.st_size, status.st_mtime_ns, now)
     return looks
+
+
+def data_files(folder: Path) -> Iterator[Path]:
+    """The data files in `folder` and in the folders that lie in it, sorted.
+
+    Hidden files and folders, links and the inbox's own texts are passed over.
+    """
+    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+        if path.name.startswith(".") or path.name in _NOT_DATA or path.is_symlink():
+            continue
+        if path.is_file():
+            yield path
+        else:
+            yield from data_files(path)
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file's bytes without holding them in memory; 64 hex digits. Raises OSError when it cannot be read."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_key(name: str, content_sha256: str) -> str:
+    """A partition's key: a name and the first 8 hex digits of the content's hash, as in `june.csv-1f2e3d4c`.
+
+    At most 80 of the characters A-Z a-z 0-9 . _ - with neither a leading nor two successive dots: a key is a name
+    inside a folder, never a way out of it, and no special syntax to whoever reads it. The same content under the same
+    name always has the same key.
+    """
+    key = re.sub(r"[^A-Za-z0-9._-]", "_", f"{name[:71]}-{content_sha256[:8]}")
+    return re.sub(r"\.{2,}", ".", key).lstrip(".-")
 
 
 def read_settings(folder: Path) -> dict[str, Any]:

@@ -140,23 +140,6 @@ def _film_title(slug: str) -> str:
     return " ".join(word.capitalize() for word in words if word)
 
 
-def file_sha256(path: Path) -> str:
-    """Hash a file's bytes without holding them in memory; 64 hex digits. Raises OSError when it cannot be read."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def batch_key(name: str, content_sha256: str) -> str:
-    """Name a batch after a file and the first 8 hex digits of its content's hash, as in `june.csv-1f2e3d4c`.
-
-    At most 80 of the characters A-Z a-z 0-9 . _ - with neither a leading nor two successive dots: a key is a name
-    inside a folder, never a way out of it, and no special syntax to whoever reads it. The same file under the same
-    name always has the same key.
-    """
-    key = re.sub(r"[^A-Za-z0-9._-]", "_", f"{name[:71]}-{content_sha256[:8]}")
-    return re.sub(r"\.{2,}", ".", key).lstrip(".-")
-
-
 class ReviewReader:
     """One reading of one file: a stream of reviews, and once it is consumed, what was set aside on the way.
 

@@ -27,9 +27,9 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance):
     path = write_csv("ales.csv", themed_reviews())
     ops = {"reviews": {"config": {"source": "table", "path": str(path)}}}
     instance.add_dynamic_partitions("review_batches", ["ales"])
-    from taproom.reviews import batch_key, file_sha256
+    from taproom.inbox import file_key, file_sha256
 
-    key = batch_key(path.name, file_sha256(path))
+    key = file_key(path.name, file_sha256(path))
     instance.add_dynamic_partitions("review_batches", [key])
     quick = {"item_map": {"config": {"updates_per_item": 50}}}
     defs.resolve_job_def("ingest_reviews").execute_in_process({"ops": ops}, instance, partition_key=key)

@@ -5,9 +5,10 @@ within a batch are set aside here; those between batches in `items`, since which
 Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for each beer".
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -16,8 +17,8 @@ from pydantic import Field
 from assets.table import FRESH_MONTHLY, Draft, declare
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
-from taproom.inbox import inbox_folder
-from taproom.reviews import Reason, ReviewFile, ReviewReader, batch_key, beer_text, file_sha256, rotten_tomatoes
+from taproom.inbox import Drop, data_files, file_key, file_sha256, inbox_folder
+from taproom.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
 from taproom.sources import member, read_sources
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
@@ -95,7 +96,7 @@ class ReviewsConfig(dg.Config):
 
 def embedded_batch() -> str:
     """The batch key of the embedded reviews, known without fetching them."""
-    return batch_key("rotten_tomatoes", read_sources()["rotten_tomatoes"].sha256)
+    return file_key("rotten_tomatoes", read_sources()["rotten_tomatoes"].sha256)
 
 
 def batch_of(config: ReviewsConfig) -> str:
@@ -105,7 +106,17 @@ def batch_of(config: ReviewsConfig) -> str:
     path = Path(config.path).expanduser()
     if not path.is_file():
         raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the file of reviews to read.")
-    return batch_key(path.name, file_sha256(path))
+    return file_key(path.name, file_sha256(path))
+
+
+def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The batches that a configuration describes (here: one), each by its key with the configuration of its run."""
+    return {batch_of(ReviewsConfig(**given)): given}
+
+
+def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
+    """What a file in the inbox is, and how the inbox's settings want it read."""
+    return Drop(path.name, {"source": "table", **settings})
 
 
 def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
@@ -119,7 +130,7 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
         source = read_sources()["rotten_tomatoes"]
         return rotten_tomatoes(member(source, source.members[0]))
     path = Path(config.path).expanduser() if config.path else _inbox_file(batch)
-    if (found := batch_key(path.name, file_sha256(path))) != batch:
+    if (found := file_key(path.name, file_sha256(path))) != batch:
         raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
     if config.source is ReviewSource.beer_text:
         return beer_text(path, config.columns, config.encoding)
@@ -129,8 +140,8 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
 def _inbox_file(batch: str) -> Path:
     folder = inbox_folder("reviews")
     prefix, _, digest = batch.rpartition("-")
-    for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if path.is_file() and batch_key(path.name, digest) == batch and file_sha256(path).startswith(digest):
+    for path in data_files(folder):
+        if file_key(path.name, digest) == batch and file_sha256(path).startswith(digest):
             return path
     raise SourceError(f"reviews: {folder} has no file {prefix!r} whose hash begins with {digest!r}. Drop it in again.")
 

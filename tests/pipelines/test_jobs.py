@@ -7,22 +7,26 @@ import pytest
 
 from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
-from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS, review_inbox
+from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS
 from taproom.errors import SourceError
-from taproom.reviews import batch_key, file_sha256
+from taproom.inbox import file_key, file_sha256
+from tests.fcs_file import fcs_bytes
 
 TEXT = "review_id,item_id,text\nr1,ale,citrus pine\n"
 ROLLUP = {dg.AssetKey(name) for name in ("items", "review_batches", "duplicate_reviews")}
+
+
+SENSORS = {sensor.name: sensor for sensor in defs.sensors}
 
 
 @pytest.fixture
 def look_at(instance, monkeypatch):
     """Evaluates the sensor as at `now` (seconds) after `cursor`."""
 
-    def evaluate(now: float, cursor: str | None = None) -> dg.SensorResult:
+    def evaluate(now: float, cursor: str | None = None, sensor: str = "review_inbox") -> dg.SensorResult:
         monkeypatch.setattr(time, "time", lambda: now)
         with dg.build_sensor_context(instance=instance, cursor=cursor, definitions=defs) as context:
-            return review_inbox(context)
+            return SENSORS[sensor](context)
 
     return evaluate
 
@@ -36,7 +40,7 @@ def keys_asked_for(result: dg.SensorResult) -> list[str]:
 def drop(inbox: Path, name: str, text: str = TEXT) -> str:
     path = inbox / name
     path.write_text(text)
-    return batch_key(name, file_sha256(path))
+    return file_key(name, file_sha256(path))
 
 
 def test_a_file_is_left_alone_until_it_has_settled(inbox, look_at):
@@ -48,7 +52,8 @@ def test_a_file_is_left_alone_until_it_has_settled(inbox, look_at):
     settled = look_at(1000 + SETTLE_SECONDS, soon.cursor)
     assert keys_asked_for(settled) == [key]
     (request,) = settled.run_requests
-    assert (request.job_name, request.run_key, request.partition_key) == ("ingest_reviews", key, key)
+    assert (request.job_name, request.partition_key) == ("ingest_reviews", key)
+    assert request.run_key.startswith(key)
     assert request.run_config == {"ops": {"reviews": {"config": {"source": "table"}}}}
     (partitions,) = settled.dynamic_partitions_requests
     assert partitions.partitions_def_name == BATCHES.name
@@ -105,6 +110,16 @@ def test_settings_beside_the_files_go_into_the_run(inbox, look_at):
     assert request.run_config == {"ops": {"reviews": {"config": config}}}
 
 
+def test_changed_settings_have_the_files_read_again(inbox, look_at):
+    key = drop(inbox, "june.csv")
+    taken = look_at(1000 + SETTLE_SECONDS, look_at(1000).cursor)
+    drop(inbox, "inbox.toml", 'collection = "beers"\n')
+    again = look_at(2000, taken.cursor)
+    assert keys_asked_for(taken) == keys_asked_for(again) == [key]
+    assert taken.run_requests[0].run_key != again.run_requests[0].run_key
+    assert keys_asked_for(look_at(2010, again.cursor)) == []
+
+
 def test_settings_that_cannot_be_read_are_named(inbox, look_at):
     drop(inbox, "june.csv")
     drop(inbox, "inbox.toml", "columns = nothing")
@@ -153,6 +168,31 @@ def test_what_the_sensor_asks_for_can_be_run(
     ]
 
 
+def test_a_plate_in_the_assays_inbox_is_read_when_its_map_is_there_and_again_when_a_label_changes(
+    inbox, look_at, instance, warehouse, monkeypatch
+):  # fmt: skip
+    folder = inbox.parent / "assays" / "plate 7"
+    folder.mkdir(parents=True)
+    (folder / "a1.fcs").write_bytes(fcs_bytes())
+    waiting = look_at(1000 + SETTLE_SECONDS, look_at(1000, sensor="assay_inbox").cursor, sensor="assay_inbox")
+    assert waiting.run_requests == []
+    (folder / "plate_map.csv").write_text("file,plate,well,label\na1.fcs,P7,A1,CFP\n")
+    taken = look_at(1020, waiting.cursor, sensor="assay_inbox")
+    (key,) = keys_asked_for(taken)
+    assert key.startswith("P7-A1-")
+    (folder / "plate_map.csv").write_text("file,plate,well,label\na1.fcs,P7,A1,RFP\n")
+    again = look_at(1030, taken.cursor, sensor="assay_inbox")
+    assert keys_asked_for(again) == [key]
+    assert again.run_requests[0].run_key != taken.run_requests[0].run_key
+    monkeypatch.undo()
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
+    for request in (*taken.run_requests, *again.run_requests):
+        instance.add_dynamic_partitions("assay_samples", [key])
+        job = defs.resolve_job_def(request.job_name)
+        assert job.execute_in_process(request.run_config, instance, partition_key=request.partition_key).success
+    assert warehouse.read("samples")["label"].to_pylist() == ["RFP"]
+
+
 def test_the_cursor_is_small_and_readable(inbox, look_at):
     drop(inbox, "june.csv")
     cursor = json.loads(look_at(1000).cursor)
@@ -168,12 +208,15 @@ def test_nothing_runs_by_itself():
     assert all(sensor.default_status is dg.DefaultSensorStatus.STOPPED for sensor in repository.sensor_defs)
 
 
-def test_jobs_hold_what_they_are_named_for():
-    batched = {dg.AssetKey(name) for name in ("reviews", "rejected_reviews", "term_counts")}
-    assert defs.resolve_job_def("ingest_reviews").asset_layer.selected_asset_keys == batched
-    refresh = defs.resolve_job_def("refresh_reviews")
+@pytest.mark.parametrize(
+    ("name", "tables"), [("reviews", ("reviews", "rejected_reviews", "term_counts")), ("assays", ("events", "samples"))]
+)
+def test_jobs_hold_what_they_are_named_for(name, tables):
+    batched = {dg.AssetKey(table) for table in tables}
+    assert defs.resolve_job_def(f"ingest_{name}").asset_layer.selected_asset_keys == batched
+    refresh = defs.resolve_job_def(f"refresh_{name}")
     graph = defs.resolve_asset_graph()
-    chain = {key for key in graph.materializable_asset_keys if graph.get(key).group_name == "reviews"}
+    chain = {key for key in graph.materializable_asset_keys if graph.get(key).group_name == name}
     assert refresh.asset_layer.selected_asset_keys == chain - batched
     assert refresh.partitions_def is None
 

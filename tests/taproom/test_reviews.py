@@ -3,7 +3,6 @@
 import bz2
 import csv
 import gzip
-import hashlib
 import io
 import json
 import re
@@ -18,7 +17,7 @@ from hypothesis import strategies as st
 
 from taproom import reviews
 from taproom.errors import SourceError
-from taproom.reviews import Reason, ReviewFile, ReviewReader, batch_key, file_sha256, rotten_tomatoes
+from taproom.reviews import Reason, ReviewFile, ReviewReader, rotten_tomatoes
 
 SCHEMA = pa.schema(
     [
@@ -613,36 +612,3 @@ def test_the_error_reaches_python_as_it_is_and_arrow_with_its_message(tmp_path):
         list(reader.reader())
     with pytest.raises(pa.ArrowInvalid, match="cut off"):
         list(pa.RecordBatchReader.from_stream(reader.reader()))
-
-
-# Batch keys
-
-
-@given(name=st.text(max_size=200), content=st.binary())
-def test_a_batch_key_is_a_plain_name_whatever_the_file_is_called(name, content):
-    key = batch_key(name, hashlib.sha256(content).hexdigest())
-    assert re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,79}", key)
-    assert ".." not in key
-    assert key.endswith(hashlib.sha256(content).hexdigest()[:8])
-
-
-@pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "..", "/", "", "a/../b", "..\\x", "-rf", "....csv", "a...b", "\x00\n"]
-)
-def test_a_batch_key_never_leaves_its_folder(tmp_path, name):
-    key = batch_key(name, "0123456789abcdef")
-    assert (tmp_path / key).resolve().parent == tmp_path.resolve()
-    assert (tmp_path / key).resolve() != tmp_path.resolve()
-    assert not key.startswith(("-", "."))
-    assert ".." not in key
-
-
-def test_a_batch_key_tells_name_and_content():
-    assert batch_key("june reviews.csv", "1f2e3d4c5b6a") == "june_reviews.csv-1f2e3d4c"
-    assert batch_key("june.csv", "1" * 64) != batch_key("june.csv", "2" * 64)
-
-
-def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
-    content = bytes(range(256)) * 10_000
-    (tmp_path / "f").write_bytes(content)
-    assert file_sha256(tmp_path / "f") == hashlib.sha256(content).hexdigest()

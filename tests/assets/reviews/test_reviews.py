@@ -7,7 +7,7 @@ from assets.reviews.reviews import BATCHES, ReviewsConfig, ReviewSource, batch_o
 from pipelines.definitions import defs
 from pipelines.tables import newest_materialization
 from taproom.errors import CollectionError, SourceError
-from taproom.reviews import batch_key, file_sha256
+from taproom.inbox import file_key, file_sha256
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_
 
 def test_a_file_becomes_a_partition_of_reviews(good_csv, ingest, warehouse, instance):
     assert ingest(good_csv, collection="beers").success
-    batch = batch_key("good.csv", file_sha256(good_csv))
+    batch = file_key("good.csv", file_sha256(good_csv))
     table = warehouse.read("reviews")
     assert warehouse.partitions("reviews") == [batch]
     assert set(table["batch"].to_pylist()) == {batch}
@@ -93,7 +93,7 @@ def test_a_dump_of_beer_reviews_becomes_a_partition(tmp_path, ingest, warehouse,
     path.write_bytes(gzip.compress(BEERS.encode("latin-1")))
     ingest(path, source="beer_text", encoding="latin-1")
     kolsch, stout = warehouse.read("reviews").to_pylist()
-    assert warehouse.partitions("reviews") == [batch_key(path.name, file_sha256(path))]
+    assert warehouse.partitions("reviews") == [file_key(path.name, file_sha256(path))]
     assert (kolsch["collection"], kolsch["item_id"], kolsch["item_name"]) == ("beer_text", "7", "Kölsch (fresh)")
     assert (kolsch["overall"], kolsch["scores"]) == (13.0, [("aroma", 6.0)])
     assert kolsch["attributes"] == [("abv_percent", "4.8"), ("brewer_id", "12")]
@@ -196,7 +196,7 @@ def test_the_embedded_source_reads_only_its_own_batch(warehouse, instance):
 def test_without_a_path_the_inbox_has_the_file(good_csv, ingest, inbox, warehouse):
     dropped = inbox / "good.csv"
     dropped.write_bytes(good_csv.read_bytes())
-    batch = batch_key("good.csv", file_sha256(dropped))
+    batch = file_key("good.csv", file_sha256(dropped))
     ingest(good_csv, batch=batch, path="")
     assert len(warehouse.read("reviews")) == 18
     dropped.unlink()
