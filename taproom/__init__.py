@@ -1,17 +1,21 @@
 """How Taproom's tables are computed and read. Nothing in this package knows of Dagster.
 
 `load` and `history` are the reader's client: they need pyarrow and deltalake, and no orchestrator. `place` puts a new
-text on the map that is there; it needs the numerics too (SciPy and numba).
+text on the map that is there, `call` says which class events are of; these need the numerics too (SciPy and numba).
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
     import pyarrow as pa
 
     from taproom.out_of_sample import Placement
 
-__all__ = ["history", "load", "place"]
+__all__ = ["call", "history", "load", "place"]
 
 
 def load(table: str, version: int | None = None) -> "pa.Table":
@@ -45,3 +49,19 @@ def place(text: str) -> "Placement":
     from taproom.out_of_sample import newest_map
 
     return newest_map().place(text)
+
+
+def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> "pa.Table":
+    """Call the class of each event by the newest class mixtures, from the tables alone.
+
+    `events` is a table of channels (pyarrow, pandas, or a mapping of names to numbers), compensated but on no scale, or
+    the path of an FCS file, whose own spillover matrix is applied. Channels that are not there and values that are NaN,
+    null or infinite are missing: the rest decides. Gives a row an event: `called`, `posteriors` (a list, in the order
+    of the classes that the schema's metadata names), `log_density` in nats, `ambiguous` and `anomalous`.
+
+    Raises `taproom.errors.InputError` where no channel is one of the classes', `taproom.errors.SourceError` where a
+    file is not sound, and `taproom.errors.UnknownTableError` where nothing has been called yet.
+    """
+    from taproom.event_calls import call_events
+
+    return call_events(events)

@@ -133,6 +133,23 @@ class Ascending:
 
 
 @dataclass(frozen=True)
+class SumsTo:
+    """The entries of a list sum to a number, up to rounding."""
+
+    column: str
+    total: float
+
+    def __str__(self) -> str:
+        return f"{self.column} sums to {self.total:g}"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        values, row_of = _flat(rows.column(self.column))
+        numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+        sums = np.bincount(row_of, weights=numbers, minlength=rows.num_rows)
+        return ~np.isclose(sums, self.total, rtol=0, atol=1e-9 * max(1.0, abs(self.total)))
+
+
+@dataclass(frozen=True)
 class Contract:
     """What the table `table` holds and promises.
 

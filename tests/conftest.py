@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 
+from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
-from taproom.inbox import INBOX_VARIABLE
-from taproom.reviews import batch_key, file_sha256
+from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
 
 THEMES = {
@@ -88,7 +89,7 @@ def ingest(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., 
     def run(
         path: Path, /, *, batch: str | None = None, words: dict | None = None, **config
     ) -> dg.ExecuteInProcessResult:
-        key = batch or batch_key(path.name, file_sha256(path))
+        key = batch or file_key(path.name, file_sha256(path))
         instance.add_dynamic_partitions(BATCHES.name, [key])
         ops = {"reviews": {"config": {"source": "table", "path": str(path), **config}}}
         return defs.resolve_job_def("ingest_reviews").execute_in_process(
@@ -102,13 +103,64 @@ def ingest(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., 
 
 @pytest.fixture
 def make(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
-    """Materializes tables of the chain that do not belong to a batch, with configuration by op."""
+    """Materializes tables of a chain that do not belong to a batch, with configuration by op."""
 
     def run(*tables: str, **configs: dict) -> dg.ExecuteInProcessResult:
-        return defs.resolve_job_def("refresh_reviews").execute_in_process(
+        chain = defs.resolve_asset_graph().get(dg.AssetKey(tables[0])).group_name
+        return defs.resolve_job_def(f"refresh_{chain}").execute_in_process(
             run_config={"ops": {op: {"config": config} for op, config in configs.items()}},
             instance=instance,
             asset_selection=[dg.AssetKey(table) for table in tables],
         )
 
     return run
+
+
+@pytest.fixture
+def plate_of_wells(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a table of events: wells of two classes on a plate, and one well to call, in two channels.
+
+    Half of a labelled well's events are of a background that all wells share, the others shine in one of the channels.
+    """
+
+    def write(name: str = "plate.csv", events: int = 120, seed: int = 0) -> Path:
+        random = np.random.default_rng(seed)
+        lines = ["plate,well,label,green,red"]
+        for place, label in enumerate(["green", "green", "red", "red", ""]):
+            shining = {"green": [1.0, 0.0], "red": [0.0, 1.0], "": [0.7, 0.3]}[label]
+            for event in range(events):
+                centre = np.zeros(2)
+                if event % 2:
+                    centre[random.choice(2, p=shining)] = 6.0
+                values = random.normal(centre, 1.0)
+                lines.append(f"P1,A{place + 1},{label},{values[0]:.4f},{values[1]:.4f}")
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ingest_events(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., str]:
+    """Makes a file a sample and runs the job that reads it; gives the sample's key."""
+
+    def run(path: Path | str, **config) -> str:
+        given = {"source": "table", "path": str(path), **config}
+        ((key, described),) = batches_of(given).items()
+        instance.add_dynamic_partitions(SAMPLES.name, [key])
+        result = defs.resolve_job_def("ingest_assays").execute_in_process(
+            run_config={"ops": {"events": {"config": dict(described)}}}, instance=instance, partition_key=key
+        )
+        assert result.success
+        return key
+
+    return run
+
+
+@pytest.fixture
+def plate(plate_of_wells, ingest_events, make) -> str:
+    """A plate of wells, read and rolled up; gives the sample's key."""
+    key = ingest_events(plate_of_wells(), columns={name: name for name in ("plate", "well", "label")})
+    make("wells")
+    return key

@@ -1,0 +1,208 @@
+"""class_mixtures, classes, share_errors: the classes, each a mixture of Gaussians fitted to its wells.
+
+The deck's Bayes rule wants each class's density and prior; these are they, with the thresholds under which a call is
+ambiguous or an event anomalous, both chosen on events of wells that the densities have not seen. Priors are uniform:
+how many wells of a class a plate has is the experimenter's choice. A label is the well's, so a class's density is that
+of all events of such a well, cells that do not shine and debris included.
+
+Grain: a component of a class; a class; a class in a blend of known shares. Source: the deck's "Mixtures of Gaussians"
+and "Density Estimation"; `taproom.class_mixtures` has the rest.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
+
+CLASS_MIXTURES = Contract(
+    table="class_mixtures",
+    grain="a component of a class's mixture",
+    columns=(
+        Column("class", pa.string(), "the class"),
+        Column("component", pa.int32(), "from 0, by falling weight"),
+        Column("weight", pa.float64(), "mixing weight within the class"),
+        Column("mean", pa.list_(pa.float64()), "mean in each channel of the class, on the transformed scale"),
+        Column("covariance", pa.list_(pa.float64()), "covariance matrix, row by row"),
+    ),
+    key=("class", "component"),
+    invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
+)
+
+CLASSES = Contract(
+    table="classes",
+    grain="a class that has wells",
+    columns=(
+        Column("class", pa.string(), "the class"),
+        Column("prior", pa.float64(), "probability of the class before anything was measured"),
+        Column("wells", pa.int64(), "wells that it was fitted to"),
+        Column("events", pa.int64(), "events that it was fitted to, equally many of each well"),
+        Column("components", pa.int32(), "components of its mixture"),
+        Column("channels", pa.list_(pa.string()), "channels of means and covariances, the same for all classes"),
+        Column("transforms", pa.list_(pa.string()), "scale of each channel"),
+        Column("anomalous_below", pa.float64(), "log density under which few held-out events of the class lie; an "
+               "event under it in all classes is anomalous", unit="nats"),
+        Column("ambiguous_below", pa.float64(), "largest posterior under which a call is ambiguous; of all classes"),
+        Column("reached_accuracy", pa.float64(), "of the held-out calls that are not ambiguous; of all classes"),
+        Column("held_out_events", pa.int64(), "events of the class that models without their well have called"),
+        Column("held_out_accuracy", pa.float64(), "share of them called right"),
+        Column("held_out_sure_accuracy", pa.float64(), "share called right of those that are not ambiguous; null "
+               "without any", nullable=True),
+        Column("held_out_ambiguous_share", pa.float64(), "how often the flag ambiguous fires on them"),
+        Column("held_out_anomalous_share", pa.float64(), "how often the flag anomalous fires on them"),
+    ),
+    key=("class",),
+    invariants=(
+        NotBlank("class"),
+        Between("prior", 0, 1),
+        Between("wells", 1),
+        Between("components", 1),
+        SameLength("channels", "transforms"),
+        Between("anomalous_below"),
+        *(
+            Between(name, 0, 1)
+            for name in (
+                "ambiguous_below", "reached_accuracy", "held_out_accuracy", "held_out_sure_accuracy",
+                "held_out_ambiguous_share", "held_out_anomalous_share",
+            )
+        ),
+    ),
+)  # fmt: skip
+
+SHARE_ERRORS = Contract(
+    table="share_errors",
+    grain="a class in a blend of held-out events whose shares are known",
+    columns=(
+        Column("blend", pa.int32(), "the blend"),
+        Column("class", pa.string(), "the class"),
+        Column("events", pa.int64(), "events of the blend"),
+        Column("true_share", pa.float64(), "the class's share of them"),
+        Column("share", pa.float64(), "share found by EM over the class priors"),
+        Column("argmax_share", pa.float64(), "share of events whose most likely class it is: biased"),
+    ),
+    key=("blend", "class"),
+    invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
+)
+
+
+class ClassMixturesConfig(dg.Config):
+    """How classes are fitted, and how thresholds are chosen."""
+
+    components: int | None = Field(
+        None, ge=1, description="components of each class; null: for each class the number with the smallest BIC"
+    )
+    sizes: list[int] = Field([2, 4, 6, 8, 10], min_length=1, description="numbers of components to try")
+    restarts: int = Field(2, ge=1, description="starts for each number")
+    events_per_well: int = Field(3_000, ge=1, description="events of a well that are used, at most")
+    priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
+    anomalous_share: float = Field(
+        0.01, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"
+    )
+    wanted_accuracy: float = Field(
+        0.95, ge=0, le=1, description="accuracy wanted of the held-out calls that are not ambiguous"
+    )
+    seed: int = Field(0, ge=0, description="seed of the events used and of the starts")
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract,
+            __name__,
+            config=ClassMixturesConfig,
+            description=description,
+            freshness_policy=FRESH_DAILY,
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+    )
+
+
+@dg.multi_asset(
+    name="class_mixtures",
+    outs={
+        "class_mixtures": _out(CLASS_MIXTURES, "Each class's density as a mixture of Gaussians."),
+        "classes": _out(CLASSES, "The classes: priors, thresholds, and what these do to held-out events."),
+        "share_errors": _out(SHARE_ERRORS, "How far class shares are off on blends of held-out events."),
+    },
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    pool="numerics",
+)
+def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
+    """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
+    from taproom import assay_figures as figures
+    from taproom.class_mixtures import ClassParameters, blend_errors, cross_fit, model_of, model_rows
+    from taproom.event_mixture import pooled, separating_channels
+    from taproom.events import event_matrix
+
+    matrix = event_matrix(events, wells)
+    labelled = matrix.labelled()
+    settings = config.model_dump(exclude={"workers", "sizes", "priors"})
+    chosen = ClassParameters(**settings, sizes=tuple(config.sizes), priors=config.priors or None)
+    crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
+    model = model_of(crossed, chosen)
+    component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)
+    by_class = dict(zip(model.classes, model.mixtures, strict=True))
+    shown = separating_channels(pooled(model.mixtures))
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(component_rows, schema=CLASS_MIXTURES.schema),
+            metadata={f"components_{name}": mixture.components for name, mixture in by_class.items()},
+            figure=figures.class_mixtures(
+                {name: mixture.marginal(shown) for name, mixture in by_class.items()},
+                {name: labelled.values[labelled.labels == name][:, shown] for name in by_class},
+                [matrix.channels[place] for place in shown],
+            ),
+        ),
+        "class_mixtures",
+    )
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(class_rows, schema=CLASSES.schema),
+            metadata={
+                "ambiguous_below": model.ambiguous_below,
+                "reached_accuracy": model.reached_accuracy,
+                **{f"held_out_accuracy_{row['class']}": row["held_out_accuracy"] for row in class_rows},
+            },
+        ),
+        "classes",
+    )
+    errors = blend_errors(crossed, seed=config.seed)
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(errors, schema=SHARE_ERRORS.schema),
+            metadata={name: _mean_error(errors, name) for name in ("share", "argmax_share")},
+            figure=figures.share_errors(errors),
+        ),
+        "share_errors",
+    )
+
+
+def _mean_error(rows: list[dict], estimate: str) -> float:
+    """Mean absolute error of an estimate of shares."""
+    return sum(abs(row[estimate] - row["true_share"]) for row in rows) / len(rows)
+
+
+@dg.asset_check(asset="share_errors", description="Shares by EM are nearer to the known ones than counting calls is.")
+def shares_beat_counting(share_errors: pa.Table) -> dg.AssetCheckResult:
+    """If counting were as near, the densities would add nothing."""
+    rows = share_errors.to_pylist()
+    errors = {name: _mean_error(rows, name) for name in ("share", "argmax_share")}
+    return dg.AssetCheckResult(
+        passed=errors["share"] < errors["argmax_share"], severity=dg.AssetCheckSeverity.WARN, metadata=errors
+    )
+
+
+@dg.asset_check(asset="classes", description="Held-out calls that are not ambiguous are as accurate as was wanted.")
+def sure_calls_are_right(classes: pa.Table) -> dg.AssetCheckResult:
+    """Where classes overlap everywhere no threshold reaches it; the table says what was reached."""
+    reached = classes["reached_accuracy"][0].as_py()
+    return dg.AssetCheckResult(
+        passed=reached >= ClassMixturesConfig().wanted_accuracy,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"reached_accuracy": reached},
+    )

@@ -1,0 +1,154 @@
+"""classifier_comparison, classifier_wells, classifier_calibration: classifiers judged on wells they have never seen.
+
+The deck's question, generative or discriminative: class mixtures, kernel densities and linear and quadratic
+discriminants against logistic regression and gradient boosting. One well at a time is left out with all its events;
+all methods see the same events. A label is the well's, and much of every well is cells that do not shine and debris,
+which no method can tell apart: no accuracy here comes near 1, and what matters is which is larger.
+
+Grain: a method; a method on a well that was left out; a method's events with a posterior in a bin.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract, OneOf
+
+METHODS = (
+    "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
+    "gradient_boosting",
+)  # fmt: skip
+_METHOD = Column("method", pa.string(), "class_mixtures is ours; the others by their usual names")
+
+COMPARISON = Contract(
+    table="classifier_comparison",
+    grain="a method",
+    columns=(
+        _METHOD,
+        Column("kind", pa.string(), "generative or discriminative"),
+        Column("wells", pa.int64(), "wells that were left out, one at a time"),
+        Column("accuracy", pa.float64(), "mean over wells of the share of events called right"),
+        Column("accuracy_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
+        Column("difference", pa.float64(), "mean over wells of the accuracy less that of class_mixtures"),
+        Column("difference_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
+        Column("log_loss", pa.float64(), "mean over wells of minus the log of the true class's posterior", unit="nats"),
+        Column("log_loss_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
+        Column("calibration_error", pa.float64(), "expected calibration error: how far the largest posterior is from "
+               "the share of right calls"),
+    ),
+    key=("method",),
+    invariants=(
+        OneOf("method", METHODS),
+        OneOf("kind", ("generative", "discriminative")),
+        Between("wells", 1),
+        Between("accuracy", 0, 1),
+        Between("log_loss", 0),
+        Between("calibration_error", 0, 1),
+    ),
+)  # fmt: skip
+
+WELLS = Contract(
+    table="classifier_wells",
+    grain="a method on a well that it was not fitted to",
+    columns=(
+        _METHOD,
+        Column("well", pa.string(), "plate and well"),
+        Column("events", pa.int64(), "events that were called"),
+        Column("accuracy", pa.float64(), "share of them called right"),
+        Column("log_loss", pa.float64(), "minus the mean log of the true class's posterior", unit="nats"),
+    ),
+    key=("method", "well"),
+    invariants=(OneOf("method", METHODS), Between("events", 1), Between("accuracy", 0, 1), Between("log_loss", 0)),
+)
+
+CALIBRATION = Contract(
+    table="classifier_calibration",
+    grain="a bin of a method's calls by their largest posterior",
+    columns=(
+        _METHOD,
+        Column("bin", pa.int32(), "the bin, from 0; bins without calls have no row"),
+        Column("events", pa.int64(), "calls in it"),
+        Column("confidence", pa.float64(), "mean of their largest posteriors, wells alike"),
+        Column("observed", pa.float64(), "share of them that are right, wells alike"),
+    ),
+    key=("method", "bin"),
+    invariants=(OneOf("method", METHODS), Between("events", 1), Between("confidence", 0, 1), Between("observed", 0, 1)),
+)
+
+
+class ClassifierComparisonConfig(dg.Config):
+    """What the methods are given."""
+
+    events_per_well: int = Field(3_000, ge=10, description="events of a well that are used, at most")
+    seed: int = Field(0, ge=0, description="seed of the events used and of what methods draw")
+    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract,
+            __name__,
+            config=ClassifierComparisonConfig,
+            description=description,
+            freshness_policy=FRESH_DAILY,
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+    )
+
+
+@dg.multi_asset(
+    name="classifier_comparison",
+    outs={
+        "classifier_comparison": _out(COMPARISON, "How well classifiers do on wells that they have never seen."),
+        "classifier_wells": _out(WELLS, "The same, well by well."),
+        "classifier_calibration": _out(CALIBRATION, "How far posteriors are from the share of right calls."),
+    },
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    pool="numerics",
+)
+def classifier_comparison(config: ClassifierComparisonConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
+    """Leave each labelled well out, fit all methods to the others, and judge them on it."""
+    from taproom import assay_figures as figures
+    from taproom.classifiers import ComparisonParameters, compare
+    from taproom.events import event_matrix
+
+    labelled = event_matrix(events, wells).labelled()
+    chosen = ComparisonParameters(events_per_well=config.events_per_well, seed=config.seed)
+    found = compare(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(found.summary, schema=COMPARISON.schema),
+            metadata={
+                **{f"accuracy_{row['method']}": row["accuracy"] for row in found.summary},
+                "wells_skipped": found.skipped,
+                "methods_left_out": found.left_out,
+                "incomplete_events": found.incomplete_events,
+            },
+            figure=figures.comparison(found.summary, found.bins),
+        ),
+        "classifier_comparison",
+    )
+    yield dg.Output(Draft(pa.Table.from_pylist(found.rows, schema=WELLS.schema)), "classifier_wells")
+    yield dg.Output(Draft(pa.Table.from_pylist(found.bins, schema=CALIBRATION.schema)), "classifier_calibration")
+
+
+@dg.asset_check(
+    asset="classifier_comparison",
+    description="Class mixtures are within one standard error of the best generative method, or better.",
+)
+def class_mixtures_keep_up(classifier_comparison: pa.Table) -> dg.AssetCheckResult:
+    """The calls are made by class mixtures; another density that is clearly better should make them."""
+    rows = {row["method"]: row for row in classifier_comparison.to_pylist() if row["kind"] == "generative"}
+    best = max(rows.values(), key=lambda row: row["accuracy"])
+    ours = rows.get("class_mixtures")
+    short = None if ours is None else best["accuracy"] - ours["accuracy"]
+    return dg.AssetCheckResult(
+        passed=short is not None and short <= (best["accuracy_error"] or 0.0),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"best": best["method"], "behind": short},
+    )

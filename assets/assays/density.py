@@ -1,0 +1,115 @@
+"""density: the mixture's density on a grid of two channels.
+
+The deck's "Resulting Density Estimator": what the mixture says of where events lie, all other channels integrated out.
+Grain: a point of the grid.
+"""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from taproom.densities import Grid
+
+GRID_COLUMNS = (
+    Column("x_channel", pa.string(), "the channel along x"),
+    Column("y_channel", pa.string(), "the channel along y"),
+    Column("x", pa.float64(), "place in the first channel, on its transformed scale"),
+    Column("y", pa.float64(), "place in the second channel, on its transformed scale"),
+    Column("density", pa.float64(), "probability density, per unit of both scales"),
+    Column("enclosed", pa.float64(), "share of the grid's probability where the density is higher than here: 0.95 and "
+           "less is inside the contour that encloses 95 %"),
+)  # fmt: skip
+GRID_RULES = (
+    NotBlank("x_channel"),
+    NotBlank("y_channel"),
+    Between("x"),
+    Between("y"),
+    Between("density", 0),
+    Between("enclosed", 0, 1),
+)
+
+CONTRACT = Contract(
+    table="density",
+    grain="a point of a grid over two channels",
+    columns=GRID_COLUMNS,
+    key=("x", "y"),
+    invariants=GRID_RULES,
+    single_valued=("x_channel", "y_channel"),
+)
+
+
+class DensityConfig(dg.Config):
+    """Which channels, and how fine."""
+
+    channels: list[str] = Field(
+        [], description="the two channels; empty: those in which the mixture's components lie farthest apart"
+    )
+    points: int = Field(200, ge=10, le=1_000, description="points of the grid in each channel")
+
+
+@dg.asset(
+    **declare(
+        CONTRACT,
+        __name__,
+        config=DensityConfig,
+        description="The mixture's density on a grid of two channels.",
+        freshness_policy=FRESH_DAILY,
+        automation_condition=dg.AutomationCondition.eager(),
+    ),
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+)
+def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
+    """The mixture's density over two of its channels."""
+    from taproom import assay_figures as figures
+    from taproom.densities import enclosing_levels, grid_over, mixture_density
+    from taproom.event_mixture import mixture_from, separating_channels
+    from taproom.events import event_matrix
+
+    matrix, fitted = event_matrix(events, wells), mixture_from(mixture)
+    shown = matrix.places(config.channels) or separating_channels(fitted)
+    if len(shown) != 2:
+        raise InputError(f"{len(shown)} channels were given for the grid; wanted: two.")
+    values = matrix.values[:, shown]
+    grid = grid_over(values, config.points, margin=0.1)
+    found = mixture_density(fitted.marginal(shown), grid)
+    names = [matrix.channels[place] for place in shown]
+    return Draft(
+        on_grid(CONTRACT, names, grid, found),
+        metadata={"channels": names, "mass": float(found.sum() * grid.spacing.prod())},
+        figure=figures.density(grid, found, enclosing_levels(found), values, names, "The mixture's density"),
+    )
+
+
+def on_grid(contract: Contract, channels: list[str], grid: "Grid", found: "np.ndarray") -> pa.Table:
+    """Rows of a density `found` on `grid`, x by x."""
+    from taproom.densities import enclosed
+
+    points = grid.points()
+    return contract.table_of(
+        x_channel=pa.repeat(channels[0], len(points)),
+        y_channel=pa.repeat(channels[1], len(points)),
+        x=points[:, 0],
+        y=points[:, 1],
+        density=found.ravel(),
+        enclosed=enclosed(found).ravel(),
+    )
+
+
+@dg.asset_check(asset="density", description="The grid holds all but a twentieth of the mixture.")
+def grid_holds_the_mixture(density: pa.Table) -> dg.AssetCheckResult:
+    """What lies outside of the grid is not in its pictures and contours."""
+    import numpy as np
+
+    x, y = (np.unique(density[name].to_numpy()) for name in "xy")
+    mass = float(density["density"].to_numpy().sum() * (x[1] - x[0]) * (y[1] - y[0]))
+    return dg.AssetCheckResult(passed=0.95 < mass < 1.05, severity=dg.AssetCheckSeverity.WARN, metadata={"mass": mass})

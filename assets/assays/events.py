@@ -1,0 +1,301 @@
+"""events, samples: what the instrument measured of each cell, and what each file is.
+
+Grain: an event in a sample; a sample (one file) is a partition, named by its plate and well (or by the table's file)
+and a prefix of its content's hash. A file that is damaged, hostile or unreadable has no events; its row in `samples`
+says why, and nothing else is held up by it. Source: the deck's slide "Some Bio Assay data".
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import FRESH_MONTHLY, Draft, declare
+from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.errors import SourceError
+from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256
+from taproom.sources import Source, member, read_sources
+
+if TYPE_CHECKING:
+    from taproom.plates import Well
+    from taproom.samples import Sample
+
+SAMPLES = dg.DynamicPartitionsDefinition(name="assay_samples")
+EMBEDDED_PLATE_MAP = Path(__file__).resolve().parents[2] / "data" / "plates.csv"
+FCS_SUFFIXES = (".fcs", ".lmd")
+MAX_MISSING_SHARE = 0.05
+
+_VALUES = pa.list_(pa.float64())
+_NAMES = pa.list_(pa.string())
+
+EVENTS = Contract(
+    table="events",
+    grain="an event in a sample: one cell that passed the instrument, or one row of a table",
+    columns=(
+        Column("sample", pa.string(), "the sample: plate and well (or file), and a prefix of the content's hash"),
+        Column("event", pa.int64(), "its number in the sample, from 0"),
+        Column("plate", pa.string(), "the plate"),
+        Column("well", pa.string(), "the well on the plate"),
+        Column("label", pa.string(), "the class that the well (in a table: the row) is known to be of", nullable=True),
+        Column("values", _VALUES, "compensated values, in the order of the sample's channels; null where missing"),
+        Column("transformed", _VALUES, "the same on the scales that `transforms` of the sample names"),
+    ),
+    key=("sample", "event"),
+    invariants=(
+        NotBlank("plate"),
+        NotBlank("well"),
+        NotBlank("label"),
+        SameLength("values", "transformed"),
+        Between("values"),
+        Between("transformed"),
+    ),
+    partition="sample",
+    may_be_empty=True,
+)
+
+SAMPLE_FILES = Contract(
+    table="samples",
+    grain="a sample: one file",
+    columns=(
+        Column("sample", pa.string(), "the sample"),
+        Column("file", pa.string(), "its file's name"),
+        Column("plate", pa.string(), "its plate; null where a table holds several", nullable=True),
+        Column("well", pa.string(), "its well; null where a table holds several", nullable=True),
+        Column("label", pa.string(), "its class; null where unknown, or where a table holds several", nullable=True),
+        Column("instrument", pa.string(), "what measured it, as the file says", nullable=True),
+        Column("date", pa.string(), "when it was measured, as the file says", nullable=True),
+        Column("channels", _NAMES, "names of the channels"),
+        Column("transforms", _NAMES, "scale of each channel in `transformed`: linear, arcsinh(cofactor), "
+               "logicle(T, M, W, A)"),
+        Column("compensated", pa.bool_(), "whether the file's spillover matrix was applied"),
+        Column("events", pa.int64(), "number of events"),
+        Column("missing_values", pa.int64(), "values that the file has as none"),
+        Column("infinite_values", pa.int64(), "infinite values, which count as missing"),
+        Column("damage", pa.string(), "why the file was not read; null where it was", nullable=True),
+        Column("detail", pa.string(), "what was found in it", nullable=True),
+        Column("events_hash", pa.string(), "content hash of the sample's rows in events"),
+    ),
+    key=("sample",),
+    invariants=(
+        NotBlank("file"),
+        SameLength("channels", "transforms"),
+        Between("events", 0),
+        Between("missing_values", 0),
+        Between("infinite_values", 0),
+    ),
+    partition="sample",
+)  # fmt: skip
+
+
+class EventSource(Enum):
+    """Where samples come from."""
+
+    plates = "plates"
+    fcs = "fcs"
+    table = "table"
+
+
+class EventsConfig(dg.Config):
+    """Which file a sample is, and how its columns are to be understood."""
+
+    source: EventSource = Field(
+        EventSource.plates,
+        description="plates (embedded), fcs: a file of the Flow Cytometry Standard, or table: a CSV, TSV or Parquet "
+        "file of numbers",
+    )
+    path: str = Field(
+        "",
+        description=f"fcs, table: the file; `make run` also takes a folder of FCS files with a {PLATE_MAP_FILE} (file, "
+        "plate, well, label)",
+    )
+    plate: str = Field("", description="fcs, table: the plate; empty: the file's name without its ending")
+    well: str = Field("", description="fcs, table: the well; empty: all")
+    label: str = Field("", description="fcs, table: the class that all events are of; empty: unknown")
+    columns: dict[str, str] = Field(
+        {}, description="table: which of its columns holds `plate`, `well` or `label`, where they differ row by row"
+    )
+    compensate: bool = Field(True, description="fcs: apply the spillover matrix, where the file has one")
+    transform: str | None = Field(
+        None,
+        description="scale of the channels: linear, arcsinh(cofactor) or logicle(T, M, W, A); null: arcsinh(150) for "
+        "fcs and plates, linear for a table",
+    )
+    linear: list[str] = Field(
+        ["Time", "HDR-*", "*-W"], description="channels that stay as they are, as patterns that shells understand"
+    )
+
+
+def _embedded(source: Source) -> dict[str, tuple[str, "Well"]]:
+    """The embedded samples: member of the archive and well, by key; known without fetching anything."""
+    from taproom.plates import read_plate_map
+
+    wells = read_plate_map(EMBEDDED_PLATE_MAP)
+    by_file = {Path(name).name: name for name in source.members}
+    return {_key(well, source.sha256): (by_file[file], well) for file, well in wells.items()}
+
+
+def _key(well: "Well", content_sha256: str) -> str:
+    return file_key(f"{well.plate}-{well.well}", content_sha256)
+
+
+def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The samples that a configuration describes, each by its key with its own configuration.
+
+    For a folder of FCS files these are the rows of its plate map. Raises `SourceError` when there is no such file.
+    """
+    from taproom.plates import read_plate_map
+
+    config = EventsConfig(**given)
+    if config.source is EventSource.plates:
+        return dict.fromkeys(_embedded(read_sources()["plates"]), given)
+    path = Path(config.path).expanduser()
+    if path.is_dir():
+        wells = read_plate_map(path / PLATE_MAP_FILE)
+        files = [_file_config(path / file, well, given) for file, well in wells.items()]
+    else:
+        files = [given]
+    return dict(_keyed(each) for each in files)
+
+
+def _file_config(path: Path, well: "Well", given: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of one file of a plate."""
+    return {**given, "path": str(path), "plate": well.plate, "well": well.well, "label": well.label or ""}
+
+
+def _keyed(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    config = EventsConfig(**given)
+    path = Path(config.path).expanduser()
+    if not path.is_file():
+        raise SourceError(f"events: there is no file {config.path!r}. Wanted: `path`, the file of events to read.")
+    return file_key(_called(config), file_sha256(path)), given
+
+
+def _called(config: EventsConfig) -> str:
+    """What a sample is called: plate and well, or its file's name."""
+    return f"{config.plate}-{config.well}" if config.plate and config.well else Path(config.path).name
+
+
+def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
+    """What a file in the inbox is: an FCS file is a well by the plate map beside it, anything else a table."""
+    from taproom.plates import read_plate_map
+
+    if path.suffix.lower() not in FCS_SUFFIXES:
+        return Drop(path.name, {"source": "table", "path": str(path), **settings})
+    plate_map = path.parent / PLATE_MAP_FILE
+    well = read_plate_map(plate_map).get(path.name) if plate_map.is_file() else None
+    if well is None:
+        return Drop(path.name, {}, waits_for=f"its row (file, plate, well, label) in {plate_map}")
+    given = _file_config(path, well, {"source": "fcs", **settings})
+    return Drop(_called(EventsConfig(**given)), given)
+
+
+@dg.multi_asset(
+    name="events",
+    outs={
+        "events": dg.AssetOut(
+            **declare(
+                EVENTS, __name__, config=EventsConfig, freshness_policy=FRESH_MONTHLY,
+                description="What was measured of each cell, sample by sample, raw and on the transformed scale.",
+            )
+        ),
+        "samples": dg.AssetOut(
+            **declare(
+                SAMPLE_FILES, __name__, config=EventsConfig, freshness_policy=FRESH_MONTHLY,
+                description="The files: plate, well, label, channels and scales; why one could not be read.",
+            )
+        ),
+    },
+    partitions_def=SAMPLES,
+    check_specs=[
+        dg.AssetCheckSpec("file_was_read", asset="samples", description="The file is sound."),
+        dg.AssetCheckSpec(
+            "few_missing", asset="events", description=f"At most {MAX_MISSING_SHARE:.0%} of the values are missing."
+        ),
+    ],
+)  # fmt: skip
+def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
+    """Read one file into events, and tell what it is."""
+    import numpy as np
+
+    from taproom import assay_figures as figures
+    from taproom.content import content_hash
+    from taproom.events import as_lists, transform_all, widest_channels
+
+    key = context.partition_key
+    sample = _sample(config, key)
+    count = len(sample.values)
+    transformed = transform_all(sample.values, sample.transforms)
+    rows = EVENTS.table_of(
+        sample=pa.repeat(key, count),
+        event=np.arange(count),
+        plate=pa.array(sample.plates, pa.string()),
+        well=pa.array(sample.wells, pa.string()),
+        label=pa.array(sample.labels, pa.string()),
+        values=as_lists(np.where(np.isfinite(sample.values), sample.values, np.nan)),
+        transformed=as_lists(transformed),
+    )
+    told = {
+        "events": count,
+        "missing_values": int(np.isnan(sample.values).sum()),
+        "infinite_values": int(np.isinf(sample.values).sum()),
+    }
+    events_hash = content_hash(rows)
+    shown = widest_channels(transformed, sample.channels, sample.transforms)
+    names = [sample.channels[place] for place in shown]
+    picture = figures.sample_events(transformed[:, shown], names, key) if len(shown) == 2 else None
+    yield dg.Output(Draft(rows, metadata=told, figure=picture), "events")
+
+    of_all = {"plate": sample.plates, "well": sample.wells, "label": sample.labels}
+    as_it_is = ("file", "instrument", "date", "channels", "transforms", "compensated", "damage", "detail")
+    about = {
+        "sample": key,
+        "events_hash": events_hash,
+        **told,
+        **{name: getattr(sample, name) for name in as_it_is},
+        **{name: values[0] if len(set(values)) == 1 else None for name, values in of_all.items()},
+    }
+    yield dg.Output(Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema)), "samples")
+
+    yield dg.AssetCheckResult(
+        check_name="file_was_read",
+        asset_key="samples",
+        passed=sample.damage is None,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"damage": sample.damage or "none", "detail": sample.detail or ""},
+    )
+    share = (told["missing_values"] + told["infinite_values"]) / max(sample.values.size, 1)
+    yield dg.AssetCheckResult(
+        check_name="few_missing",
+        asset_key="events",
+        passed=share <= MAX_MISSING_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"missing_share": share},
+    )
+
+
+def _sample(config: EventsConfig, key: str) -> "Sample":
+    """The file that the sample is named after, verified to be it, and read."""
+    from taproom.plates import Well
+    from taproom.samples import fcs_sample, table_sample
+
+    if config.source is EventSource.plates:
+        source = read_sources()["plates"]
+        if key not in (embedded := _embedded(source)):
+            raise SourceError(
+                f"events: {key!r} is none of the embedded samples ({', '.join(embedded)}). "
+                "For a file of your own set `source: fcs` (or table) and `path`."
+            )
+        name, well = embedded[key]
+        return fcs_sample(member(source, name), well, config.transform, config.linear, config.compensate)
+    ((found, _),) = [_keyed(config.model_dump())]
+    if found != key:
+        raise SourceError(f"events: {config.path} is the sample {found!r}, {key!r} was wanted. Has the file changed?")
+    path = Path(config.path).expanduser()
+    well = Well(config.plate or path.stem, config.well or "all", config.label or None)
+    if config.source is EventSource.fcs:
+        return fcs_sample(path, well, config.transform, config.linear, config.compensate)
+    return table_sample(path, well, config.columns, config.transform, config.linear)

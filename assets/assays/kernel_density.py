@@ -1,0 +1,124 @@
+"""kernel_density, kernel_bandwidths: a kernel density estimate on the grid of `density`.
+
+The other density estimator of the deck ("Density Estimation"), beside the mixture's on the same points. The bandwidth,
+in standard deviations of either channel, is the one under which held-out events are most likely.
+
+Grain: a point of the grid; a bandwidth that was tried.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.density import GRID_COLUMNS, GRID_RULES, on_grid
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract
+
+KERNEL_DENSITY = Contract(
+    table="kernel_density",
+    grain="a point of a grid over two channels",
+    columns=GRID_COLUMNS,
+    key=("x", "y"),
+    invariants=GRID_RULES,
+    single_valued=("x_channel", "y_channel"),
+)
+
+KERNEL_BANDWIDTHS = Contract(
+    table="kernel_bandwidths",
+    grain="a bandwidth that was tried",
+    columns=(
+        Column("bandwidth", pa.float64(), "standard deviation of the kernel, in standard deviations of either channel"),
+        Column("held_out_log_density", pa.float64(), "mean log density of held-out events; null where the bandwidth is "
+               "too small for a grid", unit="nats", nullable=True),
+        Column("chosen", pa.bool_(), "whether kernel_density has it"),
+    ),
+    key=("bandwidth",),
+    invariants=(Between("bandwidth", 0), Between("held_out_log_density")),
+)  # fmt: skip
+
+
+class KernelDensityConfig(dg.Config):
+    """Which bandwidths are tried."""
+
+    bandwidths: list[float] = Field([], description="bandwidths to try; empty: the usual ones")
+    seed: int = Field(0, ge=0, description="seed of the parting into events fitted and held out")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract,
+            __name__,
+            config=KernelDensityConfig,
+            description=description,
+            freshness_policy=FRESH_DAILY,
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+    )
+
+
+@dg.multi_asset(
+    name="kernel_density",
+    outs={
+        "kernel_density": _out(KERNEL_DENSITY, "A kernel density estimate on the mixture's grid."),
+        "kernel_bandwidths": _out(KERNEL_BANDWIDTHS, "How likely held-out events are under each bandwidth."),
+    },
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+)
+def kernel_density(
+    config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table
+) -> Iterator[dg.Output]:
+    """Choose a bandwidth, and estimate the density where the mixture's is told."""
+    import numpy as np
+
+    from taproom import assay_figures as figures
+    from taproom.densities import CANDIDATES, Grid, choose_bandwidth, enclosing_levels, kernel_density
+    from taproom.events import event_matrix
+
+    matrix = event_matrix(events, wells)
+    channels = [density[f"{axis}_channel"][0].as_py() for axis in "xy"]
+    grid = Grid(*(np.unique(density[axis].to_numpy()) for axis in "xy"))
+    values = matrix.values[:, matrix.places(channels)]
+    candidates = np.array(config.bandwidths or CANDIDATES)
+    bandwidth, scores = choose_bandwidth(values, config.seed, candidates)
+    found = kernel_density(values, grid, bandwidth)
+    mixture_there = density.sort_by([("x", "ascending"), ("y", "ascending")])["density"].to_numpy()
+    yield dg.Output(
+        Draft(
+            on_grid(KERNEL_DENSITY, channels, grid, found),
+            metadata={
+                "bandwidth": bandwidth,
+                "mass": float(found.sum() * grid.spacing.prod()),
+                "distance_to_mixture": float(abs(found.ravel() - mixture_there).sum() * grid.spacing.prod() / 2),
+            },
+            figure=figures.density(grid, found, enclosing_levels(found), values, channels, "Kernel density"),
+        ),
+        "kernel_density",
+    )
+    yield dg.Output(
+        Draft(
+            KERNEL_BANDWIDTHS.table_of(
+                bandwidth=candidates,
+                held_out_log_density=pa.array(scores, from_pandas=True),
+                chosen=candidates == bandwidth,
+            ),
+            metadata={"bandwidth": bandwidth, "held_out_log_density": float(np.nanmax(scores))},
+            figure=figures.bandwidths(candidates, scores, bandwidth),
+        ),
+        "kernel_bandwidths",
+    )
+
+
+@dg.asset_check(asset="kernel_bandwidths", description="The best bandwidth is neither the smallest nor the largest.")
+def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
+    """At an end of what was tried, a better one may lie beyond."""
+    rows = sorted(kernel_bandwidths.to_pylist(), key=lambda row: row["bandwidth"])
+    chosen = next(row["bandwidth"] for row in rows if row["chosen"])
+    return dg.AssetCheckResult(
+        passed=len(rows) == 1 or rows[0]["bandwidth"] < chosen < rows[-1]["bandwidth"],
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"bandwidth": chosen},
+    )

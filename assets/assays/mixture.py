@@ -1,0 +1,269 @@
+"""mixture, mixture_fits, mixture_trace, assignments: all events as a mixture of Gaussians, fitted by EM.
+
+    p(x) = sum_k weight_k N(x; mean_k, covariance_k),    responsibility_ik = weight_k N(x_i; k) / p(x_i)
+
+The number of components is the one with the smallest BIC among several, each from several starts (`mixture_fits`).
+That is more than there are populations of cells, which are no Gaussians, so components are merged into populations
+afterwards (`taproom.populations` says how and why). The fit itself sees all events, missing values included.
+
+Grain: a component; a fit of so many components from one start; a component after an iteration; an event. Source: the
+deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract, SameLength, SumsTo
+from taproom.populations import MERGE_ABOVE
+
+PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
+
+_VECTOR = pa.list_(pa.float64())
+_CHANNELS = Column("channels", pa.list_(pa.string()), "the channels that mean and covariance are in")
+_MEAN = Column("mean", _VECTOR, "mean in each channel, on the transformed scale")
+_COVARIANCE = Column("covariance", _VECTOR, "covariance matrix, row by row")
+_WEIGHT = Column("weight", pa.float64(), "mixing weight")
+
+MIXTURE = Contract(
+    table="mixture",
+    grain="a component of the mixture",
+    columns=(
+        Column("component", pa.int32(), "from 0, by falling weight"),
+        Column("population", pa.int32(), "the population that it belongs to, from 0, by falling weight"),
+        _WEIGHT,
+        _CHANNELS,
+        Column("transforms", pa.list_(pa.string()), "scale of each channel"),
+        _MEAN,
+        _COVARIANCE,
+    ),
+    key=("component",),
+    invariants=(Between("weight", 0, 1), Between("mean"), Between("covariance"), SameLength("channels", "mean")),
+)
+
+MIXTURE_FITS = Contract(
+    table="mixture_fits",
+    grain="a fit of so many components from one start, on a part of the events",
+    columns=(
+        Column("components", pa.int32(), "number of components"),
+        Column("seed", pa.int64(), "seed of the start"),
+        Column("log_density", pa.float64(), "mean log density of the fitted events", unit="nats"),
+        Column("held_out_log_density", pa.float64(), "mean log density of as many other events; null without any",
+               unit="nats", nullable=True),
+        Column("bic", pa.float64(), "Bayesian information criterion; the smaller the better"),
+        Column("iterations", pa.int32(), "iterations of EM"),
+        Column("converged", pa.bool_(), "whether it came to rest before the last one allowed"),
+        Column("chosen", pa.bool_(), "whether the mixture has its number of components and its start"),
+    ),
+    key=("components", "seed"),
+    invariants=(Between("components", 1), Between("log_density"), Between("bic"), Between("iterations", 0)),
+)  # fmt: skip
+
+MIXTURE_TRACE = Contract(
+    table="mixture_trace",
+    grain="a component after an iteration of EM",
+    columns=(
+        Column("iteration", pa.int32(), "0 is the start"),
+        Column("component", pa.int32(), "its number in the mixture"),
+        Column("log_likelihood", pa.float64(), "of all events under all components after this iteration", unit="nats"),
+        _WEIGHT,
+        _MEAN,
+        _COVARIANCE,
+    ),
+    key=("iteration", "component"),
+    invariants=(
+        Between("iteration", 0),
+        Between("log_likelihood"),
+        Between("weight", 0, 1),
+        Between("mean"),
+        Between("covariance"),
+    ),
+)
+
+ASSIGNMENTS = Contract(
+    table="assignments",
+    grain="an event",
+    columns=(
+        Column("sample", pa.string(), "the event's sample"),
+        Column("event", pa.int64(), "its number in the sample"),
+        Column("component", pa.int32(), "the most likely component"),
+        Column("population", pa.int32(), "the most likely population: its components' responsibilities added up"),
+        Column("responsibilities", _VECTOR, "probability of each component, given the event"),
+        Column("log_density", pa.float64(), "log density of what was measured of the event", unit="nats"),
+    ),
+    key=("sample", "event"),
+    invariants=(Between("responsibilities", 0, 1), SumsTo("responsibilities", 1.0), Between("log_density")),
+)
+
+
+class MixtureConfig(dg.Config):
+    """How many components, how they are fitted, and when two of them are one population."""
+
+    components: int | None = Field(None, ge=1, description="number of components; null: the one with the smallest BIC")
+    sizes: list[int] = Field([1, 2, 3, 4, 6, 8, 12, 16, 20], min_length=1, description="numbers of components to try")
+    restarts: int = Field(3, ge=1, le=100, description="starts for each number")
+    selection_events: int = Field(
+        10_000, ge=2, description="events, at most, to fit each number to; as many others are held out"
+    )
+    iterations: int = Field(300, ge=1, description="iterations of EM, at most")
+    tolerance: float = Field(1e-5, gt=0, description="EM rests when the mean log density grows by less nats than this")
+    regularization: float = Field(1e-6, ge=0, description="added to the variances, on standardised channels")
+    merge_above: float = Field(
+        MERGE_ABOVE,
+        gt=0,
+        lt=1,
+        description="two groups of components are one population while events of one would be taken for the other's "
+        "with a probability above this",
+    )
+    picture: list[str] = Field([], description="the two channels of the pictures; empty: where populations differ most")
+    seed: int = Field(0, ge=0, description="seed of the starts and of the events that numbers are judged on")
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+def _out(contract: Contract, description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        **declare(
+            contract,
+            __name__,
+            config=MixtureConfig,
+            description=description,
+            freshness_policy=FRESH_DAILY,
+            automation_condition=dg.AutomationCondition.eager(),
+        )
+    )
+
+
+@dg.multi_asset(
+    name="mixture",
+    outs={
+        "mixture": _out(MIXTURE, "All events as a mixture of Gaussians; components merged into populations."),
+        "mixture_fits": _out(MIXTURE_FITS, "How well so many components fit, start by start."),
+        "mixture_trace": _out(MIXTURE_TRACE, "The mixture's components after each iteration of EM."),
+        "assignments": _out(ASSIGNMENTS, "Each event's responsibilities, most likely component and log density."),
+    },
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    pool="numerics",
+)
+def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
+    """Choose a number of components, fit them to all events, merge them into populations."""
+    import numpy as np
+
+    from taproom import assay_figures as figures
+    from taproom.event_mixture import fit_events, gaussian_columns, separating_channels
+    from taproom.events import as_lists, event_matrix
+    from taproom.figures import bars
+    from taproom.mixture_sizes import SizeParameters, best_by_bic, best_held_out
+    from taproom.mixtures import EmParameters
+
+    matrix = event_matrix(events, wells)
+    fitted = fit_events(
+        matrix,
+        SizeParameters(tuple(config.sizes), config.restarts, config.selection_events),
+        EmParameters(config.iterations, config.tolerance, config.regularization),
+        components=config.components,
+        merge_above=config.merge_above,
+        seed=config.seed,
+        n_jobs=config.workers,
+    )
+    shown = matrix.places(config.picture) or separating_channels(fitted.mixture)
+    names = [matrix.channels[place] for place in shown]
+    flat = fitted.mixture.marginal(shown)
+    populations = int(fitted.populations.max()) + 1
+    yield dg.Output(
+        Draft(
+            MIXTURE.table_of(
+                component=range(fitted.mixture.components),
+                population=fitted.populations,
+                channels=[list(matrix.channels)] * fitted.mixture.components,
+                transforms=[list(matrix.transforms)] * fitted.mixture.components,
+                **gaussian_columns(fitted.mixture),
+            ),
+            metadata={
+                "components": fitted.mixture.components,
+                "populations": populations,
+                "log_density": float(fitted.log_likelihoods[-1] / len(matrix.values)),
+                "iterations": len(fitted.log_likelihoods) - 1,
+                "converged": fitted.converged,
+            },
+            figure=figures.populations(matrix.values[:, shown], flat, fitted.populations, None, names),
+        ),
+        "mixture",
+    )
+    rows = fitted.size_rows()
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(rows, schema=MIXTURE_FITS.schema),
+            metadata={
+                "components_by_bic": best_by_bic(fitted.sizes).components,
+                "components_by_held_out": best_held_out(fitted.sizes).components,
+            },
+            figure=figures.restarts(rows),
+        ),
+        "mixture_fits",
+    )
+    pictured = {i: fitted.history[i].marginal(shown) for i in PICTURED_ITERATIONS if i < len(fitted.history)}
+    yield dg.Output(
+        Draft(
+            pa.concat_tables(
+                MIXTURE_TRACE.table_of(
+                    iteration=[iteration] * each.components,
+                    component=range(each.components),
+                    log_likelihood=[float(log_likelihood)] * each.components,
+                    **gaussian_columns(each),
+                )
+                for iteration, (each, log_likelihood) in enumerate(
+                    zip(fitted.history, fitted.log_likelihoods, strict=True)
+                )
+            ),
+            metadata={"log_likelihood": float(fitted.log_likelihoods[-1])},
+            figure=figures.em_iterations(matrix.values[:, shown], pictured, names),
+        ),
+        "mixture_trace",
+    )
+    found = fitted.assigned(matrix.values)
+    counts = np.bincount(found.population, minlength=populations)
+    sizes = {f"population {number}": int(count) for number, count in enumerate(counts)}
+    yield dg.Output(
+        Draft(
+            ASSIGNMENTS.table_of(
+                sample=matrix.rows["sample"],
+                event=matrix.rows["event"],
+                component=found.component.astype(np.int32),
+                population=found.population.astype(np.int32),
+                responsibilities=as_lists(found.responsibilities),
+                log_density=found.log_density,
+            ),
+            metadata={"median_log_density": float(np.median(found.log_density))},
+            figure=bars("Events per population", sizes, "events"),
+        ),
+        "assignments",
+    )
+
+
+@dg.asset_check(
+    asset="mixture_trace",
+    blocking=True,
+    description="The log-likelihood never falls from one iteration to the next, up to rounding.",
+)
+def log_likelihood_never_falls(mixture_trace: pa.Table) -> dg.AssetCheckResult:
+    """EM cannot lower it (Dempster, Laird and Rubin 1977); if it falls, the fit or its code is wrong."""
+    import numpy as np
+
+    first = mixture_trace.filter(pa.compute.equal(mixture_trace["component"], 0)).sort_by("iteration")
+    values = first["log_likelihood"].to_numpy()
+    largest_fall = float(-np.diff(values).min(initial=0.0))
+    return dg.AssetCheckResult(
+        passed=bool(largest_fall <= 1e-9 * abs(values[-1])),
+        metadata={"largest_fall": largest_fall, "iterations": len(values) - 1},
+    )
+
+
+@dg.asset_check(asset="mixture", description="The fit came to rest, and its weights sum to 1.")
+def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
+    """A lost component would show in the weights."""
+    total = float(pa.compute.sum(mixture["weight"]).as_py())
+    return dg.AssetCheckResult(passed=abs(total - 1) < 1e-9, metadata={"weights_sum": total})

@@ -1,0 +1,96 @@
+"""two_component_trace: the deck's Algorithm 8.1, two components in one channel, iteration by iteration.
+
+The smallest case of `taproom.mixtures.fit`, the code that fits `mixture`: responsibilities by equation (8.42), then
+weighted means and variances and the mixing probability. It starts as the deck's source does, from two values drawn at
+random, the variance of all values and a half. Grain: a component after an iteration.
+"""
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.assays.mixture import PICTURED_ITERATIONS
+from assets.assays.wells import MATRIX_COLUMNS
+from assets.table import FRESH_DAILY, Draft, declare
+from taproom.contracts import Between, Column, Contract, NotBlank
+
+CONTRACT = Contract(
+    table="two_component_trace",
+    grain="one of two components in a channel after an iteration of EM",
+    columns=(
+        Column("channel", pa.string(), "the channel, on its transformed scale"),
+        Column("iteration", pa.int32(), "0 is the start"),
+        Column("component", pa.int32(), "0 or 1; 0 is the heavier one at the end"),
+        Column("log_likelihood", pa.float64(), "of all events after this iteration", unit="nats"),
+        Column("weight", pa.float64(), "mixing probability"),
+        Column("mean", pa.float64(), "mean"),
+        Column("variance", pa.float64(), "variance"),
+    ),
+    key=("iteration", "component"),
+    invariants=(
+        NotBlank("channel"),
+        Between("iteration", 0),
+        Between("component", 0, 1),
+        Between("log_likelihood"),
+        Between("weight", 0, 1),
+        Between("mean"),
+        Between("variance", 0),
+    ),
+    single_valued=("channel",),
+)
+
+
+class TwoComponentsConfig(dg.Config):
+    """Which channel, and for how long."""
+
+    channel: str = Field("", description="the channel; empty: where the mixture's components lie farthest apart")
+    iterations: int = Field(20, ge=1, description="iterations of EM")
+    seed: int = Field(0, ge=0, description="seed of the two means to start from")
+
+
+@dg.asset(
+    **declare(
+        CONTRACT,
+        __name__,
+        config=TwoComponentsConfig,
+        description="Two components in one channel: the deck's Algorithm 8.1, iteration by iteration.",
+        freshness_policy=FRESH_DAILY,
+        automation_condition=dg.AutomationCondition.eager(),
+    ),
+    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    pool="numerics",
+)
+def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
+    """Fit two components to all events of a channel."""
+    from taproom import assay_figures as figures
+    from taproom.event_mixture import mixture_from, separating_channels, two_component_start
+    from taproom.events import event_matrix
+    from taproom.mixtures import EmParameters, fit
+
+    matrix = event_matrix(events, wells)
+    (place,) = matrix.places([config.channel]) if config.channel else separating_channels(mixture_from(mixture), 1)
+    values = matrix.values[:, [place]]
+    start = two_component_start(values, config.seed)
+    fitted = fit(values, start, EmParameters(config.iterations, tolerance=0.0, regularization=0.0), keep_history=True)
+    order = fitted.mixture.order()
+    history = [each.take(order) for each in fitted.history]
+    name = matrix.channels[place]
+    rows = [
+        {
+            "channel": name,
+            "iteration": iteration,
+            "component": component,
+            "log_likelihood": log_likelihood,
+            "weight": each.weights[component],
+            "mean": each.means[component, 0],
+            "variance": each.covariances[component, 0, 0],
+        }
+        for iteration, (each, log_likelihood) in enumerate(zip(history, fitted.log_likelihoods, strict=True))
+        for component in range(2)
+    ]
+    pictured = {iteration: history[iteration] for iteration in PICTURED_ITERATIONS if iteration < len(history)}
+    return Draft(
+        pa.Table.from_pylist(rows, schema=CONTRACT.schema),
+        metadata={"channel": name, "iterations": len(history) - 1, "log_likelihood": float(fitted.log_likelihoods[-1])},
+        figure=figures.two_components(values[:, 0], pictured, name),
+    )

@@ -1,0 +1,103 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+import taproom
+from taproom.errors import InputError, UnknownTableError
+
+CLASS_TABLES = ("class_mixtures", "classes", "share_errors")
+CALL_TABLES = ("event_calls", "well_shares")
+QUICK = {"sizes": [1, 2, 3], "restarts": 1}
+
+
+@pytest.fixture
+def called(plate, make):
+    return make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 20})
+
+
+def test_classes_have_mixtures_priors_and_thresholds(called, warehouse):
+    classes = warehouse.read("classes").to_pylist()
+    assert [row["class"] for row in classes] == ["green", "red"]
+    assert [row["prior"] for row in classes] == [0.5, 0.5]
+    assert all(row["held_out_events"] == 240 for row in classes)
+    mixtures = warehouse.read("class_mixtures").to_pandas()
+    np.testing.assert_allclose(mixtures.groupby("class").weight.sum(), 1)
+
+
+def test_events_that_shine_are_called_and_dark_ones_are_ambiguous(called, warehouse):
+    calls = warehouse.read("event_calls").to_pandas()
+    values = np.stack(warehouse.read("events").to_pandas().transformed)
+    green, red, dark = values[:, 0] > 4, values[:, 1] > 4, (values < 2).all(axis=1)
+    assert (calls.called[green] == "green").all()
+    assert (calls.called[red] == "red").all()
+    assert calls.ambiguous[dark].mean() > 0.8
+    assert calls.ambiguous[green | red].mean() < 0.1
+    assert calls.anomalous.mean() < 0.1
+
+
+def test_shares_of_the_mixed_well_are_nearer_than_counted_calls(called, warehouse):
+    shares = warehouse.read("well_shares").to_pandas().set_index(["well", "class"])
+    assert len(shares) == 10
+    assert shares.known_share["A1", "green"] == 1
+    assert np.isnan(shares.known_share["A5", "green"])
+    mixed = shares.loc["A5", "green"]
+    assert mixed.low <= mixed.share <= mixed.high
+    assert abs(mixed.share - 0.7) < 0.15
+    np.testing.assert_allclose(shares.groupby("well").share.sum(), 1)
+
+
+def test_calls_from_the_tables_alone_are_the_published_ones(called, warehouse):
+    events = warehouse.read("events").to_pandas()
+    values = np.stack(events["values"])
+    frame = pd.DataFrame({"red": values[:, 1], "green": values[:, 0], "other": 0.0})
+    found = taproom.call(frame)
+    published = warehouse.read("event_calls")
+    for name in ("called", "posteriors", "log_density", "ambiguous", "anomalous"):
+        assert found[name].to_pylist() == published[name].to_pylist(), name
+
+
+def test_calls_of_events_with_missing_channels_use_what_is_there(called):
+    found = taproom.call({"green": [6.0, np.nan, np.inf]}).to_pylist()
+    assert found[0]["called"] == "green"
+    assert found[1]["posteriors"] == found[2]["posteriors"] == pytest.approx([0.5, 0.5])
+
+
+def test_calls_refuse_what_they_cannot_read(called):
+    with pytest.raises(InputError, match="wanted: some of"):
+        taproom.call({"blue": [1.0]})
+    with pytest.raises(InputError, match="differ in length"):
+        taproom.call({"green": [1.0], "red": [1.0, 2.0]})
+    with pytest.raises(InputError, match="does not hold numbers"):
+        taproom.call({"green": ["much"]})
+
+
+@pytest.mark.usefixtures("warehouse")
+def test_nothing_can_be_called_before_there_are_calls():
+    with pytest.raises(UnknownTableError):
+        taproom.call({"green": [1.0]})
+
+
+def test_a_prior_of_a_class_without_wells_is_refused(plate, make, warehouse):
+    with pytest.raises(InputError, match="blue has no well"):
+        make(*CLASS_TABLES, class_mixtures={**QUICK, "priors": {"green": 1, "red": 1, "blue": 1}})
+    assert "classes" not in warehouse.tables()
+
+
+def test_events_without_labels_have_no_classes(tmp_path, ingest_events, make):
+    (tmp_path / "plain.csv").write_text("x,y\n" + "".join(f"{n},{n * n % 7}\n" for n in range(50)))
+    ingest_events(tmp_path / "plain.csv")
+    make("wells")
+    with pytest.raises(InputError, match="No event has a label"):
+        make(*CLASS_TABLES)
+
+
+def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
+    tables = ("classifier_comparison", "classifier_wells", "classifier_calibration")
+    result = make(*tables, classifier_comparison={"workers": 1})
+    summary = warehouse.read("classifier_comparison").to_pandas().set_index("method")
+    assert len(summary) == 6
+    assert (summary.wells == 4).all()
+    assert summary.accuracy["class_mixtures"] > 0.65
+    wells = warehouse.read("classifier_wells").to_pandas()
+    np.testing.assert_allclose(wells.groupby("method").accuracy.mean().sort_index(), summary.accuracy.sort_index())
+    assert [check.passed for check in result.get_asset_check_evaluations()] == [True]

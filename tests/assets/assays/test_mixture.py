@@ -1,0 +1,97 @@
+import dagster as dg
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from pipelines.tables import newest_materialization
+from taproom.errors import InputError
+from taproom.event_mixture import mixture_from
+
+QUICK = {"sizes": [1, 2, 3, 4], "restarts": 2, "selection_events": 300}
+TABLES = ("mixture", "mixture_fits", "mixture_trace", "assignments")
+
+
+@pytest.fixture
+def fitted(plate, make):
+    return make(*TABLES, mixture=QUICK)
+
+
+def test_three_populations_are_found_as_three_components(fitted, warehouse):
+    mixture = warehouse.read("mixture")
+    assert mixture["component"].to_pylist() == [0, 1, 2]
+    assert mixture["population"].to_pylist() == [0, 1, 2]
+    means = mixture_from(mixture).means
+    np.testing.assert_allclose(means[0], [0, 0], atol=0.3)
+    assert sorted(means[1:].round().tolist()) == [[0, 6], [6, 0]]
+
+
+def test_the_fits_tell_which_was_chosen(fitted, warehouse, instance):
+    fits = warehouse.read("mixture_fits").to_pandas()
+    assert len(fits) == 1 + 3 * 2
+    chosen = fits[fits.chosen]
+    assert len(chosen) == 1
+    assert chosen.components.item() == fits.loc[fits.bic.idxmin()].components == 3
+    told = newest_materialization(instance, dg.AssetKey("mixture_fits")).asset_materialization.metadata
+    assert told["components_by_bic"].value == 3
+
+
+def test_the_trace_ends_at_the_mixture_and_never_falls(fitted, warehouse):
+    trace = warehouse.read("mixture_trace").to_pandas()
+    by_iteration = trace.groupby("iteration").log_likelihood.first()
+    assert by_iteration.index.tolist() == list(range(len(by_iteration)))
+    assert (np.diff(by_iteration) >= -1e-9 * abs(by_iteration.iloc[-1])).all()
+    last = trace[trace.iteration == trace.iteration.max()].sort_values("component")
+    mixture = warehouse.read("mixture").to_pandas()
+    np.testing.assert_allclose(last.weight, mixture.weight)
+    np.testing.assert_allclose(np.stack(last["mean"]), np.stack(mixture["mean"]))
+    assert all(check.passed for check in fitted.get_asset_check_evaluations())
+
+
+def test_responsibilities_are_those_of_the_published_mixture(fitted, warehouse, plate):
+    assignments = warehouse.read("assignments")
+    events = warehouse.read("events").to_pandas()
+    mixture = mixture_from(warehouse.read("mixture"))
+    values = np.stack(events.transformed)
+    given = np.stack(assignments["responsibilities"].to_pandas())
+    np.testing.assert_allclose(given, mixture.responsibilities(values), atol=1e-9)
+    np.testing.assert_allclose(assignments["log_density"], mixture.log_density(values))
+    np.testing.assert_array_equal(assignments["component"], given.argmax(axis=1))
+
+
+def test_the_log_likelihood_is_per_unit_of_the_channels(fitted, warehouse):
+    last = warehouse.read("mixture_trace").to_pandas().log_likelihood.iloc[-1]
+    assert last == pytest.approx(warehouse.read("assignments")["log_density"].to_numpy().sum(), rel=1e-6)
+
+
+def test_workers_do_not_change_a_bit(fitted, warehouse, make):
+    hashes = [warehouse.history(table)[0]["content_hash"] for table in TABLES]
+    make(*TABLES, mixture={**QUICK, "workers": 1})
+    assert [warehouse.history(table)[0]["content_hash"] for table in TABLES] == hashes
+
+
+def test_a_number_of_components_can_be_set(plate, make, warehouse):
+    make(*TABLES, mixture={**QUICK, "components": 2})
+    assert len(warehouse.read("mixture")) == 2
+    assert set(warehouse.read("mixture_fits")["components"].to_pylist()) == {2}
+
+
+def test_no_components_are_refused(plate, make):
+    with pytest.raises(ValidationError, match="greater than or equal to 1"):
+        make(*TABLES, mixture={"components": 0})
+    with pytest.raises(InputError, match="wanted: numbers from 1"):
+        make(*TABLES, mixture={"sizes": [0, 2]})
+
+
+def test_fewer_events_than_components_and_constant_channels_are_refused(tmp_path, ingest_events, make, warehouse):
+    (tmp_path / "few.csv").write_text("x,y\n1,2\n2,1\n3,5\n")
+    ingest_events(tmp_path / "few.csv")
+    make("wells")
+    with pytest.raises(InputError, match="3 events"):
+        make(*TABLES, mixture={"components": 4})
+    (tmp_path / "flat.csv").write_text("x,y\n" + "".join(f"{n},7\n" for n in range(9)))
+    make("wells", wells={"leave_out": [ingest_events(tmp_path / "flat.csv", well="B1")]})
+    flat = [row["sample"] for row in warehouse.read("samples").to_pylist() if "few" in row["sample"]]
+    make("wells", wells={"leave_out": flat})
+    with pytest.raises(InputError, match="Channel y is constant"):
+        make(*TABLES, mixture=QUICK)
+    assert "mixture" not in warehouse.tables()
