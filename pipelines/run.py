@@ -141,8 +141,9 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     if {"well_shares", "classifier_comparison"} <= made:
         yield from shares_of_wells(warehouse)
         yield from accuracies(warehouse)
-    yield f"\nPictures: {warehouse.root}/_figures/   (item_map.png, mixture.png, well_shares.png ...)"
-    yield "Read:     .venv/bin/python -c \"import taproom; print(taproom.load('item_map').to_pandas())\""
+    shown = next(table for table in ("item_map", "well_shares", *sorted(made)) if table in made)
+    yield f"\nSee it:   {warehouse.root}/_figures/{shown}.png, beside the pictures of all other tables"
+    yield f"Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
 
 

@@ -123,9 +123,11 @@ def plate_of_wells(tmp_path: Path) -> Callable[..., Path]:
     Half of a labelled well's events are of a background that all wells share, the others shine in one of the channels.
     """
 
-    def write(name: str = "plate.csv", events: int = 120, seed: int = 0) -> Path:
+    def write(
+        name: str = "plate.csv", events: int = 120, seed: int = 0, channels: tuple[str, str] = ("green", "red")
+    ) -> Path:
         random = np.random.default_rng(seed)
-        lines = ["plate,well,label,green,red"]
+        lines = [f"plate,well,label,{','.join(channels)}"]
         for place, label in enumerate(["green", "green", "red", "red", ""]):
             shining = {"green": [1.0, 0.0], "red": [0.0, 1.0], "": [0.7, 0.3]}[label]
             for event in range(events):

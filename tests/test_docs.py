@@ -1,16 +1,21 @@
 """What the documents show is run here as a reader would run it."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import dagster as dg
 import pytest
 import yaml
 
+from assets.assays.events import EventsConfig
+from assets.assays.wells import WellsConfig
 from assets.reviews.reviews import ReviewsConfig
 from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
 from pipelines.definitions import defs
+from taproom.inbox import file_key, file_sha256
+from taproom.plates import read_plate_map
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
@@ -21,45 +26,52 @@ def snippets(document: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance):
+def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_wells, ingest_events, make):
     """A folder with `data/warehouse` in it, as a reader of the README has it after `make run`."""
     monkeypatch.setenv("TAPROOM_WAREHOUSE", str(tmp_path / "data" / "warehouse"))
     path = write_csv("ales.csv", themed_reviews())
     ops = {"reviews": {"config": {"source": "table", "path": str(path)}}}
-    instance.add_dynamic_partitions("review_batches", ["ales"])
-    from taproom.inbox import file_key, file_sha256
-
     key = file_key(path.name, file_sha256(path))
     instance.add_dynamic_partitions("review_batches", [key])
     quick = {"item_map": {"config": {"updates_per_item": 50}}}
     defs.resolve_job_def("ingest_reviews").execute_in_process({"ops": ops}, instance, partition_key=key)
     defs.resolve_job_def("refresh_reviews").execute_in_process({"ops": quick}, instance)
+    plate = plate_of_wells(channels=("Y2-A", "B1-A"))
+    ingest_events(plate, columns={"plate": "plate", "well": "well", "label": "label"})
+    make("wells", "class_mixtures", "classes", "share_errors", "event_calls", "well_shares")
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("reader")
 def test_python_snippets_of_the_readme_run_and_print(capsys):
     found = snippets(ROOT / "README.md", "python")
-    assert len(found) == 4
+    assert len(found) == 5
     for snippet in found:
         exec(compile(snippet, "README.md", "exec"), {})
         assert capsys.readouterr().out.strip()
 
 
 def test_the_readme_configuration_is_one_that_the_assets_take():
-    (snippet,) = snippets(ROOT / "README.md", "yaml")
-    ops = yaml.safe_load(snippet)["ops"]
+    reviews, assays = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
+    ops = reviews
     assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
     assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
     job = defs.resolve_job_def("ingest_reviews")
     assert dg.validate_run_config(job, {"ops": {"reviews": ops["reviews"]}})
+    assert EventsConfig(**assays["events"]["config"]).transform.startswith("logicle")
+    assert WellsConfig(**assays["wells"]["config"]).channels
 
 
-def test_the_inbox_settings_shown_are_fields_of_the_configuration():
-    import tomllib
+@pytest.mark.parametrize(("chain", "config"), [("reviews", ReviewsConfig), ("assays", EventsConfig)])
+def test_the_inbox_settings_shown_are_fields_of_the_configuration(chain, config):
+    (snippet,) = snippets(ROOT / "data" / "inbox" / chain / "README.md", "toml")
+    assert set(tomllib.loads(snippet)) <= set(config.model_fields)
 
-    (snippet,) = snippets(ROOT / "data" / "inbox" / "reviews" / "README.md", "toml")
-    assert set(tomllib.loads(snippet)) <= set(ReviewsConfig.model_fields)
+
+def test_the_plate_map_shown_is_one(tmp_path):
+    (snippet,) = snippets(ROOT / "data" / "inbox" / "assays" / "README.md", "csv")
+    (tmp_path / "plate_map.csv").write_text(snippet)
+    assert [well.label for well in read_plate_map(tmp_path / "plate_map.csv").values()] == ["CFP", None]
 
 
 def test_every_make_target_that_a_document_names_is_there():

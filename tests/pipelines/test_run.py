@@ -3,17 +3,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
+import numpy as np
 import pytest
 import yaml
 
+from pipelines.definitions import defs
 from pipelines.run import main
 from taproom.warehouse import Warehouse
+from tests.fcs_file import fcs_bytes
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = [
     "duplicate_reviews", "item_map", "items", "map_errors", "map_methods", "map_moves", "neighbors",
     "rejected_reviews", "review_batches", "reviews", "term_counts", "tfidf", "vocabulary",
 ]  # fmt: skip
+
+ASSAYS = dg.AssetSelection.groups("assays").resolve(defs.resolve_asset_graph())
+ASSAY_TABLES = sorted(key.to_user_string() for key in ASSAYS)
 
 
 @pytest.fixture
@@ -88,6 +95,45 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         assert "bad.csv has no column for text" in refused.stderr
         assert "Traceback" not in refused.stderr
         assert warehouse.heads() == heads
+
+
+def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_label_is_noticed(
+    run, tmp_path, warehouse, subtests
+):
+    random, folder = np.random.default_rng(0), tmp_path / "plate"
+    folder.mkdir()
+    wells = [("A1", "green"), ("A2", "green"), ("A3", "red"), ("A4", "red"), ("A5", "")]
+    for place, (well, _) in enumerate(wells):
+        values = random.normal(0, 30, (150, 2))
+        values[::2, place // 2 % 2] += 3_000
+        (folder / f"{well}.fcs").write_bytes(fcs_bytes(values))
+    rows = [f"{well}.fcs,P1,{well},{label}" for well, label in wells]
+    (folder / "plate_map.csv").write_text("\n".join(["file,plate,well,label", *rows]))
+    ops = {
+        "events": {"source": "fcs", "path": str(folder)},
+        "mixture": {"sizes": [2, 3], "restarts": 1},
+        "class_mixtures": {"sizes": [2], "restarts": 1},
+    }
+
+    with subtests.test("the first run makes the tables of this chain and no others"):
+        first = run(**ops)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert warehouse.tables() == ASSAY_TABLES
+        assert "Classes in the wells to call" in first.stdout
+        assert "Accuracy on wells left out" in first.stdout
+
+    with subtests.test("an unchanged second run makes nothing and says so"):
+        heads = warehouse.heads()
+        assert "Everything is fresh" in run(**ops).stdout
+        assert warehouse.heads() == heads
+
+    with subtests.test("a corrected label makes its sample again, and what follows"):
+        rows[0] = "A1.fcs,P1,A1,"
+        (folder / "plate_map.csv").write_text("\n".join(["file,plate,well,label", *rows]))
+        third = run(**ops)
+        assert third.stdout.count("ingest_assays of P1-A1-") == third.stdout.count("ingest_assays of ") == 1
+        assert warehouse.read("wells")["label"].to_pylist() == [None, "green", "red", "red", None]
+        assert {"classes", "event_calls", "well_shares"} <= changed(warehouse, heads)
 
 
 def test_a_configuration_that_is_none_is_refused_in_a_sentence(run, tmp_path, warehouse):

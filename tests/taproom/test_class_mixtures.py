@@ -98,8 +98,8 @@ def test_calls_are_the_bayes_rule_by_hand(crossed):
 
 
 def test_far_events_are_anomalous_and_those_of_a_class_are_not(model):
-    calls = call(np.array([[60.0, -60.0], [0.0, 0.0], [1e200, 1.0]]), model)
-    assert calls.anomalous.tolist() == [True, False, True]
+    calls = call(np.array([[60.0, -60.0], [0.0, 0.0], [1e200, 1.0], [np.nan, 1e200]]), model)
+    assert calls.anomalous.tolist() == [True, False, True, True]
     assert np.isfinite(calls.posteriors).all()
     assert np.isfinite(calls.log_density).all()
     assert calls.called[1] == 0
@@ -342,6 +342,12 @@ def test_shares_are_those_of_plain_em():
         posteriors = ratios * found
         found = (posteriors / posteriors.sum(axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(shares(log_densities), found, atol=1e-5)
+
+
+@pytest.mark.parametrize("start", [(1e-300, 1.0, 1.0), (1e300, 1e-300, 1.0)])
+def test_shares_start_anywhere(start):
+    log_densities = np.random.default_rng(0).normal(scale=300, size=(500, 3))
+    np.testing.assert_allclose(shares(log_densities, np.array(start)), shares(log_densities), atol=1e-4)
 
 
 def test_classes_with_the_same_density_share_as_they_started():
