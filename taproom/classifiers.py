@@ -56,7 +56,7 @@ class ComparisonParameters:
         seed: of the draws, and of what methods draw themselves.
     """
 
-    events_per_well: int = 3_000
+    events_per_well: int = 2_500
     mixtures: ClassParameters = field(default_factory=ClassParameters)
     seed: int = 0
 

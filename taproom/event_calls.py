@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from taproom.class_mixtures import Calls, argmax_shares, call, model_from_rows, share_intervals, shares
+from taproom.class_mixtures import Calls, call, model_from_rows
+from taproom.class_shares import argmax_shares, share_intervals, shares
 from taproom.errors import InputError
 from taproom.events import EventMatrix, as_lists, transform_all
 from taproom.warehouse import Warehouse

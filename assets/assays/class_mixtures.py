@@ -135,7 +135,8 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
 def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
     from taproom import assay_figures as figures
-    from taproom.class_mixtures import ClassParameters, blend_errors, cross_fit, model_of, model_rows
+    from taproom.class_mixtures import ClassParameters, cross_fit, model_of, model_rows
+    from taproom.class_shares import blend_errors
     from taproom.event_mixture import pooled, separating_channels
     from taproom.events import event_matrix
 

@@ -83,7 +83,7 @@ CALIBRATION = Contract(
 class ClassifierComparisonConfig(dg.Config):
     """What the methods are given."""
 
-    events_per_well: int = Field(3_000, ge=10, description="events of a well that are used, at most")
+    events_per_well: int = Field(2_500, ge=10, description="events of a well that are used, at most")
     seed: int = Field(0, ge=0, description="seed of the events used and of what methods draw")
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
