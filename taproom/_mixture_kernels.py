@@ -13,8 +13,9 @@ from numba import njit
 NONE = -1
 # Events in the innermost loops: some rows of so many float64 stay in the processor's first cache.
 STRETCH = 512
-# Sums may be reordered, but infinities and NaN keep their meaning.
-REORDERED = {"reassoc", "contract", "nsz"}
+# The compiler may reorder a sum to vectorise it, but only in loops that store nothing. A loop that stores is vectorised
+# with a test whether its arrays overlap, whose outcome depends on where they lie, and so would the order of its sums.
+REORDERED = {"reassoc", "contract"}
 
 
 class Segments(NamedTuple):
@@ -41,7 +42,7 @@ class Moments(NamedTuple):
     seconds: np.ndarray
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def fill_log_joint(segments, first, last, log_weights, means, covariances, joint):
     """Fill `joint` (K, events) with log(weight * density of what is observed), segments `first` to `last`.
 
@@ -66,7 +67,7 @@ def fill_log_joint(segments, first, last, log_weights, means, covariances, joint
     return NONE
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def add_moments(segments, first, last, means, covariances, responsibilities, moments):
     """Add what the segments `first` to `last` contribute, given their `responsibilities` (K, events).
 
@@ -88,7 +89,7 @@ def add_moments(segments, first, last, means, covariances, responsibilities, mom
                 stop = min(start + STRETCH, segments.bounds[segment + 1])
                 share = responsibilities[k, start - begin : stop - begin]
                 _deviations(segments.columns, start, stop, channels, observed, means[k], apart)
-                count += share.sum()
+                count += _sum(share, stop - start)
                 _add_observed(apart, share, observed, weighted, sums, products)
             if observed < dimension:
                 _factorise(covariances[k], channels, dimension, factor)
@@ -119,7 +120,7 @@ def _factorise(covariance, channels, size, factor):
     return True
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def _deviations(columns, start, stop, channels, observed, mean, apart):
     for i in range(observed):
         column, row, centre = columns[channels[i], start:stop], apart[i], mean[channels[i]]
@@ -127,7 +128,7 @@ def _deviations(columns, start, stop, channels, observed, mean, apart):
             row[event] = column[event] - centre
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def _whiten(white, events, observed, factor):
     """Forward substitution, for all events at once and in place."""
     for i in range(observed):
@@ -141,7 +142,7 @@ def _whiten(white, events, observed, factor):
             row[event] *= inverse
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def _fill_log_density(white, events, observed, constant, log_density):
     for event in range(events):
         log_density[event] = constant
@@ -155,21 +156,31 @@ def _fill_log_density(white, events, observed, constant, log_density):
             log_density[event] = -np.inf
 
 
-@njit(nogil=True, cache=True, fastmath=REORDERED)
+@njit(nogil=True, cache=True)
 def _add_observed(apart, share, observed, weighted, sums, products):
     for i in range(observed):
         row = apart[i]
-        total = 0.0
         for event in range(len(share)):
             weighted[event] = share[event] * row[event]
-            total += weighted[event]
-        sums[i] += total
+        sums[i] += _sum(weighted, len(share))
         for j in range(i + 1):
-            other = apart[j]
-            total = 0.0
-            for event in range(len(share)):
-                total += weighted[event] * other[event]
-            products[i, j] += total
+            products[i, j] += _dot(weighted, apart[j], len(share))
+
+
+@njit(nogil=True, cache=True, fastmath=REORDERED)
+def _sum(values, events):
+    total = 0.0
+    for event in range(events):
+        total += values[event]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=REORDERED)
+def _dot(one, other, events):
+    total = 0.0
+    for event in range(events):
+        total += one[event] * other[event]
+    return total
 
 
 @njit(nogil=True, cache=True)

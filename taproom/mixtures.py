@@ -12,6 +12,7 @@ missing may depend on what is observed, but not on the missing value itself.
 
 Complete events are but one pattern of missing channels; on them the fit is that of scikit-learn's `GaussianMixture`,
 but for the 2e-15 events at 0 that it adds to each component.
+
 Values are float64 arrays (events, channels) in which NaN is a missing value. Units are those of the values, and log
 densities are in nats.
 """
@@ -56,9 +57,9 @@ class Mixture:
     covariances: np.ndarray
 
     def __post_init__(self) -> None:
-        """Bring the arrays into the one form that the kernels take."""
+        """Copy the arrays into the one form that the kernels are compiled for."""
         for name in ("weights", "means", "covariances"):
-            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float64))
+            object.__setattr__(self, name, np.array(getattr(self, name), dtype=np.float64, order="C"))
         _check_mixture(self)
 
     @property
@@ -223,7 +224,7 @@ def fit(values: np.ndarray, start: Mixture, parameters: EmParameters | None = No
             converged = abs(log_likelihood - log_likelihoods[-2]) < parameters.tolerance * len(values)
         if converged or iteration == parameters.iterations:
             break
-        mixture = _maximization(moments, mixture, len(values), parameters.regularization)
+        mixture = _maximization(moments, mixture, parameters.regularization)
         _check_covariances(mixture, f"after {iteration + 1} iterations", parameters.regularization)
         if keep_history:
             history.append(mixture)
@@ -286,11 +287,11 @@ def start_at(values: np.ndarray, components: int, seed: int, regularization: flo
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(values))[:EVENTS_TO_START_FROM])
     standard = np.nan_to_num((values[chosen] - offset) / scale)
+    typical = np.eye(values.shape[1]) * components ** (-2.0 / values.shape[1])
     with threadpool_limits(limits=1, user_api="blas"):
         centres, _ = kmeans_plusplus(standard, components, random_state=int(rng.integers(2**31)))
-    nearest = np.argmin([((standard - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
-    typical = np.eye(values.shape[1]) * components ** (-2.0 / values.shape[1])
-    parts = [_moments_with(standard[nearest == k], centres[k], typical) for k in range(components)]
+        nearest = np.argmin([((standard - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
+        parts = [_moments_with(standard[nearest == k], centres[k], typical) for k in range(components)]
     counts, means, covariances = (np.array(part) for part in zip(*parts, strict=True))
     start = Mixture(counts / counts.sum(), means, covariances).scaled(offset, scale)
     return Mixture(start.weights, start.means, start.covariances + regularization * np.eye(values.shape[1]))
@@ -391,7 +392,7 @@ def _expectation(blocks: Sequence[_Block], mixture: Mixture) -> tuple["Moments",
     return moments, float(log_likelihood)
 
 
-def _maximization(moments: "Moments", mixture: Mixture, events: int, regularization: float) -> Mixture:
+def _maximization(moments: "Moments", mixture: Mixture, regularization: float) -> Mixture:
     """The M-step, from moments about the old means."""
     owned = moments.counts > LEAST_EVENTS
     counts = np.where(owned, moments.counts, 1.0)

@@ -296,6 +296,13 @@ def test_the_values_stay_as_they_are():
     np.testing.assert_array_equal(values, copy)
 
 
+def test_a_mixture_keeps_its_parameters_whatever_becomes_of_the_arrays_it_was_made_from():
+    means = np.zeros((1, 2))
+    mixture = Mixture(np.ones(1), means, np.eye(2)[None])
+    means += 1.0
+    assert mixture.means.tolist() == [[0.0, 0.0]]
+
+
 def test_the_history_is_the_start_and_each_iteration():
     values, start = problem(9, 2, 2, 300, share=0.1)
     found = fit(values, start, EmParameters(iterations=6, tolerance=0.0), keep_history=True)
