@@ -253,7 +253,7 @@ def share_errors(rows: Sequence[Mapping]) -> bytes:
     return _compact(figure)
 
 
-def calls(wells: Sequence[str], shares: Mapping[str, Sequence[float]]) -> bytes:
+def calls(wells: Sequence[str], shares: Mapping[str, Sequence[float]], title: str = "Calls") -> bytes:
     """What became of the events of each well, stacked: `shares` of each class and flag are (wells,) and sum to 1.
 
     "ambiguous" and "anomalous" are the names of the flags; all others are classes.
@@ -267,9 +267,25 @@ def calls(wells: Sequence[str], shares: Mapping[str, Sequence[float]]) -> bytes:
         axes.barh(range(len(wells)), share, left=left, color=colors[name], edgecolor="white", linewidth=0.5)
         left = left + np.asarray(share)
     axes.set_yticks(range(len(wells)), [_plain(well) for well in wells])
-    axes.set(title="Calls", xlabel="share of events", xlim=(0, 1))
+    axes.set(title=title, xlabel="share of events", xlim=(0, 1))
     axes.invert_yaxis()
     _legend(axes, list(shares), [colors[name] for name in shares])
+    return _compact(figure)
+
+
+def well_accuracies(rows: Sequence[Mapping]) -> bytes:
+    """How often each method is right on each well; rows have method, well and accuracy."""
+    wells, methods = (list(dict.fromkeys(row[column] for row in rows)) for column in ("well", "method"))
+    figure, axes = _figure(7, 1.3 + max(0.28 * len(wells), 0.2 * len(methods)))
+    for method, color, mark in zip(methods, cycle(PALETTE), cycle("os^Dv<>"), strict=False):
+        of_method = [row for row in rows if row["method"] == method]
+        places = [wells.index(row["well"]) for row in of_method]
+        axes.plot(*_columns(of_method, "accuracy"), places, mark, color=color, markersize=5, alpha=0.8)
+    axes.set_yticks(range(len(wells)), [_plain(well) for well in wells])
+    axes.set(title="Each well, left out", xlabel="accuracy", xlim=(0, 1))
+    axes.grid(axis="y", linewidth=0.3, color=GREY)
+    axes.invert_yaxis()
+    _legend(axes, [method.replace("_", " ") for method in methods], _colors(len(methods)))
     return _compact(figure)
 
 

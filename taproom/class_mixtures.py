@@ -319,6 +319,13 @@ def call(values: np.ndarray, model: ClassModel) -> Calls:
     )
 
 
+def held_out_fates(model: ClassModel) -> dict[str, np.ndarray]:
+    """What share of each class's held-out events is called right or wrong, or ambiguous: (C,) each, with the sum 1."""
+    ambiguous = np.array([rates.ambiguous_share for rates in model.held_out])
+    right = np.array([rates.sure_accuracy or 0.0 for rates in model.held_out]) * (1 - ambiguous)
+    return {"called right": right, "called wrong": 1 - ambiguous - right, "ambiguous": ambiguous}
+
+
 def model_rows(model: ClassModel, channels: Sequence[str], transforms: Sequence[str]) -> tuple[list[dict], list[dict]]:
     """The model as rows of two tables, a component of a class and a class, that `model_from_rows` rebuilds it from.
 

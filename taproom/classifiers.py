@@ -1,37 +1,28 @@
 """Generative against discriminative: classifiers of events, compared on wells that they have never seen.
 
 Here belongs the comparison, and what the other methods need for it. Ours, a mixture of Gaussians per class, is in
-`taproom.class_mixtures`.
+`taproom.class_mixtures`, which has fitted it without each well already, and chosen the events.
 
 Source: the lecture deck (Jamieson, CSE546), slide "Generative vs Discriminative" after the Bayes rule for mixtures and
 kernel density estimates ("a very 'lazy' GMM"). scikit-learn has the other methods. Calibration: Guo, Pleiss, Sun and
 Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
 
 Events of one well resemble each other more than those of two wells of a class do, so a well is left out with all of its
-events. All methods see the same events, as many of each well of a class, on channels that are standardised by the
-training wells, and all give classes the same weight: uniform priors, or balanced weights where a method has none.
-Otherwise they are as they come, except that BIC chooses the numbers of components, and held-out likelihood the
-bandwidth of the kernel densities, among the training wells alone.
+events. All methods see the same events, on channels that are standardised by the training wells, and all give classes
+the same weight: uniform priors, or balanced weights where a method has none. Otherwise they are as they come, except
+that held-out likelihood chooses the bandwidth of the kernel densities, among the training wells alone.
 """
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 
 import numpy as np
 from scipy.special import softmax
 
-from taproom.class_mixtures import (
-    ClassParameters,
-    balanced_rows,
-    checked_events,
-    cross_fit,
-    left_out_groups,
-    only_wells,
-)
-from taproom.errors import InputError
+from taproom.class_mixtures import checked_events, left_out_groups, only_wells
 from taproom.mixtures import standardization
 from taproom.progress import progress
 
@@ -44,21 +35,6 @@ DENSITY_TOLERANCE = 1e-2
 CALIBRATION_BINS = 10
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class ComparisonParameters:
-    """What the methods are given.
-
-    Attributes:
-        events_per_well: at most so many of each well, to fit and to judge; see `balanced_rows`.
-        mixtures: how ours are fitted; whatever it says, events per well are as above, and priors uniform.
-        seed: of the draws, and of what methods draw themselves.
-    """
-
-    events_per_well: int = 2_500
-    mixtures: ClassParameters = field(default_factory=ClassParameters)
-    seed: int = 0
 
 
 @dataclass(frozen=True)
@@ -118,10 +94,11 @@ def compare(
     values: np.ndarray,
     labels: Sequence[str],
     wells: Sequence[str],
-    parameters: ComparisonParameters | None = None,
+    ours: np.ndarray,
+    seed: int = 0,
     n_jobs: int | None = None,
 ) -> Comparison:
-    """Leave each well out, fit all methods to the others, and judge them on it.
+    """Leave each well out, fit all other methods to the rest, and judge them and ours on it.
 
     A well that has all events of some class cannot be left out: it is skipped, and always there to fit with. If that
     leaves no well, there are no rows. A method that cannot be fitted is left out, with a warning in the log: it must
@@ -131,22 +108,29 @@ def compare(
         values: (n, d) float64; events with NaN are set aside.
         labels: (n,) str, the class of each event.
         wells: (n,) str, the well of each event, unique over plates.
-        parameters: see `ComparisonParameters`, whose defaults are taken if there are none.
+        ours: (n, C) float64, each class's log density by mixtures that have never seen the event's well, as
+            `taproom.class_mixtures.cross_fit` gives them.
+        seed: of what methods draw.
         n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
         InputError: no events without missing values, one class only, missing labels, shapes that differ, infinite
-            values, a constant channel, or parameters out of range.
+            values, or a constant channel.
     """
-    parameters = parameters or ComparisonParameters()
     values, labels, wells = checked_events(values, labels, wells)
     complete = ~np.isnan(values).any(axis=1)
     values, labels, wells = checked_events(values[complete], labels[complete], wells[complete])
-    rows = balanced_rows(labels, wells, parameters.events_per_well, parameters.seed)
-    values, labels, wells = values[rows], labels[rows], wells[rows]
     only = only_wells(labels, wells)
     judged = [well for well in np.unique(wells).tolist() if well not in only]
-    posteriors, left_out = _posteriors(values, labels, wells, judged, parameters, n_jobs) if judged else ({}, {})
+    mixed = softmax(ours[complete], axis=1)
+    posteriors, left_out = {OURS: [mixed[wells == well] for well in judged]} if judged else {}, {}
+    folds = [_fold(values, labels, wells, well, seed) for well in judged]
+    for method, found in _posteriors(folds, n_jobs).items():
+        reason = next((why for _, why in found if why), None)
+        if reason:
+            left_out[method] = reason
+        else:
+            posteriors[method] = [each for each, _ in found]
     for method, reason in left_out.items():
         logger.warning("%s is left out of the comparison: %s", method, reason)
     classes_of = np.unique(labels, return_inverse=True)[1]
@@ -158,7 +142,7 @@ def compare(
     bins = {method: _calibration(method, truths, found) for method, found in posteriors.items()}
     return Comparison(
         rows=list(chain.from_iterable(rows.values())),
-        summary=[_summary(rows[method], rows.get(OURS), error) for method, (_, error) in bins.items()],
+        summary=[_summary(rows[method], rows[OURS], error) for method, (_, error) in bins.items()],
         bins=list(chain.from_iterable(of_method for of_method, _ in bins.values())),
         skipped={
             well: f"It is the only well of the class {name}, which would be empty." for well, name in only.items()
@@ -276,49 +260,20 @@ KINDS = {
 }
 
 
-def _posteriors(
-    values: np.ndarray,
-    labels: np.ndarray,
-    wells: np.ndarray,
-    judged: Sequence[str],
-    parameters: ComparisonParameters,
-    n_jobs: int | None,
-) -> tuple[dict[str, list[np.ndarray]], dict[str, str]]:
-    """Posteriors (k, C) by each method of each well's events, and why methods are left out."""
+def _posteriors(folds: Sequence[Fold], n_jobs: int | None) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
+    """Posteriors (k, C) of each fold by each method, each with the reason where there are none."""
     from joblib import Parallel, delayed
 
-    found, left_out = {}, {}
-    folds = [_fold(values, labels, wells, well, parameters.seed) for well in judged]
     tasks = [(method, fold) for method in OTHERS for fold in folds]
-    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing. They start at once, and
-    # ours are fitted meanwhile.
+    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing.
     fits = Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(
         delayed(_attempt)(*task) for task in tasks
     )
-    try:
-        found[OURS] = _mixture_posteriors(values, labels, wells, judged, parameters)
-    except InputError as error:
-        left_out[OURS] = str(error)
+    found: dict[str, list] = {}
     fits = progress(fits, doing="comparing classifiers", total=len(tasks), unit="fit")
-    for (method, _), (posteriors, reason) in zip(tasks, fits, strict=True):
-        found.setdefault(method, []).append(posteriors)
-        if reason:
-            left_out.setdefault(method, reason)
-    return {method: each for method, each in found.items() if method not in left_out}, left_out
-
-
-def _mixture_posteriors(
-    values: np.ndarray,
-    labels: np.ndarray,
-    wells: np.ndarray,
-    judged: Sequence[str],
-    parameters: ComparisonParameters,
-) -> list[np.ndarray]:
-    """Ours of each well: a class's mixture is fitted again only where the well has events of it."""
-    given = replace(parameters.mixtures, events_per_well=parameters.events_per_well, priors=None)
-    crossed = cross_fit(values, labels, wells, given)
-    posteriors = softmax(crossed.log_densities, axis=1)
-    return [posteriors[wells == well] for well in judged]
+    for (method, _), each in zip(tasks, fits, strict=True):
+        found.setdefault(method, []).append(each)
+    return found
 
 
 def _fold(values: np.ndarray, labels: np.ndarray, wells: np.ndarray, well: str, seed: int) -> Fold:
@@ -365,13 +320,11 @@ def _calibration(
     return [{"method": method, **row} for row in rows], error
 
 
-def _summary(rows: Sequence[Mapping], ours: Sequence[Mapping] | None, calibration_error: float) -> dict:
+def _summary(rows: Sequence[Mapping], ours: Sequence[Mapping], calibration_error: float) -> dict:
     accuracies, log_losses = (np.array([row[name] for row in rows]) for name in ("accuracy", "log_loss"))
     accuracy, accuracy_error = _mean_and_error(accuracies)
     log_loss, log_loss_error = _mean_and_error(log_losses)
-    difference, difference_error = (
-        _mean_and_error(accuracies - [row["accuracy"] for row in ours]) if ours else (None, None)
-    )
+    difference, difference_error = _mean_and_error(accuracies - [row["accuracy"] for row in ours])
     return {
         "method": rows[0]["method"],
         "kind": KINDS[rows[0]["method"]],

@@ -48,6 +48,19 @@ class EventMatrix:
         """The events that `chosen` (bool, shape (events,)) picks."""
         return EventMatrix(self.rows.filter(pa.array(chosen)), self.values[chosen], self.channels, self.transforms)
 
+    def take(self, rows: pa.Table) -> "EventMatrix":
+        """The events that `rows` names by sample and event, in its order; `InputError` for one not among these."""
+        import pandas as pd
+
+        mine, wanted = (
+            pd.MultiIndex.from_arrays([each["sample"].to_numpy(), each["event"].to_numpy()])
+            for each in (self.rows, rows)
+        )
+        chosen = mine.get_indexer(wanted)
+        if (chosen < 0).any():
+            raise InputError(f"there is no event {wanted[chosen.argmin()]}; materialize what names it again.")
+        return EventMatrix(self.rows.take(pa.array(chosen)), self.values[chosen], self.channels, self.transforms)
+
     def labelled(self) -> "EventMatrix":
         """The events that have a label."""
         return self.where(pc.is_valid(self.rows["label"]).to_numpy())

@@ -38,7 +38,7 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     defs.resolve_job_def("refresh_reviews").execute_in_process({"ops": quick}, instance)
     plate = plate_of_wells(channels=("Y2-A", "B1-A"))
     ingest_events(plate, columns={"plate": "plate", "well": "well", "label": "label"})
-    make("wells", "class_mixtures", "classes", "share_errors", "event_calls", "well_shares")
+    make("wells", "class_mixtures", "classes", "held_out_events", "share_errors", "event_calls", "well_shares")
     monkeypatch.chdir(tmp_path)
 
 

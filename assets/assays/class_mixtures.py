@@ -1,11 +1,12 @@
-"""class_mixtures, classes, share_errors: the classes, each a mixture of Gaussians fitted to its wells.
+"""class_mixtures, classes, held_out_events, share_errors: the classes, each a mixture fitted to its wells.
 
 The deck's Bayes rule wants each class's density and prior; these are they, with the thresholds under which a call is
 ambiguous or an event anomalous, both chosen on events of wells that the densities have not seen. Priors are uniform:
 how many wells of a class a plate has is the experimenter's choice. A label is the well's, so a class's density is that
 of all events of such a well, cells that do not shine and debris included.
 
-Grain: a component of a class; a class; a class in a blend of known shares. Source: the deck's "Mixtures of Gaussians"
+Grain: a component of a class; a class; an event that models without its well have scored; a class in a blend of known
+shares. Source: the deck's "Mixtures of Gaussians"
 and "Density Estimation"; `taproom.class_mixtures` has the rest.
 """
 
@@ -73,6 +74,21 @@ CLASSES = Contract(
     ),
 )  # fmt: skip
 
+HELD_OUT_EVENTS = Contract(
+    table="held_out_events",
+    grain="a labelled event, scored by mixtures that have never seen its well",
+    columns=(
+        Column("sample", pa.string(), "the event's sample"),
+        Column("event", pa.int64(), "its number in the sample"),
+        Column("class", pa.string(), "its class"),
+        Column("log_densities", pa.list_(pa.float64()), "log density under each class, in alphabetical order, by "
+               "mixtures fitted without the event's well (without its fold of events, where a class has one well)",
+               unit="nats"),
+    ),
+    key=("sample", "event"),
+    invariants=(NotBlank("class"), Between("log_densities")),
+)  # fmt: skip
+
 SHARE_ERRORS = Contract(
     table="share_errors",
     grain="a class in a blend of held-out events whose shares are known",
@@ -97,7 +113,7 @@ class ClassMixturesConfig(dg.Config):
     )
     sizes: list[int] = Field([2, 4, 6, 8, 10], min_length=1, description="numbers of components to try")
     restarts: int = Field(2, ge=1, description="starts for each number")
-    events_per_well: int = Field(3_000, ge=1, description="events of a well that are used, at most")
+    events_per_well: int = Field(2_500, ge=1, description="events of a well that are used, at most")
     priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
     anomalous_share: float = Field(
         0.01, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"
@@ -127,6 +143,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
     outs={
         "class_mixtures": _out(CLASS_MIXTURES, "Each class's density as a mixture of Gaussians."),
         "classes": _out(CLASSES, "The classes: priors, thresholds, and what these do to held-out events."),
+        "held_out_events": _out(HELD_OUT_EVENTS, "Labelled events, scored by mixtures that have not seen their wells."),
         "share_errors": _out(SHARE_ERRORS, "How far class shares are off on blends of held-out events."),
     },
     ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
@@ -135,10 +152,10 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
 def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
     from taproom import assay_figures as figures
-    from taproom.class_mixtures import ClassParameters, cross_fit, model_of, model_rows
+    from taproom.class_mixtures import ClassParameters, cross_fit, held_out_fates, model_of, model_rows
     from taproom.class_shares import blend_errors
     from taproom.event_mixture import pooled, separating_channels
-    from taproom.events import event_matrix
+    from taproom.events import as_lists, event_matrix
 
     matrix = event_matrix(events, wells)
     labelled = matrix.labelled()
@@ -161,6 +178,7 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
         ),
         "class_mixtures",
     )
+    fates = figures.calls(model.classes, held_out_fates(model), title="Events that no model has seen")
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(class_rows, schema=CLASSES.schema),
@@ -169,8 +187,22 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
                 "reached_accuracy": model.reached_accuracy,
                 **{f"held_out_accuracy_{row['class']}": row["held_out_accuracy"] for row in class_rows},
             },
+            figure=fates,
         ),
         "classes",
+    )
+    seen = labelled.rows.take(pa.array(crossed.rows))
+    yield dg.Output(
+        Draft(
+            HELD_OUT_EVENTS.table_of(
+                sample=seen["sample"],
+                event=seen["event"],
+                **{"class": seen["label"], "log_densities": as_lists(crossed.log_densities)},
+            ),
+            metadata={"wells": int(model.wells.sum())},
+            figure=fates,
+        ),
+        "held_out_events",
     )
     errors = blend_errors(crossed, seed=config.seed)
     yield dg.Output(

@@ -4,7 +4,8 @@ The deck's Bayes rule: the class with the largest product of density and prior. 
 posterior is low, an event anomalous where no class has such events; both thresholds are those of `classes`. Labelled
 wells are called too, by densities that have seen them: what calls are worth on unseen wells is in `classes` and
 `classifier_comparison`. A class's share of a well is found by EM over the class priors with the densities fixed, since
-counting calls is biased wherever classes overlap; `share_errors` shows by how much.
+counting calls is biased wherever classes overlap; `share_errors` shows by how much. Intervals tell how well a well's
+events determine its shares, not how much the classes' wells differ between plates and days.
 
 Grain: an event; a class in a well.
 """
@@ -135,6 +136,21 @@ def event_calls(
             figure=figures.well_shares(rows),
         ),
         "well_shares",
+    )
+
+
+@dg.asset_check(asset="well_shares", description="Each labelled well is found to be mostly of its own class.")
+def labelled_wells_are_found(well_shares: pa.Table) -> dg.AssetCheckResult:
+    """A well that is not is labelled wrongly, or most of its cells do not shine."""
+    least = {
+        f"{row['plate']} {row['well']}": row["share"]
+        for row in well_shares.to_pylist()
+        if row["known_share"] == 1 and row["share"] is not None
+    }
+    return dg.AssetCheckResult(
+        passed=all(share > 0.5 for share in least.values()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"least_share": min(least.values(), default=1.0)},
     )
 
 

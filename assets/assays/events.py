@@ -258,7 +258,9 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
         **{name: getattr(sample, name) for name in as_it_is},
         **{name: values[0] if len(set(values)) == 1 else None for name, values in of_all.items()},
     }
-    yield dg.Output(Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema)), "samples")
+    yield dg.Output(
+        Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema), metadata=told, figure=picture), "samples"
+    )
 
     yield dg.AssetCheckResult(
         check_name="file_was_read",

@@ -251,14 +251,31 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
 )
 def log_likelihood_never_falls(mixture_trace: pa.Table) -> dg.AssetCheckResult:
     """EM cannot lower it (Dempster, Laird and Rubin 1977); if it falls, the fit or its code is wrong."""
+    return never_falls(mixture_trace)
+
+
+def never_falls(trace: pa.Table) -> dg.AssetCheckResult:
+    """Whether the log-likelihoods of a trace (iteration, component, log_likelihood) grow."""
     import numpy as np
 
-    first = mixture_trace.filter(pa.compute.equal(mixture_trace["component"], 0)).sort_by("iteration")
+    first = trace.filter(pa.compute.equal(trace["component"], 0)).sort_by("iteration")
     values = first["log_likelihood"].to_numpy()
     largest_fall = float(-np.diff(values).min(initial=0.0))
     return dg.AssetCheckResult(
         passed=bool(largest_fall <= 1e-9 * abs(values[-1])),
         metadata={"largest_fall": largest_fall, "iterations": len(values) - 1},
+    )
+
+
+@dg.asset_check(asset="mixture_fits", description="BIC is best at a number of components below the largest tried.")
+def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
+    """At the largest number tried, more components may be better still; populations hardly change with them."""
+    chosen = mixture_fits.filter(mixture_fits["chosen"])["components"][0].as_py()
+    largest = pa.compute.max(mixture_fits["components"]).as_py()
+    return dg.AssetCheckResult(
+        passed=chosen < largest or len(mixture_fits["components"].unique()) == 1,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"chosen": chosen, "largest": largest},
     )
 
 

@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.mixture import PICTURED_ITERATIONS
+from assets.assays.mixture import PICTURED_ITERATIONS, never_falls
 from assets.assays.wells import MATRIX_COLUMNS
 from assets.table import FRESH_DAILY, Draft, declare
 from taproom.contracts import Between, Column, Contract, NotBlank
@@ -94,3 +94,13 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
         metadata={"channel": name, "iterations": len(history) - 1, "log_likelihood": float(fitted.log_likelihoods[-1])},
         figure=figures.two_components(values[:, 0], pictured, name),
     )
+
+
+@dg.asset_check(
+    asset="two_component_trace",
+    blocking=True,
+    description="The log-likelihood never falls from one iteration to the next, up to rounding.",
+)
+def two_component_log_likelihood_never_falls(two_component_trace: pa.Table) -> dg.AssetCheckResult:
+    """EM cannot lower it."""
+    return never_falls(two_component_trace)

@@ -5,8 +5,9 @@ import pytest
 import taproom
 from taproom.errors import InputError, UnknownTableError
 
-CLASS_TABLES = ("class_mixtures", "classes", "share_errors")
+CLASS_TABLES = ("class_mixtures", "classes", "held_out_events", "share_errors")
 CALL_TABLES = ("event_calls", "well_shares")
+COMPARISON_TABLES = ("classifier_comparison", "classifier_wells", "classifier_calibration")
 QUICK = {"sizes": [1, 2, 3], "restarts": 1}
 
 
@@ -92,8 +93,8 @@ def test_events_without_labels_have_no_classes(tmp_path, ingest_events, make):
 
 
 def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
-    tables = ("classifier_comparison", "classifier_wells", "classifier_calibration")
-    result = make(*tables, classifier_comparison={"workers": 1})
+    make(*CLASS_TABLES, class_mixtures=QUICK)
+    result = make(*COMPARISON_TABLES, classifier_comparison={"workers": 1})
     summary = warehouse.read("classifier_comparison").to_pandas().set_index("method")
     assert len(summary) == 6
     assert (summary.wells == 4).all()
@@ -101,3 +102,16 @@ def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
     wells = warehouse.read("classifier_wells").to_pandas()
     np.testing.assert_allclose(wells.groupby("method").accuracy.mean().sort_index(), summary.accuracy.sort_index())
     assert [check.passed for check in result.get_asset_check_evaluations()] == [True]
+
+
+def test_classes_of_one_well_each_are_called_but_not_compared(tmp_path, ingest_events, make, warehouse):
+    random = np.random.default_rng(0)
+    for label, centre in (("green", 0), ("red", 5)):
+        path = tmp_path / f"{label}.csv"
+        path.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in random.normal(centre, 1, (60, 2))))
+        ingest_events(path, label=label)
+    make("wells")
+    make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 5})
+    make(*COMPARISON_TABLES)
+    assert [row["held_out_accuracy"] > 0.9 for row in warehouse.read("classes").to_pylist()] == [True, True]
+    assert [len(warehouse.read(table)) for table in COMPARISON_TABLES] == [0, 0, 0]
