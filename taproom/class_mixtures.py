@@ -63,7 +63,7 @@ class ClassParameters:
     components: int | Mapping[str, int] | None = None
     sizes: tuple[int, ...] = (2, 4, 6, 8, 10)
     restarts: int = 2
-    events_per_well: int = 3_000
+    events_per_well: int = 2_000
     priors: Mapping[str, float] | None = None
     anomalous_share: float = 0.01
     wanted_accuracy: float = 0.95

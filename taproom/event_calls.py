@@ -22,30 +22,42 @@ if TYPE_CHECKING:
 
 
 def shares_by_well(
-    matrix: EventMatrix, calls: Calls, classes: Sequence[str], resamples: int, confidence: float, seed: int
+    matrix: EventMatrix,
+    calls: Calls,
+    classes: Sequence[str],
+    resamples: int,
+    confidence: float,
+    seed: int,
+    n_jobs: int | None = None,
 ) -> list[dict[str, Any]]:
     """The share of each class in each well, a row for each of both (`well_shares`), wells sorted.
 
-    Anomalous events are of no class and are left out. `calls` are those of the matrix's events.
+    Anomalous events are of no class and are left out. `calls` are those of the matrix's events. `n_jobs` counts threads
+    as joblib counts workers; no bit of the result depends on it.
     """
+    from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+
+    inside = [np.flatnonzero(matrix.wells == well) for well in np.unique(matrix.wells)]
+    usual = [events[~calls.anomalous[events]] for events in inside]
+    with threadpool_limits(limits=1, user_api="blas"):
+        estimates = Parallel(n_jobs, prefer="threads")(
+            delayed(_estimates)(calls.log_densities[events], resamples, confidence, seed) for events in usual
+        )
     rows = []
-    for well in np.unique(matrix.wells):
-        inside = np.flatnonzero(matrix.wells == well)
-        first = matrix.rows.slice(inside[0], 1).to_pylist()[0]
-        labels = set(matrix.labels[inside])
-        usual = inside[~calls.anomalous[inside]]
-        estimates = _estimates(calls.log_densities[usual], resamples, confidence, seed) if usual.size else {}
+    for events, counted, found in zip(inside, usual, estimates, strict=True):
+        first = matrix.rows.slice(events[0], 1).to_pylist()[0]
+        labels = set(matrix.labels[events])
         for place, name in enumerate(classes):
-            known = float(labels == {name}) if None not in labels and len(labels) == 1 else None
             rows.append(
                 {
                     "plate": first["plate"],
                     "well": first["well"],
                     "class": name,
-                    "events": len(usual),
-                    "anomalous_share": float(calls.anomalous[inside].mean()),
-                    "known_share": known,
-                    **{column: float(values[place]) for column, values in estimates.items()},
+                    "events": len(counted),
+                    "anomalous_share": float(calls.anomalous[events].mean()),
+                    "known_share": float(labels == {name}) if None not in labels and len(labels) == 1 else None,
+                    **{column: float(values[place]) for column, values in found.items()},
                 }
             )
     return rows
@@ -62,6 +74,8 @@ def fates_by_well(matrix: EventMatrix, calls: Calls, classes: Sequence[str]) -> 
 
 
 def _estimates(log_densities: np.ndarray, resamples: int, confidence: float, seed: int) -> dict[str, np.ndarray]:
+    if not len(log_densities):
+        return {}
     low, high = share_intervals(log_densities, resamples, confidence, seed)
     return {
         "share": shares(log_densities),

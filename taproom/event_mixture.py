@@ -82,7 +82,8 @@ def fit_events(
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
     fits = fit_sizes(values, tried, em, seed, n_jobs)
     chosen = best_by_bic(fits)
-    whole = fit(values, start_at(values, chosen.components, chosen.seed, em.regularization), em, keep_history=True)
+    start = start_at(values, chosen.components, chosen.seed, em.regularization)
+    whole = fit(values, start, em, keep_history=True, n_jobs=n_jobs)
     order = whole.mixture.order()
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(

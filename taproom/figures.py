@@ -230,18 +230,18 @@ def _name_items(figure: "Figure", axes: "Axes", positions: np.ndarray, names: Se
             taken.append(box)
 
 
-def _figure(width: float, height: float) -> "tuple[Figure, Axes]":
+def _figure(width: float, height: float, layout: str | None = "constrained") -> "tuple[Figure, Axes]":
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
 
 
-def _png(figure: "Figure") -> bytes:
+def _png(figure: "Figure", cropped: bool = True) -> bytes:
     sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=110, bbox_inches="tight")
+    figure.savefig(sink, format="png", dpi=110, bbox_inches="tight" if cropped else None)
     return sink.getvalue()

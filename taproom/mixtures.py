@@ -17,8 +17,9 @@ Values are float64 arrays (events, channels) in which NaN is a missing value. Un
 densities are in nats.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -186,7 +187,13 @@ class _Block(NamedTuple):
     last: int
 
 
-def fit(values: np.ndarray, start: Mixture, parameters: EmParameters | None = None, keep_history: bool = False) -> Fit:
+def fit(
+    values: np.ndarray,
+    start: Mixture,
+    parameters: EmParameters | None = None,
+    keep_history: bool = False,
+    n_jobs: int | None = None,
+) -> Fit:
     """Fit a mixture by EM from a start.
 
     Without regularization the log-likelihood of what is observed never falls, up to rounding (Dempster, Laird and Rubin
@@ -195,33 +202,49 @@ def fit(values: np.ndarray, start: Mixture, parameters: EmParameters | None = No
     most e/2 * sum_k n_k (trace(old inverse covariance k) - trace(new inverse covariance k)): never by more than that,
     and not at all unless covariances widen that are narrow beside e.
 
-    A component that no event belongs to any more keeps its mean and covariance, and its weight goes to 0. The result
-    is made by one thread in blocks of a fixed size; it does not depend on the machine's load or on other threads.
+    A component that no event belongs to any more keeps its mean and covariance, and its weight goes to 0. Events are
+    worked on in blocks of a fixed size, whose moments are added in their order.
 
     Args:
         values: (n, d) float64, NaN where missing.
         start: the mixture to begin with, of d channels.
         parameters: see `EmParameters`, whose defaults are taken if there are none.
         keep_history: whether to keep the mixture of each iteration.
+        n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
 
     Raises:
         InputError: no events, fewer events than components, infinite values, a channel that is constant or missing
             everywhere, a start of other channels or with a covariance that is not positive definite, parameters out of
             range, a component that collapses, or events so far from all components that their density is 0.
     """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from joblib import effective_n_jobs
+
     parameters = parameters or EmParameters()
     _check_parameters(parameters)
     values = _checked_values(values, start)
     _check_events(values, start.components)
-    blocks = list(_blocks(values))
-    mixture, history, log_likelihoods, converged = start, [start], [], False
     _check_covariances(start, "at the start", parameters.regularization)
+    blocks = list(_blocks(values))
+    threads = min(len(blocks), effective_n_jobs(n_jobs))
+    # Not joblib: a block takes a millisecond, less than joblib needs to hand it over.
+    with ThreadPoolExecutor(threads) as pool:
+        return _iterate(blocks, start, parameters, keep_history, pool.map if threads > 1 else map)
+
+
+def _iterate(
+    blocks: Sequence[_Block], start: Mixture, parameters: EmParameters, keep_history: bool, each: Callable
+) -> Fit:
+    """EM from a start; `each` maps over the blocks."""
+    events = sum(len(block.events) for block in blocks)
+    mixture, history, log_likelihoods, converged = start, [start], [], False
     while True:
-        moments, log_likelihood = _expectation(blocks, mixture)
+        moments, log_likelihood = _expectation(blocks, mixture, each)
         log_likelihoods.append(log_likelihood)
         iteration = len(log_likelihoods) - 1
         if iteration:
-            converged = abs(log_likelihood - log_likelihoods[-2]) < parameters.tolerance * len(values)
+            converged = abs(log_likelihood - log_likelihoods[-2]) < parameters.tolerance * events
         if converged or iteration == parameters.iterations:
             break
         mixture = _maximization(moments, mixture, parameters.regularization)
@@ -376,20 +399,32 @@ def _into_responsibilities(joint: np.ndarray) -> np.ndarray:
     return np.where(np.isneginf(largest), largest, largest + np.log(total))
 
 
-def _expectation(blocks: Sequence[_Block], mixture: Mixture) -> tuple["Moments", float]:
-    """The E-step: expected moments about the means, and the log-likelihood."""
+def _expectation(blocks: Sequence[_Block], mixture: Mixture, each: Callable) -> tuple["Moments", float]:
+    """The E-step: expected moments about the means, and the log-likelihood, added block by block."""
+    total, log_likelihood = _moments(mixture), 0.0
+    for moments, of_block in each(partial(_block_expectation, mixture=mixture), blocks):
+        for sums, more in zip(total, moments, strict=True):
+            sums += more
+        log_likelihood += of_block
+    return total, float(log_likelihood)
+
+
+def _block_expectation(block: _Block, mixture: Mixture) -> tuple["Moments", float]:
+    from taproom import _mixture_kernels as kernels
+
+    joint, moments = _log_joint(block, mixture), _moments(mixture)
+    log_density = _into_responsibilities(joint)
+    _check_densities(log_density)
+    kernels.add_moments(block.segments, block.first, block.last, mixture.means, mixture.covariances, joint, moments)
+    return moments, log_density.sum()
+
+
+def _moments(mixture: Mixture) -> "Moments":
+    """No moments yet."""
     from taproom import _mixture_kernels as kernels
 
     k, d = mixture.means.shape
-    moments = kernels.Moments(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)))
-    log_likelihood = 0.0
-    for block in blocks:
-        joint = _log_joint(block, mixture)
-        log_density = _into_responsibilities(joint)
-        _check_densities(log_density)
-        log_likelihood += log_density.sum()
-        kernels.add_moments(block.segments, block.first, block.last, mixture.means, mixture.covariances, joint, moments)
-    return moments, float(log_likelihood)
+    return kernels.Moments(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)))
 
 
 def _maximization(moments: "Moments", mixture: Mixture, regularization: float) -> Mixture:

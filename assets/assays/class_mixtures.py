@@ -113,7 +113,7 @@ class ClassMixturesConfig(dg.Config):
     )
     sizes: list[int] = Field([2, 4, 6, 8, 10], min_length=1, description="numbers of components to try")
     restarts: int = Field(2, ge=1, description="starts for each number")
-    events_per_well: int = Field(2_500, ge=1, description="events of a well that are used, at most")
+    events_per_well: int = Field(2_000, ge=1, description="events of a well that are used, at most")
     priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
     anomalous_share: float = Field(
         0.01, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"

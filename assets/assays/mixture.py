@@ -104,7 +104,7 @@ class MixtureConfig(dg.Config):
     """How many components, how they are fitted, and when two of them are one population."""
 
     components: int | None = Field(None, ge=1, description="number of components; null: the one with the smallest BIC")
-    sizes: list[int] = Field([1, 2, 3, 4, 6, 8, 12, 16, 20], min_length=1, description="numbers of components to try")
+    sizes: list[int] = Field([1, 2, 4, 8, 12, 16, 20], min_length=1, description="numbers of components to try")
     restarts: int = Field(3, ge=1, le=100, description="starts for each number")
     selection_events: int = Field(
         10_000, ge=2, description="events, at most, to fit each number to; as many others are held out"
