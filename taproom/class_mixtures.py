@@ -61,7 +61,7 @@ class ClassParameters:
     """
 
     components: int | Mapping[str, int] | None = None
-    sizes: tuple[int, ...] = (2, 4, 6, 8, 10)
+    sizes: tuple[int, ...] = (2, 4, 8)
     restarts: int = 2
     events_per_well: int = 2_000
     priors: Mapping[str, float] | None = None

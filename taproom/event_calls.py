@@ -28,24 +28,16 @@ def shares_by_well(
     resamples: int,
     confidence: float,
     seed: int,
-    n_jobs: int | None = None,
 ) -> list[dict[str, Any]]:
     """The share of each class in each well, a row for each of both (`well_shares`), wells sorted.
 
-    Anomalous events are of no class and are left out. `calls` are those of the matrix's events. `n_jobs` counts threads
-    as joblib counts workers; no bit of the result depends on it.
+    Anomalous events are of no class and are left out. `calls` are those of the matrix's events.
     """
-    from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
-
-    inside = [np.flatnonzero(matrix.wells == well) for well in np.unique(matrix.wells)]
-    usual = [events[~calls.anomalous[events]] for events in inside]
-    with threadpool_limits(limits=1, user_api="blas"):
-        estimates = Parallel(n_jobs, prefer="threads")(
-            delayed(_estimates)(calls.log_densities[events], resamples, confidence, seed) for events in usual
-        )
     rows = []
-    for events, counted, found in zip(inside, usual, estimates, strict=True):
+    for well in np.unique(matrix.wells):
+        events = np.flatnonzero(matrix.wells == well)
+        counted = events[~calls.anomalous[events]]
+        found = _estimates(calls.log_densities[counted], resamples, confidence, seed)
         first = matrix.rows.slice(events[0], 1).to_pylist()[0]
         labels = set(matrix.labels[events])
         for place, name in enumerate(classes):

@@ -111,7 +111,7 @@ class ClassMixturesConfig(dg.Config):
     components: int | None = Field(
         None, ge=1, description="components of each class; null: for each class the number with the smallest BIC"
     )
-    sizes: list[int] = Field([2, 4, 6, 8, 10], min_length=1, description="numbers of components to try")
+    sizes: list[int] = Field([2, 4, 8], min_length=1, description="numbers of components to try")
     restarts: int = Field(2, ge=1, description="starts for each number")
     events_per_well: int = Field(2_000, ge=1, description="events of a well that are used, at most")
     priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")

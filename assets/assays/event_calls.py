@@ -72,7 +72,6 @@ class EventCallsConfig(dg.Config):
     resamples: int = Field(200, ge=1, description="bootstrap resamples of a well's events")
     confidence: float = Field(0.95, gt=0, lt=1, description="share of the resamples within an interval")
     seed: int = Field(0, ge=0, description="seed of the resamples")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 
 
 def _out(contract: Contract, description: str) -> dg.AssetOut:
@@ -129,8 +128,7 @@ def event_calls(
         ),
         "event_calls",
     )
-    chosen = (config.resamples, config.confidence, config.seed, config.workers)
-    rows = shares_by_well(matrix, calls, model.classes, *chosen)
+    rows = shares_by_well(matrix, calls, model.classes, config.resamples, config.confidence, config.seed)
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(rows, schema=WELL_SHARES.schema),

@@ -278,7 +278,9 @@ def test_no_bit_depends_on_the_workers():
     one, two = (fit_all(values, tasks, parameters, n_jobs) for n_jobs in (1, 2))
     for first, second, (components, seed) in zip(one, two, tasks, strict=True):
         assert_same_bits(first, second)
-        assert_same_bits(first, fit(values, start_at(values, components, seed), parameters))
+        start = start_at(values, components, seed)
+        assert_same_bits(first, fit(values, start, parameters))
+        assert_same_bits(first, fit(values, start, parameters, n_jobs=2))
 
 
 def test_no_bit_depends_on_where_the_arrays_lie():
