@@ -4,7 +4,7 @@ Here is what every table has in common (schema and key in the UI, owner, kinds, 
 itself stands in the table's own file.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -66,6 +66,12 @@ def declare(
         "metadata": {"dagster/column_schema": column_schema(contract), "grain": contract.grain},
         **more,
     }
+
+
+def nothing(*contracts: Contract, because: str) -> Iterator[dg.Output]:
+    """Outputs without rows, for a multi-asset that has nothing to make them of."""
+    for contract in contracts:
+        yield dg.Output(Draft(contract.schema.empty_table(), metadata={"empty_because": because}), contract.table)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:

@@ -3,7 +3,6 @@
 Nothing here is on by itself: schedules and sensors start when a person switches them on in the UI.
 """
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -74,15 +73,16 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
     seen_now = {}
     for name, now in looks.items():
         drop = chain.dropped(folder / name, settings)
-        seen = {"look": asdict(now), "config": drop.config, "key": None}
         before = cursor.get(name, {})
+        seen = {"look": asdict(now), "config": drop.config, "key": None, "times": before.get("times", 0)}
         if {**before, "key": None} == seen:
             seen["key"] = before["key"]
         if drop.waits_for:
             context.log.info(f"{name} waits for {drop.waits_for}")
         elif seen["key"] is None and _has_settled(now) and len(requests) < RUNS_PER_LOOK:
             seen["key"] = file_key(drop.called, file_sha256(folder / name))
-            request = _request(chain, seen["key"], drop.config)
+            seen["times"] += 1
+            request = _request(chain, seen["key"], drop.config, seen["times"])
             requests[request.run_key] = request
         seen_now[name] = seen
     new = sorted({request.partition_key for request in requests.values()})
@@ -97,11 +97,14 @@ def _has_settled(now: Look) -> bool:
     return time.time() - now.since >= SETTLE_SECONDS
 
 
-def _request(chain: Chain, key: str, config: Mapping[str, Any]) -> dg.RunRequest:
-    """A run that reads the batch; its run key also tells how it is read, because Dagster runs a run key only once."""
-    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+def _request(chain: Chain, key: str, config: Mapping[str, Any], times: int) -> dg.RunRequest:
+    """A run that reads the batch; its run key also tells how often the file was asked for.
+
+    Dagster runs a run key once: a look that is lost before its cursor was kept asks again under the same key, and a
+    file that is to be read as it was some time ago asks under another.
+    """
     return dg.RunRequest(
-        run_key=f"{key}-{digest[:8]}",
+        run_key=f"{key}-{times}",
         partition_key=key,
         run_config={"ops": {chain.read: {"config": config}}},
         job_name=INGEST[chain.name].name,

@@ -180,6 +180,8 @@ def shares_of_wells(warehouse: Warehouse) -> Iterator[str]:
 
 def accuracies(warehouse: Warehouse) -> Iterator[str]:
     """How often classifiers are right on wells that they have never seen."""
+    if not warehouse.read("classifier_comparison").num_rows:
+        return
     yield "\nAccuracy on wells left out (and its standard error)"
     for row in warehouse.read("classifier_comparison").to_pylist():
         error = f" ({row['accuracy_error']:.3f})" if row["accuracy_error"] is not None else ""
@@ -226,7 +228,8 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
     reasons = []
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
-        while error.cause is not None:
+        # joblib puts a worker's traceback, as text, where the cause of an error belongs.
+        while error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
             error = error.cause
         reasons.append(f"{event.step_key}: {error.message.strip()}")
     return "\n".join(reasons) or "the run failed; the UI (make ui) has its log"

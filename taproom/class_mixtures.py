@@ -27,7 +27,7 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from taproom.errors import InputError
-from taproom.mixtures import EmParameters, Mixture, fit_all, standardization
+from taproom.mixtures import EmParameters, Mixture, fit_all, sizes_to_try, standardization
 from taproom.progress import progress
 
 # A well that is the only one of a class cannot be left out; so many folds of its events are instead.
@@ -537,16 +537,11 @@ def _sizes_for(name: str, parameters: ClassParameters) -> tuple[int, ...]:
 
 
 def _best_mixture(values: np.ndarray, sizes: tuple[int, ...], parameters: ClassParameters) -> Mixture:
-    """The fit with the lowest BIC, in the units of the values.
-
-    Numbers of components that leave each fewer events than its covariance needs are not tried if there are smaller
-    ones.
-    """
+    """The fit with the lowest BIC, in the units of the values."""
     offset, scale = standardization(values)
-    needed = values.shape[1] + 1
-    possible = [size for size in sizes if size * needed <= len(values)] or sizes[:1]
+    possible = sizes_to_try(sizes, *values.shape)
     tasks = [(size, parameters.seed + restart) for size in possible for restart in range(parameters.restarts)]
-    fits = fit_all((values - offset) / scale, tasks, parameters.em, n_jobs=1)
+    fits = fit_all((values - offset) / scale, tasks, parameters.em)
     best = min(fits, key=lambda fit: fit.mixture.bic(fit.log_likelihoods[-1], len(values)))
     return best.mixture.scaled(offset, scale).ordered()
 

@@ -14,10 +14,10 @@ that held-out likelihood chooses the bandwidth of the kernel densities, among th
 """
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
+from itertools import chain, cycle
 
 import numpy as np
 from scipy.special import softmax
@@ -101,8 +101,8 @@ def compare(
     """Leave each well out, fit all other methods to the rest, and judge them and ours on it.
 
     A well that has all events of some class cannot be left out: it is skipped, and always there to fit with. If that
-    leaves no well, there are no rows. A method that cannot be fitted is left out, with a warning in the log: it must
-    not keep the others' rows back.
+    leaves no well, or not two classes have events without missing values, there are no rows. A method that cannot be
+    fitted is left out, with a warning in the log: it must not keep the others' rows back.
 
     Args:
         values: (n, d) float64; events with NaN are set aside.
@@ -114,18 +114,22 @@ def compare(
         n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
-        InputError: no events without missing values, one class only, missing labels, shapes that differ, infinite
+        InputError: no events, one class only, missing labels, shapes that differ, infinite
             values, or a constant channel.
     """
     values, labels, wells = checked_events(values, labels, wells)
     complete = ~np.isnan(values).any(axis=1)
-    values, labels, wells = checked_events(values[complete], labels[complete], wells[complete])
+    # A class may have no complete event: it is not among those that are compared.
+    ours = ours[complete][:, np.isin(np.unique(labels), labels[complete])]
+    values, labels, wells = values[complete], labels[complete], wells[complete]
+    if len(set(labels)) < 2:
+        return Comparison([], [], [], {}, {}, int((~complete).sum()))
     only = only_wells(labels, wells)
     judged = [well for well in np.unique(wells).tolist() if well not in only]
-    mixed = softmax(ours[complete], axis=1)
+    mixed = softmax(ours, axis=1)
     posteriors, left_out = {OURS: [mixed[wells == well] for well in judged]} if judged else {}, {}
-    folds = [_fold(values, labels, wells, well, seed) for well in judged]
-    for method, found in _posteriors(folds, n_jobs).items():
+    folds = (_fold(values, labels, wells, well, seed) for well in judged)
+    for method, found in _posteriors(folds, len(judged), n_jobs).items():
         reason = next((why for _, why in found if why), None)
         if reason:
             left_out[method] = reason
@@ -260,19 +264,21 @@ KINDS = {
 }
 
 
-def _posteriors(folds: Sequence[Fold], n_jobs: int | None) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
+def _posteriors(
+    folds: Iterable[Fold], count: int, n_jobs: int | None
+) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
     """Posteriors (k, C) of each fold by each method, each with the reason where there are none."""
     from joblib import Parallel, delayed
 
-    tasks = [(method, fold) for method in OTHERS for fold in folds]
-    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing.
+    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing. Folds are made as they are
+    # wanted, since each is about as large as all events.
     fits = Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(
-        delayed(_attempt)(*task) for task in tasks
+        delayed(_attempt)(method, fold) for fold in folds for method in OTHERS
     )
-    found: dict[str, list] = {}
-    fits = progress(fits, doing="comparing classifiers", total=len(tasks), unit="fit")
-    for (method, _), each in zip(tasks, fits, strict=True):
-        found.setdefault(method, []).append(each)
+    found: dict[str, list] = {method: [] for method in OTHERS} if count else {}
+    fits = progress(fits, doing="comparing classifiers", total=count * len(OTHERS), unit="fit")
+    for each, method in zip(fits, cycle(OTHERS), strict=False):
+        found[method].append(each)
     return found
 
 

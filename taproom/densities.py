@@ -44,8 +44,8 @@ class Grid:
         return np.stack(np.meshgrid(self.x, self.y, indexing="ij")).reshape(2, -1).T
 
 
-def complete(values: np.ndarray) -> tuple[np.ndarray, int]:
-    """The events that have both channels, and how many have not.
+def complete(values: np.ndarray) -> np.ndarray:
+    """The events that have both channels.
 
     Args:
         values: (events, 2) float64, NaN where missing.
@@ -62,7 +62,7 @@ def complete(values: np.ndarray) -> tuple[np.ndarray, int]:
         )
     if not len(kept):
         raise InputError(f"None of {len(values)} events has a value in both channels, so there is no density of these.")
-    return kept, len(values) - len(kept)
+    return kept
 
 
 def grid_over(values: np.ndarray, points: int = 200, share: float = 0.999, margin: float = 0.05) -> Grid:
@@ -80,7 +80,7 @@ def grid_over(values: np.ndarray, points: int = 200, share: float = 0.999, margi
     """
     if points < 2:
         raise InputError(f"A grid of {points} points in either channel was asked for; wanted: at least 2.")
-    values, _ = complete(values)
+    values = complete(values)
     standardization(values)  # refuses a constant channel
     low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2], axis=0, method="inverted_cdf")
     low, high = np.where(high > low, (low, high), (values.min(axis=0), values.max(axis=0)))
@@ -107,7 +107,7 @@ def kernel_density(values: np.ndarray, grid: Grid, bandwidth: float) -> np.ndarr
     Raises:
         InputError: as `complete`; a constant channel; a bandwidth that is not positive, or far below the spacing.
     """
-    values, _ = complete(values)
+    values = complete(values)
     widths = _widths(bandwidth, standardization(values)[1])
     finer = int(np.ceil((grid.spacing / widths).max()))
     spacing = grid.spacing / finer
@@ -150,7 +150,7 @@ def choose_bandwidth(
     Raises:
         InputError: as `complete`; a constant channel; no candidates, one that is not positive, all of them too small.
     """
-    values, _ = complete(values)
+    values = complete(values)
     scale = standardization(values)[1]
     fold = np.random.default_rng(seed).permutation(len(values)) % min(FOLDS, len(values))
     scores = np.array([_held_out(values, fold, _widths(bandwidth, scale)) for bandwidth in candidates])

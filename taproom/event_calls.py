@@ -31,12 +31,14 @@ def shares_by_well(
 ) -> list[dict[str, Any]]:
     """The share of each class in each well, a row for each of both (`well_shares`), wells sorted.
 
-    Anomalous events are of no class and are left out. `calls` are those of the matrix's events.
+    Anomalous events are of no class, and events without any value tell nothing: both are left out. `calls` are those of
+    the matrix's events.
     """
     rows = []
+    measured = ~np.isnan(matrix.values).all(axis=1)
     for well in np.unique(matrix.wells):
         events = np.flatnonzero(matrix.wells == well)
-        counted = events[~calls.anomalous[events]]
+        counted = events[~calls.anomalous[events] & measured[events]]
         found = _estimates(calls.log_densities[counted], resamples, confidence, seed)
         first = matrix.rows.slice(events[0], 1).to_pylist()[0]
         labels = set(matrix.labels[events])
@@ -82,6 +84,8 @@ def call_events(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any
     warehouse = Warehouse()
     inputs = warehouse.history("event_calls")[0]["inputs"]
     rows = [warehouse.read(table, inputs[table]).to_pylist() for table in ("class_mixtures", "classes")]
+    if not rows[1]:
+        raise InputError("There are no classes: no two have labelled wells. Read such wells, and refresh the assays.")
     model, channels, transforms = model_from_rows(*rows)
     calls = call(transform_all(_channel_values(events, channels), transforms), model)
     names = pa.array(model.classes)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from taproom.errors import InputError
 from taproom.events import EventMatrix, as_lists, from_lists
 from taproom.mixture_sizes import SizeFit, SizeParameters, best_by_bic, fit_sizes
-from taproom.mixtures import EmParameters, Mixture, fit, standardization, start_at
+from taproom.mixtures import EmParameters, Mixture, fit_all, standardization
 from taproom.populations import merge
 
 
@@ -81,9 +81,12 @@ def fit_events(
     values = (matrix.values - offset) / scale
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
     fits = fit_sizes(values, tried, em, seed, n_jobs)
-    chosen = best_by_bic(fits)
-    start = start_at(values, chosen.components, chosen.seed, em.regularization)
-    whole = fit(values, start, em, keep_history=True, n_jobs=n_jobs)
+    components = best_by_bic(fits).components
+    seeds = [each.seed for each in fits if each.components == components]
+    # Which start is best is told only by all events: the same seed draws other centres from some of them.
+    wholes = fit_all(values, [(components, each) for each in seeds], em, keep_history=True, n_jobs=n_jobs)
+    best = max(range(len(wholes)), key=lambda place: wholes[place].log_likelihoods[-1])
+    whole, chosen = wholes[best], next(e for e in fits if (e.components, e.seed) == (components, seeds[best]))
     order = whole.mixture.order()
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(

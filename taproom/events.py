@@ -97,10 +97,12 @@ def compared_channels(
     """The channels in which samples are compared, each with its transform.
 
     `channels` and `transforms` are those of each sample. Taken are the channels that match one of `patterns` (as shells
-    match names); without patterns the areas (names that end in -A), where no channel is one those that are transformed,
-    and where none is, all. Raises `InputError` where no channel is left or samples disagree on a transform.
+    match names), of any sample: where another lacks one, it is missing. Without patterns, of the channels that all
+    samples have, the areas (names that end in -A); where none is one, those that are transformed, and where none is,
+    all. Raises `InputError` where fewer than two channels are left or samples disagree on a transform.
     """
     found: dict[str, str] = {}
+    channels = list(channels)
     for names, hows in zip(channels, transforms, strict=True):
         for name, how in zip(names, hows, strict=True):
             if found.setdefault(name, how) != how and (not patterns or _matches(name, patterns)):
@@ -111,10 +113,13 @@ def compared_channels(
     if patterns:
         chosen = [name for name in found if _matches(name, patterns)]
     else:
-        areas = [name for name in found if name.endswith("-A")]
-        chosen = areas or [name for name, how in found.items() if how != "linear"] or list(found)
-    if not chosen:
-        raise InputError(f"no channel matches {list(patterns)}; there are {list(found)}. Change `channels`.")
+        common = [name for name in found if all(name in names for names in channels)]
+        chosen = _usual_channels({name: found[name] for name in common})
+    if len(chosen) < 2:
+        how = f"match {list(patterns)}" if patterns else "are in all samples"
+        raise InputError(
+            f"{len(chosen)} channels {how}; wanted: two at least. There are {list(found)}: set `channels` of `wells`."
+        )
     return {name: found[name] for name in chosen}
 
 
@@ -128,8 +133,15 @@ def widest_channels(values: np.ndarray, channels: Sequence[str], transforms: Seq
     spread = np.nanstd(values[:, ~np.isnan(values).all(axis=0)], axis=0)
     of_channel = np.zeros(len(channels))
     of_channel[~np.isnan(values).all(axis=0)] = spread
-    compared = [list(channels).index(name) for name in compared_channels([channels], [transforms])]
+    usual = _usual_channels(dict(zip(channels, transforms, strict=True)))
+    compared = [list(channels).index(name) for name in usual]
     return sorted((place for place in compared if of_channel[place]), key=lambda place: -of_channel[place])[:2]
+
+
+def _usual_channels(transform_of: Mapping[str, str]) -> list[str]:
+    """The areas; where no channel is one, those that are transformed; where none is, all."""
+    areas = [name for name in transform_of if name.endswith("-A")]
+    return areas or [name for name, how in transform_of.items() if how != "linear"] or list(transform_of)
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -139,9 +151,9 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
 def roll_up(events: Iterable[pa.RecordBatch], samples: pa.Table, left_out: Sequence[str] = ()) -> list[Mapping]:
     """The wells of all samples but those `left_out`: plate, well, sample, label and number of events, sorted.
 
-    `events` has the columns sample, plate, well and label, `samples` one row a sample. A well whose events have several
-    labels has none itself. Raises `InputError` for a sample to leave out that is not there, where two samples claim to
-    be one well, and where there are no events at all.
+    `events` has the columns sample, plate, well and label, `samples` one row a sample with its `content_sha256`. A well
+    whose events have several labels has none itself. Raises `InputError` for a sample to leave out that is not there,
+    where two samples claim to be one well or are one file, and where there are no events at all.
     """
     if unknown := set(left_out) - set(samples["sample"].to_pylist()):
         raise InputError(f"cannot leave out {sorted(unknown)}: there are no such samples. Mend `leave_out`.")
@@ -153,6 +165,7 @@ def roll_up(events: Iterable[pa.RecordBatch], samples: pa.Table, left_out: Seque
     if not parts:
         raise InputError("no sample has any event; see `samples` for the files that could not be read, and why.")
     counted = pa.concat_tables(parts).group_by(["sample", "plate", "well", "label"]).aggregate([("count_all", "sum")])
+    _check_files(samples, left_out)
     wells: dict[tuple[str, str], dict] = {}
     for row in counted.sort_by([(name, "ascending") for name in ("plate", "well", "sample", "label")]).to_pylist():
         if row["sample"] in left_out:
@@ -169,6 +182,20 @@ def roll_up(events: Iterable[pa.RecordBatch], samples: pa.Table, left_out: Seque
     if not wells:
         raise InputError("every sample is left out; wanted: one at least. Shorten `leave_out`.")
     return list(wells.values())
+
+
+def _check_files(samples: pa.Table, left_out: Sequence[str]) -> None:
+    """Refuse one file as two samples: a well that was named anew leaves its old name behind."""
+    first_of: dict[str, str] = {}
+    for row in samples.sort_by("sample").select(["sample", "content_sha256"]).to_pylist():
+        sample = row["sample"]
+        if sample in left_out:
+            continue
+        if (first := first_of.setdefault(row["content_sha256"], sample)) != sample:
+            raise InputError(
+                f"{first} and {sample} are the same file; wanted: each file once. Put the one with the wrong name into "
+                "`leave_out` of `wells`."
+            )
 
 
 def event_matrix(events: pa.Table, wells: pa.Table) -> EventMatrix:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taproom.errors import InputError
-from taproom.mixtures import EmParameters, fit_all
+from taproom.mixtures import EmParameters, fit_all, sizes_to_try
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ def fit_sizes(
     """Fit every number of components from every start to some events, and judge the fits on as many others.
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
-    by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers above the events to fit are
-    passed over. Raises `InputError` where no number is left, and as `taproom.mixtures.fit` does.
+    by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
+    are passed over. Raises `InputError` where a number is below 1, and as `taproom.mixtures.fit` does.
     """
     if not parameters.sizes or min(parameters.sizes) < 1:
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
@@ -53,14 +53,9 @@ def fit_sizes(
     fitted, held_out = values[shuffled[:count]], values[shuffled[count : 2 * count]]
     tasks = [
         (components, seed + restart)
-        for components in sorted(set(parameters.sizes))
-        if components <= count
+        for components in sizes_to_try(parameters.sizes, *fitted.shape)
         for restart in range(parameters.restarts if components > 1 else 1)
     ]
-    if not tasks:
-        raise InputError(
-            f"{len(values)} events are too few for {min(parameters.sizes)} components; wanted: twice as many as that."
-        )
     return [
         SizeFit(
             components=components,
@@ -71,7 +66,7 @@ def fit_sizes(
             iterations=len(fit.log_likelihoods) - 1,
             converged=fit.converged,
         )
-        for (components, task_seed), fit in zip(tasks, fit_all(fitted, tasks, em, n_jobs), strict=True)
+        for (components, task_seed), fit in zip(tasks, fit_all(fitted, tasks, em, n_jobs=n_jobs), strict=True)
     ]
 
 

@@ -258,6 +258,7 @@ def fit_all(
     values: np.ndarray,
     tasks: Sequence[tuple[int, int]],
     parameters: EmParameters | None = None,
+    keep_history: bool = False,
     n_jobs: int | None = None,
 ) -> list[Fit]:
     """Fit the same events once for each task (components, seed of `start_at`), in the tasks' order.
@@ -266,6 +267,7 @@ def fit_all(
         values: (n, d) float64, NaN where missing.
         tasks: numbers of components and seeds.
         parameters: see `EmParameters`.
+        keep_history: whether to keep the mixture of each iteration.
         n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
 
     Raises:
@@ -277,11 +279,20 @@ def fit_all(
     parameters = parameters or EmParameters()
 
     def fitted(components: int, seed: int) -> Fit:
-        return fit(values, start_at(values, components, seed, parameters.regularization), parameters)
+        return fit(values, start_at(values, components, seed, parameters.regularization), parameters, keep_history)
 
     with threadpool_limits(limits=1, user_api="blas"):
         fits = Parallel(n_jobs, prefer="threads", return_as="generator")(delayed(fitted)(*task) for task in tasks)
         return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
+
+
+def sizes_to_try(sizes: Sequence[int], events: int, channels: int) -> list[int]:
+    """The numbers of components, ascending, of which each has at least the d + 1 events that its covariance needs.
+
+    The smallest one is always tried.
+    """
+    ascending = sorted(set(sizes))
+    return [size for size in ascending if size * (channels + 1) <= events] or ascending[:1]
 
 
 def start_at(values: np.ndarray, components: int, seed: int, regularization: float = 1e-6) -> Mixture:

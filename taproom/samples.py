@@ -13,6 +13,7 @@ import numpy as np
 from taproom.cytometry import compensated, transforms_of
 from taproom.errors import InputError, SourceError, TaproomError
 from taproom.fcs import FcsError, read_fcs
+from taproom.inbox import file_sha256
 from taproom.plates import Well, read_events_table
 
 FCS_TRANSFORM, TABLE_TRANSFORM = "arcsinh(150)", "linear"
@@ -24,10 +25,11 @@ class Sample:
 
     `values` (events, channels) is float64, compensated, NaN or infinite where the file has no number; `plates`, `wells`
     and `labels` (events,) are texts, a label None where unknown. `transforms` names a scale for each of `channels`.
-    `damage` and `detail` say why the file was not read.
+    `damage` says why the file was not read, `detail` what was found in it.
     """
 
     file: str
+    content_sha256: str
     values: np.ndarray
     channels: tuple[str, ...]
     transforms: tuple[str, ...]
@@ -54,6 +56,7 @@ def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[s
     count = len(values)
     return Sample(
         file=path.name,
+        content_sha256=file_sha256(path),
         values=values,
         channels=recording.channels,
         transforms=transforms_of(recording.channels, transform or FCS_TRANSFORM, linear),
@@ -67,7 +70,7 @@ def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[s
 
 
 def _unread(path: Path, damage: str, error: TaproomError) -> Sample:
-    return Sample(path.name, np.empty((0, 0)), (), (), [], [], [], damage=damage, detail=str(error))
+    return Sample(path.name, file_sha256(path), np.empty((0, 0)), (), (), [], [], [], damage=damage, detail=str(error))
 
 
 def table_sample(
@@ -75,18 +78,23 @@ def table_sample(
 ) -> Sample:
     """The rows of a table; `columns` names those that hold a row's own plate, well or label, else it has `well`'s.
 
-    Raises `SourceError` where the file is no such table, or `columns` names anything else.
+    Without any where the file is no such table. Raises `SourceError` where `columns` names anything else.
     """
     if unknown := columns.keys() - {"plate", "well", "label"}:
         raise SourceError(f"events: columns names {sorted(unknown)}; wanted: plate, well or label, each with a column.")
-    table = read_events_table(path, **columns)
+    try:
+        table = read_events_table(path, **columns)
+    except SourceError as error:
+        return _unread(path, "unreadable", error)
     count = len(table.values)
     return Sample(
         file=path.name,
+        content_sha256=file_sha256(path),
         values=table.values,
         channels=table.channels,
         transforms=transforms_of(table.channels, transform or TABLE_TRANSFORM, linear),
         plates=[well.plate] * count if table.plates is None else table.plates,
         wells=[well.well] * count if table.wells is None else table.wells,
         labels=[well.label] * count if table.labels is None else table.labels,
+        detail=f"left out {', '.join(table.left_out)}: no numbers" if table.left_out else None,
     )

@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import FRESH_DAILY, Draft, declare, nothing
 from taproom.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
@@ -33,6 +33,7 @@ EVENT_CALLS = Contract(
         Column("anomalous", pa.bool_(), "no class has such events"),
     ),
     key=("sample", "event"),
+    may_be_empty=True,
     invariants=(
         NotBlank("called"), Between("posteriors", 0, 1), SumsTo("posteriors", 1.0), Between("log_density"),
     ),
@@ -45,7 +46,7 @@ WELL_SHARES = Contract(
         Column("plate", pa.string(), "the plate"),
         Column("well", pa.string(), "the well on it"),
         Column("class", pa.string(), "the class"),
-        Column("events", pa.int64(), "events of the well that the shares are of: those that are not anomalous"),
+        Column("events", pa.int64(), "events of the well that the shares are of: not anomalous, and with a value"),
         Column("anomalous_share", pa.float64(), "share of the well's events that are, and are left out"),
         Column("share", pa.float64(), "the class's share, by EM over the class priors; null without events",
                nullable=True),
@@ -55,6 +56,7 @@ WELL_SHARES = Contract(
         Column("known_share", pa.float64(), "1 or 0 in a labelled well; null in others", nullable=True),
     ),
     key=("plate", "well", "class"),
+    may_be_empty=True,
     invariants=(
         NotBlank("class"),
         Between("events", 0),
@@ -105,6 +107,9 @@ def event_calls(
     from taproom.event_calls import fates_by_well, shares_by_well
     from taproom.events import as_lists, event_matrix
 
+    if not len(classes):
+        yield from nothing(EVENT_CALLS, WELL_SHARES, because="wanted: classes")
+        return
     matrix = event_matrix(events, wells)
     model, *_ = model_from_rows(class_mixtures.to_pylist(), classes.to_pylist())
     calls = call(matrix.values, model)
@@ -161,8 +166,8 @@ def labelled_wells_are_found(well_shares: pa.Table) -> dg.AssetCheckResult:
 )
 def few_anomalous(event_calls: pa.Table, classes: pa.Table) -> dg.AssetCheckResult:
     """Many anomalous events mean wells of another kind than the labelled ones: their calls and shares say little."""
-    share = float(pa.compute.mean(event_calls["anomalous"].cast(pa.float64())).as_py())
-    expected = float(pa.compute.mean(classes["held_out_anomalous_share"]).as_py())
+    share = pa.compute.mean(event_calls["anomalous"].cast(pa.float64())).as_py() or 0.0
+    expected = pa.compute.mean(classes["held_out_anomalous_share"]).as_py() or 0.0
     return dg.AssetCheckResult(
         passed=share <= 0.1,
         severity=dg.AssetCheckSeverity.WARN,

@@ -76,7 +76,8 @@ SAMPLE_FILES = Contract(
         Column("missing_values", pa.int64(), "values that the file has as none"),
         Column("infinite_values", pa.int64(), "infinite values, which count as missing"),
         Column("damage", pa.string(), "why the file was not read; null where it was", nullable=True),
-        Column("detail", pa.string(), "what was found in it", nullable=True),
+        Column("detail", pa.string(), "what was found in it, or left out of it", nullable=True),
+        Column("content_sha256", pa.string(), "SHA-256 of the file"),
         Column("events_hash", pa.string(), "content hash of the sample's rows in events"),
     ),
     key=("sample",),
@@ -186,7 +187,10 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     if path.suffix.lower() not in FCS_SUFFIXES:
         return Drop(path.name, {"source": "table", "path": str(path), **settings})
     plate_map = path.parent / PLATE_MAP_FILE
-    well = read_plate_map(plate_map).get(path.name) if plate_map.is_file() else None
+    try:
+        well = read_plate_map(plate_map).get(path.name) if plate_map.is_file() else None
+    except SourceError as error:  # it must not keep the other folders' files waiting
+        return Drop(path.name, {}, waits_for=f"a sound plate map: {error}")
     if well is None:
         return Drop(path.name, {}, waits_for=f"its row (file, plate, well, label) in {plate_map}")
     given = _file_config(path, well, {"source": "fcs", **settings})
@@ -253,6 +257,7 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     as_it_is = ("file", "instrument", "date", "channels", "transforms", "compensated", "damage", "detail")
     about = {
         "sample": key,
+        "content_sha256": sample.content_sha256,
         "events_hash": events_hash,
         **told,
         **{name: getattr(sample, name) for name in as_it_is},

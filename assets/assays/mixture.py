@@ -279,7 +279,7 @@ def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="mixture", description="The fit came to rest, and its weights sum to 1.")
+@dg.asset_check(asset="mixture", description="The weights of all components sum to 1.")
 def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
     """A lost component would show in the weights."""
     total = float(pa.compute.sum(mixture["weight"]).as_py())

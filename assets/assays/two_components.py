@@ -62,6 +62,8 @@ class TwoComponentsConfig(dg.Config):
 )
 def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
     """Fit two components to all events of a channel."""
+    import numpy as np
+
     from taproom import assay_figures as figures
     from taproom.event_mixture import mixture_from, separating_channels, two_component_start
     from taproom.events import event_matrix
@@ -71,7 +73,12 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
     (place,) = matrix.places([config.channel]) if config.channel else separating_channels(mixture_from(mixture), 1)
     values = matrix.values[:, [place]]
     start = two_component_start(values, config.seed)
-    fitted = fit(values, start, EmParameters(config.iterations, tolerance=0.0, regularization=0.0), keep_history=True)
+    fitted = fit(
+        values,
+        start,
+        EmParameters(config.iterations, tolerance=0.0, regularization=1e-9 * float(np.nanvar(values))),
+        keep_history=True,
+    )
     order = fitted.mixture.order()
     history = [each.take(order) for each in fitted.history]
     name = matrix.channels[place]

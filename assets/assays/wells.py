@@ -102,11 +102,15 @@ def _place(channels: list[str], channel: str) -> int | None:
     return channels.index(channel) if channel in channels else None
 
 
-@dg.asset_check(asset="wells", description="Every class has two wells at least, so that one can be left out.")
-def classes_have_two_wells(wells: pa.Table) -> dg.AssetCheckResult:
+@dg.asset_check(
+    asset="wells",
+    additional_ins={"events": dg.AssetIn(metadata={"columns": ["plate", "well", "label"]})},
+    description="Every class has two wells at least, so that one can be left out.",
+)
+def classes_have_two_wells(wells: pa.Table, events: pa.Table) -> dg.AssetCheckResult:
     """How a classifier does on a well that it has not seen can be told only of classes with another well."""
-    labels = [label for label in wells["label"].to_pylist() if label is not None]
-    alone = sorted(label for label in set(labels) if labels.count(label) < 2)
+    found = events.group_by(["plate", "well", "label"]).aggregate([])["label"].to_pylist()
+    alone = sorted(label for label in set(found) - {None} if found.count(label) < 2)
     return dg.AssetCheckResult(
         passed=not alone, severity=dg.AssetCheckSeverity.WARN, metadata={"classes_with_one_well": alone}
     )

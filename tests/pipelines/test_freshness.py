@@ -5,6 +5,7 @@ import pytest
 from assets.reviews.reviews import BATCHES
 from assets.reviews.reviews import CONTRACT as REVIEWS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
+from pipelines import chains
 from pipelines.definitions import defs
 from pipelines.freshness import config_of, is_fresh
 from pipelines.maintenance import record_lost_commits
@@ -113,12 +114,12 @@ def test_among_more_than_a_hundred_batches_a_changed_one_is_noticed(make, fresh,
     make(*CHAIN[:-1])
     assert fresh() == set(CHAIN[:-1])
     products = Products(instance, warehouse, {})
-    assert not products._batches_changed()
+    assert not products._batches_changed(chains.REVIEWS)
     evaluated = dg.evaluate_automation_conditions(defs, instance)
 
     publish_batch(warehouse, "b050", "item 20", "word6")
     record_lost_commits(dg.build_op_context(instance=instance))
-    assert products._batches_changed()
+    assert products._batches_changed(chains.REVIEWS)
     asked = dg.evaluate_automation_conditions(defs, instance, cursor=evaluated.cursor)
     assert asked.get_num_requested(dg.AssetKey("review_batches")) == 1
 

@@ -182,8 +182,10 @@ def test_a_plate_in_the_assays_inbox_is_read_when_its_map_is_there_and_again_whe
     assert key.startswith("P7-A1-")
     (folder / "plate_map.csv").write_text("file,plate,well,label\na1.fcs,P7,A1,RFP\n")
     again = look_at(1030, taken.cursor, sensor="assay_inbox")
-    assert keys_asked_for(again) == [key]
-    assert again.run_requests[0].run_key != taken.run_requests[0].run_key
+    (folder / "plate_map.csv").write_text("file,plate,well,label\na1.fcs,P7,A1,CFP\n")
+    back = look_at(1040, again.cursor, sensor="assay_inbox")
+    assert keys_asked_for(again) == keys_asked_for(back) == [key]
+    assert len({look.run_requests[0].run_key for look in (taken, again, back)}) == 3
     monkeypatch.undo()
     monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
     for request in (*taken.run_requests, *again.run_requests):

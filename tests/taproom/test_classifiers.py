@@ -247,6 +247,17 @@ def test_events_with_missing_values_are_set_aside_and_counted():
     assert found.rows == compare(values, labels, wells, ours).rows
 
 
+def test_a_class_without_complete_events_is_not_compared_and_shifts_no_other():
+    values, labels, wells = plate(wells={"blue": ("A1", "A2"), "red": ("B1", "B2"), "teal": ("C1", "C2")})
+    values[labels == "blue", 1] = np.nan
+    ours = np.where(labels[:, None] == np.unique(labels), 0.0, -9.0)
+    found = compare(values, labels, wells, ours)
+    assert {row["well"] for row in found.rows} == {"B1", "B2", "C1", "C2"}
+    assert all(row["accuracy"] == 1 for row in found.rows if row["method"] == "class_mixtures")
+    nothing = compare(np.full_like(values, np.nan), labels, wells, ours)
+    assert (nothing.rows, nothing.incomplete_events) == ([], len(values))
+
+
 def test_a_method_that_cannot_be_fitted_is_left_out_and_told(caplog):
     values, labels, wells = plate(events=40)
     same_twice = np.column_stack([values, values[:, 0]])
@@ -265,7 +276,6 @@ def test_the_same_rows_come_out_whatever_the_workers():
 def test_events_that_cannot_be_compared_are_refused():
     values, labels, wells = plate(events=20)
     cases = {
-        "No event has a label": (np.full_like(values, np.nan), labels, wells),
         "of the class blue": (values, np.full(len(values), "blue"), wells),
         "have no label": (values, np.array([None, *labels[1:]], dtype=object), wells),
         "wanted: one for each event": (values, labels, wells[1:]),

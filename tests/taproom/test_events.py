@@ -59,7 +59,8 @@ def test_the_areas_are_compared_where_there_are_some():
 
 
 def test_without_areas_the_transformed_channels_are_compared_and_without_these_all():
-    assert list(compared_channels([["Time", "FL1"]], [["linear", "arcsinh(5)"]])) == ["FL1"]
+    names = ["Time", "FL1", "FL2"]
+    assert list(compared_channels([names], [["linear", "arcsinh(5)", "arcsinh(5)"]])) == ["FL1", "FL2"]
     assert list(compared_channels([["x", "y"]], [["linear", "linear"]])) == ["x", "y"]
 
 
@@ -69,8 +70,10 @@ def test_patterns_choose_channels_of_any_sample():
 
 
 def test_no_channel_and_two_scales_are_refused():
-    with pytest.raises(InputError, match="no channel matches"):
+    with pytest.raises(InputError, match="0 channels match"):
         compared_channels([["x"]], [["linear"]], ["FL*"])
+    with pytest.raises(InputError, match="1 channels are in all samples"):
+        compared_channels([["x", "y"], ["x", "z"]], [["linear"] * 2] * 2)
     with pytest.raises(InputError, match=r"x is linear in one sample and arcsinh\(5\) in another"):
         compared_channels([["x"], ["x"]], [["linear"], ["arcsinh(5)"]])
 
@@ -78,7 +81,8 @@ def test_no_channel_and_two_scales_are_refused():
 def roll(*tables: pa.Table, left_out: tuple = ()) -> list:
     names = [name for each in tables for name in each["sample"].unique().to_pylist()]
     batches = [batch for each in tables for batch in each.to_batches(max_chunksize=1)]
-    return roll_up(batches, pa.table({"sample": pa.array(names, pa.string())}), left_out)
+    ids = pa.array(names, pa.string())
+    return roll_up(batches, pa.table({"sample": ids, "content_sha256": ids}), left_out)
 
 
 def test_wells_are_counted_over_all_batches_and_sorted():
@@ -124,6 +128,14 @@ def test_samples_that_are_no_wells_do_not_count():
     assert matrix.rows["sample"].to_pylist() == ["b", "b"]
     assert matrix.labels.tolist() == ["CFP", "CFP"]
     assert len(matrix.where(np.array([True, False])).values) == 1
+
+
+def test_events_are_taken_by_sample_and_number():
+    matrix = event_matrix(pa.concat_tables([table("a"), table("b", "B1")]), wells_table(a=[0, 1], b=[0, 1]))
+    taken = matrix.take(pa.table({"sample": ["b", "a"], "event": [1, 0]}))
+    np.testing.assert_array_equal(taken.values, [[2, 3], [0, 1]])
+    with pytest.raises(InputError, match="there is no event"):
+        matrix.take(pa.table({"sample": ["c"], "event": [0]}))
 
 
 def test_channels_that_are_not_there_are_named():

@@ -275,7 +275,7 @@ def test_no_bit_depends_on_the_workers():
     values, _ = problem(7, 3, 3, 6_000, share=0.2)
     tasks = [(components, seed) for components in (1, 3, 4) for seed in (0, 1)]
     parameters = EmParameters(iterations=8)
-    one, two = (fit_all(values, tasks, parameters, n_jobs) for n_jobs in (1, 2))
+    one, two = (fit_all(values, tasks, parameters, n_jobs=n_jobs) for n_jobs in (1, 2))
     for first, second, (components, seed) in zip(one, two, tasks, strict=True):
         assert_same_bits(first, second)
         start = start_at(values, components, seed)

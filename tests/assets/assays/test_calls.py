@@ -84,12 +84,27 @@ def test_a_prior_of_a_class_without_wells_is_refused(plate, make, warehouse):
     assert "classes" not in warehouse.tables()
 
 
-def test_events_without_labels_have_no_classes(tmp_path, ingest_events, make):
+@pytest.mark.parametrize("label", ["", "green"])
+def test_without_two_classes_the_tables_are_empty_and_a_check_says_so(tmp_path, ingest_events, make, warehouse, label):
     (tmp_path / "plain.csv").write_text("x,y\n" + "".join(f"{n},{n * n % 7}\n" for n in range(50)))
-    ingest_events(tmp_path / "plain.csv")
+    ingest_events(tmp_path / "plain.csv", label=label)
     make("wells")
-    with pytest.raises(InputError, match="No event has a label"):
-        make(*CLASS_TABLES)
+    made = make(*CLASS_TABLES, *CALL_TABLES, *COMPARISON_TABLES)
+    assert [len(warehouse.read(table)) for table in (*CLASS_TABLES, *CALL_TABLES, *COMPARISON_TABLES)] == [0] * 9
+    assert "sure_calls_are_right" in {
+        check.check_name for check in made.get_asset_check_evaluations() if not check.passed
+    }
+    with pytest.raises(InputError, match="There are no classes"):
+        taproom.call({"x": [1.0]})
+
+
+def test_a_well_in_which_nothing_was_measured_has_no_shares(plate, tmp_path, ingest_events, make, warehouse):
+    (tmp_path / "dark.csv").write_text("green,red,blue\n,,1\n,,2\n")
+    ingest_events(tmp_path / "dark.csv", plate="P2", well="B1")
+    make("wells", wells={"channels": ["green", "red"]})
+    make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 5})
+    dark = [row for row in warehouse.read("well_shares").to_pylist() if row["plate"] == "P2"]
+    assert [(row["events"], row["share"], row["low"]) for row in dark] == [(0, None, None)] * 2
 
 
 def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):

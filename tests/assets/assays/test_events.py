@@ -130,6 +130,16 @@ def test_what_cannot_be_is_refused_in_a_sentence(folder, ingest_events):
         batches_of(fcs(folder))
 
 
+def test_a_damaged_table_is_a_sample_that_says_why_and_columns_left_out_are_told(tmp_path, ingest_events, warehouse):
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    (tmp_path / "words.csv").write_text("x,y,note\n1,2,hello\n")
+    for name in ("cut.parquet", "words.csv"):
+        ingest_events(tmp_path / name)
+    cut, words = warehouse.read("samples").to_pylist()
+    assert (cut["damage"], cut["events"]) == ("unreadable", 0)
+    assert (words["damage"], words["detail"]) == (None, "left out note: no numbers")
+
+
 def test_a_changed_file_is_not_taken_for_the_sample(folder, warehouse, instance):
     given = EventsConfig(**fcs(folder / "cells.fcs", plate="P1", well="A1"))
     with pytest.raises(SourceError, match="Has the file changed"):
@@ -149,6 +159,8 @@ def test_a_dropped_fcs_file_waits_for_its_row_in_the_plate_map(folder):
     assert dropped(folder / "cells.fcs", {}).called == "P1-A1"
     assert dropped(folder / "cells.fcs", {"transform": "linear"}).config["label"] == "CFP"
     assert "plate_map.csv" in dropped(folder / "other.fcs", {}).waits_for
+    (folder / "plate_map.csv").write_text("file;plate;well;label\n")
+    assert "a sound plate map" in dropped(folder / "cells.fcs", {}).waits_for
     (folder / "plate_map.csv").unlink()
     assert dropped(folder / "cells.fcs", {}).waits_for
     assert dropped(folder / "table.csv", {}).config == {"source": "table", "path": str(folder / "table.csv")}

@@ -86,7 +86,7 @@ def test_fewer_events_than_components_and_constant_channels_are_refused(tmp_path
     (tmp_path / "few.csv").write_text("x,y\n1,2\n2,1\n3,5\n")
     ingest_events(tmp_path / "few.csv")
     make("wells")
-    with pytest.raises(InputError, match="3 events"):
+    with pytest.raises(InputError, match="2 events are fewer than 4"):
         make(*TABLES, mixture={"components": 4})
     (tmp_path / "flat.csv").write_text("x,y\n" + "".join(f"{n},7\n" for n in range(9)))
     make("wells", wells={"leave_out": [ingest_events(tmp_path / "flat.csv", well="B1")]})
