@@ -167,22 +167,6 @@ class CrossFit:
         return [np.flatnonzero(self.classes_of == place) for place in range(len(self.classes))]
 
 
-def fit_classes(
-    values: np.ndarray,
-    labels: Sequence[str],
-    wells: Sequence[str],
-    parameters: ClassParameters | None = None,
-    n_jobs: int | None = None,
-) -> ClassModel:
-    """Fit the classes and choose both thresholds on held-out events: `cross_fit`, and `model_of` what it found.
-
-    Raises:
-        InputError: as these do.
-    """
-    parameters = parameters or ClassParameters()
-    return model_of(cross_fit(values, labels, wells, parameters, n_jobs), parameters)
-
-
 def cross_fit(
     values: np.ndarray,
     labels: Sequence[str],
@@ -290,7 +274,7 @@ def call(values: np.ndarray, model: ClassModel) -> Calls:
 
     Args:
         values: (n, d) float64, channels in the order of the model's, NaN where missing; n may be 0.
-        model: as `fit_classes` or `model_from_rows` gave it.
+        model: as `model_of` or `model_from_rows` gave it.
 
     Raises:
         InputError: other channels than the model's, or infinite values.

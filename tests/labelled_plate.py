@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from taproom.class_mixtures import ClassParameters
+from taproom.class_mixtures import ClassModel, ClassParameters, cross_fit, model_of
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 CENTRES = {"blue": (0.0, 0.0), "red": (4.0, 0.0), "yellow": (0.0, 4.0)}
@@ -21,3 +21,7 @@ def plate(events=200, seed=0, spread=0.1, wells=WELLS):
             labels += [label] * events
             names += [well] * events
     return np.vstack(values), np.array(labels), np.array(names)
+
+
+def fit_classes(values, labels, wells, parameters) -> ClassModel:
+    return model_of(cross_fit(values, labels, wells, parameters), parameters)

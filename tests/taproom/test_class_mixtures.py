@@ -14,7 +14,6 @@ from taproom.class_mixtures import (
     balanced_rows,
     call,
     cross_fit,
-    fit_classes,
     left_out_groups,
     model_from_rows,
     model_of,
@@ -24,7 +23,7 @@ from taproom.class_mixtures import (
 )
 from taproom.errors import InputError
 from taproom.mixtures import Mixture
-from tests.labelled_plate import QUICK, plate
+from tests.labelled_plate import QUICK, fit_classes, plate
 
 CHANNELS, TRANSFORMS = ("FSC-A", "SSC-A"), ("linear", "arcsinh")
 

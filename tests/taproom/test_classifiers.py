@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neighbors import KernelDensity
 
 from taproom import classifiers
-from taproom.class_mixtures import ClassParameters, call, cross_fit, fit_classes
+from taproom.class_mixtures import ClassParameters, call, cross_fit
 from taproom.classifiers import (
     BANDWIDTHS,
     KINDS,
@@ -19,6 +19,7 @@ from taproom.classifiers import (
     compare,
 )
 from taproom.errors import InputError
+from tests.labelled_plate import fit_classes
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 WELLS = {"blue": ("A1", "A2"), "red": ("B1", "B2", "B3")}
