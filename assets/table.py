@@ -21,6 +21,9 @@ OWNER = "team:taproom"
 FRESH_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 FRESH_MONTHLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
 
+# For rollups. A batch that failed to be read stays missing; it must not keep the others from being rolled up.
+WHEN_A_BATCH_IS_READ = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
+
 # Every declared contract by its table's name: what the IO manager, the generated contracts and the docs go through.
 CONTRACTS: dict[str, Contract] = {}
 
@@ -66,6 +69,17 @@ def declare(
         "metadata": {"dagster/column_schema": column_schema(contract), "grain": contract.grain},
         **more,
     }
+
+
+def refreshed(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
+    """`declare` for a table that follows from all batches: it is made again, daily at least, when its inputs change."""
+    usual = {"freshness_policy": FRESH_DAILY, "automation_condition": dg.AutomationCondition.eager()}
+    return declare(contract, module, **(usual | more))
+
+
+def refreshed_out(contract: Contract, description: str, **more: Any) -> dg.AssetOut:
+    """The same as one output of a multi-asset; `more` has its `module`, and `config` if it takes any."""
+    return dg.AssetOut(**refreshed(contract, description=description, **more))
 
 
 def nothing(*contracts: Contract, because: str) -> Iterator[dg.Output]:

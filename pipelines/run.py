@@ -180,10 +180,11 @@ def shares_of_wells(warehouse: Warehouse) -> Iterator[str]:
 
 def accuracies(warehouse: Warehouse) -> Iterator[str]:
     """How often classifiers are right on wells that they have never seen."""
-    if not warehouse.read("classifier_comparison").num_rows:
+    rows = warehouse.read("classifier_comparison").to_pylist()
+    if not rows:
         return
     yield "\nAccuracy on wells left out (and its standard error)"
-    for row in warehouse.read("classifier_comparison").to_pylist():
+    for row in rows:
         error = f" ({row['accuracy_error']:.3f})" if row["accuracy_error"] is not None else ""
         yield f"  {row['method']:24} {row['accuracy']:.3f}{error}"
 

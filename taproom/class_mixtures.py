@@ -24,9 +24,11 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
+import pyarrow as pa
 from scipy.special import logsumexp, softmax
 
 from taproom.errors import InputError
+from taproom.event_mixture import gaussian_columns, mixture_from
 from taproom.mixtures import EmParameters, Mixture, fit_all, sizes_to_try, standardization
 from taproom.progress import progress
 
@@ -316,15 +318,9 @@ def model_rows(model: ClassModel, channels: Sequence[str], transforms: Sequence[
     Covariances are lists row by row. Each class has the names of all channels and how they were transformed.
     """
     component_rows = [
-        {
-            "class": name,
-            "component": component,
-            "weight": float(mixture.weights[component]),
-            "mean": mixture.means[component].tolist(),
-            "covariance": mixture.covariances[component].ravel().tolist(),
-        }
+        {"class": name, "component": component, **row}
         for name, mixture in zip(model.classes, model.mixtures, strict=True)
-        for component in range(mixture.components)
+        for component, row in enumerate(pa.table(gaussian_columns(mixture)).to_pylist())
     ]
     class_rows = [
         {
@@ -374,7 +370,7 @@ def model_from_rows(
     model = ClassModel(
         classes=tuple(parts),
         priors=column("prior"),
-        mixtures=tuple(map(_mixture_from, parts.values())),
+        mixtures=tuple(mixture_from(pa.Table.from_pylist(part)) for part in parts.values()),
         anomalous_below=column("anomalous_below"),
         ambiguous_below=class_rows[0]["ambiguous_below"],
         reached_accuracy=class_rows[0]["reached_accuracy"],
@@ -547,13 +543,6 @@ def _held_out_densities(
             log_densities[held_out, place] = own
             highest[held_out, place] = _highest_density(mixture, values[held_out], own)
     return log_densities, highest
-
-
-def _mixture_from(rows: Sequence[Mapping]) -> Mixture:
-    means = np.array([row["mean"] for row in rows])
-    components, channels = means.shape
-    covariances = np.array([row["covariance"] for row in rows]).reshape(components, channels, channels)
-    return Mixture(np.array([row["weight"] for row in rows]), means, covariances)
 
 
 def _log_density(mixture: Mixture, values: np.ndarray) -> np.ndarray:

@@ -56,12 +56,14 @@ class EventMixture:
 
     def assigned(self, values: np.ndarray) -> Assigned:
         """Where each of `values` (events, channels) belongs."""
-        joint = self.mixture.log_joint(values)
-        log_density = np.logaddexp.reduce(joint, axis=1)
-        responsibilities = np.exp(joint - log_density[:, None])
-        responsibilities /= responsibilities.sum(axis=1, keepdims=True)
+        responsibilities = self.mixture.responsibilities(values)
         of_population = responsibilities @ np.eye(self.populations.max() + 1)[self.populations]
-        return Assigned(joint.argmax(axis=1), of_population.argmax(axis=1), responsibilities, log_density)
+        return Assigned(
+            component=responsibilities.argmax(axis=1),
+            population=of_population.argmax(axis=1),
+            responsibilities=responsibilities,
+            log_density=self.mixture.log_density(values),
+        )
 
 
 def fit_events(
@@ -107,6 +109,17 @@ def separating_channels(mixture: Mixture, count: int = 2) -> list[int]:
     between = mixture.weights @ (mixture.means - centre) ** 2
     within = mixture.weights @ np.diagonal(mixture.covariances, axis1=1, axis2=2)
     return np.argsort(-between / (between + within), kind="stable")[:count].tolist()
+
+
+def shown_channels(matrix: EventMatrix, mixture: Mixture, names: Sequence[str], count: int = 2) -> list[int]:
+    """Places of the channels `names`, of which there must be `count`; of none the most separating ones.
+
+    Raises `InputError` for another number of names, or one that is no channel.
+    """
+    if names and len(names) != count:
+        wanted = {1: "one", 2: "two"}.get(count, count)
+        raise InputError(f"The channels {list(names)} were given; wanted: {wanted}, or none to have them chosen.")
+    return matrix.places(names) or separating_channels(mixture, count)
 
 
 def pooled(mixtures: Sequence[Mixture]) -> Mixture:

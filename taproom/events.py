@@ -18,8 +18,6 @@ import pyarrow.compute as pc
 from taproom.cytometry import transformed
 from taproom.errors import InputError
 
-LIST_OF_VALUES = pa.list_(pa.float64())
-
 
 @dataclass(frozen=True)
 class EventMatrix:

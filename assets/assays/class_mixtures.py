@@ -11,13 +11,14 @@ and "Density Estimation"; `taproom.class_mixtures` has the rest.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare, nothing
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 CLASS_MIXTURES = Contract(
@@ -133,17 +134,7 @@ class ClassMixturesConfig(dg.Config):
     workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=ClassMixturesConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 
 
 @dg.multi_asset(
@@ -154,7 +145,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
         "held_out_events": _out(HELD_OUT_EVENTS, "Labelled events, scored by mixtures that have not seen their wells."),
         "share_errors": _out(SHARE_ERRORS, "How far class shares are off on blends of held-out events."),
     },
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
     pool="numerics",
 )
 def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:

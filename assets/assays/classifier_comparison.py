@@ -9,13 +9,14 @@ Grain: a method; a method on a well that was left out; a method's events with a 
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare, nothing
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, OneOf
 
 METHODS = (
@@ -90,17 +91,7 @@ class ClassifierComparisonConfig(dg.Config):
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=ClassifierComparisonConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig)
 
 
 @dg.multi_asset(
@@ -110,7 +101,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
         "classifier_wells": _out(WELLS, "The same, well by well."),
         "classifier_calibration": _out(CALIBRATION, "How far posteriors are from the share of right calls."),
     },
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
     pool="numerics",
 )
 def classifier_comparison(

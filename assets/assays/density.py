@@ -10,42 +10,48 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
-from taproom.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from taproom.densities import Grid
 
-GRID_COLUMNS = (
-    Column("x_channel", pa.string(), "the channel along x"),
-    Column("y_channel", pa.string(), "the channel along y"),
-    Column("x", pa.float64(), "place in the first channel, on its transformed scale"),
-    Column("y", pa.float64(), "place in the second channel, on its transformed scale"),
-    Column("density", pa.float64(), "probability density, per unit of both scales"),
-    Column("enclosed", pa.float64(), "share of the grid's probability where the density is higher than here: 0.95 and "
-           "less is inside the contour that encloses 95 %"),
-)  # fmt: skip
-GRID_RULES = (
-    NotBlank("x_channel"),
-    NotBlank("y_channel"),
-    Between("x"),
-    Between("y"),
-    Between("density", 0),
-    Between("enclosed", 0, 1),
-)
 
-CONTRACT = Contract(
-    table="density",
-    grain="a point of a grid over two channels",
-    columns=GRID_COLUMNS,
-    key=("x", "y"),
-    invariants=GRID_RULES,
-    single_valued=("x_channel", "y_channel"),
-)
+def grid_contract(table: str) -> Contract:
+    """The contract of a density told on a grid over two channels."""
+    return Contract(
+        table=table,
+        grain="a point of a grid over two channels",
+        columns=(
+            Column("x_channel", pa.string(), "the channel along x"),
+            Column("y_channel", pa.string(), "the channel along y"),
+            Column("x", pa.float64(), "place in the first channel, on its transformed scale"),
+            Column("y", pa.float64(), "place in the second channel, on its transformed scale"),
+            Column("density", pa.float64(), "probability density, per unit of both scales"),
+            Column(
+                "enclosed",
+                pa.float64(),
+                "share of the grid's probability where the density is higher than here: 0.95 and "
+                "less is inside the contour that encloses 95 %",
+            ),
+        ),
+        key=("x", "y"),
+        invariants=(
+            NotBlank("x_channel"),
+            NotBlank("y_channel"),
+            Between("x"),
+            Between("y"),
+            Between("density", 0),
+            Between("enclosed", 0, 1),
+        ),
+        single_valued=("x_channel", "y_channel"),
+    )
+
+
+CONTRACT = grid_contract("density")
 
 
 class DensityConfig(dg.Config):
@@ -58,27 +64,23 @@ class DensityConfig(dg.Config):
 
 
 @dg.asset(
-    **declare(
+    **refreshed(
         CONTRACT,
         __name__,
         config=DensityConfig,
         description="The mixture's density on a grid of two channels.",
-        freshness_policy=FRESH_DAILY,
-        automation_condition=dg.AutomationCondition.eager(),
     ),
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
 )
 def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
     """The mixture's density over two of its channels."""
     from taproom import assay_figures as figures
     from taproom.densities import enclosing_levels, grid_over, mixture_density
-    from taproom.event_mixture import mixture_from, separating_channels
+    from taproom.event_mixture import mixture_from, shown_channels
     from taproom.events import event_matrix
 
     matrix, fitted = event_matrix(events, wells), mixture_from(mixture)
-    shown = matrix.places(config.channels) or separating_channels(fitted)
-    if len(shown) != 2:
-        raise InputError(f"{len(shown)} channels were given for the grid; wanted: two.")
+    shown = shown_channels(matrix, fitted, config.channels)
     values = matrix.values[:, shown]
     grid = grid_over(values, config.points, margin=0.1)
     found = mixture_density(fitted.marginal(shown), grid)

@@ -11,13 +11,14 @@ Grain: an event; a class in a well.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare, nothing
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
@@ -76,17 +77,7 @@ class EventCallsConfig(dg.Config):
     seed: int = Field(0, ge=0, description="seed of the resamples")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=EventCallsConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
 
 
 @dg.multi_asset(
@@ -95,7 +86,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
         "event_calls": _out(EVENT_CALLS, "The class of each event, with posteriors, and flags where it is doubtful."),
         "well_shares": _out(WELL_SHARES, "Each class's share of each well, with an interval."),
     },
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
     pool="numerics",
 )
 def event_calls(

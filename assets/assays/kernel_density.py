@@ -7,24 +7,18 @@ Grain: a point of the grid; a bandwidth that was tried.
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.density import GRID_COLUMNS, GRID_RULES, on_grid
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.assays.density import grid_contract, on_grid
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, refreshed_out
 from taproom.contracts import Between, Column, Contract
 
-KERNEL_DENSITY = Contract(
-    table="kernel_density",
-    grain="a point of a grid over two channels",
-    columns=GRID_COLUMNS,
-    key=("x", "y"),
-    invariants=GRID_RULES,
-    single_valued=("x_channel", "y_channel"),
-)
+KERNEL_DENSITY = grid_contract("kernel_density")
 
 KERNEL_BANDWIDTHS = Contract(
     table="kernel_bandwidths",
@@ -47,17 +41,7 @@ class KernelDensityConfig(dg.Config):
     seed: int = Field(0, ge=0, description="seed of the parting into events fitted and held out")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=KernelDensityConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
 
 
 @dg.multi_asset(
@@ -66,7 +50,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
         "kernel_density": _out(KERNEL_DENSITY, "A kernel density estimate on the mixture's grid."),
         "kernel_bandwidths": _out(KERNEL_BANDWIDTHS, "How likely held-out events are under each bandwidth."),
     },
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
 )
 def kernel_density(
     config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table

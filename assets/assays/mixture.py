@@ -10,16 +10,21 @@ Grain: a component; a fit of so many components from one start; a component afte
 deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, refreshed_out
 from taproom.contracts import Between, Column, Contract, SameLength, SumsTo
 from taproom.populations import MERGE_ABOVE
+
+if TYPE_CHECKING:
+    from taproom.mixtures import Mixture
 
 PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
 
@@ -124,17 +129,7 @@ class MixtureConfig(dg.Config):
     workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=MixtureConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=MixtureConfig)
 
 
 @dg.multi_asset(
@@ -145,7 +140,7 @@ def _out(contract: Contract, description: str) -> dg.AssetOut:
         "mixture_trace": _out(MIXTURE_TRACE, "The mixture's components after each iteration of EM."),
         "assignments": _out(ASSIGNMENTS, "Each event's responsibilities, most likely component and log density."),
     },
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
     pool="numerics",
 )
 def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
@@ -153,7 +148,7 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
     import numpy as np
 
     from taproom import assay_figures as figures
-    from taproom.event_mixture import fit_events, gaussian_columns, separating_channels
+    from taproom.event_mixture import fit_events, gaussian_columns, shown_channels
     from taproom.events import as_lists, event_matrix
     from taproom.figures import bars
     from taproom.mixture_sizes import SizeParameters, best_by_bic, best_held_out
@@ -169,7 +164,7 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
         seed=config.seed,
         n_jobs=config.workers,
     )
-    shown = matrix.places(config.picture) or separating_channels(fitted.mixture)
+    shown = shown_channels(matrix, fitted.mixture, config.picture)
     names = [matrix.channels[place] for place in shown]
     flat = fitted.mixture.marginal(shown)
     populations = int(fitted.populations.max()) + 1
@@ -205,7 +200,7 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
         ),
         "mixture_fits",
     )
-    pictured = {i: fitted.history[i].marginal(shown) for i in PICTURED_ITERATIONS if i < len(fitted.history)}
+    pictured = {iteration: each.marginal(shown) for iteration, each in deck_pictures(fitted.history).items()}
     yield dg.Output(
         Draft(
             pa.concat_tables(
@@ -252,6 +247,11 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
 def log_likelihood_never_falls(mixture_trace: pa.Table) -> dg.AssetCheckResult:
     """EM cannot lower it (Dempster, Laird and Rubin 1977); if it falls, the fit or its code is wrong."""
     return never_falls(mixture_trace)
+
+
+def deck_pictures(history: Sequence["Mixture"]) -> "dict[int, Mixture]":
+    """The mixtures of a history that the deck has pictures of, as far as it goes, by iteration."""
+    return {iteration: history[iteration] for iteration in PICTURED_ITERATIONS if iteration < len(history)}
 
 
 def never_falls(trace: pa.Table) -> dg.AssetCheckResult:

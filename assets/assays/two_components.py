@@ -9,9 +9,9 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.mixture import PICTURED_ITERATIONS, never_falls
-from assets.assays.wells import MATRIX_COLUMNS
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.assays.mixture import deck_pictures, never_falls
+from assets.assays.wells import MATRIX_EVENTS
+from assets.table import Draft, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
@@ -49,15 +49,13 @@ class TwoComponentsConfig(dg.Config):
 
 
 @dg.asset(
-    **declare(
+    **refreshed(
         CONTRACT,
         __name__,
         config=TwoComponentsConfig,
         description="Two components in one channel: the deck's Algorithm 8.1, iteration by iteration.",
-        freshness_policy=FRESH_DAILY,
-        automation_condition=dg.AutomationCondition.eager(),
     ),
-    ins={"events": dg.AssetIn(metadata={"columns": MATRIX_COLUMNS})},
+    ins=MATRIX_EVENTS,
     pool="numerics",
 )
 def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
@@ -65,12 +63,13 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
     import numpy as np
 
     from taproom import assay_figures as figures
-    from taproom.event_mixture import mixture_from, separating_channels, two_component_start
+    from taproom.event_mixture import mixture_from, shown_channels, two_component_start
     from taproom.events import event_matrix
     from taproom.mixtures import EmParameters, fit
 
     matrix = event_matrix(events, wells)
-    (place,) = matrix.places([config.channel]) if config.channel else separating_channels(mixture_from(mixture), 1)
+    chosen = [config.channel] if config.channel else []
+    (place,) = shown_channels(matrix, mixture_from(mixture), chosen, 1)
     values = matrix.values[:, [place]]
     start = two_component_start(values, config.seed)
     fitted = fit(
@@ -95,11 +94,10 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
         for iteration, (each, log_likelihood) in enumerate(zip(history, fitted.log_likelihoods, strict=True))
         for component in range(2)
     ]
-    pictured = {iteration: history[iteration] for iteration in PICTURED_ITERATIONS if iteration < len(history)}
     return Draft(
         pa.Table.from_pylist(rows, schema=CONTRACT.schema),
         metadata={"channel": name, "iterations": len(history) - 1, "log_likelihood": float(fitted.log_likelihoods[-1])},
-        figure=figures.two_components(values[:, 0], pictured, name),
+        figure=figures.two_components(values[:, 0], deck_pictures(history), name),
     )
 
 

@@ -9,11 +9,13 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import WHEN_A_BATCH_IS_READ, Draft, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 # What `taproom.events.event_matrix` takes of the events.
-MATRIX_COLUMNS = ["sample", "event", "plate", "well", "label", "transformed"]
+MATRIX_EVENTS = {
+    "events": dg.AssetIn(metadata={"columns": ["sample", "event", "plate", "well", "label", "transformed"]})
+}
 
 CONTRACT = Contract(
     table="wells",
@@ -53,18 +55,13 @@ class WellsConfig(dg.Config):
     leave_out: list[str] = Field([], description="samples that do not count")
 
 
-# A sample that failed to be read stays missing; it must not keep the others from being rolled up.
-_AUTOMATION = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
-
-
 @dg.asset(
-    **declare(
+    **refreshed(
         CONTRACT,
         __name__,
         config=WellsConfig,
         description="The wells of all samples, and the channels in which they are compared.",
-        freshness_policy=FRESH_DAILY,
-        automation_condition=_AUTOMATION,
+        automation_condition=WHEN_A_BATCH_IS_READ,
     ),
     ins={"events": dg.AssetIn(metadata={"columns": ["sample", "plate", "well", "label"]})},
 )

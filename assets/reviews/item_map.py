@@ -11,13 +11,14 @@ slides "BeerMapper - Under the Hood".
 """
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import Draft, refreshed_out
 from assets.tuning.champions import parameters
 from taproom.contracts import Between, Column, Contract, OneOf
 
@@ -92,17 +93,7 @@ class ItemMapConfig(dg.Config):
     workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract,
-            __name__,
-            config=ItemMapConfig,
-            description=description,
-            freshness_policy=FRESH_DAILY,
-            automation_condition=dg.AutomationCondition.eager(),
-        )
-    )
+_out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
 
 
 @dg.multi_asset(

@@ -7,11 +7,12 @@ are fewer than a hundred, and this table's own data version changes with any of 
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import WHEN_A_BATCH_IS_READ, Draft, refreshed_out
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 ITEMS = Contract(
@@ -57,16 +58,8 @@ DUPLICATE_REVIEWS = Contract(
     may_be_empty=True,
 )
 
-# A batch that failed to be read stays missing; it must not keep the others from being rolled up.
-_AUTOMATION = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
 
-
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract, __name__, description=description, freshness_policy=FRESH_DAILY, automation_condition=_AUTOMATION
-        )
-    )
+_out = partial(refreshed_out, module=__name__, automation_condition=WHEN_A_BATCH_IS_READ)
 
 
 @dg.multi_asset(

@@ -13,7 +13,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import Draft, refreshed
 from taproom.contracts import Between, Column, Contract, OneOf
 
 METHODS = ("ordinal", "kernel_pca", "locally_linear", "maximum_variance_unfolding", "nonmetric_mds")
@@ -65,13 +65,11 @@ class MapMethodsConfig(dg.Config):
 
 
 @dg.asset(
-    **declare(
+    **refreshed(
         CONTRACT,
         __name__,
         config=MapMethodsConfig,
         description="How well other methods map the same neighbours, and how long they take, beside ours.",
-        freshness_policy=FRESH_DAILY,
-        automation_condition=dg.AutomationCondition.eager(),
     ),
     pool="numerics",
 )

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import Draft, refreshed
 from taproom.contracts import Ascending, Between, Column, Contract, SameLength
 
 CONTRACT = Contract(
@@ -39,13 +39,11 @@ class NeighborsConfig(dg.Config):
 
 
 @dg.asset(
-    **declare(
+    **refreshed(
         CONTRACT,
         __name__,
         config=NeighborsConfig,
         description="The exact k nearest items of each item, by cosine distance.",
-        freshness_policy=FRESH_DAILY,
-        automation_condition=dg.AutomationCondition.eager(),
     ),
     pool="numerics",
 )

@@ -6,12 +6,13 @@ word. Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearte
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_DAILY, Draft, declare
+from assets.table import Draft, refreshed_out
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
@@ -57,13 +58,7 @@ class TfidfConfig(dg.Config):
     max_words: int | None = Field(400_000, ge=1, description="words to keep, those that most items have; null: all")
 
 
-def _out(contract: Contract, description: str) -> dg.AssetOut:
-    return dg.AssetOut(
-        **declare(
-            contract, __name__, config=TfidfConfig, description=description,
-            freshness_policy=FRESH_DAILY, automation_condition=dg.AutomationCondition.eager(),
-        )
-    )  # fmt: skip
+_out = partial(refreshed_out, module=__name__, config=TfidfConfig)
 
 
 @dg.multi_asset(
