@@ -134,7 +134,7 @@ class Ascending:
 
 @dataclass(frozen=True)
 class SumsTo:
-    """The entries of a list sum to a number, up to rounding."""
+    """The entries of a list sum to a number, up to rounding; null is allowed where the column is."""
 
     column: str
     total: float
@@ -146,7 +146,8 @@ class SumsTo:
         values, row_of = _flat(rows.column(self.column))
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         sums = np.bincount(row_of, weights=numbers, minlength=rows.num_rows)
-        return ~np.isclose(sums, self.total, rtol=0, atol=1e-9 * max(1.0, abs(self.total)))
+        off = ~np.isclose(sums, self.total, rtol=0, atol=1e-9 * max(1.0, abs(self.total)))
+        return off & rows.column(self.column).is_valid().to_numpy(zero_copy_only=False)
 
 
 @dataclass(frozen=True)

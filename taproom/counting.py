@@ -13,6 +13,7 @@ texts of a block at once, by array operations that threads can run side by side.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -36,7 +37,7 @@ _IS_WORD = np.array([byte > 0x7F or re.match(r"\w", chr(byte)) is not None for b
 # Beyond ASCII: what is no word character, and word characters that stand alone.
 _NO_PART_OF_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
 
-# What finds tokens: of some texts the distinct words, each token's word as its number, and where each text's begin.
+# What finds tokens, as `numbered_tokens` does by the default pattern.
 _FindTokens = Callable[[Sequence[str]], tuple[pa.LargeStringArray, np.ndarray, np.ndarray]]
 
 
@@ -115,6 +116,43 @@ def tokens(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> list[str]:
         InputError: the pattern is no regular expression, or has more than one group.
     """
     return _matches(_compile(token_pattern), text)
+
+
+def count_text(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct words of one text, (words,) object array of str, ascending, and how often each occurs, (words,) int.
+
+    Raises:
+        InputError: it is no string or has no word, or as `tokens` does.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"A text must be one string; {type(text).__name__} was given.")
+    counts = Counter(tokens(text, token_pattern))
+    if not counts:
+        raise InputError(
+            f"The text {text[:40]!r} has no word: nothing in it matches {token_pattern!r}. Give a text with words."
+        )
+    words = sorted(counts)
+    return np.array(words, dtype=object), np.array([counts[word] for word in words])
+
+
+def numbered_tokens(
+    texts: Sequence[str], token_pattern: str = DEFAULT_TOKEN_PATTERN
+) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    """The words of some texts, in their order, as numbers: much faster than `tokens` text by text.
+
+    Args:
+        texts: (texts,) the texts.
+        token_pattern: see `tokens`.
+
+    Returns:
+        words: the distinct words, in the order in which they come.
+        numbers: (tokens,) int32, each token's word.
+        starts: (texts + 1,) int32; the tokens of text i are those from starts[i] to starts[i + 1].
+
+    Raises:
+        InputError: as `tokens` does.
+    """
+    return _finder(token_pattern)(texts)
 
 
 def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Counts:
@@ -212,8 +250,7 @@ def _count(
 ) -> Counts:
     from joblib import Parallel, delayed
 
-    pattern = _compile(token_pattern)
-    find = _find_words if token_pattern == DEFAULT_TOKEN_PATTERN else partial(_find_matches, pattern)
+    find = _finder(token_pattern)
     blocks = chain.from_iterable(starmap(_blocks, stream))
     counts = _Sum()
     with progress(doing="counting words", total=total, unit="text") as bar:
@@ -224,6 +261,11 @@ def _count(
                 counts.add(part)
             bar.update(sum(len(texts) for _, texts in at_once))
     return counts.result()
+
+
+def _finder(token_pattern: str) -> _FindTokens:
+    pattern = _compile(token_pattern)
+    return _find_words if token_pattern == DEFAULT_TOKEN_PATTERN else partial(_find_matches, pattern)
 
 
 def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:

@@ -19,16 +19,16 @@ The constants below were chosen on items that were left out of weights, neighbou
   0.222 / 0.392).
 """
 
-from collections import Counter
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taproom.counting import count_text
 from taproom.errors import InputError
 from taproom.item_map import positions_on
+from taproom.newest import Newest
 from taproom.warehouse import Warehouse
 
 # By how much a far item should be farther, where the map's RMS radius is 1. From 0.2 to 0.6 the beers' errors differ by
@@ -83,7 +83,6 @@ class ItemMap:
     87 million weights.
 
     Attributes:
-        root: of the warehouse.
         commit: what the map was made from, as in `taproom.history`.
 
     Raises:
@@ -96,7 +95,6 @@ class ItemMap:
         warehouse = warehouse or Warehouse()
         version = warehouse.head("item_map") if version is None else version
         item_map = warehouse.read("item_map", version)
-        self.root = warehouse.root
         self.commit = warehouse.commit_of("item_map", version)
         inputs = _recorded_inputs(self.commit)
         dimensions = sorted(item_map["dimension"].unique().to_pylist())
@@ -127,7 +125,7 @@ class ItemMap:
         Raises:
             InputError: it is no string, or none of its words weighs anything.
         """
-        words, counts = _counted_words(text, self._token_pattern)
+        words, counts = count_text(text, self._token_pattern)
         term_ids = np.array([self._term_ids.get(word, -1) for word in words])
         known = term_ids >= 0
         if not known.any():
@@ -162,8 +160,7 @@ class ItemMap:
         return tuple(Neighbor(**row, distance=distance) for row, distance in found), positions
 
 
-_newest: ItemMap | None = None
-_loading = Lock()
+_newest = Newest("item_map", ItemMap)
 
 
 def newest_map() -> ItemMap:
@@ -172,16 +169,7 @@ def newest_map() -> ItemMap:
     Raises:
         TaproomError: as `ItemMap` does.
     """
-    global _newest
-    warehouse = Warehouse()
-    head = warehouse.head("item_map")
-    # Not only its version: a warehouse that was deleted and made again begins with version 0 again.
-    commit = warehouse.commit_of("item_map", head) if head is not None else None
-    with _loading:
-        if _newest is None or (_newest.root, _newest.commit) != (warehouse.root, commit):
-            _newest = None  # two at a time may not fit in memory
-            _newest = ItemMap(warehouse, head)
-        return _newest
+    return _newest.get()
 
 
 def place_point(near: np.ndarray, near_distances: np.ndarray, reach: int, far: np.ndarray) -> np.ndarray:
@@ -273,21 +261,6 @@ def _check_vocabulary(vocabulary: pa.Table, version: int) -> None:
             f"Version {version} of vocabulary, which the map was made from, does not say what a word is (it has no "
             f"token_pattern), so no text can be placed. {_MAKE_AGAIN}"
         )
-
-
-def _counted_words(text: str, token_pattern: str) -> tuple[np.ndarray, np.ndarray]:
-    """The distinct words of a text, ascending, and how often each occurs."""
-    from taproom.counting import tokens
-
-    if not isinstance(text, str):
-        raise InputError(f"A text to place must be one string; {type(text).__name__} was given.")
-    counts = Counter(tokens(text, token_pattern))
-    if not counts:
-        raise InputError(
-            f"The text {text[:40]!r} has no word: nothing in it matches {token_pattern!r}. Give a text with words."
-        )
-    words = sorted(counts)
-    return np.array(words, dtype=object), np.array([counts[word] for word in words])
 
 
 def _smallest(values: np.ndarray, count: int) -> np.ndarray:

@@ -15,34 +15,41 @@ from taproom.counting import Counts
 from taproom.errors import InputError
 
 
-def select_words(counts: Counts, min_document_frequency: int = 1, max_words: int | None = None) -> np.ndarray:
+def select_words(
+    counts: Counts, min_document_frequency: int = 1, max_words: int | None = None, max_document_share: float = 1.0
+) -> np.ndarray:
     """Columns of the words worth keeping, in alphabetical order.
 
     Args:
         counts: the counts of all words.
         min_document_frequency: the number of items that must have a word.
         max_words: how many words to keep, those that most items have; ties go to the alphabetically first.
+        max_document_share: the share of the items that may have a word.
 
     Returns:
         (selected,) int64, ascending.
 
     Raises:
-        InputError: no word is left, or a limit is below 1.
+        InputError: no word is left, a limit is below 1, or the share is not in (0, 1].
     """
     if min_document_frequency < 1 or (max_words is not None and max_words < 1):
         raise InputError(
             f"The minimum document frequency is {min_document_frequency} and the number of words {max_words}; "
             "both must be at least 1 (no limit on the number of words is None)."
         )
-    frequency = _document_frequency(counts)
-    frequent_enough = np.flatnonzero(frequency >= min_document_frequency)
-    if not len(frequent_enough):
+    if not 0 < max_document_share <= 1:
+        raise InputError(f"The largest share of items that may have a word is {max_document_share}; wanted: in (0, 1].")
+    frequency = document_frequency(counts)
+    most = max_document_share * len(counts.item_ids)
+    eligible = np.flatnonzero((frequency >= min_document_frequency) & (frequency <= most))
+    if not len(eligible):
+        upper = f" and in at most {max_document_share:.0%}" if max_document_share < 1 else ""
         raise InputError(
-            f"None of the {len(counts.words)} words occurs in {min_document_frequency} or more of the "
-            f"{len(counts.item_ids)} items. Lower the minimum document frequency or bring more reviews."
+            f"None of the {len(counts.words)} words occurs in {min_document_frequency} or more{upper} of the "
+            f"{len(counts.item_ids)} items. Lower the minimum document frequency or bring more text."
         )
-    by_frequency = np.argsort(-frequency[frequent_enough], kind="stable")
-    return np.sort(frequent_enough[by_frequency[:max_words]])
+    by_frequency = np.argsort(-frequency[eligible], kind="stable")
+    return np.sort(eligible[by_frequency[:max_words]])
 
 
 def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.ndarray]:
@@ -67,11 +74,9 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
         raise InputError(f"Only {items} items have words; weights compare items, so at least 2 are needed.")
     if not len(columns):
         raise InputError("No words were selected. Lower the minimum document frequency or bring more reviews.")
-    document_frequency = _document_frequency(counts)[columns]
-    words_of_item = counts.counts.sum(axis=1)
-    weights = counts.counts[:, columns].astype(np.float64)
-    weights.data /= np.repeat(words_of_item, np.diff(weights.indptr))
-    weights.data *= np.log(items / document_frequency)[weights.indices]
+    frequency = document_frequency(counts)[columns]
+    weights = shares(counts, columns)
+    weights.data *= np.log(items / frequency)[weights.indices]
     weights.eliminate_zeros()
     weights.sort_indices()
     if not weights.nnz:
@@ -79,8 +84,21 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
             f"Each of the {len(columns)} selected words occurs in every one of the {items} items, so no word tells "
             "items apart. Bring items whose reviews differ, or lower the minimum document frequency."
         )
-    return weights, document_frequency
+    return weights, frequency
 
 
-def _document_frequency(counts: Counts) -> np.ndarray:
+def shares(counts: Counts, columns: np.ndarray) -> sparse.csr_array:
+    """The share of each selected word among all words of an item: (items, selected) CSR of float64.
+
+    Words that are not selected count too, so a row sums to 1 only if all of its words are. Source: slide "Bag of Words"
+    of the lecture deck, x_ij.
+    """
+    words_of_item = counts.counts.sum(axis=1)
+    found = counts.counts[:, columns].astype(np.float64)
+    found.data /= np.repeat(words_of_item, np.diff(found.indptr))
+    return found
+
+
+def document_frequency(counts: Counts) -> np.ndarray:
+    """The number of items that have each word, (words,) int64."""
     return np.bincount(counts.counts.indices, minlength=len(counts.words)).astype(np.int64)

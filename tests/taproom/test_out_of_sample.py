@@ -18,6 +18,7 @@ from taproom.counting import DEFAULT_TOKEN_PATTERN, count_words, tokens
 from taproom.errors import InputError, UnknownTableError
 from taproom.neighbors import nearest
 from taproom.ordinal import OrdinalParameters, embed
+from taproom.newest import Newest
 from taproom.out_of_sample import ItemMap, newest_map, place_point
 from taproom.sparse import csr_to_lists, matrix_to_lists
 from taproom.tfidf import select_words, weigh
@@ -119,7 +120,7 @@ def own_warehouse(themed_warehouse, tmp_path, monkeypatch):
     folder = tmp_path / "warehouse"
     shutil.copytree(themed_warehouse.root, folder)
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(folder))
-    monkeypatch.setattr(out_of_sample, "_newest", None)
+    monkeypatch.setattr(out_of_sample, "_newest", Newest("item_map", ItemMap))
     return Warehouse()
 
 
@@ -246,7 +247,7 @@ def test_tables_are_read_at_the_versions_that_the_map_recorded(own_warehouse, th
     publish_weights(own_warehouse, themed_texts(items=21, seed=1))
     assert own_warehouse.head("tfidf") == own_warehouse.head("vocabulary") == 1
     assert_same(taproom.place("citrus pine tart"), before)
-    out_of_sample._newest = None
+    out_of_sample._newest = Newest("item_map", ItemMap)
     assert_same(taproom.place("citrus pine tart"), before)
 
 

@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from taproom.counting import count_words
 from taproom.errors import InputError
-from taproom.tfidf import select_words, weigh
+from taproom.tfidf import select_words, shares, weigh
 
 TEXTS = ["hops hops malt beer", "malt beer beer beer", "beer roast"]
 
@@ -65,6 +65,21 @@ def test_the_most_frequent_words_are_kept_and_ties_go_by_alphabet():
     assert counts.words[select_words(counts, max_words=99)].tolist() == ["beer", "hops", "malt", "roast"]
     assert counts.words[select_words(counts, min_document_frequency=2)].tolist() == ["beer", "malt"]
     assert counts.words[select_words(counts, min_document_frequency=2, max_words=1)].tolist() == ["beer"]
+
+
+def test_words_that_too_many_items_have_are_left_out():
+    counts = counts_of(TEXTS)
+    assert counts.words[select_words(counts, max_document_share=0.7)].tolist() == ["hops", "malt", "roast"]
+    with pytest.raises(InputError, match="None of the 4 words occurs in 2 or more and in at most 50% of the 3 items"):
+        select_words(counts, 2, max_document_share=0.5)
+    for share in (0.0, 1.1):
+        with pytest.raises(InputError, match=r"wanted: in \(0, 1\]"):
+            select_words(counts, max_document_share=share)
+
+
+def test_shares_are_of_all_words_of_an_item_selected_or_not():
+    counts = counts_of(["hops hops malt beer", "malt"])
+    assert shares(counts, np.array([1])).toarray().tolist() == [[0.5], [0.0]]
 
 
 def test_frequency_counts_items_not_occurrences():
