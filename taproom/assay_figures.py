@@ -8,7 +8,6 @@ Source: slides "Gaussian Mixture Example" of the lecture deck (Jamieson, CSE546 
 after some iterations.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import TYPE_CHECKING
@@ -16,20 +15,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from taproom.densities import SHARES, Grid
-from taproom.figures import GREY, PALETTE, _figure, _png
+from taproom.figures import (
+    DARK,
+    GREY,
+    LEGEND_LINES,
+    PALETTE,
+    _columns,
+    _compact,
+    _figure,
+    _legend,
+    _panels,
+    _plain,
+    _shades,
+)  # fmt: skip
 from taproom.mixtures import Mixture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-DARK = "#505050"
 BINS = 160
 DOTS = 6_000
 PANEL_DOTS = 800
 # Nats below the best bandwidth: the axis ends there, so that the best ones can be told apart.
 FAR_BELOW = 0.5
-LEGEND_LINES = 15
 # Of the events in either channel, those that the axes make room for.
 SHOWN = 0.999
 
@@ -326,19 +334,6 @@ def comparison(rows: Sequence[Mapping], bins: Sequence[Mapping]) -> bytes:
     return _compact(figure)
 
 
-def _panels(count: int, columns: int, size: float, height: float | None = None) -> "tuple[Figure, list[Axes]]":
-    """A figure of so many panels, `size` inches wide each, filled row by row."""
-    lines = -(-count // columns)
-    figure, axes = _figure(size * columns, (height or size) * lines)
-    axes.remove()
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes in panels:
-        axes.spines[["top", "right"]].set_visible(False)
-    for axes in panels[count:]:
-        axes.remove()
-    return figure, list(panels[:count])
-
-
 def _label_outer(panels: "list[Axes]", columns: int) -> None:
     """Keep numbers and labels only on the left and at the bottom: all panels have the same axes."""
     for place, axes in enumerate(panels):
@@ -346,15 +341,6 @@ def _label_outer(panels: "list[Axes]", columns: int) -> None:
             axes.set(ylabel="", yticklabels=[])
         if place + columns < len(panels):
             axes.set(xlabel="", xticklabels=[])
-
-
-def _compact(figure: "Figure", cropped: bool = True) -> bytes:
-    """The PNG in 256 colours, a third of the bytes: soft edges of many coloured dots and lines take thousands."""
-    from PIL import Image
-
-    sink = io.BytesIO()
-    Image.open(io.BytesIO(_png(figure, cropped))).convert("RGB").quantize(256).save(sink, "png")
-    return sink.getvalue()
 
 
 def _after(iteration: int) -> str:
@@ -404,33 +390,5 @@ def _name_channels(axes: "Axes", names: Sequence[str], limits: Sequence[tuple[fl
     axes.set(xlabel=_plain(names[0]), ylabel=_plain(names[1]), xlim=limits[0], ylim=limits[1])
 
 
-def _legend(axes: "Axes", labels: Sequence[str], colors: Sequence) -> None:
-    """A coloured patch and a text each, beside the axes."""
-    from matplotlib.patches import Patch
-
-    handles = [Patch(color=color) for color in colors]
-    texts = [_plain(label) for label in labels]
-    columns = -(-len(texts) // LEGEND_LINES) or 1
-    axes.legend(handles, texts, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, ncols=columns)
-
-
 def _colors(count: int) -> list[str]:
     return list(islice(cycle(PALETTE), count))
-
-
-def _shades(count: int) -> list[tuple[float, float, float]]:
-    """Light to dark of the palette's first colour."""
-    from matplotlib.colors import to_rgb
-
-    strengths = np.linspace(0.15, 0.7, count)[:, None]
-    return [tuple(shade) for shade in 1 - strengths * (1 - np.array(to_rgb(PALETTE[0])))]
-
-
-def _columns(rows: Sequence[Mapping], *columns: str) -> list[np.ndarray]:
-    """Columns of numbers, NaN where there is none."""
-    return [np.array([row.get(column) for row in rows], float) for column in columns]
-
-
-def _plain(text: str) -> str:
-    """The text so that it is drawn as it is: `$` in a name is no formula."""
-    return text.replace("$", r"\$")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Okabe and Ito's palette (2008), which colour-blind readers can tell apart; grey is for everything else.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY = "#b8b8b8"
+DARK = "#505050"
+LEGEND_LINES = 15
 LABELS = 28
 
 
@@ -245,3 +247,53 @@ def _png(figure: "Figure", cropped: bool = True) -> bytes:
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110, bbox_inches="tight" if cropped else None)
     return sink.getvalue()
+
+
+def _panels(count: int, columns: int, size: float, height: float | None = None) -> "tuple[Figure, list[Axes]]":
+    """A figure of so many panels, `size` inches wide each, filled row by row."""
+    lines = -(-count // columns)
+    figure, axes = _figure(size * columns, (height or size) * lines)
+    axes.remove()
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes in panels:
+        axes.spines[["top", "right"]].set_visible(False)
+    for axes in panels[count:]:
+        axes.remove()
+    return figure, list(panels[:count])
+
+
+def _compact(figure: "Figure", cropped: bool = True) -> bytes:
+    """The PNG in 256 colours, a third of the bytes: soft edges of many coloured dots and lines take thousands."""
+    from PIL import Image
+
+    sink = io.BytesIO()
+    Image.open(io.BytesIO(_png(figure, cropped))).convert("RGB").quantize(256).save(sink, "png")
+    return sink.getvalue()
+
+
+def _legend(axes: "Axes", labels: Sequence[str], colors: Sequence) -> None:
+    """A coloured patch and a text each, beside the axes."""
+    from matplotlib.patches import Patch
+
+    handles = [Patch(color=color) for color in colors]
+    texts = [_plain(label) for label in labels]
+    columns = -(-len(texts) // LEGEND_LINES) or 1
+    axes.legend(handles, texts, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, ncols=columns)
+
+
+def _shades(count: int) -> list[tuple[float, float, float]]:
+    """Light to dark of the palette's first colour."""
+    from matplotlib.colors import to_rgb
+
+    strengths = np.linspace(0.15, 0.7, count)[:, None]
+    return [tuple(shade) for shade in 1 - strengths * (1 - np.array(to_rgb(PALETTE[0])))]
+
+
+def _columns(rows: Sequence[Mapping], *columns: str) -> list[np.ndarray]:
+    """Columns of numbers, NaN where there is none."""
+    return [np.array([row.get(column) for row in rows], float) for column in columns]
+
+
+def _plain(text: str) -> str:
+    """The text so that it is drawn as it is: `$` in a name is no formula."""
+    return text.replace("$", r"\$")

@@ -147,13 +147,6 @@ def test_names_with_dollars_and_underscores_are_only_names():
     assert colours(figures.comparison([judged("$m$")], bins("$m$")))
 
 
-def test_a_name_with_dollars_is_drawn_as_it_is():
-    escaped, as_it_is = figures._figure(3, 2), figures._figure(3, 2)
-    escaped[1].set_title(figures._plain(r"$a$ \$ $"))
-    as_it_is[1].set_title(r"$a$ \$ $", parse_math=False)
-    assert figures._png(escaped[0]) == figures._png(as_it_is[0])
-
-
 def test_fits_without_held_out_events_or_of_one_size_are_drawn():
     assert colours(figures.restarts([size_row(1, 0, chosen=True, held_out=None)]))
     assert colours(figures.restarts([size_row(3, seed, chosen=seed == 0) for seed in range(4)]))

@@ -66,3 +66,10 @@ def test_method_errors_take_maps_without_triplets_and_more_methods_than_colours(
     row = {"dimension": 2, "items": 5, "error_random": 0.2, "error_within": None}
     assert colours(figures.method_errors([{"method": f"method {number}", **row} for number in range(12)]))
     assert colours(figures.method_errors([]))
+
+
+def test_a_name_with_dollars_is_drawn_as_it_is():
+    escaped, as_it_is = figures._figure(3, 2), figures._figure(3, 2)
+    escaped[1].set_title(figures._plain(r"$a$ \$ $"))
+    as_it_is[1].set_title(r"$a$ \$ $", parse_math=False)
+    assert figures._png(escaped[0]) == figures._png(as_it_is[0])
