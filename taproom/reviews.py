@@ -68,6 +68,8 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".parquet": "parquet",
 }
 _OPENERS: dict[str, Callable[[Path], BinaryIO]] = {".gz": gzip.open, ".bz2": bz2.open}
+# What reading from `open_unpacked` raises when the file is not what it should be.
+UNREADABLE = (EOFError, OSError, zlib.error)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Eight digits are a date in ISO 8601's basic format (20120131), not a second in 1970.
@@ -351,7 +353,7 @@ def _format(file: ReviewFile) -> Format:
     if file.format in get_args(Format):
         return file.format
     path = Path(file.path)
-    format = _FORMAT_OF_SUFFIX.get(_suffix(path))
+    format = _FORMAT_OF_SUFFIX.get(unpacked_suffix(path))
     compressed_parquet = format == "parquet" and path.suffix.lower() in _OPENERS
     if file.format is None and format and not compressed_parquet:
         return format
@@ -362,8 +364,32 @@ def _format(file: ReviewFile) -> Format:
     )
 
 
-def _suffix(path: Path) -> str:
+def unpacked_suffix(path: Path) -> str:
+    """Give a file's suffix in lower case, without the .gz or .bz2 after it."""
     return (path.with_suffix("") if path.suffix.lower() in _OPENERS else path).suffix.lower()
+
+
+def open_unpacked(path: Path) -> BinaryIO:
+    """Open a file to read its bytes, as they were before gzip or bzip2; SourceError when it cannot be opened."""
+    try:
+        return _OPENERS.get(path.suffix.lower(), Path.open)(path, "rb")
+    except OSError as error:
+        raise SourceError(f"{path} cannot be opened ({error.strerror}). Check that it may be read.") from None
+
+
+def damage(path: Path, error: Exception, place: str, at_start: bool) -> SourceError:
+    """Say what is wrong with a file whose reading raised one of `UNREADABLE` near `place`."""
+    if isinstance(error, EOFError):
+        return SourceError(
+            f"{path} is cut off near {place}: its compressed data has no end. "
+            "Wanted: the whole file; fetch or copy it again."
+        )
+    if at_start and path.suffix.lower() in _OPENERS:
+        return SourceError(
+            f"{path} is not a {path.suffix} file, whatever its name says ({error}). "
+            "Rename it, or fetch or copy it again."
+        )
+    return SourceError(f"{path} is damaged near {place} ({error}). Fetch or copy it again.")
 
 
 def _is_field(name: str) -> bool:
@@ -502,30 +528,14 @@ class _Lines:
     def _read(self) -> bytes:
         try:
             return self._stream.readline(MAX_RECORD_BYTES + 1)
-        except EOFError:
-            raise SourceError(
-                f"{self._path} is cut off near line {self.number + 1:,}: its compressed data has no end. "
-                "Wanted: the whole file; fetch or copy it again."
-            ) from None
-        except (OSError, zlib.error) as error:
-            if not self.number and self._path.suffix.lower() in _OPENERS:
-                raise SourceError(
-                    f"{self._path} is not a {self._path.suffix} file, whatever its name says ({error}). "
-                    "Rename it, or fetch or copy it again."
-                ) from None
-            raise SourceError(
-                f"{self._path} is damaged near line {self.number + 1:,} ({error}). Fetch or copy it again."
-            ) from None
+        except UNREADABLE as error:
+            raise damage(self._path, error, f"line {self.number + 1:,}", at_start=not self.number) from None
 
 
 def _text_chunks(file: ReviewFile, rows_per_batch: int, choose: _ChooseColumns, reject: _RejectRow) -> Iterator[_Rows]:
     """Read CSV, TSV, JSON lines or beer reviews in chunks of rows."""
-    try:
-        opened = _OPENERS.get(file.path.suffix.lower(), Path.open)(file.path, "rb")
-    except OSError as error:
-        raise SourceError(f"{file.path} cannot be opened ({error.strerror}). Check that it may be read.") from None
     # The readline of gzip and bz2 files is Python code: a buffer in front of them gives lines many times faster.
-    with opened, io.BufferedReader(opened, 2**18) as stream:
+    with open_unpacked(file.path) as opened, io.BufferedReader(opened, 2**18) as stream:
         lines = _Lines(stream, file)
         read = _csv_chunks if file.format in ("csv", "tsv") else _object_chunks
         yield from read(lines, file, rows_per_batch, choose, reject)
