@@ -1,4 +1,4 @@
-"""The chains whose input comes in batches: what is read batch by batch, and what is made from all of them.
+"""The chains of tables, and where each takes its input from.
 
 A chain is described once, here; its jobs, schedule and sensor (`pipelines.jobs`) and its part of `make run`
 (`pipelines.run`) come from the description.
@@ -13,58 +13,76 @@ import dagster as dg
 
 from assets.assays import events
 from assets.reviews import reviews
+from assets.text import documents
 from taproom.inbox import Drop
 
 Config = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Chain:
-    """A chain of tables, from batches to products.
+class Batches:
+    """How the input of a chain comes in batches, each a partition of the tables that are read from it.
 
-    `name` is its assets' group and its folder in the inbox; `inbox` is what its sensor is called. `read` is the op that
-    reads one batch and `batched` are all tables that have batches as partitions. `rollup` is the op where batches meet;
-    its table `rolled_up` has an input `counted` whose newest version it must have seen. `batches_of` gives the batches
-    that a configuration of `read` describes, each with its own configuration; `dropped` says what a file of the inbox
-    is, given the inbox's settings.
+    `inbox` is what the sensor of its inbox is called; `dropped` says what a file there is, given the inbox's settings.
+    `rollup` is the op where batches meet; its table `rolled_up` has an input `counted` whose newest version it must
+    have seen.
     """
 
-    name: str
-    inbox: str
-    read: str
-    batched: tuple[str, ...]
     partitions: dg.DynamicPartitionsDefinition
+    inbox: str
+    dropped: Callable[[Path, Config], Drop]
     rollup: str
     rolled_up: str
     counted: str
-    batches_of: Callable[[Config], Mapping[str, Config]]
-    dropped: Callable[[Path, Config], Drop]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain of tables, from what is read to products.
+
+    `name` is its assets' group and its folder in the inbox. `read` is the op that reads the input, `ingested` are all
+    tables that are made as it is read: batch by batch where it comes in `batches`, else all at once. `reads` gives what
+    a configuration of that op reads: the configuration of each batch by its key, which is None without batches.
+    """
+
+    name: str
+    read: str
+    ingested: tuple[str, ...]
+    reads: Callable[[Config], Mapping[str | None, Config]]
+    batches: Batches | None = None
 
 
 REVIEWS = Chain(
     name="reviews",
-    inbox="review_inbox",
     read="reviews",
-    batched=("reviews", "rejected_reviews", "term_counts"),
-    partitions=reviews.BATCHES,
-    rollup="items",
-    rolled_up="review_batches",
-    counted="term_counts",
-    batches_of=reviews.batches_of,
-    dropped=reviews.dropped,
+    ingested=("reviews", "rejected_reviews", "term_counts"),
+    reads=reviews.batches_of,
+    batches=Batches(
+        partitions=reviews.BATCHES,
+        inbox="review_inbox",
+        dropped=reviews.dropped,
+        rollup="items",
+        rolled_up="review_batches",
+        counted="term_counts",
+    ),
 )
 
 ASSAYS = Chain(
     name="assays",
-    inbox="assay_inbox",
     read="events",
-    batched=("events", "samples"),
-    partitions=events.SAMPLES,
-    rollup="wells",
-    rolled_up="wells",
-    counted="samples",
-    batches_of=events.batches_of,
-    dropped=events.dropped,
+    ingested=("events", "samples"),
+    reads=events.batches_of,
+    batches=Batches(
+        partitions=events.SAMPLES,
+        inbox="assay_inbox",
+        dropped=events.dropped,
+        rollup="wells",
+        rolled_up="wells",
+        counted="samples",
+    ),
 )
 
-CHAINS = (REVIEWS, ASSAYS)
+# Its corpus may be the reviews, which are then to be there.
+TEXT = Chain(name="text", read="documents", ingested=("documents",), reads=documents.read_at_once)
+
+CHAINS = (REVIEWS, TEXT, ASSAYS)

@@ -21,15 +21,18 @@ RUNS_PER_LOOK = 20
 def _ingest(chain: Chain) -> Any:
     return dg.define_asset_job(
         f"ingest_{chain.name}",
-        selection=dg.AssetSelection.assets(*chain.batched),
-        description=f"Read one batch: {', '.join(chain.batched)}.",
+        selection=dg.AssetSelection.assets(*chain.ingested),
+        description=f"Read {'one batch' if chain.batches else 'all input'}: {', '.join(chain.ingested)}.",
     )
 
 
 def _refresh(chain: Chain) -> Any:
+    whole = dg.AssetSelection.groups(chain.name)
+    if not chain.batches:
+        return dg.define_asset_job(f"refresh_{chain.name}", selection=whole, description="From its input, everything.")
     return dg.define_asset_job(
         f"refresh_{chain.name}",
-        selection=dg.AssetSelection.groups(chain.name) - dg.AssetSelection.assets(*chain.batched),
+        selection=whole - dg.AssetSelection.assets(*chain.ingested),
         description="From all batches: everything that follows from them.",
     )
 
@@ -47,7 +50,7 @@ def _daily(chain: Chain) -> dg.ScheduleDefinition:
 
 def _inbox_sensor(chain: Chain) -> dg.SensorDefinition:
     @dg.sensor(
-        name=chain.inbox,
+        name=chain.batches.inbox,
         job=INGEST[chain.name],
         minimum_interval_seconds=30,
         default_status=dg.DefaultSensorStatus.STOPPED,
@@ -72,7 +75,7 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
     requests: dict[str, dg.RunRequest] = {}
     seen_now = {}
     for name, now in looks.items():
-        drop = chain.dropped(folder / name, settings)
+        drop = chain.batches.dropped(folder / name, settings)
         before = cursor.get(name, {})
         seen = {"look": asdict(now), "config": drop.config, "key": None, "times": before.get("times", 0)}
         if {**before, "key": None} == seen:
@@ -88,7 +91,7 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
     new = sorted({request.partition_key for request in requests.values()})
     return dg.SensorResult(
         run_requests=[requests[key] for key in sorted(requests)],
-        dynamic_partitions_requests=[chain.partitions.build_add_request(new)] if new else [],
+        dynamic_partitions_requests=[chain.batches.partitions.build_add_request(new)] if new else [],
         cursor=json.dumps(seen_now),
     )
 
@@ -114,4 +117,4 @@ def _request(chain: Chain, key: str, config: Mapping[str, Any], times: int) -> d
 INGEST = {chain.name: _ingest(chain) for chain in CHAINS}
 REFRESH = {chain.name: _refresh(chain) for chain in CHAINS}
 SCHEDULES = [_daily(chain) for chain in CHAINS]
-SENSORS = [_inbox_sensor(chain) for chain in CHAINS]
+SENSORS = [_inbox_sensor(chain) for chain in CHAINS if chain.batches]

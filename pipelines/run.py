@@ -16,11 +16,13 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from pipelines.chains import CHAINS, Chain
+from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.definitions import defs
 from pipelines.freshness import config_of, is_fresh
 from pipelines.jobs import INGEST, REFRESH
 from pipelines.tables import newest_materialization, recorded_version
+from taproom.analogies import DECK
+from taproom.corpus_topics import WEIGHTINGS
 from taproom.errors import TaproomError
 from taproom.progress import progress
 from taproom.warehouse import Warehouse, default_root
@@ -34,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, help="run configuration (YAML), as Dagster's launchpad takes it")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    for talkative in ("dagster", "alembic", "matplotlib"):
+    for talkative in ("dagster", "alembic", "matplotlib", "gensim", "smart_open"):
         logging.getLogger(talkative).setLevel(logging.CRITICAL)
     warehouse = Warehouse(default_root())
     try:
@@ -62,32 +64,37 @@ class Products:
         self._ops = ops
 
     def make(self) -> None:
-        """Of each chain, ingest the configured batches, then refresh all that follows from any batch."""
+        """Of each chain, read the configured input, then refresh all that follows from it."""
         configured = [chain for chain in CHAINS if self._ops.keys() & _ops_of(chain)]
         made = [self._make_chain(chain) for chain in configured or CHAINS]
         if not any(made):
             print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
 
     def _make_chain(self, chain: Chain) -> bool:
-        batches = chain.batches_of(config_of(self._ops, chain.read))
-        self._instance.add_dynamic_partitions(chain.partitions.name, list(batches))
+        reads = chain.reads(config_of(self._ops, chain.read))
+        if chain.batches:
+            self._instance.add_dynamic_partitions(chain.batches.partitions.name, list(reads))
         ingest = INGEST[chain.name].name
-        ingested = [
-            self._run(ingest, self._ops | {chain.read: {"config": dict(config)}} if config else self._ops, batch)
-            for batch, config in progress(batches.items(), doing=ingest, unit="batch")
-        ]
-        # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
-        also = {chain.rollup} if any(ingested) or self._batches_changed(chain) else set()
-        return self._run(REFRESH[chain.name].name, self._ops, also=also) or any(ingested)
+        configs = {
+            batch: self._ops | {chain.read: {"config": dict(config)}} if config else self._ops
+            for batch, config in reads.items()
+        }
+        # By themselves, so that what follows is stale only if what was read has changed.
+        ingested = [self._run(ingest, configs[batch], batch) for batch in progress(configs, doing=ingest, unit="batch")]
+        also = set()
+        if chain.batches and (any(ingested) or self._batches_changed(chain.batches)):
+            # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
+            also = {chain.batches.rollup}
+        return self._run(REFRESH[chain.name].name, configs.get(None, self._ops), also=also) or any(ingested)
 
-    def _batches_changed(self, chain: Chain) -> bool:
+    def _batches_changed(self, batches: Batches) -> bool:
         """Whether a batch was read since the batches were rolled up."""
-        rolled_up = newest_materialization(self._instance, dg.AssetKey(chain.rolled_up))
+        rolled_up = newest_materialization(self._instance, dg.AssetKey(batches.rolled_up))
         if rolled_up is None:
             return True
         seen = rolled_up.asset_materialization.metadata["inputs"].value
-        newest = recorded_version(self._instance, self._warehouse, dg.AssetKey(chain.counted))
-        return seen.get(chain.counted) != newest
+        newest = recorded_version(self._instance, self._warehouse, dg.AssetKey(batches.counted))
+        return seen.get(batches.counted) != newest
 
     def _run(self, job: str, configs: dict[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
         """Run the part of a job that is stale, or whose op is among `also`; give whether anything was."""
@@ -138,10 +145,14 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     if {"items", "neighbors", "map_errors"} <= made:
         yield from nearest_of_three(warehouse)
         yield from map_errors(warehouse)
+    if "topics" in made:
+        yield from topics_in_words(warehouse)
+    if "analogies" in made:
+        yield from analogies_of_the_deck(warehouse)
     if {"well_shares", "classifier_comparison"} <= made:
         yield from shares_of_wells(warehouse)
         yield from accuracies(warehouse)
-    shown = next(table for table in ("item_map", "well_shares", *sorted(made)) if table in made)
+    shown = next(table for table in ("item_map", "topics", "word_map", "well_shares", *sorted(made)) if table in made)
     yield f"\nSee it:   {warehouse.root}/_figures/{shown}.png, beside the pictures of all other tables"
     yield f"Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
@@ -165,6 +176,26 @@ def map_errors(warehouse: Warehouse) -> Iterator[str]:
     yield "\nErrors of the map (share of violated triplets; 0.5 is chance)"
     table = errors.pivot(index=["dimension", "split"], columns="kind", values="error")
     yield table.to_string(float_format=lambda error: f"{error:.3f}")
+
+
+def topics_in_words(warehouse: Warehouse) -> Iterator[str]:
+    """The topics with the largest shares, each by its heaviest words."""
+    topics = [row for row in warehouse.read("topics").to_pylist() if row["weighting"] == WEIGHTINGS[0]]
+    yield f"\n{min(len(topics), 10)} of {len(topics)} topics (share of the documents, heaviest words)"
+    for row in topics[:10]:
+        yield f"  {row['share']:4.0%}  {' '.join(row['top_words'][:8])}"
+
+
+def analogies_of_the_deck(warehouse: Warehouse) -> Iterator[str]:
+    """The deck's own analogies as they were answered, right or wrong, and how all others were."""
+    rows = warehouse.read("analogies").to_pylist()
+    of_deck = [row for row in rows if row["section"] == DECK]
+    right = sum(row["rank"] == 1 for row in rows)
+    yield f"\nAnalogies: {right:,} of {len(rows):,} whose words are known are right; of the lecture's own"
+    shown = {row["c"]: row for row in of_deck}  # one for each country, and the woman
+    for row in list(shown.values())[:6]:
+        verdict = "right" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"
+        yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} ({verdict})"
 
 
 def shares_of_wells(warehouse: Warehouse) -> Iterator[str]:

@@ -55,15 +55,17 @@ class StepTables(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
         """The table at the version that its materialization recorded; a reader where the asset asks for a stream.
 
-        An input's metadata may name the `columns` to read.
+        An input's metadata may name the `columns` to read, and that it is `optional`: without rows where it was never
+        made. A table that may be empty anyway needs not say so.
         """
         table = context.asset_key.path[-1]
         partitions = context.asset_partition_keys if context.has_asset_partitions else None
+        wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
         version = self._version_to_read(context, table, partitions)
         if version is None:
-            return CONTRACTS[table].schema.empty_table()
+            nothing = CONTRACTS[table].schema.empty_table()
+            return nothing.to_reader() if wants_stream else nothing
         self.inputs[table] = version
-        wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
         columns = (context.definition_metadata or {}).get("columns")
         read = self.warehouse.stream if wants_stream else self.warehouse.read
         return read(table, version, partitions=partitions, columns=columns)
@@ -77,7 +79,8 @@ class StepTables(dg.IOManager):
         if table in self.heads:
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
             return self.heads[table]
-        if table in CONTRACTS and CONTRACTS[table].may_be_empty:
+        optional = (context.definition_metadata or {}).get("optional")
+        if optional or (table in CONTRACTS and CONTRACTS[table].may_be_empty):
             return None
         raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
 
@@ -101,6 +104,11 @@ class StepTables(dg.IOManager):
             return None
         self.inputs[table] = version
         return self.warehouse.read(table, version)
+
+    def config_before(self, table: str, has: str) -> dict[str, Any]:
+        """The newest configuration of `table` on record that has the field `has`; nothing where there is none."""
+        recorded = self.warehouse.history(table) if table in self.heads else []
+        return next((version["config"] for version in recorded if version["config"].get(has)), {})
 
     def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
         """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""

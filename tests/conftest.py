@@ -166,3 +166,25 @@ def plate(plate_of_wells, ingest_events, make) -> str:
     key = ingest_events(plate_of_wells(), columns={name: name for name in ("plate", "well", "label")})
     make("wells")
     return key
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path) -> Path:
+    """A folder of documents about one of four themes each, in a folder of its theme's name."""
+    for number in range(80):
+        theme = list(THEMES)[number % len(THEMES)]
+        words = THEMES[theme].split()
+        said = [words[(number // len(THEMES) + 2 * step + step // 3) % len(words)] for step in range(30)]
+        folder = tmp_path / "themes" / theme
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:03d}.txt").write_text(" ".join([*said, "beer", f"glass{number % 7}"]), encoding="utf-8")
+    return tmp_path / "themes"
+
+
+@pytest.fixture
+def themes(corpus_folder: Path, make: Callable[..., dg.ExecuteInProcessResult]) -> Path:
+    """The same read as the corpus, with its bags of words; gives the folder."""
+    limits = {"min_document_frequency": 2, "max_document_share": 0.5}
+    make("documents", documents={"source": "files", "path": str(corpus_folder)})
+    make("terms", "bag_of_words", bag_of_words=limits)
+    return corpus_folder

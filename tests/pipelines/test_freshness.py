@@ -114,12 +114,12 @@ def test_among_more_than_a_hundred_batches_a_changed_one_is_noticed(make, fresh,
     make(*CHAIN[:-1])
     assert fresh() == set(CHAIN[:-1])
     products = Products(instance, warehouse, {})
-    assert not products._batches_changed(chains.REVIEWS)
+    assert not products._batches_changed(chains.REVIEWS.batches)
     evaluated = dg.evaluate_automation_conditions(defs, instance)
 
     publish_batch(warehouse, "b050", "item 20", "word6")
     record_lost_commits(dg.build_op_context(instance=instance))
-    assert products._batches_changed(chains.REVIEWS)
+    assert products._batches_changed(chains.REVIEWS.batches)
     asked = dg.evaluate_automation_conditions(defs, instance, cursor=evaluated.cursor)
     assert asked.get_num_requested(dg.AssetKey("review_batches")) == 1
 

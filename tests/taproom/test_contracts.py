@@ -14,6 +14,7 @@ from taproom.contracts import (
     NotBlank,
     OneOf,
     SameLength,
+    SumsTo,
     has_forbidden_null,
 )
 from taproom.errors import ContractError
@@ -117,6 +118,16 @@ def test_null_among_the_entries_of_a_list_is_refused():
     weights = pa.array([[0.5], [0.5, None]], pa.list_(pa.float64())).cast(WEIGHTS)
     with pytest.raises(ContractError, match=r"^beers: weights has nulls"):
         check(contract, contract.table_of(**PALE | {"weights": weights}))
+
+
+def test_lists_sum_to_the_total_or_are_null():
+    shares = Column("shares", pa.list_(pa.float64()), "shares", nullable=True)
+    contract = Contract("mixtures", "a mixture", (shares,), key=("shares",), invariants=(SumsTo("shares", 1),))
+    (rule,) = contract.invariants
+    lists = [[0.25, 0.75], None, [0.5], []]
+    assert rule.broken_rows(pa.record_batch([pa.array(lists, shares.type)], ["shares"])).tolist() == [
+        False, False, True, True,
+    ]  # fmt: skip
 
 
 NOT_NULL = pa.field("item", pa.int64(), nullable=False)

@@ -1,0 +1,173 @@
+"""documents: the text that topics and word vectors are made of.
+
+The corpus is 20 Newsgroups (embedded), the reviews of the first chain, or any file or folder of text. A warehouse holds
+one corpus: its name is in every row, and another is refused. Where a run does not say which corpus, it is the one that
+is there, so that a schedule refreshes it whatever it is.
+
+Grain: a document. Source: the deck's slide "Bag of Words", "n documents/articles with lots of text".
+"""
+
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, refreshed
+from taproom.contracts import Column, Contract, NotBlank, OneOf
+from taproom.errors import SourceError
+from taproom.sources import member, read_sources
+
+if TYPE_CHECKING:
+    from taproom.corpus import DocumentReader
+
+SPLITS = ("training", "test")
+MAX_MARKUP_SHARE = 0.01
+
+CONTRACT = Contract(
+    table="documents",
+    grain="a document",
+    columns=(
+        Column("corpus", pa.string(), "what the documents are of; a warehouse holds one corpus"),
+        Column("document_id", pa.string(), "the document: the source's id, or its file and place in it"),
+        Column("label", pa.string(), "what it is known to be about (newsgroup, category, folder)", nullable=True),
+        Column("split", pa.string(), "training: topics are fitted to it; test: they are judged on it"),
+        Column("text", pa.string(), "the document"),
+    ),
+    key=("document_id",),
+    invariants=(NotBlank("document_id"), NotBlank("text"), NotBlank("label"), OneOf("split", SPLITS)),
+    single_valued=("corpus",),
+)
+
+
+class CorpusSource(Enum):
+    """Where documents come from."""
+
+    newsgroups = "newsgroups"
+    reviews = "reviews"
+    files = "files"
+
+
+class Unit(Enum):
+    """What a document is in a file of text."""
+
+    line = "line"
+    block = "block"
+    file = "file"
+
+
+class DocumentsConfig(dg.Config):
+    """Which corpus, and how files are cut into documents."""
+
+    source: CorpusSource | None = Field(
+        None,
+        description="newsgroups (embedded), reviews: the table of that name, a document a review, or files: a file of "
+        "text or a folder of them; null: what the documents that are there were read from, newsgroups at first",
+    )
+    path: str = Field("", description="files: the file or folder")
+    unit: Unit | None = Field(
+        None, description="files: a document is a line, a block of words, or a file; null: a line of a file, a file of "
+        "a folder"
+    )  # fmt: skip
+    block_words: int = Field(1_000, ge=1, description="files: words of a block")
+    encoding: str = Field("utf-8", description="files: the text's encoding")
+    strip_markup: bool | None = Field(
+        None, description="files: take tags out; null: of .html, .htm, .xhtml and .xml only"
+    )
+    test_share: float = Field(
+        0.2, ge=0, lt=1, description="files, reviews: share of the documents that nothing is fitted to"
+    )
+    corpus: str = Field("", description="the corpus's name; empty: the source's, or the file's or folder's")
+    fingerprint: str = Field(
+        "", description="files: hash of their content; `make run` fills it in, so that changed files are read again"
+    )
+
+
+def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
+    """A configuration of `documents` with the fingerprint of its files; they are read at once, not batch by batch.
+
+    Raises `SourceError` when there are no such files.
+    """
+    from taproom.corpus import fingerprint
+
+    config = DocumentsConfig(**given)
+    seen = {"fingerprint": fingerprint(_path(config))} if config.source is CorpusSource.files else {}
+    return {None: {**given, **seen}}
+
+
+def _path(config: DocumentsConfig) -> Path:
+    if not config.path:
+        raise SourceError(
+            "documents: no path was given. Wanted: `path`, the file of text, or the folder of such files."
+        )
+    return Path(config.path).expanduser()
+
+
+@dg.asset(
+    **refreshed(
+        CONTRACT,
+        __name__,
+        config=DocumentsConfig,
+        description="The documents of the corpus, each with its label, where it has one, and its split.",
+    ),
+    # The reviews are read where they are the corpus. Dagster sees a changed batch by the last of these, as elsewhere.
+    ins={
+        "reviews": dg.AssetIn(metadata={"columns": ["batch", "review_id", "category", "text"], "optional": True}),
+        "duplicate_reviews": dg.AssetIn(metadata={"columns": ["batch", "review_id"]}),
+    },
+    deps=["review_batches"],
+    required_resource_keys={"io_manager"},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "little_markup",
+            asset="documents",
+            description=f"At most {MAX_MARKUP_SHARE:.0%} of the documents look like markup.",
+        )
+    ],
+)
+def documents(
+    context: dg.AssetExecutionContext,
+    config: DocumentsConfig,
+    reviews: pa.RecordBatchReader,
+    duplicate_reviews: pa.Table,
+):
+    """Stream the corpus into the warehouse."""
+    from taproom import text_figures as figures
+
+    if config.source is None:
+        config = DocumentsConfig(**context.resources.io_manager.config_before("documents", has="source"))
+    reader = _reader(config, reviews, duplicate_reviews)
+    yield dg.Output(
+        Draft(
+            reader.reader(),
+            metadata=lambda: {**reader.counts, "left_out": [f"{file}: {why}" for file, why in reader.left_out[:20]]},
+            figure=lambda: figures.documents(reader.by_label),
+        )
+    )
+    share = reader.counts["with_markup"] / max(reader.counts["documents"], 1)
+    yield dg.AssetCheckResult(
+        check_name="little_markup",
+        passed=share <= MAX_MARKUP_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"markup_share": share, "to_do": "set strip_markup, or its tags count as words"},
+    )
+
+
+def _reader(config: DocumentsConfig, reviews: pa.RecordBatchReader, duplicates: pa.Table) -> "DocumentReader":
+    from taproom.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
+
+    match config.source:
+        case CorpusSource.files:
+            path = _path(config)
+            unit = config.unit.value if config.unit else None
+            found = text_files(TextFiles(path, unit, config.block_words, config.encoding, config.strip_markup))
+            name = path.resolve().name
+        case CorpusSource.reviews:
+            found, name = review_documents(reviews, duplicates), "reviews"
+        case _:
+            source = read_sources()["newsgroups"]
+            found, name = newsgroups(*(member(source, member_name) for member_name in source.members)), "newsgroups"
+    return DocumentReader(found, config.corpus or name, CONTRACT.schema, config.test_share)

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+from taproom.errors import InputError
+
+
+def test_rows_are_shares_of_all_words_of_a_document(themes, warehouse):
+    terms = warehouse.read("terms").to_pylist()
+    words = {row["term_id"]: row["word"] for row in terms}
+    assert [row["word"] for row in terms] == sorted(words.values())
+    assert "beer" not in words.values()  # every document has it
+    for row in warehouse.read("bag_of_words").to_pylist()[:5]:
+        said = (themes / row["document_id"]).read_text().split()
+        assert row["words"] == len(said)
+        assert {words[term]: share for term, share in zip(row["term_ids"], row["shares"], strict=True)} == {
+            word: pytest.approx(said.count(word) / len(said)) for word in set(said) if word in words.values()
+        }
+
+
+def test_words_are_chosen_and_weighed_by_the_training_documents_alone(themes, warehouse):
+    bags = warehouse.read("bag_of_words").to_pylist()
+    training = [set(row["term_ids"]) for row in bags if row["split"] == "training"]
+    for row in warehouse.read("terms").to_pylist():
+        frequency = sum(row["term_id"] in document for document in training)
+        assert row["document_frequency"] == frequency
+        assert row["idf"] == pytest.approx(np.log(len(training) / frequency))
+
+
+def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make, warehouse):
+    (themes / "odd.txt").write_text("zzz")
+    make("documents")
+    result = make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
+    (row,) = [row for row in warehouse.read("bag_of_words").to_pylist() if row["document_id"] == "odd.txt"]
+    assert (row["label"], row["words"], row["term_ids"], row["shares"]) == (None, 1, [], [])
+    (check,) = result.get_asset_check_evaluations()
+    assert check.passed
+    assert check.metadata["documents_without_terms"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "config"),
+    [
+        ("one document alone\n", {}),
+        ("这是一个没有空格的句子\n另一个没有空格的句子\n", {}),
+        ("a word\nanother word\n", {"min_document_frequency": 3}),
+    ],
+)
+def test_a_corpus_without_words_that_documents_share_is_refused(text, config, tmp_path, make, warehouse):
+    (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
+    make("documents", documents={"source": "files", "path": str(tmp_path / "corpus.txt")})
+    with pytest.raises(InputError, match="Lower the minimum document frequency"):
+        make("terms", "bag_of_words", bag_of_words=config)
+    assert warehouse.head("bag_of_words") is None
+
+
+def test_words_that_no_blank_sets_apart_can_be_counted_by_the_character(tmp_path, make, warehouse):
+    (tmp_path / "corpus.txt").write_text("啤酒很好\n啤酒不好\n茶很好\n", encoding="utf-8")
+    make("documents", documents={"source": "files", "path": str(tmp_path / "corpus.txt"), "test_share": 0})
+    given = {"token_pattern": r"(?u)\w", "min_document_frequency": 2, "max_document_share": 0.9}
+    make("terms", "bag_of_words", bag_of_words=given)
+    assert warehouse.read("terms")["word"].to_pylist() == sorted("啤酒很")

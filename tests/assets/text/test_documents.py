@@ -1,0 +1,91 @@
+import dagster as dg
+import pytest
+
+from assets.text.documents import read_at_once
+from taproom.errors import CollectionError, SourceError
+from taproom.sources import read_sources
+
+
+def rows(warehouse, *columns):
+    return warehouse.read("documents").select(list(columns)).to_pylist()
+
+
+def test_a_folder_is_a_corpus_with_its_folders_as_labels(corpus_folder, make, warehouse):
+    result = make("documents", documents={"source": "files", "path": str(corpus_folder)})
+    assert result.success
+    found = rows(warehouse, "corpus", "document_id", "label", "split")
+    assert len(found) == 80
+    assert {row["corpus"] for row in found} == {"themes"}
+    assert found[0]["document_id"] == "hoppy/000.txt"
+    assert {row["label"] for row in found} == {"hoppy", "roasty", "sour", "malty"}
+    assert 5 <= sum(row["split"] == "test" for row in found) <= 30
+    (check,) = result.get_asset_check_evaluations()
+    assert check.passed
+
+
+def test_a_schedule_reads_the_corpus_that_is_there(corpus_folder, make, warehouse):
+    make("documents", documents={"source": "files", "path": str(corpus_folder), "corpus": "beers"})
+    (corpus_folder / "sour" / "new.txt").write_text("lemon tart funk")
+    make("documents")
+    assert {row["corpus"] for row in rows(warehouse, "corpus")} == {"beers"}
+    assert len(warehouse.read("documents")) == 81
+
+
+def test_another_corpus_is_refused_by_name_and_nothing_is_lost(themes, make, warehouse, tmp_path):
+    (tmp_path / "other.txt").write_text("one line\nanother line\n")
+    with pytest.raises(CollectionError, match=r"themes.*other\.txt|other\.txt.*themes"):
+        make("documents", documents={"source": "files", "path": str(tmp_path / "other.txt")})
+    assert len(warehouse.read("documents")) == 80
+
+
+def test_reviews_are_a_corpus_and_those_in_two_batches_one_document(make, ingest, write_csv, themed_reviews, warehouse):
+    reviews = themed_reviews(items=8)
+    ingest(write_csv("may.csv", reviews[:20]), collection="beers")
+    ingest(write_csv("june.csv", reviews[10:]), collection="beers")
+    make("items", "review_batches", "duplicate_reviews")
+    make("documents", documents={"source": "reviews"})
+    found = rows(warehouse, "document_id", "label", "text")
+    assert len(found) == len(reviews)
+    assert {row["text"] for row in found} == {review["text"] for review in reviews}
+    assert {row["label"] for row in found} == {"hoppy", "roasty", "sour", "malty"}
+    assert warehouse.history("documents")[0]["inputs"].keys() >= {"reviews", "duplicate_reviews"}
+
+
+def test_reviews_that_were_never_read_are_no_corpus(make, warehouse):
+    with pytest.raises(SourceError, match="reviews"):
+        make("documents", documents={"source": "reviews"})
+    assert warehouse.head("documents") is None
+
+
+def test_markup_is_told_and_taken_out_on_demand(make, warehouse, tmp_path):
+    (tmp_path / "pages.txt").write_text("<p>a <b>fine</b> ale</p>\n<p>caf&eacute;</p>\n")
+    given = {"source": "files", "path": str(tmp_path / "pages.txt")}
+    (check,) = make("documents", documents=given).get_asset_check_evaluations()
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    (check,) = make("documents", documents={**given, "strip_markup": True}).get_asset_check_evaluations()
+    assert check.passed
+    assert [row["text"].split() for row in rows(warehouse, "text")] == [["a", "fine", "ale"], ["café"]]
+
+
+def test_a_changed_file_changes_the_configuration_that_reads_it(tmp_path):
+    path = tmp_path / "corpus.txt"
+    given = {"source": "files", "path": str(path)}
+    path.write_text("one\n")
+    before = read_at_once(given)
+    assert read_at_once(given) == before
+    path.write_text("two\n")
+    assert read_at_once(given) != before
+    assert read_at_once({}) == {None: {}}
+
+
+@pytest.mark.parametrize("given", [{"source": "files"}, {"source": "files", "path": "nowhere.txt"}])
+def test_a_path_that_is_none_is_refused(given, make):
+    with pytest.raises(SourceError, match=r"no path was given|nowhere\.txt"):
+        read_at_once(given)
+    with pytest.raises(SourceError, match=r"no path was given|nowhere\.txt"):
+        make("documents", documents=given)
+
+
+def test_the_embedded_corpus_is_in_the_list_of_sources():
+    assert [name.rpartition("-")[2] for name in read_sources()["newsgroups"].members] == ["train.tab", "test.tab"]
