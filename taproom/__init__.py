@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from taproom.out_of_sample import Placement
+    from taproom.text_lookup import TopicMixture
 
-__all__ = ["call", "history", "load", "place"]
+__all__ = ["analogy", "call", "history", "load", "nearest", "place", "topics_of"]
 
 
 def load(table: str, version: int | None = None) -> "pa.Table":
@@ -65,3 +66,38 @@ def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> 
     from taproom.event_calls import call_events
 
     return call_events(events)
+
+
+def topics_of(text: str, weighting: str = "tfidf") -> "TopicMixture":
+    """Find what a text is about: its shares of the newest topics of a weighting ("tfidf" or "bag_of_words").
+
+    A document of the corpus gets the mixture that it has in `document_topics`. See `taproom.text_lookup.TopicMixture`
+    for what comes back.
+
+    Raises `taproom.errors.InputError` where the text is no string or has no word that topics are made of, and
+    `taproom.errors.UnknownTableError` where there are no topics yet.
+    """
+    from taproom.text_lookup import newest_topics
+
+    return newest_topics.get().topics_of(text, weighting)
+
+
+def nearest(word: str, k: int = 10) -> list[tuple[str, float]]:
+    """Find the k words whose newest vectors are most similar to a word's, with their cosines, most similar first.
+
+    Raises `taproom.errors.InputError` where the word has no vector (the nearest spellings are offered) or k is out of
+    range, and `taproom.errors.UnknownTableError` where there are no vectors yet.
+    """
+    from taproom.text_lookup import nearest_words
+
+    return nearest_words(word, k)
+
+
+def analogy(a: str, b: str, c: str, k: int = 5) -> list[tuple[str, float]]:
+    """Answer "a is to b as c is to ?" from the newest word vectors: k words with their cosines, the best first.
+
+    `analogy("man", "king", "woman")` asks for king - man + woman. Raises as `nearest` does.
+    """
+    from taproom.text_lookup import complete_analogy
+
+    return complete_analogy(a, b, c, k)

@@ -201,15 +201,22 @@ def _category_colors(categories: Sequence[str | None]) -> dict[str, str]:
     return {category: color for (category, _), color in zip(common, PALETTE, strict=False)}
 
 
-def _name_items(figure: "Figure", axes: "Axes", positions: np.ndarray, names: Sequence[str], order: np.ndarray) -> None:
-    """Write up to `LABELS` names, in the given order of items, leaving out those that would cover a written one."""
+def _name_items(
+    figure: "Figure",
+    axes: "Axes",
+    positions: np.ndarray,
+    names: Sequence[str],
+    order: np.ndarray,
+    most: int = LABELS,
+) -> None:
+    """Write up to `most` names, in the given order of items, leaving out those that would cover a written one."""
     import matplotlib.patheffects as effects
 
     figure.canvas.draw()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
     taken = []
     for index in order[: 20 * LABELS]:
-        if len(taken) == LABELS:
+        if len(taken) == most:
             return
         name = names[index] if len(names[index]) <= 32 else names[index][:30] + "…"
         text = axes.annotate(

@@ -49,6 +49,9 @@ NAMED_TOPICS = 40
 DOCUMENT_LABELS = 30
 PAIRS = 30
 NEAREST_WORDS = 20
+# Words on a map that have a name, and the most frequent ones that come last.
+WORDS_NAMED = 150
+AMID_ANY = 150
 NEIGHBORS = 8
 SENTENCE_LINES = 8
 PAIRS_A_LINE = 4
@@ -273,6 +276,21 @@ def country_capital_arrows(
         axes.margins(0.1)
         _name_ends(figure, axes, points, [*countries[:pairs], *capitals[:pairs]])
     return _compact(figure, cropped=False)
+
+
+def word_map(positions: np.ndarray, words: Sequence[str], title: str) -> bytes:
+    """A dot a word, positions are (n, 2), and as many words as can be read.
+
+    Words come the most frequent first. Those are amid any words and therefore all in one place, so others are named
+    before them.
+    """
+    figure, axes = _figure(10, 8)
+    axes.scatter(*positions.T, s=4, color=PALETTE[5], linewidths=0)
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.set_aspect("equal", adjustable="datalim")
+    order = np.roll(np.arange(len(words)), -min(AMID_ANY, len(words) // 2))
+    _name_items(figure, axes, positions, [_shown(word) for word in words], order, most=WORDS_NAMED)
+    return _compact(figure)
 
 
 def nearest_words(rows: Sequence[Mapping]) -> bytes:

@@ -13,6 +13,8 @@ from assets.assays.wells import WellsConfig
 from assets.reviews.reviews import ReviewsConfig
 from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
+from assets.text.documents import DocumentsConfig
+from assets.text.word_vectors import WordVectorsConfig
 from pipelines.definitions import defs
 from taproom.inbox import file_key, file_sha256
 from taproom.plates import read_plate_map
@@ -39,25 +41,34 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     plate = plate_of_wells(channels=("Y2-A", "B1-A"))
     ingest_events(plate, columns={"plate": "plate", "well": "well", "label": "label"})
     make("wells", "class_mixtures", "classes", "held_out_events", "share_errors", "event_calls", "well_shares")
+    text = tmp_path / "space.txt"
+    text.write_text("the shuttle reached its orbit today\na man and a woman met king and queen\n" * 10)
+    words = {"min_document_frequency": 2, "max_document_share": 0.9}
+    make("documents", documents={"source": "files", "path": str(text)})
+    make("terms", "bag_of_words", bag_of_words=words)
+    make("topics", "document_topics", topics={"topics": 2})
+    make("word_vectors", "training_pairs", word_vectors={"dimensions": 4, "min_count": 1, "epochs": 1})
     monkeypatch.chdir(tmp_path)
 
 
 @pytest.mark.usefixtures("reader")
 def test_python_snippets_of_the_readme_run_and_print(capsys):
     found = snippets(ROOT / "README.md", "python")
-    assert len(found) == 5
+    assert len(found) == 6
     for snippet in found:
         exec(compile(snippet, "README.md", "exec"), {})
         assert capsys.readouterr().out.strip()
 
 
 def test_the_readme_configuration_is_one_that_the_assets_take():
-    reviews, assays = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
+    reviews, text, assays = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
     ops = reviews
     assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
     assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
     job = defs.resolve_job_def("ingest_reviews")
     assert dg.validate_run_config(job, {"ops": {"reviews": ops["reviews"]}})
+    assert DocumentsConfig(**text["documents"]["config"]).block_words == 1_000
+    assert WordVectorsConfig(**text["word_vectors"]["config"]).workers == 2
     assert EventsConfig(**assays["events"]["config"]).transform.startswith("logicle")
     assert WellsConfig(**assays["wells"]["config"]).channels
 

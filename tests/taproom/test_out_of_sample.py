@@ -17,8 +17,8 @@ from taproom import out_of_sample
 from taproom.counting import DEFAULT_TOKEN_PATTERN, count_words, tokens
 from taproom.errors import InputError, UnknownTableError
 from taproom.neighbors import nearest
-from taproom.ordinal import OrdinalParameters, embed
 from taproom.newest import Newest
+from taproom.ordinal import OrdinalParameters, embed
 from taproom.out_of_sample import ItemMap, newest_map, place_point
 from taproom.sparse import csr_to_lists, matrix_to_lists
 from taproom.tfidf import select_words, weigh

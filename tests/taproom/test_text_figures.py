@@ -82,6 +82,7 @@ def has(colour: str, png: bytes) -> bool:
         (PALETTE[:1] + PALETTE[5:6], figures.analogies_by_section([section()])),
         (PALETTE[:2], figures.country_capital_arrows(COUNTRIES, CAPITALS, STARTS, ENDS)),
         (PALETTE[5:6], figures.nearest_words([nearest()])),
+        (PALETTE[5:6], figures.word_map(RANDOM.normal(size=(9, 2)), [*ODD_WORDS, "car", "bike"], "Words")),
     ],
     ids=lambda _: "figure",
 )

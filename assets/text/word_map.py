@@ -1,0 +1,79 @@
+"""word_map: the most frequent words on a map on which words with similar vectors lie together.
+
+The review chain's embedding, with words in place of items and cosine distances of word vectors in place of those of
+weighted bags of words. Grain: a word. Source: the deck's slides "BeerMapper - Under the Hood" and "word2vec outputs".
+"""
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, refreshed
+from taproom.contracts import Between, Column, Contract, NotBlank
+
+CONTRACT = Contract(
+    table="word_map",
+    grain="a frequent word",
+    columns=(
+        Column("word", pa.string(), "the word; rows: the most frequent first"),
+        Column("count", pa.int64(), "how often it occurs in the documents"),
+        Column("x", pa.float64(), "first coordinate; the RMS distance to the centre is 1"),
+        Column("y", pa.float64(), "second coordinate"),
+    ),
+    key=("word",),
+    invariants=(NotBlank("word"), Between("count", 1), Between("x"), Between("y")),
+)
+
+
+class WordMapConfig(dg.Config):
+    """How many words are mapped."""
+
+    words: int = Field(2_000, ge=4, le=20_000, description="words on the map, the most frequent")
+    updates_per_word: int = Field(4_000, ge=1, description="triplets drawn for each word")
+    seed: int = Field(0, ge=0, description="seed of the start and of the triplets")
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+@dg.asset(
+    **refreshed(
+        CONTRACT,
+        __name__,
+        config=WordMapConfig,
+        description="Where the most frequent words lie on a map by their vectors.",
+    ),
+    pool="numerics",
+)
+def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
+    """Embed the words as the review chain embeds items."""
+    from taproom import text_figures as figures
+    from taproom.ordinal import OrdinalParameters
+    from taproom.word_map import map_words
+    from taproom.word_vectors import vectors_from_table
+
+    first = word_vectors.slice(0, config.words)
+    parameters = OrdinalParameters(updates_per_item=config.updates_per_word, seed=config.seed)
+    found = map_words(vectors_from_table(first), config.words, parameters, config.workers)
+    x, y = found.positions.T
+    held_out = {row["kind"]: row["error"] for row in found.errors if row["split"] == "held_out"}
+    title = f"{len(first):,} words by the words that they stand amid"
+    return Draft(
+        CONTRACT.table_of(word=first["word"], count=first["count"], x=x, y=y),
+        metadata={
+            "words": len(first),
+            "seconds_fit": found.seconds,
+            **{f"error_{kind}": error for kind, error in held_out.items() if error is not None},
+        },
+        figure=figures.word_map(found.positions, first["word"].to_pylist(), title),
+    )
+
+
+@dg.asset_check(asset="word_map", description="The map is in two dimensions: its words do not lie on a line.")
+def words_are_spread(word_map: pa.Table) -> dg.AssetCheckResult:
+    """A map without a second dimension says that the vectors hold little but the words' frequency."""
+    import numpy as np
+
+    spread = np.linalg.svd(np.column_stack([word_map["x"].to_numpy(), word_map["y"].to_numpy()]), compute_uv=False)
+    share = float(spread[1] / spread[0])
+    return dg.AssetCheckResult(
+        passed=share > 0.1, severity=dg.AssetCheckSeverity.WARN, metadata={"second_to_first": share}
+    )

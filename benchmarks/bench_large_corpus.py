@@ -1,0 +1,104 @@
+"""Claim: a corpus of 1 GB is read, counted and trained on within 3 GB of memory.
+
+    python benchmarks/bench_large_corpus.py [MEGABYTES]
+
+The corpus is 20 Newsgroups again and again, each time in another order, in a file of a document a line. Each step is a
+process of its own, from the warehouse and with two workers. 1000 is the size that is claimed.
+"""
+
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+WORKERS = 2
+
+
+def main(megabytes: int = 50) -> None:
+    """Run the steps one after the other."""
+    with tempfile.TemporaryDirectory() as folder:
+        for step in STEPS:
+            subprocess.run([sys.executable, __file__, step, folder, str(megabytes)], check=True)
+
+
+def write(folder: Path, megabytes: int) -> None:
+    """The corpus as a file."""
+    from taproom.corpus import newsgroups
+    from taproom.sources import member, read_sources
+
+    source = read_sources()["newsgroups"]
+    texts = [document.text for document in newsgroups(*(member(source, name) for name in source.members))]
+    draw = random.Random(0)
+    with (folder / "corpus.txt").open("w", encoding="utf-8") as file:
+        while file.tell() < 1e6 * megabytes:
+            draw.shuffle(texts)
+            file.writelines(f"{text}\n" for text in texts)
+
+
+def read(folder: Path, megabytes: int) -> None:
+    """The file as the table `documents`."""
+    from assets.text.documents import CONTRACT
+    from taproom.corpus import DocumentReader, TextFiles, text_files
+    from taproom.warehouse import Warehouse
+
+    found = text_files(TextFiles(folder / "corpus.txt"))
+    reader = DocumentReader(found, "large", CONTRACT.schema)
+    with measured("read into the warehouse"):
+        Warehouse(folder / "warehouse").publish(CONTRACT, reader.reader(), since=None)
+    print(
+        f"{reader.counts['documents']:,} documents, {(folder / 'corpus.txt').stat().st_size / 1e6:.0f} MB", flush=True
+    )
+
+
+def count(folder: Path, megabytes: int) -> None:
+    """The table as bags of words."""
+    from assets.text.bag_of_words import BAG_OF_WORDS
+    from taproom.bag_of_words import bag_rows, choose_terms, count_documents
+    from taproom.counting import DEFAULT_TOKEN_PATTERN
+    from taproom.warehouse import Warehouse
+
+    columns = ["document_id", "label", "split", "text"]
+    with measured("counted"):
+        documents = Warehouse(folder / "warehouse").stream("documents", columns=columns)
+        bags = count_documents(documents, DEFAULT_TOKEN_PATTERN, WORKERS)
+        terms = choose_terms(bags, min_document_frequency=5, max_document_share=0.2, max_words=100_000)
+        deque(bag_rows(bags, terms, BAG_OF_WORDS.schema), maxlen=0)
+    print(f"{bags.counts.sum():,} words, {len(bags.words):,} of them distinct", flush=True)
+
+
+def train(folder: Path, megabytes: int) -> None:
+    """The table as word vectors, in one epoch."""
+    from taproom.warehouse import Warehouse
+    from taproom.word_vectors import WordVectorParameters
+    from taproom.word_vectors import train as train_vectors
+
+    with measured("trained on"):
+        documents = Warehouse(folder / "warehouse").stream("documents", columns=["text"])
+        texts = (batch["text"].to_pylist() for batch in documents)
+        trained = train_vectors(texts, WordVectorParameters(epochs=1), workers=WORKERS)
+    print(f"{trained.tokens:,} words in an epoch of {trained.seconds:.0f} s", flush=True)
+
+
+STEPS = {"write": write, "read": read, "count": count, "train": train}
+
+
+@contextmanager
+def measured(what: str) -> Iterator[None]:
+    """Print how long what is done within takes, and this process's peak memory (Linux)."""
+    started = time.perf_counter()
+    yield
+    status = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+    print(f"{what}: {time.perf_counter() - started:.1f} s, peak {peak / 1e6:.2f} GB", flush=True)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] and sys.argv[1] in STEPS:
+        STEPS[sys.argv[1]](Path(sys.argv[2]), int(sys.argv[3]))
+    else:
+        main(*map(int, sys.argv[1:]))

@@ -1,0 +1,503 @@
+"""Word vectors by skip-gram with negative sampling: words that stand amid the same words get similar vectors.
+
+Here belongs what takes texts to vectors, and what is asked of vectors: a word's row, the words nearest to it. Questions
+of the form "a is to b as c is to ?" are in `taproom.analogies`; a picture of many words is in `taproom.word_map`.
+
+Source: slides "Word embeddings, word2vec" of the lecture deck (Jamieson, CSE546 2017): train a network to predict the
+words around a word and take its first layer. Mikolov, Sutskever, Chen, Corrado and Dean, Distributed Representations of
+Words and Phrases and their Compositionality, 2013. The training is gensim's Word2Vec.
+
+How: the texts stream by once, are counted, and go to a file that gensim's workers read without Python. What gensim 4.4
+makes of such a file has two traps. A worker reads lines until it has more than 10,000 words and passes over all that
+are beyond the first 10,000 which it trains on; and each worker begins at an equal share of the bytes but stops after an
+equal share of the words. So that no word is lost, the words are cut into batches of 10,000, each with one more that no
+one knows, to take a reader beyond its limit; and a word is its number, spelled with five characters, so that shares of
+words are shares of bytes. That also lets a word be whatever a token pattern matches, a blank in it or not.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count, pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from taproom.counting import BLOCK_CHARACTERS, DEFAULT_TOKEN_PATTERN, numbered_tokens
+from taproom.errors import InputError, StorageError
+from taproom.progress import progress
+
+if TYPE_CHECKING:
+    from gensim.models import Word2Vec
+    from gensim.models.callbacks import CallbackAny2Vec
+    from tqdm import tqdm
+
+# So many words gensim trains on at a time.
+BATCH_TOKENS = 10_000
+_ALPHABET = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-", np.uint8)
+_SHIFTS = np.arange(24, -1, -6)
+_NO_WORD = np.frombuffer(b"..... ", np.uint8)
+SINGLE_ROUNDOFF = 2.0**-24
+# Scores of so many pairs (64 MB) are held at a time.
+PAIRS_AT_ONCE = 1 << 24
+SPELLINGS_OFFERED = 3
+
+
+@dataclass(frozen=True)
+class WordVectorParameters:
+    """How vectors are trained.
+
+    Attributes:
+        dimensions: of a vector.
+        window: how many words on either side a word may predict; for each it is drawn from 1 to this.
+        negative: words drawn at random for each pair, which the network learns to tell from the true one.
+        min_count: how often a word must occur to get a vector; other words are passed over.
+        epochs: how often the texts are gone through.
+        sample: words with a larger share of the texts than this are passed over now and then, the more the more
+            frequent they are; 0 keeps all.
+        step: length of the first step; it falls linearly to nearly 0.
+        seed: of the first vectors and of all draws.
+    """
+
+    dimensions: int = 100
+    window: int = 5
+    negative: int = 5
+    min_count: int = 5
+    epochs: int = 5
+    sample: float = 1e-3
+    step: float = 0.025
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class WordVectors:
+    """Words and their vectors, the most frequent word first, words as frequent as each other in alphabetical order.
+
+    Attributes:
+        words: (V,) object array of str, unique.
+        counts: (V,) int64, how often each occurs.
+        vectors: (V, D) float32.
+    """
+
+    words: np.ndarray
+    counts: np.ndarray
+    vectors: np.ndarray
+
+    def __contains__(self, word: str) -> bool:
+        return _as_token(word) in self._places
+
+    def place(self, word: str) -> int:
+        """The row of a word, which is looked up in lower case.
+
+        Raises:
+            InputError: it is no string, or has no vector; the message offers the nearest spellings.
+        """
+        if not isinstance(word, str):
+            raise InputError(f"A word must be one string; {word!r} was given.")
+        found = self._places.get(_as_token(word))
+        if found is None:
+            raise InputError(self._unknown(word))
+        return found
+
+    def most_similar(self, queries: np.ndarray, k: int, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The k words with the largest cosine with each query; ties go to the smaller row.
+
+        The cosine is x'y / (|x| |y|) in float64; it depends neither on the other queries nor on threads.
+
+        Args:
+            queries: (m, D) float64.
+            k: at least 1, and at most as many words as are not excluded.
+            excluded: (m, e) rows that are no answers to each query.
+
+        Returns:
+            places: (m, k) int32, the most similar first.
+            similarities: (m, k) float64.
+
+        Raises:
+            InputError: a k that is out of range.
+        """
+        queries, excluded = np.asarray(queries, np.float64), np.asarray(excluded)
+        _check_k(k, len(self.words) - excluded.shape[1])
+        places, similarities = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
+        for block, scores in self._scores(queries):
+            np.put_along_axis(scores, excluded[block], -np.inf, axis=1)
+            rows, candidates = _entries(scores >= _at_most_kth_largest(scores, k) - self._doubt)
+            cosines = self.cosines(queries[block][rows], candidates)
+            order = np.lexsort([candidates, -cosines, rows])
+            chosen = order[np.searchsorted(rows, np.arange(len(scores)))[:, None] + np.arange(k)]
+            places[block], similarities[block] = candidates[chosen], cosines[chosen]
+        return places, similarities
+
+    def ranks(self, queries: np.ndarray, wanted: np.ndarray, excluded: np.ndarray) -> np.ndarray:
+        """The place of a wanted word among the answers to each query, as `most_similar` orders them: (m,) int64.
+
+        Args:
+            queries: (m, D) float64.
+            wanted: (m,) rows.
+            excluded: (m, e) rows that are no answers to each query.
+        """
+        ranks = np.empty(len(queries), np.int64)
+        own_cosines = self.cosines(queries, wanted)
+        for block, scores in self._scores(queries):
+            own = np.take_along_axis(scores, wanted[block, None], axis=1)
+            np.put_along_axis(scores, excluded[block], -np.inf, axis=1)
+            clearly_better = scores > own + self._doubt
+            rows, rivals = _entries((scores >= own - self._doubt) != clearly_better)
+            cosines, least = self.cosines(queries[block][rows], rivals), own_cosines[block][rows]
+            better = (cosines > least) | ((cosines == least) & (rivals < wanted[block][rows]))
+            ranks[block] = (
+                1 + np.count_nonzero(clearly_better, axis=1) + np.bincount(rows[better], minlength=len(scores))
+            )
+        return ranks
+
+    def cosines(self, queries: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """The cosine of each query (n, D) float64 with the word in the same place of `places` (n,): (n,) float64."""
+        vectors = self.vectors[places].astype(np.float64)
+        return (queries * vectors).sum(axis=1) / (_lengths(queries) * _lengths(vectors))
+
+    def unit(self, places: np.ndarray) -> np.ndarray:
+        """The vectors of some rows, each of length 1: (n, D) float64."""
+        vectors = self.vectors[places].astype(np.float64)
+        return vectors / _lengths(vectors)[:, None]
+
+    def _scores(self, queries: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+        """The cosines of queries (m, D) with all words in single precision, block by block: (rows, V) float32.
+
+        The order of two scores is that of `cosines` if they differ by more than `_doubt`.
+        """
+        block_rows = max(1, PAIRS_AT_ONCE // len(self.words))
+        for first in range(0, len(queries), block_rows):
+            block = slice(first, first + block_rows)
+            yield block, _unit(queries[block]) @ self._unit_vectors.T
+
+    @property
+    def _doubt(self) -> float:
+        """By how much scores of equal cosines can differ.
+
+        A score is off by at most D + 4 roundoffs: D for the sum, the others for what was rounded before (Higham,
+        Accuracy and Stability of Numerical Algorithms, 2002, section 3.1).
+        """
+        return 2.02 * (self.vectors.shape[1] + 4) * SINGLE_ROUNDOFF
+
+    @cached_property
+    def _unit_vectors(self) -> np.ndarray:
+        return _unit(self.vectors)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {word: place for place, word in enumerate(self.words)}
+
+    def _unknown(self, word: str) -> str:
+        from difflib import get_close_matches
+
+        close = get_close_matches(_as_token(word), self.words, SPELLINGS_OFFERED)
+        offered = f"Spelled most like it: {', '.join(map(repr, close))}." if close else "None is spelled like it."
+        return (
+            f"The word {word!r} is not among the {len(self.words)} words that have a vector. {offered} "
+            "Ask for one of these, or train vectors on texts that have the word more often."
+        )
+
+
+@dataclass(frozen=True)
+class TrainedVectors(WordVectors):
+    """Vectors as they come from training, with what they were trained on.
+
+    Attributes:
+        documents: how many texts there were.
+        tokens: how many words there were in them, with a vector or not.
+        trained_tokens: how many of these were trained on in all epochs together: all but those without a vector and
+            those that were passed over for their frequency.
+        seconds: what training took, without reading the texts.
+    """
+
+    documents: int
+    tokens: int
+    trained_tokens: int
+    seconds: float
+
+
+def train(
+    texts: Iterable[Sequence[str]],
+    parameters: WordVectorParameters | None = None,
+    token_pattern: str = DEFAULT_TOKEN_PATTERN,
+    workers: int = 1,
+) -> TrainedVectors:
+    """Train a vector for each word that occurs often enough.
+
+    Args:
+        texts: a stream of texts in batches of any length; nothing of it is kept in memory but its distinct words. What
+            takes room is a temporary file of six bytes a word.
+        parameters: see `WordVectorParameters`, whose defaults are taken if there are none.
+        token_pattern: see `taproom.counting.tokens`.
+        workers: threads. One gives the same bits each time; several are faster, and write to the same vectors without
+            waiting for each other (Niu, Recht, Re and Wright, Hogwild, 2011), so that no two runs agree.
+
+    Raises:
+        InputError: no text, no word, no word often enough, or parameters out of range.
+        StorageError: the temporary folder has no room for the words.
+    """
+    parameters = parameters or WordVectorParameters()
+    _check(parameters, workers)
+    with TemporaryDirectory(prefix="taproom-") as folder:
+        path = Path(folder) / "corpus"
+        corpus = _write_corpus(texts, token_pattern, path, workers)
+        words, counts, keys = _vocabulary(corpus, parameters.min_count, token_pattern)
+        started = time.perf_counter()
+        vectors, trained = _train(path, dict(zip(keys, counts.tolist(), strict=True)), corpus, parameters, workers)
+        seconds = time.perf_counter() - started
+    return TrainedVectors(words, counts, vectors, corpus.documents, corpus.tokens, trained, seconds)
+
+
+def training_pairs(words: Sequence[str], window: int) -> list[tuple[int, int]]:
+    """The pairs (centre, context) of places in a sentence that skip-gram trains on, as the deck lists them.
+
+    The deck's example is "The quick brown fox jumps over the lazy dog" with a window of 2: (the, quick), (the, brown),
+    (quick, the), (quick, brown), (quick, fox) ... Training draws a window from 1 to this one for each centre.
+
+    Raises:
+        InputError: a window below 1.
+    """
+    if window < 1:
+        raise InputError(f"The window is {window}; wanted: 1 or more words on either side.")
+    places = range(len(words))
+    return [(centre, place) for centre in places for place in places if 0 < abs(place - centre) <= window]
+
+
+def nearest(word_vectors: WordVectors, places: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k words nearest by cosine to each of some words, without the word itself; ties go to the smaller row.
+
+    Args:
+        word_vectors: of all words.
+        places: (m,) rows, as from `WordVectors.place`.
+        k: at least 1 and fewer than there are words.
+
+    Returns:
+        places: (m, k) int32, nearest first.
+        similarities: (m, k) float64.
+
+    Raises:
+        InputError: a k that is out of range.
+    """
+    places = np.asarray(places)
+    return word_vectors.most_similar(word_vectors.vectors[places], k, places[:, None])
+
+
+def vectors_from_table(table: pa.Table) -> WordVectors:
+    """The vectors that the columns word, count and vector of the table `word_vectors` hold.
+
+    Raises:
+        InputError: no rows, nulls, or vectors that differ in length.
+    """
+    vectors = table["vector"].combine_chunks()
+    values = vectors.flatten()
+    if not len(table) or vectors.null_count or values.null_count or len(values) % len(table):
+        raise _ragged(len(table))
+    dimensions = len(values) // len(table)
+    if not dimensions or (np.diff(vectors.offsets.to_numpy()) != dimensions).any():
+        raise _ragged(len(table))
+    return WordVectors(
+        table["word"].to_numpy(),
+        table["count"].to_numpy(),
+        values.to_numpy().astype(np.float32, copy=False).reshape(-1, dimensions),
+    )
+
+
+@dataclass(frozen=True)
+class _Corpus:
+    """What was written to a corpus file: `counts` (words,) of each word, in the order of their numbers.
+
+    It has room for `room` tokens, whole batches, of which the first `tokens` are taken.
+    """
+
+    words: list[str]
+    counts: np.ndarray
+    documents: int
+    tokens: int
+    room: int
+
+
+def _write_corpus(texts: Iterable[Sequence[str]], token_pattern: str, path: Path, workers: int) -> _Corpus:
+    """Count the words and write them, in as many batches for each worker as for each other."""
+    number_of = defaultdict(count().__next__)
+    counts = np.zeros(1 << 16, np.int64)
+    documents = written = 0
+    with progress(doing="reading texts", unit="text") as bar:
+        for block in _blocks(texts):
+            words, tokens, starts = numbered_tokens(block, token_pattern)
+            numbers = np.fromiter(map(number_of.__getitem__, words.to_pylist()), np.int64, len(words))
+            if len(number_of) > len(counts):
+                counts = np.concatenate([counts, np.zeros(len(number_of), np.int64)])
+            counts[numbers] += np.bincount(tokens, minlength=len(words))
+            _append(path, _batches(_lines(_spelled(numbers)[tokens], starts), written))
+            written += len(tokens)
+            documents += len(block)
+            bar.update(len(block))
+    left = -written % (workers * BATCH_TOKENS)
+    _append(path, _batches(_lines(np.tile(_NO_WORD, (left, 1)), np.array([0, left])), written))
+    return _Corpus(list(number_of), counts[: len(number_of)], documents, written, written + left)
+
+
+def _blocks(batches: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
+    """Consecutive texts of about `BLOCK_CHARACTERS` together."""
+    for texts in batches:
+        ends = np.cumsum([len(text) for text in texts]) // BLOCK_CHARACTERS
+        for first, last in pairwise([0, *(np.flatnonzero(np.diff(ends)) + 1), len(texts)]):
+            yield texts[first:last]
+
+
+def _spelled(numbers: np.ndarray) -> np.ndarray:
+    """Each number as five characters and a blank: (n, 6) uint8."""
+    spelled = np.full((len(numbers), len(_SHIFTS) + 1), ord(" "), np.uint8)
+    spelled[:, :-1] = _ALPHABET[(numbers[:, None] >> _SHIFTS) & 63]
+    return spelled
+
+
+def _lines(spelled: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The tokens with a line for each text that has any."""
+    ends = starts[1:][np.diff(starts) > 0]
+    spelled[ends - 1, -1] = ord("\n")
+    return spelled
+
+
+def _batches(lines: np.ndarray, written: int) -> np.ndarray:
+    """The tokens with no word before each that begins a batch, when so many were written before them."""
+    begins = np.arange(-written % BATCH_TOKENS, len(lines), BATCH_TOKENS)
+    lines[begins[begins > 0] - 1, -1] = ord("\n")
+    return np.insert(lines, begins, _NO_WORD, axis=0)
+
+
+def _append(path: Path, lines: np.ndarray) -> None:
+    try:
+        with path.open("ab") as file:
+            file.write(lines)
+    except OSError as error:
+        raise StorageError(
+            f"The words of the texts could not be written to {path}: {error.strerror}. They take six bytes each: make "
+            "room, or name another folder in the environment variable TMPDIR."
+        ) from error
+
+
+def _vocabulary(corpus: _Corpus, min_count: int, token_pattern: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """The words that occur often enough, in the order of `WordVectors`, their counts, and how the file spells them."""
+    if not corpus.tokens:
+        raise InputError(
+            f"There is no word in {corpus.documents} texts: nothing in them matches {token_pattern!r}. "
+            "Give texts with words."
+        )
+    frequent = np.flatnonzero(corpus.counts >= min_count)
+    if not len(frequent):
+        most = int(corpus.counts.argmax())
+        raise InputError(
+            f"None of the {len(corpus.words)} words occurs {min_count} times or more among {corpus.tokens}; the most "
+            f"frequent, {corpus.words[most]!r}, occurs {corpus.counts[most]} times. Lower min_count, or give more text."
+        )
+    words = np.array([corpus.words[number] for number in frequent], dtype=object)
+    order = sorted(range(len(words)), key=lambda place: (-corpus.counts[frequent[place]], words[place]))
+    numbers = frequent[order]
+    spelled = _spelled(numbers)[:, :-1].tobytes().decode("ascii")
+    keys = [spelled[first : first + len(_SHIFTS)] for first in range(0, len(spelled), len(_SHIFTS))]
+    return words[order], corpus.counts[numbers], keys
+
+
+def _train(
+    path: Path, counts: dict[str, int], corpus: _Corpus, parameters: WordVectorParameters, workers: int
+) -> tuple[np.ndarray, int]:
+    """The vectors in the order of `counts`, and how many tokens were trained on."""
+    from gensim.models import Word2Vec
+
+    model = Word2Vec(
+        sg=1,
+        hs=0,
+        vector_size=parameters.dimensions,
+        window=parameters.window,
+        negative=parameters.negative,
+        min_count=1,
+        sample=parameters.sample,
+        alpha=parameters.step,
+        seed=parameters.seed,
+        workers=workers,
+        sorted_vocab=0,
+    )
+    model.build_vocab_from_freq(counts)
+    words_to_read = corpus.room // BATCH_TOKENS * (BATCH_TOKENS + 1)
+    with progress(doing="training word vectors", total=parameters.epochs, unit="epoch") as bar:
+        trained, _ = model.train(
+            corpus_file=str(path),
+            total_words=words_to_read - workers,  # a worker stops when it has more than its share of them
+            epochs=parameters.epochs,
+            callbacks=[_epochs_shown(bar)],
+        )
+    return model.wv.vectors, trained
+
+
+def _epochs_shown(bar: "tqdm") -> "CallbackAny2Vec":
+    from gensim.models.callbacks import CallbackAny2Vec
+
+    class EpochsShown(CallbackAny2Vec):
+        def on_epoch_end(self, model: "Word2Vec") -> None:
+            bar.update()
+
+    return EpochsShown()
+
+
+def _at_most_kth_largest(scores: np.ndarray, k: int) -> np.ndarray:
+    """A bound of each row's kth largest score, (m, 1): the kth largest of the maxima of groups, as there are fewer."""
+    columns = scores.shape[1]
+    group_size = max(1, columns // (8 * k))
+    groups = columns // group_size
+    maxima = scores[:, : group_size * groups].reshape(len(scores), group_size, groups).max(axis=1)
+    # Cosines are above it, and what is excluded below.
+    return np.maximum(np.partition(maxima, -k, axis=1)[:, -k, None], -2.0)
+
+
+def _entries(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns of what is true, row by row; NumPy's `nonzero` is much slower in two dimensions than in one."""
+    return np.divmod(np.flatnonzero(chosen), chosen.shape[1])
+
+
+def _as_token(word: str) -> str:
+    return word.strip().lower()
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / _lengths(vectors)[:, None]).astype(np.float32)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """Euclidean lengths in float64; 1 for a vector of zeros, whose cosine with anything is then 0."""
+    lengths = np.sqrt(np.square(vectors, dtype=np.float64).sum(axis=1))
+    return np.where(lengths > 0, lengths, 1.0)
+
+
+def _check(parameters: WordVectorParameters, workers: int) -> None:
+    at_least_one = {
+        name: getattr(parameters, name) for name in ("dimensions", "window", "negative", "min_count", "epochs")
+    }
+    for name, value in {**at_least_one, "workers": workers}.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}; wanted: 1 or more.")
+    if not 0 <= parameters.sample <= 1:
+        raise InputError(f"sample is {parameters.sample}; wanted: a share from 0 (keep all words) to 1.")
+    if not 0 < parameters.step <= 1:
+        raise InputError(f"step is {parameters.step}; wanted: above 0 and at most 1, such as 0.025.")
+    if not 0 <= parameters.seed < 2**32:
+        raise InputError(f"seed is {parameters.seed}; wanted: a number from 0 to {2**32 - 1}.")
+
+
+def _check_k(k: int, most: int) -> None:
+    if not 1 <= k <= most:
+        raise InputError(
+            f"{k} similar words were asked for, but there are {max(most, 0)} others with a vector. "
+            "Ask for a number from 1 to that, or train vectors of more words."
+        )
+
+
+def _ragged(rows: int) -> InputError:
+    return InputError(
+        f"The {rows} rows of word_vectors do not hold a vector of the same length each. Make the table anew."
+    )
