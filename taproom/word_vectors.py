@@ -52,6 +52,11 @@ SPELLINGS_OFFERED = 3
 class WordVectorParameters:
     """How vectors are trained.
 
+    The defaults are what one worker can do with 20 Newsgroups (4.7 million words) in about half a minute. Of the 10,663
+    analogies whose words it knows, 3.6 % are then right, and the median rank is 1,172. Twice as long with five negative
+    words and three epochs gives 4.4 % and 892; one epoch with step 0.025 and sample 0.001 takes as long as the defaults
+    and gives 2.1 % and 2,991.
+
     Attributes:
         dimensions: of a vector.
         window: how many words on either side a word may predict; for each it is drawn from 1 to this.
@@ -66,11 +71,11 @@ class WordVectorParameters:
 
     dimensions: int = 100
     window: int = 5
-    negative: int = 5
+    negative: int = 4
     min_count: int = 5
-    epochs: int = 5
-    sample: float = 1e-3
-    step: float = 0.025
+    epochs: int = 2
+    sample: float = 1e-4
+    step: float = 0.04
     seed: int = 0
 
 
@@ -484,7 +489,7 @@ def _check(parameters: WordVectorParameters, workers: int) -> None:
     if not 0 <= parameters.sample <= 1:
         raise InputError(f"sample is {parameters.sample}; wanted: a share from 0 (keep all words) to 1.")
     if not 0 < parameters.step <= 1:
-        raise InputError(f"step is {parameters.step}; wanted: above 0 and at most 1, such as 0.025.")
+        raise InputError(f"step is {parameters.step}; wanted: above 0 and at most 1, such as 0.04.")
     if not 0 <= parameters.seed < 2**32:
         raise InputError(f"seed is {parameters.seed}; wanted: a number from 0 to {2**32 - 1}.")
 

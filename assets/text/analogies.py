@@ -143,7 +143,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
         Draft(
             rows,
             metadata={"words": words, "neighbors": k},
-            figure=figures.nearest_words(rows.slice(0, 20).to_pylist()),
+            figure=figures.nearest_words(rows.take(np.unique(np.linspace(0, words - 1, 20).astype(int))).to_pylist()),
         ),
         "nearest_words",
     )

@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from itertools import islice
 from pathlib import Path
 
 import dagster as dg
@@ -12,6 +13,7 @@ from pipelines.definitions import defs
 from pipelines.run import main
 from taproom.warehouse import Warehouse
 from tests.fcs_file import fcs_bytes
+from tests.planted_corpus import planted_corpus
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = [
@@ -19,8 +21,10 @@ TABLES = [
     "rejected_reviews", "review_batches", "reviews", "term_counts", "tfidf", "vocabulary",
 ]  # fmt: skip
 
-ASSAYS = dg.AssetSelection.groups("assays").resolve(defs.resolve_asset_graph())
-ASSAY_TABLES = sorted(key.to_user_string() for key in ASSAYS)
+ASSAY_TABLES, TEXT_TABLES = (
+    sorted(key.to_user_string() for key in dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph()))
+    for chain in ("assays", "text")
+)
 
 
 @pytest.fixture
@@ -95,6 +99,39 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         assert "bad.csv has no column for text" in refused.stderr
         assert "Traceback" not in refused.stderr
         assert warehouse.heads() == heads
+
+
+def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_changes(
+    run, tmp_path, warehouse, subtests
+):
+    path = tmp_path / "planted.txt"
+    lines = list(islice(planted_corpus(seed=0), 3_000))
+    path.write_text("\n".join(lines))
+    ops = {
+        "documents": {"source": "files", "path": str(path)},
+        "topics": {"topics": 3},
+        "topic_methods": {"topics": 3, "workers": 1},
+        "word_vectors": {"dimensions": 24, "epochs": 2},
+        "word_map": {"updates_per_word": 50},
+    }
+
+    with subtests.test("the first run makes the tables of this chain and no others, and tells of them"):
+        first = run(**ops)
+        assert first.returncode == 0, first.stdout + first.stderr
+        assert warehouse.tables() == TEXT_TABLES
+        assert "3 of 3 topics" in first.stdout
+        assert "king - man + woman = " in first.stdout
+
+    with subtests.test("an unchanged second run makes nothing and says so"):
+        heads = warehouse.heads()
+        assert "Everything is fresh" in run(**ops).stdout
+        assert warehouse.heads() == heads
+
+    with subtests.test("a changed file is read again, and what follows is made again"):
+        path.write_text("\n".join([*lines, "one more document"]))
+        assert run(**ops).returncode == 0
+        assert len(warehouse.read("documents")) == len(lines) + 1
+        assert changed(warehouse, heads) >= {"documents", "bag_of_words", "document_topics"}
 
 
 def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_label_is_noticed(

@@ -130,7 +130,8 @@ def test_the_vectors_are_gensims_own(tmp_path):
     vocabulary = dict(zip(trained.words, trained.counts.tolist(), strict=True))
     path = tmp_path / "corpus"
     path.write_text("\n".join(texts) + "\n")
-    model = Word2Vec(sg=1, vector_size=12, window=5, negative=5, min_count=2, workers=1, seed=5, sorted_vocab=0)
+    settings = {"window": 5, "negative": 4, "sample": 1e-4, "alpha": 0.04, "seed": 5}
+    model = Word2Vec(sg=1, vector_size=12, min_count=2, workers=1, sorted_vocab=0, **settings)
     model.build_vocab_from_freq(vocabulary)
     model.train(corpus_file=str(path), total_words=trained.tokens, epochs=3)
     np.testing.assert_array_equal(trained.vectors, model.wv.vectors)
