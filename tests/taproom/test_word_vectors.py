@@ -124,17 +124,28 @@ def test_rare_words_get_no_vector_but_are_counted_as_words():
     assert trained.tokens == 3
 
 
-def test_the_vectors_are_gensims_own(tmp_path):
+@pytest.mark.parametrize("sample", [0, 1e-4, 1e-2, 0.5])
+def test_the_vectors_are_gensims_own(tmp_path, sample):
     texts = zipf_texts(200, 50)
-    trained = train([texts], WordVectorParameters(dimensions=12, min_count=2, epochs=3, seed=5))
-    vocabulary = dict(zip(trained.words, trained.counts.tolist(), strict=True))
+    trained = train([texts], WordVectorParameters(dimensions=12, min_count=2, epochs=3, sample=sample, seed=5))
     path = tmp_path / "corpus"
     path.write_text("\n".join(texts) + "\n")
-    settings = {"window": 5, "negative": 4, "sample": 1e-4, "alpha": 0.04, "seed": 5}
+    settings = {"window": 5, "negative": 4, "sample": sample, "alpha": 0.04, "seed": 5}
     model = Word2Vec(sg=1, vector_size=12, min_count=2, workers=1, sorted_vocab=0, **settings)
-    model.build_vocab_from_freq(vocabulary)
+    model.build_vocab_from_freq(dict(zip(trained.words, trained.counts.tolist(), strict=True)))
     model.train(corpus_file=str(path), total_words=trained.tokens, epochs=3)
     np.testing.assert_array_equal(trained.vectors, model.wv.vectors)
+
+
+def test_the_vocabulary_is_set_as_gensim_sets_it():
+    counts = np.sort(np.random.default_rng(0).zipf(1.3, 5_000) % 100_000 + 1)[::-1]
+    keys = [f"word{number}" for number in range(len(counts))]
+    models = [Word2Vec(sg=1, vector_size=3, min_count=1, sample=1e-4, sorted_vocab=0) for _ in range(2)]
+    word_vectors._set_vocabulary(models[0], keys, counts)
+    models[1].build_vocab_from_freq(dict(zip(keys, counts.tolist(), strict=True)))
+    for found, wanted in zip(*[(m.cum_table, m.wv.expandos["sample_int"], m.wv.vectors) for m in models], strict=True):
+        assert found.dtype == wanted.dtype
+        np.testing.assert_array_equal(found, wanted)
 
 
 def test_one_worker_gives_the_same_bits_whatever_the_batches():
