@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,7 +57,7 @@ def read(folder: Path, megabytes: int) -> None:
 def count(folder: Path, megabytes: int) -> None:
     """The table as bags of words."""
     from assets.text.bag_of_words import BAG_OF_WORDS
-    from taproom.bag_of_words import bag_rows, choose_terms, count_documents
+    from taproom.bag_of_words import BagRows, choose_terms, count_documents
     from taproom.counting import DEFAULT_TOKEN_PATTERN
     from taproom.warehouse import Warehouse
 
@@ -67,7 +66,8 @@ def count(folder: Path, megabytes: int) -> None:
         documents = Warehouse(folder / "warehouse").stream("documents", columns=columns)
         bags = count_documents(documents, DEFAULT_TOKEN_PATTERN, WORKERS)
         terms = choose_terms(bags, min_document_frequency=5, max_document_share=0.2, max_words=100_000)
-        deque(bag_rows(bags, terms, BAG_OF_WORDS.schema), maxlen=0)
+        rows = BagRows(bags, terms, BAG_OF_WORDS.schema).reader()
+        Warehouse(folder / "warehouse").publish(BAG_OF_WORDS, rows, since=None)
     print(f"{bags.counts.sum():,} words, {len(bags.words):,} of them distinct", flush=True)
 
 

@@ -54,6 +54,21 @@ def is_fresh(
     return run is not None and config_of(run.run_config.get("ops", {}), op) == config_of(ops, op)
 
 
+def configs_on_record(instance: dg.DagsterInstance, job: dg.JobDefinition) -> dict[str, dict[str, Any]]:
+    """With what configuration the tables of a job were last made, by op; ops without any are left out.
+
+    A refresh that nobody configures is to make the tables as they are: the same corpus, as many topics.
+    """
+    configs = {}
+    for key in sorted(job.asset_layer.selected_asset_keys):
+        record = newest_materialization(instance, key)
+        if record and (run := instance.get_run_by_id(record.run_id)):
+            op = job.asset_layer.get(key).assets_def.op.name
+            if config := config_of(run.run_config.get("ops", {}), op):
+                configs[op] = config
+    return configs
+
+
 def config_of(ops: dict[str, Any], op: str) -> dict[str, Any]:
     """What a run configuration's `ops` say of one op."""
     return ops.get(op, {}).get("config", {})

@@ -55,8 +55,7 @@ class StepTables(dg.IOManager):
     def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
         """The table at the version that its materialization recorded; a reader where the asset asks for a stream.
 
-        An input's metadata may name the `columns` to read, and that it is `optional`: without rows where it was never
-        made. A table that may be empty anyway needs not say so.
+        An input's metadata may name the `columns` to read.
         """
         table = context.asset_key.path[-1]
         partitions = context.asset_partition_keys if context.has_asset_partitions else None
@@ -79,8 +78,7 @@ class StepTables(dg.IOManager):
         if table in self.heads:
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
             return self.heads[table]
-        optional = (context.definition_metadata or {}).get("optional")
-        if optional or (table in CONTRACTS and CONTRACTS[table].may_be_empty):
+        if table in CONTRACTS and CONTRACTS[table].may_be_empty:
             return None
         raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
 
@@ -105,10 +103,17 @@ class StepTables(dg.IOManager):
         self.inputs[table] = version
         return self.warehouse.read(table, version)
 
-    def config_before(self, table: str, has: str) -> dict[str, Any]:
-        """The newest configuration of `table` on record that has the field `has`; nothing where there is none."""
-        recorded = self.warehouse.history(table) if table in self.heads else []
-        return next((version["config"] for version in recorded if version["config"].get(has)), {})
+    def stream(self, table: str, columns: list[str], as_read_by: str | None = None) -> pa.RecordBatchReader:
+        """The newest version of `table`, recorded as an input; or the version that the newest `as_read_by` has read.
+
+        For assets that read a table only if their configuration says so. Raises `UnknownTableError` where it is not.
+        """
+        of = as_read_by or table
+        if of not in self.heads:
+            raise UnknownTableError(f"{of} has not been made in {self.warehouse.root}; materialize it first")
+        head = self.heads[of]
+        self.inputs[table] = self.warehouse.commit_of(of, head)["inputs"][table] if as_read_by else head
+        return self.warehouse.stream(table, self.inputs[table], columns=columns)
 
     def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
         """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from taproom.counting import Counts, count_stream
 from taproom.sparse import csr_to_lists, lists_to_csr
-from taproom.tfidf import document_frequency, select_words, shares
+from taproom.tfidf import select_frequent, shares
 
 DOCUMENTS_AT_ONCE = 10_000
 _ABOUT = ["document_id", "label", "split"]
@@ -46,7 +46,7 @@ class Terms:
         columns: (terms,) int64, ascending columns of the counts.
         document_frequency: (terms,) int64, training documents that have the word.
         count: (terms,) int64, how often it occurs in them.
-        idf: (terms,) float64, log(1/DF).
+        idf: (terms,) float64, log(1/DF), DF the share of training documents with words that have the word.
     """
 
     columns: np.ndarray
@@ -73,7 +73,8 @@ def count_documents(documents: Iterable[pa.RecordBatch], token_pattern: str, n_j
     said = np.zeros(len(by_id), np.int64)
     rows = pc.index_in(pa.array(counted.item_ids, pa.string()), value_set=by_id["document_id"].combine_chunks())
     said[rows.to_numpy()] = np.diff(counted.counts.indptr)
-    starts = np.concatenate([[0], np.cumsum(said)])
+    # Of the type of the indices, which would take twice the room else.
+    starts = np.concatenate([[0], np.cumsum(said)]).astype(counted.counts.indices.dtype)
     counts = sparse.csr_array((counted.counts.data, counted.counts.indices, starts), (len(by_id), len(counted.words)))
     return Bags(by_id, counted.words, counts)
 
@@ -81,35 +82,61 @@ def count_documents(documents: Iterable[pa.RecordBatch], token_pattern: str, n_j
 def choose_terms(
     bags: Bags, min_document_frequency: int = 1, max_document_share: float = 1.0, max_words: int | None = None
 ) -> Terms:
-    """The words worth keeping, as `taproom.tfidf.select_words` chooses them, by the training documents that have words.
+    """The words worth keeping, as `taproom.tfidf.select_frequent` chooses them, by the training documents with words.
 
     Raises:
-        InputError: no word is left, or as `select_words` does.
+        InputError: no word is left, or as `select_frequent` does.
     """
     training = pc.equal(bags.documents["split"], "training").to_numpy(zero_copy_only=False)
     training &= np.diff(bags.counts.indptr) > 0
-    ids = bags.documents["document_id"].to_numpy()[training]
-    counts = Counts(ids, bags.words, bags.counts[training])
-    columns = select_words(counts, min_document_frequency, max_words, max_document_share)
-    frequency = document_frequency(counts)[columns]
-    occurrences = np.asarray(counts.counts.sum(axis=0)).ravel()[columns]
-    return Terms(columns, frequency, occurrences, np.log(len(ids) / frequency))
+    frequency, occurrences = np.zeros((2, len(bags.words)), np.int64)
+    for some in _some_documents(bags):  # all of the training documents at once would be most of the counts once more
+        counts = bags.counts[some][training[some]]
+        frequency += np.bincount(counts.indices, minlength=len(frequency))
+        occurrences += np.asarray(counts.sum(axis=0)).ravel()
+    documents = int(training.sum())
+    columns = select_frequent(frequency, documents, min_document_frequency, max_words, max_document_share)
+    return Terms(columns, frequency[columns], occurrences[columns], np.log(documents / frequency[columns]))
 
 
-def bag_rows(bags: Bags, terms: Terms, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The rows of `bag_of_words` by document_id, some documents at a time: written out they take several times the room
-    of the counts.
+class BagRows:
+    """The rows of `bag_of_words` by document_id, in the schema of that table, and what was found on the way.
+
+    Attributes:
+        without_terms: documents so far that have none of the terms.
+        shares: how many shares there are so far.
     """
-    for first in range(0, len(bags.documents), DOCUMENTS_AT_ONCE):
-        some = slice(first, first + DOCUMENTS_AT_ONCE)
-        about = bags.documents.slice(first, DOCUMENTS_AT_ONCE)
-        counts = Counts(about["document_id"], bags.words, bags.counts[some])
-        found = shares(counts, terms.columns)
+
+    def __init__(self, bags: Bags, terms: Terms, schema: pa.Schema) -> None:
+        """Nothing is written out yet."""
+        self._bags = bags
+        self._columns = terms.columns
+        self._schema = schema
+        self.without_terms = self.shares = 0
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Stream them some documents at a time: written out they take several times the room of the counts."""
+        return pa.RecordBatchReader.from_batches(self._schema, map(self._batch, _some_documents(self._bags)))
+
+    def _batch(self, some: slice) -> pa.RecordBatch:
+        about = self._bags.documents.slice(some.start, some.stop - some.start)
+        counts = Counts(about["document_id"], self._bags.words, self._bags.counts[some])
+        found = shares(counts, self._columns)
         found.sort_indices()
+        self.without_terms += int((np.diff(found.indptr) == 0).sum())
+        self.shares += found.nnz
         term_ids, values = csr_to_lists(found)
         words = np.asarray(counts.counts.sum(axis=1)).ravel()
         rows = {**{name: about[name] for name in _ABOUT}, "words": words, "term_ids": term_ids, "shares": values}
-        yield from pa.table([rows[name] for name in schema.names], schema=schema).combine_chunks().to_batches()
+        table = pa.table([rows[name] for name in self._schema.names], schema=self._schema)
+        return table.combine_chunks().to_batches()[0]
+
+
+def _some_documents(bags: Bags) -> Iterator[slice]:
+    """Consecutive documents, some at a time."""
+    count = len(bags.documents)
+    for first in range(0, count, DOCUMENTS_AT_ONCE):
+        yield slice(first, min(first + DOCUMENTS_AT_ONCE, count))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def select_words(
         counts: the counts of all words.
         min_document_frequency: the number of items that must have a word.
         max_words: how many words to keep, those that most items have; ties go to the alphabetically first.
-        max_document_share: the share of the items that may have a word.
+        max_document_share: the share of the items that may have a word, at most.
 
     Returns:
         (selected,) int64, ascending.
@@ -32,24 +32,40 @@ def select_words(
     Raises:
         InputError: no word is left, a limit is below 1, or the share is not in (0, 1].
     """
+    items = len(counts.item_ids)
+    return select_frequent(document_frequency(counts), items, min_document_frequency, max_words, max_document_share)
+
+
+def select_frequent(
+    frequency: np.ndarray,
+    documents: int,
+    min_document_frequency: int = 1,
+    max_words: int | None = None,
+    max_document_share: float = 1.0,
+) -> np.ndarray:
+    """The same from the number of documents that have each word, (words,) int64, and the number of all documents."""
     if min_document_frequency < 1 or (max_words is not None and max_words < 1):
         raise InputError(
             f"The minimum document frequency is {min_document_frequency} and the number of words {max_words}; "
             "both must be at least 1 (no limit on the number of words is None)."
         )
     if not 0 < max_document_share <= 1:
-        raise InputError(f"The largest share of items that may have a word is {max_document_share}; wanted: in (0, 1].")
-    frequency = document_frequency(counts)
-    most = max_document_share * len(counts.item_ids)
-    eligible = np.flatnonzero((frequency >= min_document_frequency) & (frequency <= most))
+        raise InputError(f"The share of documents that may have a word is {max_document_share}; wanted: in (0, 1].")
+    frequent, rare = frequency >= min_document_frequency, frequency <= _most(documents, max_document_share)
+    eligible = np.flatnonzero(frequent & rare)
     if not len(eligible):
-        upper = f" and in at most {max_document_share:.0%}" if max_document_share < 1 else ""
         raise InputError(
-            f"None of the {len(counts.words)} words occurs in {min_document_frequency} or more{upper} of the "
-            f"{len(counts.item_ids)} items. Lower the minimum document frequency or bring more text."
+            f"None of the {len(frequency)} words is kept: {frequent.sum()} occur in {min_document_frequency} or more "
+            f"of the {documents} documents, and {rare.sum()} in at most {max_document_share:.0%} of them. Lower the "
+            "minimum document frequency, raise the share, or bring more text."
         )
     by_frequency = np.argsort(-frequency[eligible], kind="stable")
     return np.sort(eligible[by_frequency[:max_words]])
+
+
+def _most(documents: int, share: float) -> float:
+    """That share of the documents, and a little more for what rounding may have taken."""
+    return documents * share * (1 + 1e-12)
 
 
 def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.ndarray]:

@@ -19,6 +19,8 @@ from assets.text.documents import SPLITS
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 
+MAX_WITHOUT_TERMS = 0.05
+
 TERMS = Contract(
     table="terms",
     grain="a word that topics are made of",
@@ -27,7 +29,11 @@ TERMS = Contract(
         Column("word", pa.string(), "the word, lower case"),
         Column("document_frequency", pa.int64(), "number of training documents that have it"),
         Column("count", pa.int64(), "how often it occurs in them"),
-        Column("idf", pa.float64(), "log(1/DF), natural logarithm, DF the share of training documents that have it"),
+        Column(
+            "idf",
+            pa.float64(),
+            "log(1/DF), natural logarithm; DF: the share of training documents with words that have it",
+        ),
         Column("token_pattern", pa.string(), "the regular expression that found the words, the same in every row"),
     ),
     key=("word",),
@@ -86,13 +92,20 @@ _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
         "terms": _out(TERMS, "The words that topics are made of, with their document frequencies."),
         "bag_of_words": _out(BAG_OF_WORDS, "Each document's bag of words: what share of its words each term is."),
     },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "documents_have_terms",
+            asset="bag_of_words",
+            description=f"At most {MAX_WITHOUT_TERMS:.0%} of the documents have no word that topics are made of.",
+        )
+    ],
     pool="numerics",
 )
 def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> Iterator[dg.Output]:
     """Count the words as the documents stream by, choose the terms, give each document's shares of them."""
     import numpy as np
 
-    from taproom.bag_of_words import bag_rows, choose_terms, count_documents
+    from taproom.bag_of_words import BagRows, choose_terms, count_documents
     from taproom.figures import histogram, zipf
 
     bags = count_documents(documents, config.token_pattern, config.workers)
@@ -113,29 +126,27 @@ def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> I
         "terms",
     )
     by_word = np.asarray(bags.counts.sum(axis=0)).ravel()
-    known = np.diff(bags.counts[:, terms.columns].indptr)
+    count = len(bags.documents)
+    rows = BagRows(bags, terms, BAG_OF_WORDS.schema)
     yield dg.Output(
         Draft(
-            pa.RecordBatchReader.from_batches(BAG_OF_WORDS.schema, bag_rows(bags, terms, BAG_OF_WORDS.schema)),
-            metadata={
-                "documents": len(known),
-                "documents_without_terms": int((known == 0).sum()),
+            rows.reader(),
+            metadata=lambda: {
+                "documents": count,
+                "documents_without_terms": rows.without_terms,
                 "words": int(by_word.sum()),
-                "shares": int(known.sum()),
-                "density": float(known.mean() / len(terms.columns)),
+                "shares": rows.shares,
+                "density": rows.shares / (count * len(terms.columns)),
             },
             figure=zipf("How often words occur", by_word),
         ),
         "bag_of_words",
     )
 
-
-@dg.asset_check(asset="bag_of_words", description="Nearly every document (95 %) has a word that topics are made of.")
-def documents_have_terms(bag_of_words: pa.Table) -> dg.AssetCheckResult:
-    """A document without one has no topic."""
-    empty = int((pa.compute.list_value_length(bag_of_words["term_ids"]).to_numpy() == 0).sum())
-    return dg.AssetCheckResult(
-        passed=empty <= 0.05 * len(bag_of_words),
+    yield dg.AssetCheckResult(
+        check_name="documents_have_terms",
+        asset_key="bag_of_words",
+        passed=rows.without_terms <= MAX_WITHOUT_TERMS * count,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"documents_without_terms": empty},
+        metadata={"documents_without_terms": rows.without_terms},
     )

@@ -1,13 +1,12 @@
 """documents: the text that topics and word vectors are made of.
 
 The corpus is 20 Newsgroups (embedded), the reviews of the first chain, or any file or folder of text. A warehouse holds
-one corpus: its name is in every row, and another is refused. Where a run does not say which corpus, it is the one that
-is there, so that a schedule refreshes it whatever it is.
+one corpus: its name is in every row, and another is refused.
 
 Grain: a document. Source: the deck's slide "Bag of Words", "n documents/articles with lots of text".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,10 +61,10 @@ class Unit(Enum):
 class DocumentsConfig(dg.Config):
     """Which corpus, and how files are cut into documents."""
 
-    source: CorpusSource | None = Field(
-        None,
+    source: CorpusSource = Field(
+        CorpusSource.newsgroups,
         description="newsgroups (embedded), reviews: the table of that name, a document a review, or files: a file of "
-        "text or a folder of them; null: what the documents that are there were read from, newsgroups at first",
+        "text or a folder of them",
     )
     path: str = Field("", description="files: the file or folder")
     unit: Unit | None = Field(
@@ -112,12 +111,10 @@ def _path(config: DocumentsConfig) -> Path:
         __name__,
         config=DocumentsConfig,
         description="The documents of the corpus, each with its label, where it has one, and its split.",
+        # Which corpus it is stands in a run's configuration, which nothing that runs by itself would have.
+        automation_condition=None,
     ),
-    # The reviews are read where they are the corpus. Dagster sees a changed batch by the last of these, as elsewhere.
-    ins={
-        "reviews": dg.AssetIn(metadata={"columns": ["batch", "review_id", "category", "text"], "optional": True}),
-        "duplicate_reviews": dg.AssetIn(metadata={"columns": ["batch", "review_id"]}),
-    },
+    # The reviews are read only where they are the corpus; Dagster sees a changed batch by their rollup.
     deps=["review_batches"],
     required_resource_keys={"io_manager"},
     check_specs=[
@@ -128,18 +125,11 @@ def _path(config: DocumentsConfig) -> Path:
         )
     ],
 )
-def documents(
-    context: dg.AssetExecutionContext,
-    config: DocumentsConfig,
-    reviews: pa.RecordBatchReader,
-    duplicate_reviews: pa.Table,
-):
+def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Iterator:
     """Stream the corpus into the warehouse."""
     from taproom import text_figures as figures
 
-    if config.source is None:
-        config = DocumentsConfig(**context.resources.io_manager.config_before("documents", has="source"))
-    reader = _reader(config, reviews, duplicate_reviews)
+    reader = _reader(config, context.resources.io_manager)
     yield dg.Output(
         Draft(
             reader.reader(),
@@ -156,9 +146,14 @@ def documents(
     )
 
 
-def _reader(config: DocumentsConfig, reviews: pa.RecordBatchReader, duplicates: pa.Table) -> "DocumentReader":
+def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
     from taproom.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
 
+    if config.path and config.source is not CorpusSource.files:
+        raise SourceError(
+            f"documents: the path {config.path!r} was given, and the source {config.source.value}, which has none. "
+            "Wanted: `source: files` to read it, or no path."
+        )
     match config.source:
         case CorpusSource.files:
             path = _path(config)
@@ -166,6 +161,9 @@ def _reader(config: DocumentsConfig, reviews: pa.RecordBatchReader, duplicates: 
             found = text_files(TextFiles(path, unit, config.block_words, config.encoding, config.strip_markup))
             name = path.resolve().name
         case CorpusSource.reviews:
+            # At the version that was searched for duplicates, or a batch that came since would bring its own.
+            reviews = tables.stream("reviews", ["batch", "review_id", "category", "text"], as_read_by="review_batches")
+            duplicates = tables.stream("duplicate_reviews", ["batch", "review_id"]).read_all()
             found, name = review_documents(reviews, duplicates), "reviews"
         case _:
             source = read_sources()["newsgroups"]

@@ -16,10 +16,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, refreshed
-from assets.tuning.champions import parameters
 from taproom.contracts import Between, Column, Contract, OneOf
-
-METHODS = ("nmf_tfidf", "nmf_bag_of_words", "lda", "k_means", "gaussian_mixture", "latent_semantic_analysis")
+from taproom.corpus_topics import WEIGHTINGS
+from taproom.topic_methods import METHODS
 
 CONTRACT = Contract(
     table="topic_methods",
@@ -42,7 +41,7 @@ CONTRACT = Contract(
     ),
     key=("method",),
     invariants=(
-        OneOf("method", METHODS),
+        OneOf("method", tuple(METHODS)),
         Between("topics", 1),
         Between("seeds", 1),
         Between("npmi", -1, 1),
@@ -64,12 +63,12 @@ BUDGETS = {Preset.small: (2, 5), Preset.large: (10, 50)}
 
 
 class TopicMethodsConfig(dg.Config):
-    """The number of topics and what is spent; null: from the table `champions`, else the default of `topics`."""
+    """How many topics, and what is spent on them."""
 
     preset: Preset = Field(
         Preset.small, description="small: 2 seeds and LDA by 5 passes; large: 10 seeds and LDA until it has converged"
     )
-    topics: int | None = Field(None, ge=1, description="number of topics, of all methods")
+    topics: int | None = Field(None, ge=1, description="number of topics, of all methods; null: as many as `topics`")
     seed: int = Field(0, ge=0, description="the first seed")
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
@@ -81,18 +80,18 @@ class TopicMethodsConfig(dg.Config):
         config=TopicMethodsConfig,
         description="How coherent, diverse and stable other methods' topics are, and how near the labels, beside ours.",
     ),
-    # A corpus that has no topics has none by other methods.
-    deps=["topics"],
+    ins={"topics": dg.AssetIn(metadata={"columns": ["weighting"]})},
     pool="numerics",
 )
-def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, champions: pa.Table) -> Draft:
+def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
     """Fit each method with each seed and judge what it found."""
     from taproom import text_figures as figures
     from taproom.bag_of_words import corpus_of
     from taproom.topic_methods import MethodParameters, compare
     from taproom.topics import TopicParameters
 
-    chosen = parameters(TopicParameters(), champions, "topics", {"topics": config.topics, "seed": config.seed})
+    as_many = pa.compute.sum(pa.compute.equal(topics["weighting"], WEIGHTINGS[0])).as_py()
+    chosen = TopicParameters(topics=config.topics or as_many, seed=config.seed)
     seeds, lda_passes = BUDGETS[config.preset]
     found = compare(corpus_of(bag_of_words, terms), MethodParameters(chosen, seeds, lda_passes), config.workers)
     return Draft(

@@ -7,6 +7,7 @@ import pytest
 
 from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
+from pipelines.freshness import configs_on_record
 from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS
 from taproom.errors import SourceError
 from taproom.inbox import file_key, file_sha256
@@ -41,6 +42,35 @@ def drop(inbox: Path, name: str, text: str = TEXT) -> str:
     path = inbox / name
     path.write_text(text)
     return file_key(name, file_sha256(path))
+
+
+def test_a_schedule_makes_the_tables_as_they_were_last_made(themes, make, instance, warehouse):
+    make("topics", "document_topics", topics={"topics": 3})
+    make("topics", "document_topics", topics={"topics": 4})
+    job = defs.resolve_job_def("refresh_text")
+    configs = configs_on_record(instance, job)
+    assert configs == {
+        "documents": {"source": "files", "path": str(themes)},
+        "bag_of_words": {"min_document_frequency": 2, "max_document_share": 0.5},
+        "topics": {"topics": 4},
+    }
+    heads = warehouse.heads()
+    (themes / "sour" / "new.txt").write_text("lemon tart funk")
+    ops = {op: {"config": config} for op, config in configs.items()}
+    upstream = [dg.AssetKey(table) for table in ("documents", "terms", "bag_of_words", "topics", "document_topics")]
+    assert job.execute_in_process({"ops": ops}, instance, asset_selection=upstream).success
+    assert len(warehouse.read("documents")) == 81
+    assert len(warehouse.read("topics")) == 2 * 4
+    assert warehouse.heads().keys() == heads.keys()
+
+
+def test_a_schedule_asks_for_its_job(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        context = dg.build_schedule_context(instance=instance, repository_def=defs.get_repository_def())
+        for schedule in defs.schedules:
+            if schedule.name.startswith("refresh_"):
+                (request,) = schedule.evaluate_tick(context).run_requests
+                assert request.run_config == {"ops": {}}
 
 
 def test_a_file_is_left_alone_until_it_has_settled(inbox, look_at):

@@ -23,7 +23,7 @@ def contract(table: str, **more) -> Contract:
     return Contract(table, "a number", columns, key=("n",), invariants=(Between("n", 0),), **more)
 
 
-NUMBERS, DOUBLES = contract("numbers"), contract("doubles", may_be_empty=True)
+NUMBERS, DOUBLES = contract("numbers"), contract("doubles")
 WISHES = contract("wishes", may_be_empty=True)
 PARTS = contract("parts", partition="part")
 PART_NAMES = dg.DynamicPartitionsDefinition(name="part_names")
@@ -285,33 +285,20 @@ def test_a_table_that_may_not_be_empty_must_be_made_first(warehouse, instance):
         materialize(dg.AssetSpec("numbers"), doubles, instance=instance)
 
 
-def test_an_optional_input_that_was_never_made_has_no_rows(warehouse, instance):
-    @dg.asset(ins={"numbers": dg.AssetIn(metadata={"optional": True})})
-    def doubles(numbers: pa.RecordBatchReader) -> pa.Table:
-        return DOUBLES.table_of(n=numbers.read_all()["n"])
-
-    materialize(dg.AssetSpec("numbers"), doubles, instance=instance)
-    assert values(warehouse, "doubles") == []
-    warehouse.publish(NUMBERS, numbers_of(1, 2), since=None)
-    materialize(dg.AssetSpec("numbers"), doubles, instance=instance)
-    assert values(warehouse, "doubles") == [1, 2]
-
-
-def test_the_configuration_on_record_is_the_newest_that_has_the_field(warehouse, instance):
-    class NumbersConfig(dg.Config):
-        source: str = ""
-        n: int = 0
-
-    found = []
-
+def test_an_input_that_only_some_configurations_read_is_read_as_another_table_did(warehouse, instance):
     @dg.asset(required_resource_keys={"io_manager"})
-    def numbers(context: dg.AssetExecutionContext, config: NumbersConfig) -> pa.Table:
-        found.append(context.resources.io_manager.config_before("numbers", has="source"))
-        return numbers_of(config.n)
+    def wishes(context: dg.AssetExecutionContext) -> pa.Table:
+        tables = context.resources.io_manager
+        found = [tables.stream("numbers", ["n"], as_read_by=by).read_all()["n"].to_pylist() for by in (None, "doubles")]
+        assert found == [[1, 2, 3], [1, 2]]
+        return numbers_of(*found[1])
 
-    for given in ({"n": 1}, {"source": "a", "n": 2}, {"n": 3}, {"n": 4}):
-        materialize(numbers, instance=instance, run_config={"ops": {"numbers": {"config": given}}})
-    assert [each.get("source") for each in found] == [None, None, "a", "a"]
+    with pytest.raises(UnknownTableError, match="numbers has not been made"):
+        materialize(wishes, instance=instance)
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    materialize(numbers_asset(1, 2, 3), instance=instance)
+    materialize(wishes, instance=instance)
+    assert warehouse.commit_of("wishes", 0)["inputs"] == {"numbers": 0}
 
 
 class PartConfig(dg.Config):

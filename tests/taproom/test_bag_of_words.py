@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.text.bag_of_words import BAG_OF_WORDS, TERMS
-from taproom.bag_of_words import bag_rows, choose_terms, corpus_of, count_documents
+from taproom.bag_of_words import BagRows, choose_terms, corpus_of, count_documents
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 from taproom.errors import InputError
 
@@ -23,7 +23,7 @@ def documents_of(texts, training=None):
 
 
 def table_of(bags, terms):
-    return pa.Table.from_batches(bag_rows(bags, terms, BAG_OF_WORDS.schema), BAG_OF_WORDS.schema)
+    return BagRows(bags, terms, BAG_OF_WORDS.schema).reader().read_all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -76,5 +76,5 @@ def test_a_corpus_is_what_its_tables_hold():
 
 def test_without_a_word_in_the_training_documents_nothing_is_chosen():
     bags = count_documents([documents_of(["", "ale"], [True, False])], DEFAULT_TOKEN_PATTERN)
-    with pytest.raises(InputError, match="Lower the minimum document frequency or bring more text"):
+    with pytest.raises(InputError, match="raise the share, or bring more text"):
         choose_terms(bags)

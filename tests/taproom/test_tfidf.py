@@ -70,7 +70,7 @@ def test_the_most_frequent_words_are_kept_and_ties_go_by_alphabet():
 def test_words_that_too_many_items_have_are_left_out():
     counts = counts_of(TEXTS)
     assert counts.words[select_words(counts, max_document_share=0.7)].tolist() == ["hops", "malt", "roast"]
-    with pytest.raises(InputError, match="None of the 4 words occurs in 2 or more and in at most 50% of the 3 items"):
+    with pytest.raises(InputError, match="2 occur in 2 or more of the 3 documents, and 2 in at most 50% of them"):
         select_words(counts, 2, max_document_share=0.5)
     for share in (0.0, 1.1):
         with pytest.raises(InputError, match=r"wanted: in \(0, 1\]"):
@@ -94,7 +94,7 @@ def test_limits_below_one_are_refused(limits):
 
 
 def test_no_word_left_is_refused_with_the_numbers():
-    with pytest.raises(InputError, match="None of the 4 words occurs in 4 or more of the 3 items"):
+    with pytest.raises(InputError, match="None of the 4 words is kept: 0 occur in 4 or more of the 3 documents"):
         select_words(counts_of(TEXTS), min_document_frequency=4)
     with pytest.raises(InputError, match="None of the 0 words"):
         select_words(counts_of([]))

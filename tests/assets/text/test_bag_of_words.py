@@ -28,7 +28,7 @@ def test_words_are_chosen_and_weighed_by_the_training_documents_alone(themes, wa
 
 def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make, warehouse):
     (themes / "odd.txt").write_text("zzz")
-    make("documents")
+    make("documents", documents={"source": "files", "path": str(themes)})
     result = make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
     (row,) = [row for row in warehouse.read("bag_of_words").to_pylist() if row["document_id"] == "odd.txt"]
     assert (row["label"], row["words"], row["term_ids"], row["shares"]) == (None, 1, [], [])
@@ -48,7 +48,7 @@ def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make,
 def test_a_corpus_without_words_that_documents_share_is_refused(text, config, tmp_path, make, warehouse):
     (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
     make("documents", documents={"source": "files", "path": str(tmp_path / "corpus.txt")})
-    with pytest.raises(InputError, match="Lower the minimum document frequency"):
+    with pytest.raises(InputError, match="raise the share, or bring more text"):
         make("terms", "bag_of_words", bag_of_words=config)
     assert warehouse.head("bag_of_words") is None
 

@@ -2,7 +2,7 @@ import dagster as dg
 import pytest
 
 from assets.text.documents import read_at_once
-from taproom.errors import CollectionError, SourceError
+from taproom.errors import CollectionError, SourceError, UnknownTableError
 from taproom.sources import read_sources
 
 
@@ -23,14 +23,6 @@ def test_a_folder_is_a_corpus_with_its_folders_as_labels(corpus_folder, make, wa
     assert check.passed
 
 
-def test_a_schedule_reads_the_corpus_that_is_there(corpus_folder, make, warehouse):
-    make("documents", documents={"source": "files", "path": str(corpus_folder), "corpus": "beers"})
-    (corpus_folder / "sour" / "new.txt").write_text("lemon tart funk")
-    make("documents")
-    assert {row["corpus"] for row in rows(warehouse, "corpus")} == {"beers"}
-    assert len(warehouse.read("documents")) == 81
-
-
 def test_another_corpus_is_refused_by_name_and_nothing_is_lost(themes, make, warehouse, tmp_path):
     (tmp_path / "other.txt").write_text("one line\nanother line\n")
     with pytest.raises(CollectionError, match=r"themes.*other\.txt|other\.txt.*themes"):
@@ -48,13 +40,29 @@ def test_reviews_are_a_corpus_and_those_in_two_batches_one_document(make, ingest
     assert len(found) == len(reviews)
     assert {row["text"] for row in found} == {review["text"] for review in reviews}
     assert {row["label"] for row in found} == {"hoppy", "roasty", "sour", "malty"}
-    assert warehouse.history("documents")[0]["inputs"].keys() >= {"reviews", "duplicate_reviews"}
+
+
+def test_a_batch_that_was_not_rolled_up_yet_is_no_part_of_the_corpus(
+    make, ingest, write_csv, themed_reviews, warehouse
+):
+    reviews = themed_reviews(items=8)
+    ingest(write_csv("may.csv", reviews[:20]), collection="beers")
+    make("items", "review_batches", "duplicate_reviews")
+    ingest(write_csv("june.csv", reviews[10:]), collection="beers")
+    make("documents", documents={"source": "reviews"})
+    assert len(warehouse.read("documents")) == 20
+    assert set(warehouse.history("documents")[0]["inputs"]) == {"reviews", "duplicate_reviews"}
 
 
 def test_reviews_that_were_never_read_are_no_corpus(make, warehouse):
-    with pytest.raises(SourceError, match="reviews"):
+    with pytest.raises(UnknownTableError, match="review_batches has not been made"):
         make("documents", documents={"source": "reviews"})
     assert warehouse.head("documents") is None
+
+
+def test_a_path_without_the_source_that_reads_it_is_refused(make, tmp_path):
+    with pytest.raises(SourceError, match="source: files"):
+        make("documents", documents={"path": str(tmp_path)})
 
 
 def test_markup_is_told_and_taken_out_on_demand(make, warehouse, tmp_path):

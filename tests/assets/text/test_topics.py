@@ -76,7 +76,7 @@ def test_more_topics_than_the_corpus_has_are_refused_and_the_old_ones_stay(topic
 
 def test_documents_without_a_known_word_have_no_topic(themes, make, warehouse):
     (themes / "odd.txt").write_text("zzz")
-    make("documents")
+    make("documents", documents={"source": "files", "path": str(themes)})
     make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
     make("topics", "document_topics", topics={"topics": 4})
     odd = [row for row in warehouse.read("document_topics").to_pylist() if row["document_id"] == "odd.txt"]
