@@ -190,7 +190,7 @@ def analogies_of_the_deck(warehouse: Warehouse) -> Iterator[str]:
     """The deck's own analogies as they were answered, right or wrong, and how all others were."""
     rows = warehouse.read("analogies").to_pylist()
     right = sum(row["rank"] == 1 for row in rows)
-    yield f"\nAnalogies: {right:,} of {len(rows):,} whose words are known are right; of the lecture's own"
+    yield f"\nAnalogies: {right:,} of {len(rows):,} whose words are known are right"
     # Each country is asked for beside each other one; beside one will do.
     for row in [row for row in rows if row["section"] == DECK and row["a"] in ("man", "france")]:
         verdict = "right" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"

@@ -289,7 +289,7 @@ def _newsgroups(path: Path, prefix: str, split: Split) -> Iterator[Document]:
 def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
     for path in _files_in(files.path):
         name = path.relative_to(files.path).as_posix()
-        label = None if path.parent == files.path else path.parent.name
+        label = None if path.parent == files.path else path.parent.name.strip() or None
         try:
             if files.unit == "file":
                 documents = list(_file_documents(path, name, label, files))
@@ -395,20 +395,20 @@ class _MarkupText(HTMLParser):
     def __init__(self):
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
-        self._inside: str | None = None
+        self.inside: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list) -> None:
         self._parts.append(" ")
         if tag in ("script", "style"):
-            self._inside = tag
+            self.inside = tag
 
     def handle_endtag(self, tag: str) -> None:
         self._parts.append(" ")
-        if tag == self._inside:
-            self._inside = None
+        if tag == self.inside:
+            self.inside = None
 
     def handle_data(self, data: str) -> None:
-        if not self._inside:
+        if not self.inside:
             self._parts.append(data)
 
     def unknown_decl(self, data: str) -> None:
@@ -432,6 +432,8 @@ def _without_markup(texts: Iterable[str], path: Path) -> Iterator[str]:
         if len(parser.rawdata) > MAX_DOCUMENT_CHARACTERS:
             raise _bad_markup(path, f"has a tag, comment or script of over {MAX_DOCUMENT_CHARACTERS:,} characters")
         yield parser.taken()
+    if parser.inside:
+        raise _bad_markup(path, f"has a <{parser.inside}> that does not end")
     # What is left was not parsed for want of an end. The parser's own `close` takes quadratic time over it.
     rest = parser.rawdata
     if not rest.startswith("<"):

@@ -18,6 +18,9 @@ from taproom.warehouse import Warehouse
 from taproom.word_vectors import WordVectors, vectors_from_table
 from taproom.word_vectors import nearest as nearest_places
 
+# Shares below this are what rounding has left of none.
+ROUNDED = 1e-12
+
 
 @dataclass(frozen=True)
 class TopicShare:
@@ -56,7 +59,7 @@ class TopicModel:
         warehouse = warehouse or Warehouse()
         version = warehouse.head("topics") if version is None else version
         self._topics = warehouse.read("topics", version)
-        terms = warehouse.read("terms", warehouse.commit_of("topics", version)["inputs"]["terms"])
+        terms = warehouse.read("terms", _terms_of(warehouse, version))
         self._token_pattern = terms["token_pattern"][0].as_py()
         self._idf = terms["idf"].to_numpy()
         self._term_ids = {word: term_id for term_id, word in enumerate(terms["word"].to_pylist())}
@@ -81,9 +84,20 @@ class TopicModel:
                 "that topics are made of. Give a text about what the corpus is about, in its language."
             )
         rows = {row["topic"]: row for row in self._topics.to_pylist() if row["weighting"] == weighting}
-        largest = [topic for topic in np.argsort(-mixture, kind="stable").tolist() if mixture[topic] > 0]
+        largest = [topic for topic in np.argsort(-mixture, kind="stable").tolist() if mixture[topic] > ROUNDED]
         found = tuple(TopicShare(topic, float(mixture[topic]), tuple(rows[topic]["top_words"])) for topic in largest)
         return TopicMixture(found, tuple(words[known]), tuple(words[~known]))
+
+
+def _terms_of(warehouse: Warehouse, version: int) -> int:
+    """The version of `terms` that a version of `topics` was fitted on."""
+    inputs = warehouse.commit_of("topics", version)["inputs"]
+    if "terms" not in inputs:
+        raise InputError(
+            f"Version {version} of topics does not say which version of terms it was made from, so no text can be "
+            "matched with it. Make topics again (`make run`)."
+        )
+    return inputs["terms"]
 
 
 def _load_vectors(warehouse: Warehouse, version: int | None) -> WordVectors:

@@ -425,12 +425,14 @@ def _train(
         vector_size=parameters.dimensions,
         window=parameters.window,
         negative=parameters.negative,
+        min_count=1,
         sample=parameters.sample,
         alpha=parameters.step,
         seed=parameters.seed,
         workers=workers,
+        sorted_vocab=0,
     )
-    _set_vocabulary(model, keys, counts)
+    model.build_vocab_from_freq(dict(zip(keys, counts.tolist(), strict=True)))
     words_to_read = room // BATCH_TOKENS * (BATCH_TOKENS + 1)
     with progress(doing="training word vectors", total=parameters.epochs, unit="epoch") as bar:
         trained, _ = model.train(
@@ -440,18 +442,6 @@ def _train(
             callbacks=[_epochs_shown(bar)],
         )
     return model.wv.vectors, trained
-
-
-def _set_vocabulary(model: "Word2Vec", keys: list[str], counts: np.ndarray) -> None:
-    """To the bit what gensim's `build_vocab_from_freq` sets, which takes as long as all the texts take to be read."""
-    model.wv.index_to_key = keys
-    model.wv.key_to_index = {key: place for place, key in enumerate(keys)}
-    often = (model.sample or 1.0) * counts.sum()
-    kept = np.minimum((np.sqrt(counts / often) + 1) * (often / counts), 1.0)
-    model.wv.expandos["sample_int"] = (kept * (2**32 - 1)).astype(np.uint32)
-    drawn = np.cumsum([each**model.ns_exponent for each in counts.tolist()])
-    model.cum_table = np.round(drawn / drawn[-1] * (2**31 - 1)).astype(np.uint32)
-    model.init_weights()
 
 
 def _epochs_shown(bar: "tqdm") -> "CallbackAny2Vec":

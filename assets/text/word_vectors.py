@@ -123,7 +123,7 @@ def word_vectors(
                 "words": len(trained.words),
                 "words_in_corpus": trained.tokens,
                 "documents": trained.documents,
-                "words_per_second": trained.trained_tokens / max(trained.seconds, 1e-9),
+                "words_per_second": trained.tokens * chosen.epochs / max(trained.seconds, 1e-9),
                 "training_seconds": trained.seconds,
                 "reproducible": config.workers == 1,
             },

@@ -428,3 +428,17 @@ def test_a_review_that_several_batches_hold_is_one_document():
         Document("r1", "IPA", None, "hoppy"),
         Document("r2", None, None, "bitter"),
     ]
+
+
+def test_a_script_without_an_end_is_refused_instead_of_swallowing_the_rest(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text("<p>one</p><script>" + "two " * 1_000)
+    with pytest.raises(SourceError, match=r"page\.html.*<script> that does not end"):
+        list(text_files(TextFiles(path)))
+
+
+def test_a_folder_with_a_blank_name_is_no_label(tmp_path):
+    (tmp_path / " ").mkdir()
+    (tmp_path / " " / "a.txt").write_text("one")
+    (document,) = text_files(TextFiles(tmp_path))
+    assert document.label is None

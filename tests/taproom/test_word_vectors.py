@@ -137,17 +137,6 @@ def test_the_vectors_are_gensims_own(tmp_path, sample):
     np.testing.assert_array_equal(trained.vectors, model.wv.vectors)
 
 
-def test_the_vocabulary_is_set_as_gensim_sets_it():
-    counts = np.sort(np.random.default_rng(0).zipf(1.3, 5_000) % 100_000 + 1)[::-1]
-    keys = [f"word{number}" for number in range(len(counts))]
-    models = [Word2Vec(sg=1, vector_size=3, min_count=1, sample=1e-4, sorted_vocab=0) for _ in range(2)]
-    word_vectors._set_vocabulary(models[0], keys, counts)
-    models[1].build_vocab_from_freq(dict(zip(keys, counts.tolist(), strict=True)))
-    for found, wanted in zip(*[(m.cum_table, m.wv.expandos["sample_int"], m.wv.vectors) for m in models], strict=True):
-        assert found.dtype == wanted.dtype
-        np.testing.assert_array_equal(found, wanted)
-
-
 def test_one_worker_gives_the_same_bits_whatever_the_batches():
     texts = zipf_texts(100, 60)
     once = train([texts], SMALL)
