@@ -45,6 +45,8 @@ _NO_WORD = np.frombuffer(b"..... ", np.uint8)
 SINGLE_ROUNDOFF = 2.0**-24
 # Scores of so many pairs (64 MB) are held at a time.
 PAIRS_AT_ONCE = 1 << 24
+# Of so many, the vectors (34 MB with 64 dimensions, in double precision).
+EXACT_AT_ONCE = 1 << 16
 SPELLINGS_OFFERED = 3
 
 
@@ -132,7 +134,8 @@ class WordVectors:
         for block, scores in self._scores(queries):
             np.put_along_axis(scores, excluded[block], -np.inf, axis=1)
             rows, candidates = _entries(scores >= _at_most_kth_largest(scores, k) - self._doubt)
-            cosines = self.cosines(queries[block][rows], candidates)
+            pairs = (slice(first, first + EXACT_AT_ONCE) for first in range(0, len(rows), EXACT_AT_ONCE))
+            cosines = np.concatenate([self.cosines(queries[block][rows[some]], candidates[some]) for some in pairs])
             order = np.lexsort([candidates, -cosines, rows])
             chosen = order[np.searchsorted(rows, np.arange(len(scores)))[:, None] + np.arange(k)]
             places[block], similarities[block] = candidates[chosen], cosines[chosen]
