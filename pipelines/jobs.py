@@ -28,13 +28,13 @@ def _ingest(chain: Chain) -> Any:
 
 
 def _refresh(chain: Chain) -> Any:
-    whole = dg.AssetSelection.groups(chain.name)
-    if not chain.batches:
-        return dg.define_asset_job(f"refresh_{chain.name}", selection=whole, description="From its input, everything.")
+    selection = dg.AssetSelection.groups(chain.name)
+    if chain.batches:
+        selection -= dg.AssetSelection.assets(*chain.ingested)
     return dg.define_asset_job(
         f"refresh_{chain.name}",
-        selection=whole - dg.AssetSelection.assets(*chain.ingested),
-        description="From all batches: everything that follows from them.",
+        selection=selection,
+        description=f"From {'all batches' if chain.batches else 'its input'}: everything that follows.",
     )
 
 

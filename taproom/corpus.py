@@ -28,8 +28,8 @@ import pyarrow.compute as pc
 
 from taproom.errors import InputError, SourceError
 from taproom.inbox import data_files, file_sha256
+from taproom.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
 from taproom.progress import progress
-from taproom.reviews import UNREADABLE, damage, open_unpacked, unpacked_suffix
 
 Unit = Literal["line", "block", "file"]
 Split = Literal["training", "test"]

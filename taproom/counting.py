@@ -155,6 +155,13 @@ def numbered_tokens(
     return _finder(token_pattern)(texts)
 
 
+def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
+    """Cut texts into consecutive blocks of about `BLOCK_CHARACTERS` characters together."""
+    block_of_text = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // BLOCK_CHARACTERS
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(block_of_text)) + 1), len(texts)]):
+        yield slice(first, last)
+
+
 def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Counts:
     """Sum of `parts` minus the sum of `subtract`, each with words and items of its own, in any order.
 
@@ -271,9 +278,8 @@ def _finder(token_pattern: str) -> _FindTokens:
 def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
     """Consecutive texts of about `BLOCK_CHARACTERS` together."""
     _check_strings(item_ids, texts)
-    block_of_text = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // BLOCK_CHARACTERS
-    for first, last in pairwise([0, *(np.flatnonzero(np.diff(block_of_text)) + 1), len(texts)]):
-        yield item_ids[first:last], texts[first:last]
+    for block in text_blocks(texts):
+        yield item_ids[block], texts[block]
 
 
 def _count_block(find: _FindTokens, item_ids: Sequence[str], texts: Sequence[str]) -> _Part:

@@ -3,13 +3,28 @@
 Here belongs what lets `taproom.place` and its like load once and answer many times.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
+from taproom.errors import InputError
 from taproom.warehouse import Warehouse
 
 Loaded = TypeVar("Loaded")
+
+
+def recorded_inputs(commit: Mapping[str, Any], table: str, wanted: Sequence[str]) -> dict[str, int]:
+    """The versions that a version of `table` was made from, by its commit, which must tell those of `wanted`.
+
+    Raises:
+        InputError: it does not.
+    """
+    if missing := [name for name in wanted if name not in commit["inputs"]]:
+        raise InputError(
+            f"Version {commit['version']} of {table} does not say which version of {', '.join(missing)} it was made "
+            f"from, so nothing new can be asked of it. Make {table}, and what it is made from, again (`make run`)."
+        )
+    return commit["inputs"]
 
 
 class Newest(Generic[Loaded]):

@@ -28,7 +28,7 @@ import pyarrow.compute as pc
 from taproom.counting import count_text
 from taproom.errors import InputError
 from taproom.item_map import positions_on
-from taproom.newest import Newest
+from taproom.newest import Newest, recorded_inputs
 from taproom.warehouse import Warehouse
 
 # By how much a far item should be farther, where the map's RMS radius is 1. From 0.2 to 0.6 the beers' errors differ by
@@ -96,7 +96,7 @@ class ItemMap:
         version = warehouse.head("item_map") if version is None else version
         item_map = warehouse.read("item_map", version)
         self.commit = warehouse.commit_of("item_map", version)
-        inputs = _recorded_inputs(self.commit)
+        inputs = recorded_inputs(self.commit, "item_map", _INPUTS)
         dimensions = sorted(item_map["dimension"].unique().to_pylist())
         about = item_map.filter(pc.equal(item_map["dimension"], dimensions[0])).sort_by("item_id")
         self._about = about.select(["item_id", "item_name", "category"]).combine_chunks()
@@ -244,15 +244,6 @@ def _inverted_index(
             f"making: they have other words or items. {_MAKE_AGAIN}"
         )
     return index
-
-
-def _recorded_inputs(commit: dict) -> dict[str, int]:
-    if missing := [table for table in _INPUTS if table not in commit["inputs"]]:
-        raise InputError(
-            f"Version {commit['version']} of item_map does not say which version of {', '.join(missing)} it was made "
-            f"from, so no text can be placed on it. {_MAKE_AGAIN}"
-        )
-    return commit["inputs"]
 
 
 def _check_vocabulary(vocabulary: pa.Table, version: int) -> None:

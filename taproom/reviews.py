@@ -10,16 +10,13 @@ Sources: the lecture's slides "Reviews for each beer", where its map starts; RFC
 O'Neil, Cheng, Gawlick and O'Neil (1996), "The log-structured merge-tree", for the index of review ids.
 """
 
-import bz2
 import codecs
 import csv
-import gzip
 import hashlib
 import io
 import json
 import math
 import re
-import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -27,7 +24,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from itertools import chain, compress
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import unquote
 
 import numpy as np
@@ -37,6 +34,7 @@ import pyarrow.parquet as pq
 
 from taproom import beer_text as beer
 from taproom.errors import SourceError
+from taproom.packed import UNREADABLE, damage, is_packed, open_unpacked, unpacked_suffix
 from taproom.progress import progress
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "beer_text"]
@@ -67,9 +65,6 @@ _FORMAT_OF_SUFFIX: dict[str, Format] = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-_OPENERS: dict[str, Callable[[Path], BinaryIO]] = {".gz": gzip.open, ".bz2": bz2.open}
-# What reading from `open_unpacked` raises when the file is not what it should be.
-UNREADABLE = (EOFError, OSError, zlib.error)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # Eight digits are a date in ISO 8601's basic format (20120131), not a second in 1970.
@@ -354,7 +349,7 @@ def _format(file: ReviewFile) -> Format:
         return file.format
     path = Path(file.path)
     format = _FORMAT_OF_SUFFIX.get(unpacked_suffix(path))
-    compressed_parquet = format == "parquet" and path.suffix.lower() in _OPENERS
+    compressed_parquet = format == "parquet" and is_packed(path)
     if file.format is None and format and not compressed_parquet:
         return format
     given = f"format {file.format!r}" if file.format else f"the suffix of {path.name!r}"
@@ -362,34 +357,6 @@ def _format(file: ReviewFile) -> Format:
         f"{path}: {given} is none that can be read. Wanted: .csv, .tsv, .jsonl or .ndjson (each also with .gz or .bz2 "
         f"after it), or .parquet; unpack or rename the file, or give its format ({', '.join(get_args(Format))})."
     )
-
-
-def unpacked_suffix(path: Path) -> str:
-    """Give a file's suffix in lower case, without the .gz or .bz2 after it."""
-    return (path.with_suffix("") if path.suffix.lower() in _OPENERS else path).suffix.lower()
-
-
-def open_unpacked(path: Path) -> BinaryIO:
-    """Open a file to read its bytes, as they were before gzip or bzip2; SourceError when it cannot be opened."""
-    try:
-        return _OPENERS.get(path.suffix.lower(), Path.open)(path, "rb")
-    except OSError as error:
-        raise SourceError(f"{path} cannot be opened ({error.strerror}). Check that it may be read.") from None
-
-
-def damage(path: Path, error: Exception, place: str, at_start: bool) -> SourceError:
-    """Say what is wrong with a file whose reading raised one of `UNREADABLE` near `place`."""
-    if isinstance(error, EOFError):
-        return SourceError(
-            f"{path} is cut off near {place}: its compressed data has no end. "
-            "Wanted: the whole file; fetch or copy it again."
-        )
-    if at_start and path.suffix.lower() in _OPENERS:
-        return SourceError(
-            f"{path} is not a {path.suffix} file, whatever its name says ({error}). "
-            "Rename it, or fetch or copy it again."
-        )
-    return SourceError(f"{path} is damaged near {place} ({error}). Fetch or copy it again.")
 
 
 def _is_field(name: str) -> bool:

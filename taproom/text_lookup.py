@@ -12,7 +12,7 @@ from scipy import sparse
 from taproom.analogies import complete
 from taproom.counting import count_text
 from taproom.errors import InputError
-from taproom.newest import Newest
+from taproom.newest import Newest, recorded_inputs
 from taproom.topics import document_weights, mixtures, topics_of_table
 from taproom.warehouse import Warehouse
 from taproom.word_vectors import WordVectors, vectors_from_table
@@ -59,7 +59,8 @@ class TopicModel:
         warehouse = warehouse or Warehouse()
         version = warehouse.head("topics") if version is None else version
         self._topics = warehouse.read("topics", version)
-        terms = warehouse.read("terms", _terms_of(warehouse, version))
+        inputs = recorded_inputs(warehouse.commit_of("topics", version), "topics", ["terms"])
+        terms = warehouse.read("terms", inputs["terms"])
         self._token_pattern = terms["token_pattern"][0].as_py()
         self._idf = terms["idf"].to_numpy()
         self._term_ids = {word: term_id for term_id, word in enumerate(terms["word"].to_pylist())}
@@ -87,17 +88,6 @@ class TopicModel:
         largest = [topic for topic in np.argsort(-mixture, kind="stable").tolist() if mixture[topic] > ROUNDED]
         found = tuple(TopicShare(topic, float(mixture[topic]), tuple(rows[topic]["top_words"])) for topic in largest)
         return TopicMixture(found, tuple(words[known]), tuple(words[~known]))
-
-
-def _terms_of(warehouse: Warehouse, version: int) -> int:
-    """The version of `terms` that a version of `topics` was fitted on."""
-    inputs = warehouse.commit_of("topics", version)["inputs"]
-    if "terms" not in inputs:
-        raise InputError(
-            f"Version {version} of topics does not say which version of terms it was made from, so no text can be "
-            "matched with it. Make topics again (`make run`)."
-        )
-    return inputs["terms"]
 
 
 def _load_vectors(warehouse: Warehouse, version: int | None) -> WordVectors:

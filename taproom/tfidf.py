@@ -15,25 +15,21 @@ from taproom.counting import Counts
 from taproom.errors import InputError
 
 
-def select_words(
-    counts: Counts, min_document_frequency: int = 1, max_words: int | None = None, max_document_share: float = 1.0
-) -> np.ndarray:
+def select_words(counts: Counts, min_document_frequency: int = 1, max_words: int | None = None) -> np.ndarray:
     """Columns of the words worth keeping, in alphabetical order.
 
     Args:
         counts: the counts of all words.
         min_document_frequency: the number of items that must have a word.
         max_words: how many words to keep, those that most items have; ties go to the alphabetically first.
-        max_document_share: the share of the items that may have a word, at most.
 
     Returns:
         (selected,) int64, ascending.
 
     Raises:
-        InputError: no word is left, a limit is below 1, or the share is not in (0, 1].
+        InputError: no word is left, or a limit is below 1.
     """
-    items = len(counts.item_ids)
-    return select_frequent(document_frequency(counts), items, min_document_frequency, max_words, max_document_share)
+    return select_frequent(document_frequency(counts), len(counts.item_ids), min_document_frequency, max_words)
 
 
 def select_frequent(
@@ -43,7 +39,10 @@ def select_frequent(
     max_words: int | None = None,
     max_document_share: float = 1.0,
 ) -> np.ndarray:
-    """The same from the number of documents that have each word, (words,) int64, and the number of all documents."""
+    """The same from the number of documents that have each word, (words,) int64, and the number of all documents.
+
+    At most `max_document_share` of these, which is in (0, 1], may have a word; an `InputError` also where it is not.
+    """
     if min_document_frequency < 1 or (max_words is not None and max_words < 1):
         raise InputError(
             f"The minimum document frequency is {min_document_frequency} and the number of words {max_words}; "

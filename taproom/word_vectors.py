@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, pairwise
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -28,8 +28,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from taproom.counting import BLOCK_CHARACTERS, DEFAULT_TOKEN_PATTERN, numbered_tokens
+from taproom.counting import DEFAULT_TOKEN_PATTERN, numbered_tokens, text_blocks
 from taproom.errors import InputError, StorageError
+from taproom.neighbors import SINGLE_ROUNDOFF
 from taproom.progress import progress
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ BATCH_TOKENS = 10_000
 _ALPHABET = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-", np.uint8)
 _SHIFTS = np.arange(24, -1, -6)
 _NO_WORD = np.frombuffer(b"..... ", np.uint8)
-SINGLE_ROUNDOFF = 2.0**-24
 # Scores of so many pairs (64 MB) are held at a time.
 PAIRS_AT_ONCE = 1 << 24
 # Of so many, the vectors (34 MB with 64 dimensions, in double precision).
@@ -339,7 +339,7 @@ def _write_corpus(texts: Iterable[Sequence[str]], token_pattern: str, path: Path
     counts = np.zeros(1 << 16, np.int64)
     documents = written = 0
     with progress(doing="reading texts", unit="text") as bar:
-        for block in _blocks(texts):
+        for block in (batch[some] for batch in texts for some in text_blocks(batch)):
             words, tokens, starts = numbered_tokens(block, token_pattern)
             numbers = np.fromiter(map(number_of.__getitem__, words.to_pylist()), np.int64, len(words))
             if len(number_of) > len(counts):
@@ -352,14 +352,6 @@ def _write_corpus(texts: Iterable[Sequence[str]], token_pattern: str, path: Path
     left = -written % (workers * BATCH_TOKENS)
     _append(path, _batches(_lines(np.tile(_NO_WORD, (left, 1)), np.array([0, left])), written))
     return _Corpus(list(number_of), counts[: len(number_of)], documents, written, written + left)
-
-
-def _blocks(batches: Iterable[Sequence[str]]) -> Iterator[Sequence[str]]:
-    """Consecutive texts of about `BLOCK_CHARACTERS` together."""
-    for texts in batches:
-        ends = np.cumsum([len(text) for text in texts]) // BLOCK_CHARACTERS
-        for first, last in pairwise([0, *(np.flatnonzero(np.diff(ends)) + 1), len(texts)]):
-            yield texts[first:last]
 
 
 def _spelled(numbers: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ Grain: a document. Source: the deck's slide "Bag of Words", "n documents/article
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import dagster as dg
 import pyarrow as pa
@@ -17,13 +17,14 @@ from pydantic import Field
 
 from assets.table import Draft, refreshed
 from taproom.contracts import Column, Contract, NotBlank, OneOf
+from taproom.corpus import Split
 from taproom.errors import SourceError
 from taproom.sources import member, read_sources
 
 if TYPE_CHECKING:
     from taproom.corpus import DocumentReader
 
-SPLITS = ("training", "test")
+SPLITS = get_args(Split)
 MAX_MARKUP_SHARE = 0.01
 
 CONTRACT = Contract(

@@ -140,7 +140,6 @@ def word_vectors(
         ),
         "training_pairs",
     )
-
     share = trained.counts.sum() / trained.tokens
     yield dg.AssetCheckResult(
         check_name="most_words_have_vectors",

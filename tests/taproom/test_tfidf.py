@@ -6,7 +6,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from taproom.counting import count_words
 from taproom.errors import InputError
-from taproom.tfidf import select_words, shares, weigh
+from taproom.tfidf import document_frequency, select_frequent, select_words, shares, weigh
 
 TEXTS = ["hops hops malt beer", "malt beer beer beer", "beer roast"]
 
@@ -69,12 +69,14 @@ def test_the_most_frequent_words_are_kept_and_ties_go_by_alphabet():
 
 def test_words_that_too_many_items_have_are_left_out():
     counts = counts_of(TEXTS)
-    assert counts.words[select_words(counts, max_document_share=0.7)].tolist() == ["hops", "malt", "roast"]
+    frequency, items = document_frequency(counts), len(counts.item_ids)
+    kept = select_frequent(frequency, items, max_document_share=0.7)
+    assert counts.words[kept].tolist() == ["hops", "malt", "roast"]
     with pytest.raises(InputError, match="2 occur in 2 or more of the 3 documents, and 2 in at most 50% of them"):
-        select_words(counts, 2, max_document_share=0.5)
+        select_frequent(frequency, items, 2, max_document_share=0.5)
     for share in (0.0, 1.1):
         with pytest.raises(InputError, match=r"wanted: in \(0, 1\]"):
-            select_words(counts, max_document_share=share)
+            select_frequent(frequency, items, max_document_share=share)
 
 
 def test_shares_are_of_all_words_of_an_item_selected_or_not():
