@@ -137,7 +137,7 @@ def fingerprint(path: Path) -> str:
     """
     path = Path(path)
     if path.is_dir():
-        files = [(file.relative_to(path).as_posix(), file_sha256(file)) for file in _files_in(path)]
+        files = [(file.relative_to(path).as_posix(), file_sha256(file)) for file in files_in(path)]
         return sha256(repr(files).encode()).hexdigest()
     _check_not_empty(path)
     return file_sha256(path)
@@ -231,7 +231,7 @@ class DocumentReader:
             "corpus": [self._corpus] * len(ids),
             "document_id": ids,
             "label": labels,
-            "split": [split or _split(name, test_share) for name, split in zip(ids, splits, strict=True)],
+            "split": [split or split_by_hash(name, test_share) for name, split in zip(ids, splits, strict=True)],
             "text": [text.strip() for text in texts],
         }
         batch = pa.record_batch([pa.array(columns[field.name], field.type) for field in self._schema], self._schema)
@@ -264,8 +264,9 @@ def _in_batches(documents: Iterable[Document], rows_per_batch: int) -> Iterator[
         yield batch
 
 
-def _split(document_id: str, test_share: float) -> Split:
-    digest = blake2b(document_id.encode(), digest_size=8).digest()
+def split_by_hash(row_id: str, test_share: float) -> Split:
+    """The split of a document, or whatever has an id: its own, whichever others there are."""
+    digest = blake2b(row_id.encode(), digest_size=8).digest()
     return "test" if int.from_bytes(digest, "big") < test_share * 2**64 else "training"
 
 
@@ -287,7 +288,7 @@ def _newsgroups(path: Path, prefix: str, split: Split) -> Iterator[Document]:
 
 
 def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
-    for path in _files_in(files.path):
+    for path in files_in(files.path):
         name = path.relative_to(files.path).as_posix()
         label = None if path.parent == files.path else path.parent.name.strip() or None
         try:
@@ -298,12 +299,13 @@ def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
                 deque(_file_documents(path, name, label, files), maxlen=0)
                 documents = _file_documents(path, name, label, files)
         except SourceError as error:
-            yield LeftOut(_printable(name), _printable(error))
+            yield LeftOut(printable(name), printable(error))
         else:
             yield from documents
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of data in a folder, sorted; raises `SourceError` when they may not be listed."""
     try:
         yield from data_files(folder)
     except OSError as error:
@@ -311,10 +313,8 @@ def _files_in(folder: Path) -> Iterator[Path]:
 
 
 def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document]:
-    if name != _printable(name):
-        raise SourceError(
-            f"{_printable(path)}: the name is not UTF-8, and documents are called by it. Rename the file."
-        )
+    if name != printable(name):
+        raise SourceError(f"{printable(path)}: the name is not UTF-8, and documents are called by it. Rename the file.")
     texts = _decoded(path, files.encoding)
     is_markup = unpacked_suffix(path) in _MARKUP_SUFFIXES
     if is_markup if files.strip_markup is None else files.strip_markup:
@@ -462,7 +462,7 @@ def _check_settings(files: TextFiles) -> None:
 
 
 def _check_has_files(folder: Path) -> None:
-    if next(_files_in(folder), None) is None:
+    if next(files_in(folder), None) is None:
         raise SourceError(f"{folder} has no files in it (hidden ones and links do not count). Wanted: files of text.")
 
 
@@ -493,6 +493,6 @@ def _bad_markup(path: Path, complaint: str) -> SourceError:
     )
 
 
-def _printable(value: object) -> str:
+def printable(value: object) -> str:
     """A file's name, or a message that holds one, without bytes that no table can hold."""
     return str(value).encode("utf-8", "backslashreplace").decode()
