@@ -42,12 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ops = _read_config(options.config)
         with dg.DagsterInstance.get() as instance:
-            Products(instance, warehouse, ops).make()
-            print("\n".join(summary(instance, warehouse)))
+            failures = Products(instance, warehouse, ops).make()
+            print("\n".join(summary(instance, warehouse)), flush=True)
     except TaproomError as error:
-        print(f"\nFailed: {error}", file=sys.stderr)
-        return 1
-    return 0
+        failures = {"Nothing was made": error}
+    for chain, error in failures.items():
+        print(f"\nFailed: {chain}: {error}", file=sys.stderr)
+    return 1 if failures else 0
 
 
 class Products:
@@ -63,12 +64,21 @@ class Products:
         self._warehouse = warehouse
         self._ops = ops
 
-    def make(self) -> None:
-        """Of each chain, read the configured input, then refresh all that follows from it."""
+    def make(self) -> dict[str, TaproomError]:
+        """Of each chain, read the configured input, then refresh all that follows from it.
+
+        Gives the chains that could not be made, and why. They keep no other from being made.
+        """
         configured = [chain for chain in CHAINS if self._ops.keys() & _ops_of(chain)]
-        made = [self._make_chain(chain) for chain in configured or CHAINS]
-        if not any(made):
+        made, failures = [], {}
+        for chain in configured or CHAINS:
+            try:
+                made.append(self._make_chain(chain))
+            except TaproomError as error:
+                failures[chain.name] = error
+        if not any(made) and not failures:
             print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
+        return failures
 
     def _make_chain(self, chain: Chain) -> bool:
         reads = chain.reads(config_of(self._ops, chain.read))
@@ -142,6 +152,8 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
         seconds = f"{told['seconds'].value:8.1f}" if "seconds" in told else "       -"
         yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {seconds}"
     made = set(warehouse.tables())
+    if not made:
+        return
     if {"items", "neighbors", "map_errors"} <= made:
         yield from nearest_of_three(warehouse)
         yield from map_errors(warehouse)
@@ -152,7 +164,10 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     if {"well_shares", "classifier_comparison"} <= made:
         yield from shares_of_wells(warehouse)
         yield from accuracies(warehouse)
-    shown = next(table for table in ("item_map", "topics", "word_map", "well_shares", *sorted(made)) if table in made)
+    if {"classifier", "confusion"} <= made:
+        yield from accuracy_of_images(warehouse)
+    first = ("item_map", "topics", "word_map", "well_shares", "predictions", *sorted(made))
+    shown = next(table for table in first if table in made)
     yield f"\nSee it:   {warehouse.root}/_figures/{shown}.png, beside the pictures of all other tables"
     yield f"Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
@@ -217,6 +232,18 @@ def accuracies(warehouse: Warehouse) -> Iterator[str]:
     for row in rows:
         error = f" ({row['accuracy_error']:.3f})" if row["accuracy_error"] is not None else ""
         yield f"  {row['method']:24} {row['accuracy']:.3f}{error}"
+
+
+def accuracy_of_images(warehouse: Warehouse) -> Iterator[str]:
+    """How often the classifier of images is right, and which classes it confuses most."""
+    rows = [row for row in warehouse.read("confusion").to_pylist() if row["images"]]
+    judged = sum(row["images"] for row in rows)
+    if not judged:
+        return
+    right = sum(row["images"] for row in rows if row["label"] == row["predicted"])
+    yield f"\nThe classifier of images is right on {right / judged:.1%} of {judged:,} test images; most often it takes"
+    for row in sorted((row for row in rows if row["label"] != row["predicted"]), key=lambda row: -row["share"])[:4]:
+        yield f"  {row['share']:4.0%} of {row['label']} for {row['predicted']}"
 
 
 def _rows(warehouse: Warehouse, table: str) -> int:

@@ -14,6 +14,7 @@ from pipelines.run import main
 from taproom.warehouse import Warehouse
 from tests.fcs_file import fcs_bytes
 from tests.planted_corpus import planted_corpus
+from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLES = [
@@ -21,9 +22,9 @@ TABLES = [
     "rejected_reviews", "review_batches", "reviews", "term_counts", "tfidf", "vocabulary",
 ]  # fmt: skip
 
-ASSAY_TABLES, TEXT_TABLES = (
+ASSAY_TABLES, TEXT_TABLES, IMAGE_TABLES = (
     sorted(key.to_user_string() for key in dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph()))
-    for chain in ("assays", "text")
+    for chain in ("assays", "text", "images")
 )
 
 
@@ -201,3 +202,37 @@ def test_a_configuration_that_nothing_takes_is_refused_before_anything_is_made(
     assert named in told
     assert "run.yaml" in told
     assert warehouse.tables() == []
+
+
+def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(run, tmp_path, warehouse, subtests):
+    path = tmp_path / "planted.parquet"
+    pixels, labels = planted_images(60)
+    write_images(path, pixels, labels, [None] * len(labels))
+    ops = {
+        "images": {"source": "files", "path": str(path)},
+        "filters": {"filters": 12, "patches": 2_000, "patch_size": 4, "pools": 2},
+        "filter_gallery": {},
+        "feature_baselines": {"training_images": 60, "test_images": 30},
+    }
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("item_id,score\nale,5\n")
+
+    with subtests.test("a chain that fails keeps none after it from being made, and is told of at the end"):
+        first = run(reviews={"source": "table", "path": str(damaged)}, **ops)
+        assert first.returncode == 1
+        assert warehouse.tables() == IMAGE_TABLES
+        assert "The classifier of images is right on " in first.stdout
+        assert first.stderr.strip().splitlines()[-1].startswith("Failed: reviews: ")
+
+    with subtests.test("without it, everything is fresh"):
+        second = run(**ops)
+        assert second.returncode == 0, second.stderr
+        assert "Everything is fresh" in second.stdout
+
+    with subtests.test("a damaged data set is refused, and the tables stay"):
+        heads = warehouse.heads()
+        refused = run(**ops | {"images": {"source": "files", "path": str(damaged)}})
+        assert refused.returncode == 1
+        assert "Failed: images: images: " in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert warehouse.heads() == heads
