@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from assets.assays import events
+from assets.images import images
 from assets.reviews import reviews
 from assets.text import documents
 from taproom.inbox import Drop
@@ -85,4 +86,6 @@ ASSAYS = Chain(
 # Its corpus may be the reviews, which are then to be there.
 TEXT = Chain(name="text", read="documents", ingested=("documents",), reads=documents.read_at_once)
 
-CHAINS = (REVIEWS, TEXT, ASSAYS)
+IMAGES = Chain(name="images", read="images", ingested=("images",), reads=images.read_at_once)
+
+CHAINS = (REVIEWS, TEXT, ASSAYS, IMAGES)

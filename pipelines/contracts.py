@@ -23,6 +23,8 @@ _LOGICAL = {
     "bool": "boolean",
     "int": "integer",
     "double": "number",
+    "float": "number",
+    "binary": "string",  # the standard has no type for bytes; `physicalType` says what it is
     "timestamp": "timestamp",
     "list": "array",
     "map": "object",

@@ -1,7 +1,8 @@
 """How Taproom's tables are computed and read. Nothing in this package knows of Dagster.
 
 `load` and `history` are the reader's client: they need pyarrow and deltalake, and no orchestrator. `place` puts a new
-text on the map that is there, `call` says which class events are of; these need the numerics too (SciPy and numba).
+text on the map that is there, `call` says which class events are of, `classify` which class images are of; these need
+the numerics too (SciPy and numba).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
     import pandas as pd
     import pyarrow as pa
 
     from taproom.out_of_sample import Placement
     from taproom.text_lookup import TopicMixture
 
-__all__ = ["analogy", "call", "history", "load", "nearest", "place", "topics_of"]
+__all__ = ["analogy", "call", "classify", "features", "history", "load", "nearest", "place", "topics_of"]
 
 
 def load(table: str, version: int | None = None) -> "pa.Table":
@@ -101,3 +103,29 @@ def analogy(a: str, b: str, c: str, k: int = 5) -> list[tuple[str, float]]:
     from taproom.text_lookup import complete_analogy
 
     return complete_analogy(a, b, c, k)
+
+
+def classify(images: "str | Path | np.ndarray | pa.Table") -> "pa.Table":
+    """Find the class of images by the newest classifier, from the tables alone.
+
+    `images` is the path of a picture, an array (n, height, width, 3) or (height, width, 3) of uint8, or rows of the
+    table `images`. They have the size of the images that the classifier was fitted to. Gives a row an image:
+    `predicted` and `scores` (a list, in the order of the classes that the schema's metadata names).
+
+    Raises `taproom.errors.InputError` for images of another size or kind, `taproom.errors.SourceError` where a file is
+    no sound picture, and `taproom.errors.UnknownTableError` where there is no classifier yet.
+    """
+    from taproom.image_lookup import newest_classifier
+
+    return newest_classifier.get().classify(images)
+
+
+def features(images: "str | Path | np.ndarray | pa.Table") -> "np.ndarray":
+    """Features of images by the newest encoder that a classifier was fitted with: (n, dimensions) float32.
+
+    Takes and refuses what `classify` does. An image of the table gets the features that it has in `image_features`,
+    where that has any.
+    """
+    from taproom.image_lookup import newest_classifier
+
+    return newest_classifier.get().features(images)

@@ -10,6 +10,8 @@ import yaml
 
 from assets.assays.events import EventsConfig
 from assets.assays.wells import WellsConfig
+from assets.images.filters import FiltersConfig
+from assets.images.images import ImagesConfig
 from assets.reviews.reviews import ReviewsConfig
 from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
@@ -54,14 +56,14 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
 @pytest.mark.usefixtures("reader")
 def test_python_snippets_of_the_readme_run_and_print(capsys):
     found = snippets(ROOT / "README.md", "python")
-    assert len(found) == 6
+    assert len(found) == 7
     for snippet in found:
         exec(compile(snippet, "README.md", "exec"), {})
         assert capsys.readouterr().out.strip()
 
 
 def test_the_readme_configuration_is_one_that_the_assets_take():
-    reviews, text, assays = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
+    reviews, text, assays, images = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
     ops = reviews
     assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
     assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
@@ -71,6 +73,8 @@ def test_the_readme_configuration_is_one_that_the_assets_take():
     assert WordVectorsConfig(**text["word_vectors"]["config"]).workers == 2
     assert EventsConfig(**assays["events"]["config"]).transform.startswith("logicle")
     assert WellsConfig(**assays["wells"]["config"]).channels
+    assert ImagesConfig(**images["images"]["config"]).source.value == "files"
+    assert FiltersConfig(**images["filters"]["config"]).preset.value == "large"
 
 
 @pytest.mark.parametrize(("chain", "config"), [("reviews", ReviewsConfig), ("assays", EventsConfig)])

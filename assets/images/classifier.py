@@ -1,0 +1,101 @@
+"""classifier: multiclass least squares with a ridge penalty, solved from the Gram matrix.
+
+    min_W,b  sum_i |W' x_i + b - y_i|^2 + lambda |W|^2
+
+Lambda is the one whose classifier is right most often on the validation images, a tenth of the training images, that
+the Gram matrix has left out; the classifier is then fitted to these too. The test images have no part in it.
+
+Grain: a class. Source: the deck's slide "Mini case study", step 6.
+"""
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, refreshed
+from taproom.contracts import Between, Column, Contract, NotBlank
+
+CONTRACT = Contract(
+    table="classifier",
+    grain="a class",
+    columns=(
+        Column("class", pa.string(), "the class; rows are in alphabetical order"),
+        Column("images", pa.int64(), "how many training images of it there are"),
+        Column("penalty", pa.float64(), "lambda, of features of about unit spread; the same for all"),
+        Column("validation_accuracy", pa.float64(), "how often it was right on the validation images before the fit to "
+               "these; the same for all"),
+        Column("intercept", pa.float32(), "the score where all features are 0"),
+        Column("weights", pa.list_(pa.float32()), "what features are multiplied by; the highest score is the answer"),
+    ),
+    key=("class",),
+    invariants=(
+        NotBlank("class"),
+        Between("images", 0),
+        Between("penalty", 0),
+        Between("validation_accuracy", 0, 1),
+        Between("intercept"),
+        Between("weights"),
+    ),
+)  # fmt: skip
+
+
+class ClassifierConfig(dg.Config):
+    """Which penalties are compared."""
+
+    penalties: list[float] | None = Field(
+        None, description="penalties lambda to compare; null: 1 to 100 in threefold steps, and on while it gets better"
+    )
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+@dg.asset(
+    **refreshed(
+        CONTRACT, __name__, config=ClassifierConfig, description="The classifier of images: a line of weights a class."
+    ),
+    pool="numerics",
+)
+def classifier(
+    config: ClassifierConfig,
+    gram: pa.RecordBatchReader,
+    images: pa.Table,
+    encoder: pa.Table,
+    whitening: pa.Table,
+    filters: pa.Table,
+) -> Draft:
+    """Compare penalties on the validation images, and fit the best to all training images."""
+    import numpy as np
+
+    from taproom import classifier_figures as figures
+    from taproom.image_classifier import PENALTIES, LabelledImages, choose_classifier, gram_of
+    from taproom.image_features import encoder_of
+
+    model = encoder_of(encoder, whitening, filters)
+    labelled = LabelledImages.of(images)
+    sums = gram_of(gram, model.dimensions, len(labelled.classes))
+    chosen = choose_classifier(
+        sums,
+        model.features(labelled.pixels[labelled.validation], config.workers),
+        labelled.labels[labelled.validation],
+        config.penalties or PENALTIES,
+    )
+    trained = labelled.labels[labelled.fitted | labelled.validation]
+    accuracy = chosen.accuracies[chosen.penalty]
+    count = len(labelled.classes)
+    return Draft(
+        CONTRACT.table_of(**{
+            "class": labelled.classes,
+            "images": np.bincount(trained, minlength=count),
+            "penalty": [chosen.penalty] * count,
+            "validation_accuracy": [accuracy] * count,
+            "intercept": chosen.classifier.intercept,
+            "weights": list(chosen.classifier.weights.T),
+        }),
+        metadata={
+            "validation_accuracy": accuracy,
+            "validation_images": int(labelled.validation.sum()),
+            "penalty": chosen.penalty,
+            "classes_not_trained": [labelled.classes[label] for label in set(range(count)) - set(trained.tolist())],
+            "preset": encoder["preset"][0].as_py(),
+        },
+        figure=figures.penalties(chosen.accuracies, chosen.penalty),
+    )  # fmt: skip

@@ -1,0 +1,221 @@
+"""patches, whitening, filters, encoder: what images are looked at with, learned from random patches of them.
+
+Random patches of the training images, without their labels, are standardized and whitened, and filters are found among
+them. The encoder is all else that decides which features images get; with whitening and filters it is the model that
+`gram` and everything after it take their features from. A preset is a budget: how many filters, learned from how many
+patches, pooled over how many windows. What is tuned within it comes from the table `champions` as parameters of the
+product `classifier`.
+
+Grain: a patch; a number of a patch; a filter; there is one encoder. Source: the deck's slide "Mini case study", steps 1
+to 3.
+"""
+
+from collections.abc import Iterator
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.table import Draft, refreshed_out
+from assets.tuning.champions import parameters
+from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.errors import InputError
+
+if TYPE_CHECKING:
+    from taproom.patches import Whitening
+
+COLOURS = ("red", "green", "blue")
+
+PATCHES = Contract(
+    table="patches",
+    grain="a random patch of a training image",
+    columns=(
+        Column("patch", pa.int32(), "the patch, from 0, as it was drawn"),
+        Column("image_id", pa.string(), "the image that it was cut out of"),
+        Column("row", pa.int32(), "its uppermost line in the image", "pixels"),
+        Column("column", pa.int32(), "its leftmost column in the image", "pixels"),
+        Column("pixels", pa.binary(), "its pixels, line by line, a byte each for red, green, blue"),
+    ),
+    key=("patch",),
+    invariants=(Between("patch", 0), Between("row", 0), Between("column", 0), NotBlank("image_id")),
+)
+
+WHITENING = Contract(
+    table="whitening",
+    grain="a number of a patch: a pixel's red, green or blue",
+    columns=(
+        Column("row", pa.int32(), "the pixel's line in the patch", "pixels"),
+        Column("column", pa.int32(), "the pixel's column in the patch", "pixels"),
+        Column("channel", pa.string(), "red, green or blue"),
+        Column("mean", pa.float32(), "mean of it over standardized patches and their mirror images"),
+        Column("weights", pa.list_(pa.float32()), "its line of the ZCA matrix; a patch x becomes (x - mean) ZCA"),
+    ),
+    key=("row", "column", "channel"),
+    invariants=(
+        Between("row", 0),
+        Between("column", 0),
+        OneOf("channel", COLOURS),
+        Between("mean"),
+        Between("weights"),
+    ),
+)
+
+FILTERS = Contract(
+    table="filters",
+    grain="a filter",
+    columns=(
+        Column("filter", pa.int32(), "the filter, from 0, the one that most patches belong to first"),
+        Column("patches", pa.int64(), "how many of the random patches belong to it"),
+        Column(
+            "weights", pa.list_(pa.float32()), "what a whitened patch is multiplied by; spherical k-means: length 1"
+        ),
+    ),
+    key=("filter",),
+    invariants=(Between("filter", 0), Between("patches", 0), Between("weights")),
+)
+
+ENCODER = Contract(
+    table="encoder",
+    grain="the encoder: there is one",
+    columns=(
+        Column("preset", pa.string(), "the budget that it was made with"),
+        Column("filters", pa.int32(), "number of filters"),
+        Column("patches", pa.int32(), "number of random patches that they were learned from"),
+        Column("learned_by", pa.string(), "how: spherical k-means, k-means, or random patches"),
+        Column("iterations", pa.int32(), "passes of k-means over the patches"),
+        Column("patch_size", pa.int32(), "side of a patch", "pixels"),
+        Column("standardization", pa.string(), "what is done to a patch: none, de-mean, norm 1, whiten, or all"),
+        Column("contrast", pa.float64(), "added to a patch's mean square before it is divided by its root",
+               "squared grey levels"),
+        Column("zca_epsilon", pa.float64(), "added to the variances that whitening divides by"),
+        Column("encoding", pa.string(), "what becomes of a response: relu, two signs, or triangle"),
+        Column("offset", pa.float64(), "subtracted from a response (its size, of two signs) before what is negative is "
+               "cut off"),
+        Column("pools", pa.int32(), "windows a side that responses are averaged over"),
+        Column("mirrored", pa.bool_(), "whether features are the mean of an image's and its mirror image's"),
+        Column("power", pa.float64(), "what the means over windows are raised to; 1 leaves them"),
+        Column("seed", pa.int64(), "seed of the patches and of k-means"),
+    ),
+    key=("preset",),
+    invariants=(NotBlank("preset"), Between("filters", 1), Between("pools", 1), Between("patch_size", 1)),
+    single_valued=("preset",),
+)  # fmt: skip
+
+
+class Preset(Enum):
+    """The budgets of `taproom.image_features.BUDGETS`."""
+
+    small = "small"
+    coates = "coates"
+    large = "large"
+    best = "best"
+
+
+class FiltersConfig(dg.Config):
+    """A budget, and parameters; null: the budget's, else from the table `champions` (product `classifier`), else the
+    default of `EncoderParameters`."""
+
+    preset: Preset = Field(
+        Preset.small,
+        description="the budget: small (a minute), coates (4), large (8) or best (25 minutes on two cores)",
+    )
+    filters: int | None = Field(None, ge=1, description="number of filters")
+    patches: int | None = Field(None, ge=1, description="number of random patches that filters are learned from")
+    learned_by: str | None = Field(None, description="spherical k-means, k-means, or random patches")
+    iterations: int | None = Field(None, ge=0, description="passes of k-means over the patches")
+    patch_size: int | None = Field(None, ge=1, description="side of a patch in pixels")
+    standardization: str | None = Field(None, description="none, de-mean, norm 1, whiten, or all")
+    contrast: float | None = Field(None, ge=0, description="added to a patch's mean square, in squared grey levels")
+    zca_epsilon: float | None = Field(None, ge=0, description="added to the variances that whitening divides by")
+    encoding: str | None = Field(None, description="relu, two signs, or triangle")
+    offset: float | None = Field(None, ge=0, description="subtracted from the size of a response")
+    pools: int | None = Field(None, ge=1, description="windows a side")
+    mirrored: bool | None = Field(None, description="average the features of an image and its mirror image")
+    power: float | None = Field(None, gt=0, le=1, description="what means over windows are raised to; 1 leaves them")
+    seed: int = Field(0, ge=0, description="seed of the patches and of k-means")
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+_out = partial(refreshed_out, module=__name__, config=FiltersConfig)
+
+
+@dg.multi_asset(
+    name="filters",
+    outs={
+        "patches": _out(PATCHES, "Random patches of the training images, as they were cut out."),
+        "whitening": _out(WHITENING, "What takes a standardized patch to a whitened one: mean and ZCA matrix."),
+        "filters": _out(FILTERS, "What whitened patches are compared with."),
+        "encoder": _out(ENCODER, "All else that decides which features images get."),
+    },
+    pool="numerics",
+)
+def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
+    """Draw patches, whiten them, and find filters among them."""
+    from dataclasses import asdict
+
+    import numpy as np
+
+    from taproom import classifier_figures as figures
+    from taproom.image_features import BUDGETS, EncoderParameters, learn
+    from taproom.images import pixels_of
+    from taproom.patches import CHANNELS
+
+    chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
+    preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))
+    settled = parameters(EncoderParameters(), champions, "classifier", BUDGETS[preset] | chosen)
+    training = images.filter(pa.compute.equal(images["split"], "training"))
+    if not len(training):
+        raise InputError(f"none of the {len(images)} images is for training; wanted some to learn filters from")
+    learned = learn(pixels_of(training), settled, seed, workers)
+    size = settled.patch_size
+    yield dg.Output(
+        Draft(
+            PATCHES.table_of(
+                patch=np.arange(settled.patches),
+                image_id=training["image_id"].take(learned.patches.image),
+                row=learned.patches.row,
+                column=learned.patches.column,
+                pixels=[pixels.tobytes() for pixels in learned.patches.pixels],
+            ),
+            metadata={"patch_size": size, "images": len(np.unique(learned.patches.image))},
+            figure=figures.patch_grid("Random patches", learned.patches.pixels.reshape(-1, size, size, CHANNELS)),
+        ),
+        "patches",
+    )
+    yield dg.Output(
+        Draft(
+            _whitening_rows(learned.encoder.whitening, size),
+            metadata={"numbers": len(learned.encoder.whitening.mean)},
+            figure=figures.whitening(learned.encoder.whitening, learned.standardized),
+        ),
+        "whitening",
+    )
+    found = learned.filters
+    yield dg.Output(
+        Draft(
+            FILTERS.table_of(filter=np.arange(len(found.filters)), patches=found.patches, weights=list(found.filters)),
+            metadata={"inertia": found.inertia, "unused": int((found.patches == 0).sum())},
+            figure=figures.patch_grid(
+                f"Filters by {settled.learned_by}, of whitened patches", found.filters.reshape(-1, size, size, CHANNELS)
+            ),
+        ),
+        "filters",
+    )
+    row = {"preset": preset, **asdict(settled), "seed": seed}
+    yield dg.Output(Draft(pa.Table.from_pylist([row], ENCODER.schema), metadata=row), "encoder")
+
+
+def _whitening_rows(whitening: "Whitening", size: int) -> pa.Table:
+    import numpy as np
+
+    row, column, channel = np.unravel_index(np.arange(len(whitening.mean)), (size, size, len(COLOURS)))
+    return WHITENING.table_of(
+        row=row.astype(np.int32),
+        column=column.astype(np.int32),
+        channel=[COLOURS[place] for place in channel],
+        mean=whitening.mean,
+        weights=list(whitening.matrix),
+    )

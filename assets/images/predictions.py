@@ -1,0 +1,151 @@
+"""predictions, confusion: what the classifier says of the images that it was not fitted to, and how often it is right.
+
+All test images, and images of the training split without a label. The test images are looked at here and nowhere
+before: nothing was chosen by them.
+
+Grain: an image; a pair of classes. Source: the deck's slide "Mini case study", step 7, "Classify with argmax".
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.images.images import SPLITS
+from assets.table import Draft, refreshed_out
+from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
+
+LEAST_ACCURACY = 2.0  # times that of naming the most frequent class
+
+PREDICTIONS = Contract(
+    table="predictions",
+    grain="an image that the classifier was not fitted to",
+    columns=(
+        Column("image_id", pa.string(), "the image; rows are in the order of images"),
+        Column("split", pa.string(), "training (without a label) or test"),
+        Column("label", pa.string(), "its class", nullable=True),
+        Column("predicted", pa.string(), "the class with the highest score"),
+        Column("scores", pa.list_(pa.float32()), "each class's score, in alphabetical order of the classes"),
+    ),
+    key=("image_id",),
+    invariants=(NotBlank("image_id"), OneOf("split", SPLITS), NotBlank("predicted"), Between("scores")),
+    may_be_empty=True,
+)
+
+CONFUSION = Contract(
+    table="confusion",
+    grain="a class and a class that its test images are taken for",
+    columns=(
+        Column("label", pa.string(), "the class of the test images"),
+        Column("predicted", pa.string(), "what they were taken for"),
+        Column("images", pa.int64(), "how many were"),
+        Column(
+            "share", pa.float64(), "their share of the test images of the class; null where it has none", nullable=True
+        ),
+    ),
+    key=("label", "predicted"),
+    invariants=(NotBlank("label"), NotBlank("predicted"), Between("images", 0), Between("share", 0, 1)),
+)
+
+
+class PredictionsConfig(dg.Config):
+    """Who computes the features."""
+
+    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+
+_out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
+
+
+@dg.multi_asset(
+    name="predictions",
+    outs={
+        "predictions": _out(PREDICTIONS, "The class of each test image by the classifier, and every class's score."),
+        "confusion": _out(CONFUSION, "How many test images of each class were taken for which."),
+    },
+    pool="numerics",
+)
+def predictions(
+    config: PredictionsConfig,
+    classifier: pa.Table,
+    images: pa.Table,
+    encoder: pa.Table,
+    whitening: pa.Table,
+    filters: pa.Table,
+) -> Iterator[dg.Output]:
+    """Score the images and count the answers."""
+    import numpy as np
+    from scipy.stats import binomtest
+
+    from taproom import classifier_figures as figures
+    from taproom.image_classifier import classifier_of, confusion_counts, scores_of_images
+    from taproom.image_features import encoder_of
+    from taproom.images import pixels_of
+
+    model, (linear, classes) = encoder_of(encoder, whitening, filters), classifier_of(classifier)
+    asked = images.filter(
+        pa.compute.or_(pa.compute.equal(images["split"], "test"), pa.compute.is_null(images["label"]))
+    )
+    pixels = pixels_of(asked) if len(asked) else np.empty((0, 1, 1, 3), np.uint8)
+    scores = scores_of_images(model, linear, pixels, config.workers)
+    predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
+    counts, names = confusion_counts(asked["label"].to_pylist(), predicted, classes)
+    judged, right = int(counts.sum()), int(np.trace(counts))
+    told = {"test_images": judged}
+    if judged:
+        interval = binomtest(right, judged).proportion_ci(method="wilson")
+        told |= {
+            "test_accuracy": right / judged,
+            "accuracy_low": float(interval.low),
+            "accuracy_high": float(interval.high),
+        }
+    yield dg.Output(
+        Draft(
+            PREDICTIONS.table_of(
+                image_id=asked["image_id"],
+                split=asked["split"],
+                label=asked["label"],
+                predicted=pa.array(predicted, pa.string()),
+                scores=pa.array(list(scores), pa.list_(pa.float32())),
+            ),
+            metadata=told,
+            figure=figures.predictions(pixels, asked["label"].to_pylist(), predicted, scores) if judged else None,
+        ),
+        "predictions",
+    )
+    rows = [
+        {"label": label, "predicted": name, "images": count, "share": count / sum(line) if any(line) else None}
+        for label, line in zip(names, counts.tolist(), strict=True)
+        for name, count in zip(names, line, strict=True)
+    ]
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(rows, schema=CONFUSION.schema),
+            metadata=told,
+            figure=figures.confusion(counts, names) if judged else None,
+        ),
+        "confusion",
+    )
+
+
+@dg.asset_check(
+    asset="confusion",
+    description=f"Test images are classified rightly at least {LEAST_ACCURACY:g} times as often as by the best guess.",
+)
+def classifier_beats_chance(confusion: pa.Table) -> dg.AssetCheckResult:
+    """A classifier that guesses was fitted to labels that say nothing, or to images of another kind."""
+    counts: Counter[str] = Counter()
+    for row in confusion.to_pylist():
+        counts[row["label"]] += row["images"]
+        counts[None] += row["images"] if row["label"] == row["predicted"] else 0
+    right = counts.pop(None)
+    judged = max(sum(counts.values()), 1)
+    accuracy, guessed = right / judged, max(counts.values()) / judged
+    return dg.AssetCheckResult(
+        passed=accuracy >= min(LEAST_ACCURACY * guessed, 1.0),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"test_accuracy": accuracy, "of_the_best_guess": guessed},
+    )

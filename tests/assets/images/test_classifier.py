@@ -1,0 +1,104 @@
+import dagster as dg
+import numpy as np
+import pytest
+
+from assets.images.classifier import CONTRACT
+from pipelines.tables import newest_materialization
+from taproom.errors import InputError
+from taproom.image_classifier import LabelledImages, classifier_of
+from taproom.image_features import encoder_of
+from taproom.images import pixels_of
+from taproom.least_squares import fit_least_squares
+from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
+
+WRONG = {"across": "down", "down": "checked", "checked": "across"}
+SPLITS = few_test_images(120)
+
+
+def of_the_test(label_of):
+    """What makes other labels of those of the test images."""
+    return lambda labels: [
+        label_of(label) if split == "test" else label for label, split in zip(labels, SPLITS, strict=True)
+    ]
+
+
+@pytest.fixture
+def read_images(tmp_path, make):
+    """Makes the tables that the classifier is made of, of planted images; or again, with other labels."""
+
+    def run(label_of=None):
+        pixels, planted = planted_images(each=40)
+        labels = planted if label_of is None else label_of(planted)
+        path = tmp_path / "planted.parquet"
+        write_images(path, pixels, labels, SPLITS)
+        make("images", images={"source": "files", "path": str(path)})
+        make(*LEARNED, "gram", "image_features", filters=QUICK)
+
+    return run
+
+
+@pytest.fixture
+def fit(make):
+    return lambda **given: make("classifier", classifier={"workers": 2, **given})
+
+
+def told(instance):
+    metadata = newest_materialization(instance, dg.AssetKey("classifier")).asset_materialization.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def test_the_classifier_is_the_one_of_all_training_images(read_images, fit, warehouse, instance, subtests):
+    read_images()
+    assert fit().success
+    table, images, features = (warehouse.read(name) for name in ("classifier", "images", "image_features"))
+    labelled = LabelledImages.of(images)
+    training = labelled.fitted | labelled.validation
+    with subtests.test("the table keeps its contract"):
+        assert table.schema.equals(CONTRACT.schema)
+        assert table["class"].to_pylist() == ["across", "checked", "down"]
+        counts = np.bincount(labelled.labels[training]).tolist()
+        assert table["images"].to_pylist() == counts
+        assert len(set(table["penalty"].to_pylist())) == 1
+    rows = np.array(features["features"].to_pylist(), np.float32)
+    linear, _ = classifier_of(table)
+    with subtests.test("its weights are those of a direct fit"):
+        penalty = table["penalty"][0].as_py() * training.sum() / labelled.fitted.sum()
+        direct = fit_least_squares(rows[training], labelled.targets(np.flatnonzero(training)), penalty)
+        # Features are scaled by other images here, and so is the penalty.
+        np.testing.assert_allclose(linear.scores(rows), direct.scores(rows), atol=0.1)
+    with subtests.test("it is right about images that it does not know"):
+        answers = linear.scores(rows[labelled.test]).argmax(axis=1)
+        assert np.mean(answers == labelled.labels[labelled.test]) >= 0.9
+    with subtests.test("what was chosen is told, with a figure"):
+        metadata = told(instance)
+        assert metadata["validation_images"] == labelled.validation.sum()
+        assert metadata["penalty"] == table["penalty"][0].as_py()
+        assert metadata["classes_not_trained"] == []
+        assert any("base64" in str(value) for value in metadata.values())
+    with subtests.test("made again, with other workers, it is the same"):
+        fit(workers=1)
+        assert warehouse.head("classifier") == 0
+    with subtests.test("if the labels of test images are others, the classifier is the same"):
+        read_images(of_the_test(WRONG.get))
+        fit()
+        assert (warehouse.head("images"), warehouse.head("classifier")) == (1, 0)
+    with subtests.test("if training has none of their class, that is told and never the answer"):
+        read_images(of_the_test(lambda _: "zebra"))
+        fit()
+        table = warehouse.read("classifier")
+        assert table["class"].to_pylist() == ["across", "checked", "down", "zebra"]
+        assert table["images"].to_pylist() == [*counts, 0]
+        assert told(instance)["classes_not_trained"] == ["zebra"]
+        linear, _ = classifier_of(table)
+        encoder = encoder_of(*(warehouse.read(name) for name in ("encoder", "whitening", "filters")))
+        assert 3 not in linear.scores(encoder.features(pixels_of(warehouse.read("images")))).argmax(axis=1)
+    with subtests.test("the penalties that are asked for are compared"):
+        fit(penalties=[42.0])
+        assert set(warehouse.read("classifier")["penalty"].to_pylist()) == {42.0}
+    with subtests.test("a penalty that is none is refused, and what was made stays"):
+        before = warehouse.head("classifier")
+        with pytest.raises(InputError, match=r"penalty lambda is -1.0; wanted at least 0"):
+            fit(penalties=[-1.0])
+        with pytest.raises(InputError, match="singular at the penalty lambda 0"):
+            fit(penalties=[0.0])
+        assert warehouse.head("classifier") == before
