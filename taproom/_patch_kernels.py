@@ -119,7 +119,7 @@ def encode(
 
     `projections` (turns, blocks, patch + 1, filters) take a patch as `unfold` writes it to responses, `whitening`
     (patch + 1, patch) to the whitened patch. In a turn, position p lies in cell `cells_of[turn, p]`; `windows[w, c]`
-    tells whether cell c is in window w. Features lie by block, window, sign and filter, and are means over the turns.
+    tells whether cell c is in window w. `features` (images, windows, signs, filters) are means over the turns.
     """
     turns, positions = cells_of.shape
     length = whitening.shape[1]
@@ -149,20 +149,24 @@ def encode(
                         add_two_signs(answered, places, offset, cells)
                     else:
                         add_triangle(answered, places, norms[start:stop], filter_norms, cells)
-            add_windows(cells, windows, window_sizes * np.float32(turns), features[number, block])
+            first = block * filters
+            add_windows(
+                cells.reshape(-1, signs, filters), windows, window_sizes * np.float32(turns), first, features[number]
+            )
 
 
 @njit(nogil=True, cache=True)
-def add_windows(cells, windows, sizes, features):
-    """Add each window's mean over its positions, from the sums in its cells."""
+def add_windows(cells, windows, sizes, first, features):
+    """Add each window's mean over its positions, from the sums in its cells, for the filters from `first` on."""
+    count = min(cells.shape[2], features.shape[2] - first)
     for window in range(windows.shape[0]):
         share = np.float32(1.0) / sizes[window]
-        into = features[window]
         for cell in range(windows.shape[1]):
             if windows[window, cell]:
-                given = cells[cell]
-                for number in range(len(given)):
-                    into[number] += share * given[number]
+                for sign in range(cells.shape[1]):
+                    into, given = features[window, sign, first : first + count], cells[cell, sign]
+                    for number in range(count):
+                        into[number] += share * given[number]
 
 
 @njit(nogil=True, cache=True)

@@ -5,8 +5,8 @@ representations with k-means, 2012, section 2: a patch belongs to the filter who
 each filter becomes the sum of its patches, weighted by their responses, and itself, scaled to length 1. It does not
 tell a patch from its negative; nor does an encoding by two signs. Plain k-means is Lloyd's.
 
-scikit-learn has plain k-means. This one is the same loop with another update, gives the same bits for any number of
-workers, and is the faster for it (`benchmarks/bench_filters.py`).
+scikit-learn has plain k-means, but not the spherical one, which is the same loop with another update. Here both have
+the same bits for any number of workers; `benchmarks/bench_filters.py` compares them.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,9 @@ from taproom.progress import progress
 
 FILTERS = ("spherical k-means", "k-means", "random patches")
 
-BLOCK_PATCHES = 2048
+BLOCK_PATCHES = 8192
+# So few that their responses stay in the cache.
+CHUNK_PATCHES = 128
 SHORTEST = np.float32(1e-6)
 
 
@@ -92,22 +94,26 @@ def _assign(
 def _assign_block(block: np.ndarray, filters: np.ndarray, spherical: bool) -> tuple[np.ndarray, np.ndarray, float]:
     from taproom._patch_kernels import add_to_filters
 
-    responses = block @ filters.T
-    norms = np.einsum("ij,ij->i", block, block)
-    every = np.arange(len(block))
-    if spherical:
-        nearest = np.abs(responses).argmax(axis=1)
-        weights = responses[every, nearest]
-        squared = norms - weights**2
-    else:
-        # |x - d|^2 = |x|^2 - 2 (x'd - |d|^2 / 2)
-        responses -= np.einsum("ij,ij->i", filters, filters) / np.float32(2)
-        nearest = responses.argmax(axis=1)
-        weights = np.ones(len(block), np.float32)
-        squared = norms - 2 * responses[every, nearest]
-    sums, patches = np.zeros(filters.shape, np.float32), np.zeros(len(filters), np.int64)
-    add_to_filters(block, nearest, weights, sums, patches)
-    return sums, patches, float(squared.sum(dtype=np.float64))
+    half = np.einsum("ij,ij->i", filters, filters) / np.float32(2)
+    sums, patches, inertia = np.zeros(filters.shape, np.float32), np.zeros(len(filters), np.int64), 0.0
+    for start in range(0, len(block), CHUNK_PATCHES):
+        chunk = block[start : start + CHUNK_PATCHES]
+        responses = chunk @ filters.T
+        every = np.arange(len(chunk))
+        norms = np.einsum("ij,ij->i", chunk, chunk)
+        if spherical:
+            nearest = np.abs(responses).argmax(axis=1)
+            weights = responses[every, nearest]
+            squared = norms - weights**2
+        else:
+            # |x - d|^2 = |x|^2 - 2 (x'd - |d|^2 / 2)
+            responses -= half
+            nearest = responses.argmax(axis=1)
+            weights = np.ones(len(chunk), np.float32)
+            squared = norms - 2 * responses[every, nearest]
+        add_to_filters(chunk, nearest, weights, sums, patches)
+        inertia += float(squared.sum(dtype=np.float64))
+    return sums, patches, inertia
 
 
 def _of_length_one(rows: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ BLOCK_IMAGES = 2048
 BATCH_NUMBERS = 1 << 23
 
 # Penalties that are compared at first, for features of about unit spread; more follow where the best is an end.
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0)
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
 MOST_PENALTIES = 12
 
 
@@ -161,7 +161,7 @@ def choose_classifier(
     fits: dict[float, LinearClassifier] = {}
 
     def judge(penalty: float) -> None:
-        near = min(fits, key=lambda known: abs(np.log(known / penalty)), default=None) if penalty else None
+        near = min(fits, key=lambda known: abs(known - penalty), default=None)
         fits[penalty] = ridge.fit(gram, penalty, fits.get(near))
         accuracies[penalty] = float(np.mean(fits[penalty].scores(validation).argmax(axis=1) == labels))
 
@@ -170,6 +170,8 @@ def choose_classifier(
     best = _best(accuracies)
     while len(ordered) > 1 and len(accuracies) < MOST_PENALTIES and best in (min(accuracies), max(accuracies)):
         further = best / 3 if best == min(accuracies) else best * 3
+        if further in accuracies:
+            break
         judge(further)
         if accuracies[further] <= accuracies[best]:
             break

@@ -27,6 +27,7 @@ from taproom.filters import Filters, learn_filters
 from taproom.patches import (
     Patches,
     Whitening,
+    check_contrast,
     check_images,
     fit_whitening,
     mirrored_order,
@@ -84,7 +85,8 @@ class Encoder:
     filters: np.ndarray
 
     def __post_init__(self) -> None:
-        """Refuse an encoding that there is none of."""
+        """Refuse an encoding that there is none of, and a contrast that flat patches cannot be divided by."""
+        check_contrast(self.parameters.contrast)
         if self.parameters.encoding not in ENCODINGS:
             raise InputError(f"encoding is {self.parameters.encoding!r}; wanted one of {', '.join(ENCODINGS)}")
 
@@ -97,7 +99,7 @@ class Encoder:
         """Features of images (n, height, width, 3) uint8: (n, dimensions) float32.
 
         A feature is the mean of a filter's response, after its non-linearity, over a window, raised to a power.
-        Features lie by block of filters, window, sign and filter. They depend neither on `n_jobs`, workers (threads) as
+        Features lie by window, sign and filter. They depend neither on `n_jobs`, workers (threads) as
         joblib counts them, nor on the other images.
 
         Raises `InputError` for images that are none, of another kind, or too small for a patch in each window.
@@ -111,7 +113,7 @@ class Encoder:
         blocks = [slice(start, start + BLOCK_IMAGES) for start in range(0, len(images), BLOCK_IMAGES)]
         with threadpool_limits(limits=1, user_api="blas"):
             Parallel(n_jobs, prefer="threads", require="sharedmem")(
-                delayed(self._encode)(images[block], windows, features[block]) for block in blocks
+                delayed(self._encode)(np.ascontiguousarray(images[block]), windows, features[block]) for block in blocks
             )
         return features
 
@@ -120,12 +122,11 @@ class Encoder:
 
         given = self.parameters
         features[:] = 0
-        blocks = self._projections.shape[1]
         kernels.encode(
             images, given.patch_size, *steps(given.standardization), given.contrast, self._whitening,
             self._projections, self._filter_norms, ENCODINGS.index(given.encoding), np.float32(given.offset),
             windows.cells_of, windows.inside, windows.sizes,
-            features.reshape(len(images), blocks, len(windows.sizes), -1),
+            features.reshape(len(images), len(windows.sizes), self._signs, -1),
         )  # fmt: skip
         features **= given.power
 
@@ -152,19 +153,20 @@ class Encoder:
     def _projections(self) -> np.ndarray:
         """(turns, blocks, k + 1, filters of a block): whitening and filters as one product with a patch and a 1.
 
-        A patch's mirror image answers to a filter as the patch does to the filter's mirror image.
+        A patch's mirror image answers to a filter as the patch does to the filter's mirror image. The last block is
+        filled with filters of zeros.
         """
         by_filter = self._whitening @ self.filters.T
         count = len(self.filters)
         # The triangle needs the mean distance to all filters, so these are one block.
         blocks = 1 if self.parameters.encoding == "triangle" else -(-count // BLOCK_FILTERS)
-        while count % blocks:
-            blocks += 1
+        width = -(-count // blocks)
+        by_filter = np.pad(by_filter, ((0, 0), (0, blocks * width - count)))
         turns = [by_filter]
         if self.parameters.mirrored:
             length = len(by_filter) - 1
             turns.append(by_filter[[*mirrored_order(length), length]])
-        shaped = [turn.reshape(len(turn), blocks, -1).transpose(1, 0, 2) for turn in turns]
+        shaped = [turn.reshape(len(turn), blocks, width).transpose(1, 0, 2) for turn in turns]
         return np.ascontiguousarray(shaped)
 
     @cached_property

@@ -50,7 +50,7 @@ class ImageClassifier:
         """`predicted` and `scores` of each image; raises as `features` does."""
         scores = scores_of_images(self._encoder, self._linear, self._pixels(images))
         predicted = [self._classes[place] for place in scores.argmax(axis=1)]
-        rows = {"predicted": predicted, "scores": pa.array(list(scores), pa.list_(pa.float32()))}
+        rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
         return pa.table(rows).replace_schema_metadata({"classes": ",".join(self._classes)})
 
     def _pixels(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:

@@ -26,7 +26,7 @@ TILE = 2048
 # LAPACK's bits depend on its number of threads, so that is the same on every machine: two for systems that are large,
 # since for others a second one waits more than it works.
 THREADS, LARGE = 2, 4096
-TOLERANCE, MOST_STEPS = 1e-5, 200
+TOLERANCE, MOST_STEPS, FAR = 1e-5, 200, 100
 SMALLEST_SPREAD = 1e-6
 
 
@@ -122,6 +122,8 @@ class Gram:
 class Ridge:
     """Least squares at many penalties, from one factor: that of `gram` and `penalty`, best in the middle of them all.
 
+    A penalty that is far from it, by more than a factor of 100, has a factor of its own.
+
     Takes as much memory again as `gram.products`. Raises `InputError` where the penalty is negative, where there are no
     images, and where the system is singular: with no penalty, that is so when features depend on each other or are more
     than there are images.
@@ -129,6 +131,9 @@ class Ridge:
 
     def __init__(self, gram: Gram, penalty: float) -> None:
         """Factor the system."""
+        self._factorize(gram, penalty)
+
+    def _factorize(self, gram: Gram, penalty: float) -> None:
         from scipy.linalg import LinAlgError, cho_factor
         from threadpoolctl import threadpool_limits
 
@@ -142,6 +147,7 @@ class Ridge:
                 self._factor = cho_factor(factor, lower=True, overwrite_a=True, check_finite=False)
         except LinAlgError as error:
             raise _singular(penalty) from error
+        self._penalty = penalty
         pivots = np.diagonal(self._factor[0]).astype(np.float64) ** 2
         if pivots.min() <= np.finfo(np.float32).eps * pivots.max():
             raise _singular(penalty)
@@ -155,6 +161,8 @@ class Ridge:
         from threadpoolctl import threadpool_limits
 
         _check_penalty(penalty)
+        if not self._penalty / FAR <= penalty <= self._penalty * FAR:
+            self._factorize(gram, penalty)
         mean = (gram.sums / gram.weight).astype(np.float32)
         wanted = (gram.with_targets - np.outer(gram.sums, gram.target_sums / gram.weight)).astype(np.float32)
         spread = gram.spread[:, None]

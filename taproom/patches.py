@@ -83,15 +83,22 @@ def standardized(pixels: np.ndarray, standardization: str, contrast: float) -> n
     """Patches as float32 (n, k), less their mean and divided by their root mean square, as far as is asked.
 
     To the mean square `contrast` is added first, in squared grey levels, so that what is nearly flat stays small.
-    Raises `InputError` for a `standardization` that is none of `STANDARDIZATIONS`.
+    Raises `InputError` for a `standardization` that is none of `STANDARDIZATIONS`, and a contrast that is not above 0.
     """
     de_mean, scale = steps(standardization)
+    check_contrast(contrast)
     patches = pixels.astype(np.float32)
     if de_mean:
         patches -= patches.mean(axis=1, keepdims=True)
     if scale:
         patches /= np.sqrt(np.einsum("ij,ij->i", patches, patches) / patches.shape[1] + np.float32(contrast))[:, None]
     return patches
+
+
+def check_contrast(contrast: float) -> None:
+    """Raise `InputError` unless it is above 0: a flat patch would be divided by 0."""
+    if not contrast > 0:
+        raise InputError(f"contrast is {contrast}; wanted a number above 0 of squared grey levels, say 10")
 
 
 def steps(standardization: str) -> tuple[bool, bool]:
@@ -119,12 +126,12 @@ def fit_whitening(patches: np.ndarray, standardization: str, epsilon: float) -> 
     covariance = (covariance + covariance[mirror][:, mirror]) / 2
     variances, directions = np.linalg.eigh(covariance)
     # Rounding leaves directions without variance (the mean, once it is subtracted) anywhere around 0.
-    variances = np.maximum(variances, 0) + epsilon
-    if variances[0] <= 1e-6 * variances[-1]:
+    if epsilon <= 0 and variances[0] <= 1e-6 * variances[-1]:
         raise InputError(
             f"the patches do not vary in every direction, and whitening divides by that; zca_epsilon is {epsilon}, "
-            "wanted one of at least 0.001, say 0.1"
+            "wanted one above 0, say 0.1"
         )
+    variances = np.maximum(variances, 0) + epsilon
     return Whitening(mean.astype(np.float32), ((directions / np.sqrt(variances)) @ directions.T).astype(np.float32))
 
 

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 CLASSES = ("across", "checked", "down")
 
 
-def planted_images(each, height=12, width=12, noise=25.0, seed=0):
+def planted_images(each, height=12, width=12, noise=15.0, seed=0):
     """`each` images of each class, in turn: uint8 (n, height, width, 3), and the names of their classes."""
     random = np.random.default_rng(seed)
     labels = list(CLASSES) * each

@@ -21,7 +21,8 @@ CONTRACT = Contract(
     columns=(
         Column("class", pa.string(), "the class; rows are in alphabetical order"),
         Column("images", pa.int64(), "how many training images of it there are"),
-        Column("penalty", pa.float64(), "lambda, of features of about unit spread; the same for all"),
+        Column("penalty", pa.float64(), "lambda, of features of about unit spread, as it was compared; the fit to all "
+               "training images has it in proportion to their number; the same for all"),
         Column("validation_accuracy", pa.float64(), "how often it was right on the validation images before the fit to "
                "these; the same for all"),
         Column("intercept", pa.float32(), "the score where all features are 0"),
@@ -43,7 +44,7 @@ class ClassifierConfig(dg.Config):
     """Which penalties are compared."""
 
     penalties: list[float] | None = Field(
-        None, description="penalties lambda to compare; null: 1 to 100 in threefold steps, and on while it gets better"
+        None, description="penalties lambda to compare; null: 3 to 300 in threefold steps, and on while it gets better"
     )
     workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
 

@@ -105,7 +105,7 @@ ENCODER = Contract(
 )  # fmt: skip
 
 
-class Preset(Enum):
+class Budget(Enum):
     """The budgets of `taproom.image_features.BUDGETS`."""
 
     small = "small"
@@ -118,8 +118,8 @@ class FiltersConfig(dg.Config):
     """A budget, and parameters; null: the budget's, else from the table `champions` (product `classifier`), else the
     default of `EncoderParameters`."""
 
-    preset: Preset = Field(
-        Preset.small,
+    preset: Budget = Field(
+        Budget.small,
         description="the budget: small (a minute), coates (4), large (8) or best (25 minutes on two cores)",
     )
     filters: int | None = Field(None, ge=1, description="number of filters")
@@ -128,7 +128,7 @@ class FiltersConfig(dg.Config):
     iterations: int | None = Field(None, ge=0, description="passes of k-means over the patches")
     patch_size: int | None = Field(None, ge=1, description="side of a patch in pixels")
     standardization: str | None = Field(None, description="none, de-mean, norm 1, whiten, or all")
-    contrast: float | None = Field(None, ge=0, description="added to a patch's mean square, in squared grey levels")
+    contrast: float | None = Field(None, gt=0, description="added to a patch's mean square, in squared grey levels")
     zca_epsilon: float | None = Field(None, ge=0, description="added to the variances that whitening divides by")
     encoding: str | None = Field(None, description="relu, two signs, or triangle")
     offset: float | None = Field(None, ge=0, description="subtracted from the size of a response")

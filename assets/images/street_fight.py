@@ -62,7 +62,7 @@ CONTRACT = Contract(
 OF_THE_ENCODER = EXPERIMENTS[:3]
 
 
-class Preset(Enum):
+class Effort(Enum):
     """How much is spent on the fight."""
 
     small = "small"
@@ -72,8 +72,8 @@ class Preset(Enum):
 class StreetFightConfig(dg.Config):
     """What is spent, and the seed."""
 
-    preset: Preset = Field(
-        Preset.small,
+    preset: Effort = Field(
+        Effort.small,
         description="; ".join(
             f"{name}: {sizes.seeds} seeds, each with {sizes.training:,} images to train on and {sizes.judged:,} to "
             f"judge by, and {sizes.filters} filters"

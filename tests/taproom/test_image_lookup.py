@@ -34,6 +34,7 @@ def test_images_are_classified_from_the_tables_alone(made, make, warehouse, subt
         np.testing.assert_allclose(scores(taproom.classify(pixels[::2])), scores(predictions)[::2], atol=1e-5)
     with subtests.test("a mirror image, a view as well, has the same answer"):
         np.testing.assert_allclose(scores(taproom.classify(pixels[:, :, ::-1])), scores(predictions), atol=1e-3)
+        np.testing.assert_allclose(taproom.features(pixels[:, :, ::-1]), taproom.features(pixels), atol=1e-3)
     with subtests.test("a single image is one row"):
         found = taproom.classify(pixels[3])
         np.testing.assert_allclose(scores(found), scores(predictions)[3:4], atol=1e-5)

@@ -110,7 +110,7 @@ def test_without_whitening_patches_stay_as_they_are(correlated, standardization)
 
 def test_an_epsilon_of_0_is_refused_where_patches_do_not_vary_in_every_direction(correlated):
     without_mean = correlated - correlated.mean(axis=1, keepdims=True)
-    with pytest.raises(InputError, match=r"zca_epsilon is 0.*wanted one of at least"):
+    with pytest.raises(InputError, match=r"zca_epsilon is 0.*wanted one above 0"):
         fit_whitening(without_mean, "all", epsilon=0.0)
     assert np.isfinite(fit_whitening(without_mean, "all", epsilon=0.1).whiten(without_mean)).all()
 

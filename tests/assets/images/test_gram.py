@@ -9,7 +9,6 @@ from taproom.errors import InputError
 from taproom.image_classifier import LabelledImages, gram_of
 from taproom.image_features import encoder_of
 from taproom.images import pixels_of
-from taproom.least_squares import Gram
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 
@@ -80,11 +79,6 @@ def test_too_many_features_are_not_kept(add_up, monkeypatch, warehouse):
     monkeypatch.setattr("assets.images.gram.FEW_BYTES", 60 * 16 * 2 * 9 * 4 - 1)
     add_up()
     assert len(warehouse.read("image_features")) == 0
-
-
-def test_memory_does_not_grow_with_the_images(learned):
-    few, many = (Gram.like(learned.features(pixels), 3) for pixels in (planted_images(2)[0], planted_images(50)[0]))
-    assert few.products.nbytes == many.products.nbytes
 
 
 def test_images_that_nothing_can_be_fitted_to_are_refused_and_what_was_made_stays(add_up, tmp_path, make, warehouse):
