@@ -157,9 +157,7 @@ def pooled(responses, offset: float):
 
 def by_window(features: np.ndarray) -> np.ndarray:
     """Our features in the order of `pooled`: (n, signs, filters, windows)."""
-    blocks = next(count for count in range(-(-FILTERS // 512), FILTERS) if FILTERS % count == 0)
-    shaped = features.reshape(len(features), blocks, POOLS**2, 2, -1)
-    return shaped.transpose(0, 3, 1, 4, 2).reshape(len(features), 2, FILTERS, -1)
+    return features.reshape(len(features), POOLS**2, 2, FILTERS).transpose(0, 2, 3, 1)
 
 
 if __name__ == "__main__":

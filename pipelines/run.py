@@ -39,13 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for talkative in ("dagster", "alembic", "matplotlib", "gensim", "smart_open"):
         logging.getLogger(talkative).setLevel(logging.CRITICAL)
     warehouse = Warehouse(default_root())
+    failures: dict[str, TaproomError] = {}
     try:
         ops = _read_config(options.config)
         with dg.DagsterInstance.get() as instance:
-            failures = Products(instance, warehouse, ops).make()
+            failures |= Products(instance, warehouse, ops).make()
             print("\n".join(summary(instance, warehouse)), flush=True)
     except TaproomError as error:
-        failures = {"Nothing was made": error}
+        failures["make run"] = error
     for chain, error in failures.items():
         print(f"\nFailed: {chain}: {error}", file=sys.stderr)
     return 1 if failures else 0

@@ -6,6 +6,7 @@ over filters, each with a sum of its own, in the order of positions: the bits do
 """
 
 import numpy as np
+import scipy.linalg.cython_blas  # noqa: F401  what `np.dot` calls here; loaded now, so that its threads can be limited
 from numba import njit
 
 RELU, TWO_SIGNS, TRIANGLE = 0, 1, 2

@@ -131,18 +131,19 @@ def predictions(
 def confusion(counts: np.ndarray, names: Sequence[str]) -> bytes:
     """How the images of each class (row) were taken for which (column), as percentages of the row; counts (C, C)."""
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 1.6 + 0.5 * len(names)
+    legible = len(names) <= SHOWN_CLASSES
+    side = 1.6 + 0.5 * min(len(names), SHOWN_CLASSES)
     figure, axes = _figure(side, side)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(*shares.shape):
-        if counts[row, column] and len(names) <= SHOWN_CLASSES:
+        if counts[row, column] and legible:
             color = "white" if shares[row, column] > 0.5 else DARK
             axes.text(
                 column, row, f"{100 * shares[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color
             )
-    plain = [_plain(name) for name in names]
-    axes.set_xticks(range(len(names)), plain, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(range(len(names)), plain, fontsize=8)
+    plain = [_plain(name) for name in names] if legible else []
+    axes.set_xticks(range(len(plain)), plain, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(len(plain)), plain, fontsize=8)
     axes.spines[:].set_visible(False)
     accuracy = np.trace(counts) / max(counts.sum(), 1)
     axes.set_title(f"Right: {accuracy:.1%} of {counts.sum():,} test images", fontsize=10)

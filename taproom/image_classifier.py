@@ -147,7 +147,11 @@ class Chosen:
 
 
 def choose_classifier(
-    gram: Gram, validation: np.ndarray, labels: np.ndarray, penalties: Sequence[float] = PENALTIES
+    gram: Gram,
+    validation: np.ndarray,
+    labels: np.ndarray,
+    penalties: Sequence[float] = PENALTIES,
+    n_jobs: int | None = None,
 ) -> Chosen:
     """Compare penalties by validation images, then fit to these too.
 
@@ -156,7 +160,7 @@ def choose_classifier(
     range grows by threefold steps. Of equally good ones the largest is taken.
     """
     ordered = sorted(penalties)
-    ridge = Ridge(gram, ordered[len(ordered) // 2])
+    ridge = Ridge(gram, ordered[len(ordered) // 2], n_jobs)
     accuracies: dict[float, float] = {}
     fits: dict[float, LinearClassifier] = {}
 
@@ -177,7 +181,7 @@ def choose_classifier(
             break
         best = further
     before = gram.weight
-    gram.add(validation, one_hot(labels, len(gram.target_sums)))
+    gram.add(validation, one_hot(labels, len(gram.target_sums)), n_jobs=n_jobs)
     refit = ridge.fit(gram, best * gram.weight / before, fits[best])
     return Chosen(refit, best, accuracies)
 

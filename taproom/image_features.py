@@ -40,7 +40,7 @@ ENCODINGS = ("relu", "two signs", "triangle")
 
 # What a preset decides; all else is tuned.
 BUDGETS: dict[str, dict[str, Any]] = {
-    "small": {"filters": 96, "patches": 50_000, "pools": 3},
+    "small": {"filters": 64, "patches": 50_000, "pools": 3},
     "coates": {"filters": 1600, "patches": 400_000, "pools": 2},
     "large": {"filters": 2048, "patches": 400_000, "pools": 2},
     "best": {"filters": 4096, "patches": 400_000, "pools": 2},
@@ -106,6 +106,9 @@ class Encoder:
         """
         from joblib import Parallel, delayed
         from threadpoolctl import threadpool_limits
+
+        # Importing the kernels loads the BLAS that they call, whose threads are limited below.
+        from taproom import _patch_kernels  # noqa: F401
 
         check_images(images, self.parameters.patch_size)
         windows = self._windows(images.shape[1:3])
@@ -224,10 +227,14 @@ def learn(images: np.ndarray, parameters: EncoderParameters, seed: int, n_jobs: 
     The result does not depend on `n_jobs`. Raises `InputError` as `random_patches`, `fit_whitening` and `learn_filters`
     do.
     """
+    from threadpoolctl import threadpool_limits
+
     patches = random_patches(images, parameters.patch_size, parameters.patches, seed)
     standard = standardized(patches.pixels, parameters.standardization, parameters.contrast)
-    whitening = fit_whitening(standard, parameters.standardization, parameters.zca_epsilon)
-    whitened = whitening.whiten(standard)
+    # LAPACK's bits depend on its number of threads.
+    with threadpool_limits(limits=1, user_api="blas"):
+        whitening = fit_whitening(standard, parameters.standardization, parameters.zca_epsilon)
+        whitened = whitening.whiten(standard)
     learned = learn_filters(
         whitened, parameters.filters, parameters.learned_by, parameters.iterations, seed, n_jobs=n_jobs
     )

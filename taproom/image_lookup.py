@@ -44,11 +44,11 @@ class ImageClassifier:
             InputError: the images are of another size or kind than those of the classifier.
             SourceError: a file is no sound picture.
         """
-        return self._encoder.features(self._pixels(images))
+        return self._encoder.features(self._pixels(images), n_jobs=-1)
 
     def classify(self, images: str | Path | np.ndarray | pa.Table) -> pa.Table:
         """`predicted` and `scores` of each image; raises as `features` does."""
-        scores = scores_of_images(self._encoder, self._linear, self._pixels(images))
+        scores = scores_of_images(self._encoder, self._linear, self._pixels(images), n_jobs=-1)
         predicted = [self._classes[place] for place in scores.argmax(axis=1)]
         rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
         return pa.table(rows).replace_schema_metadata({"classes": ",".join(self._classes)})

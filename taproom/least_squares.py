@@ -129,26 +129,30 @@ class Ridge:
     than there are images.
     """
 
-    def __init__(self, gram: Gram, penalty: float) -> None:
-        """Factor the system."""
+    def __init__(self, gram: Gram, penalty: float, n_jobs: int | None = None) -> None:
+        """Factor the system; `n_jobs` are workers (threads) as joblib counts them, on which nothing depends."""
+        from threadpoolctl import ThreadpoolController
+
+        self._n_jobs = n_jobs
         self._factorize(gram, penalty)
+        # Looking for the libraries whose threads to limit takes longer than to fit a small system.
+        self._libraries = ThreadpoolController()
 
     def _factorize(self, gram: Gram, penalty: float) -> None:
-        from scipy.linalg import LinAlgError, cho_factor
-        from threadpoolctl import threadpool_limits
+        from scipy.linalg import LinAlgError
 
         _check_penalty(penalty)
         if not gram.weight:
             raise InputError("least squares was given no image; at least one is wanted")
+        self._factor = None  # two may not fit in memory
         factor = _centred(gram)
         factor.flat[:: len(factor) + 1] += np.float32(penalty)
         try:
-            with threadpool_limits(limits=_threads(gram), user_api="blas"):
-                self._factor = cho_factor(factor, lower=True, overwrite_a=True, check_finite=False)
+            factorize(factor, self._n_jobs)
         except LinAlgError as error:
             raise _singular(penalty) from error
-        self._penalty = penalty
-        pivots = np.diagonal(self._factor[0]).astype(np.float64) ** 2
+        self._factor, self._penalty = (factor, True), penalty
+        pivots = np.diagonal(factor).astype(np.float64) ** 2
         if pivots.min() <= np.finfo(np.float32).eps * pivots.max():
             raise _singular(penalty)
 
@@ -158,15 +162,13 @@ class Ridge:
         `start` is a classifier that it may be near to. Raises `InputError` where the penalty is negative, or the
         conjugate gradients do not come to rest.
         """
-        from threadpoolctl import threadpool_limits
-
         _check_penalty(penalty)
         if not self._penalty / FAR <= penalty <= self._penalty * FAR:
             self._factorize(gram, penalty)
         mean = (gram.sums / gram.weight).astype(np.float32)
         wanted = (gram.with_targets - np.outer(gram.sums, gram.target_sums / gram.weight)).astype(np.float32)
         spread = gram.spread[:, None]
-        with threadpool_limits(limits=_threads(gram), user_api="blas"):
+        with self._libraries.limit(limits=_threads(gram), user_api="blas"):
             first = self._approximate(wanted) if start is None else start.weights * spread
             weights = self._descend(gram, penalty, mean, wanted, np.asfortranarray(first))
         weights /= spread
@@ -220,6 +222,40 @@ def fit_least_squares(
     gram = Gram.like(features, targets.shape[1])
     gram.add(features.copy(), targets, weights)
     return Ridge(gram, penalty).fit(gram, penalty)
+
+
+def factorize(matrix: np.ndarray, n_jobs: int | None = None) -> None:
+    """Cholesky's factor L of a symmetric matrix L L' (n, n) float32, whose lower triangle it overwrites.
+
+    Tile by tile, each on one thread, so that the bits do not depend on `n_jobs`; OpenBLAS's own (0.3.31) crashes on
+    two threads from some 30,000 lines on. Golub and Van Loan 2013, section 4.2.6. Raises `scipy.linalg.LinAlgError`
+    where the matrix is not positive definite.
+    """
+    from joblib import Parallel, delayed
+    from scipy.linalg import cholesky, solve_triangular
+    from threadpoolctl import threadpool_limits
+
+    def divide(rows: slice, done: slice) -> None:
+        factor, panel = matrix[done, done], matrix[rows, done]
+        panel[:] = solve_triangular(factor, panel.T, lower=True, check_finite=False).T
+
+    def subtract(rows: slice, columns: slice, done: slice) -> None:
+        matrix[rows, columns] -= matrix[rows, done] @ matrix[columns, done].T
+
+    parts = [slice(start, start + TILE) for start in range(0, len(matrix), TILE)]
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,
+    ):
+        for place, done in enumerate(parts):
+            matrix[done, done] = cholesky(matrix[done, done], lower=True, check_finite=False)
+            left = parts[place + 1 :]
+            parallel(delayed(divide)(rows, done) for rows in left)
+            parallel(
+                delayed(subtract)(rows, columns, done)
+                for number, rows in enumerate(left)
+                for columns in left[: number + 1]
+            )
 
 
 def _centred(gram: Gram) -> np.ndarray:

@@ -48,14 +48,19 @@ class Whitening:
         return (patches - self.mean) @ self.matrix
 
 
-def check_images(images: np.ndarray, patch_size: int) -> None:
-    """Raise `InputError` unless there are RGB images of at least a patch's size."""
+def check_pixels(images: np.ndarray) -> None:
+    """Raise `InputError` unless there are RGB images."""
     if images.ndim != 4 or images.shape[3] != CHANNELS or images.dtype != np.uint8:
         raise InputError(
             f"images are an array of shape {images.shape} of {images.dtype}; wanted (images, height, width, 3) of uint8"
         )
     if not len(images):
         raise InputError("there is no image; at least one is wanted")
+
+
+def check_images(images: np.ndarray, patch_size: int) -> None:
+    """Raise `InputError` unless there are RGB images of at least a patch's size."""
+    check_pixels(images)
     if patch_size > min(images.shape[1:3]):
         height, width = images.shape[1:3]
         raise InputError(

@@ -82,7 +82,7 @@ class Sizes:
 
 
 SIZES = {
-    "small": Sizes(3, 1_200, 800, 800, filters=48, patches=10_000, iterations=5, pools=2),
+    "small": Sizes(3, 800, 600, 600, filters=40, patches=10_000, iterations=5, pools=2),
     "large": Sizes(5, 4_000, 4_000, 4_000, filters=128, patches=50_000, iterations=10, pools=2),
 }
 
@@ -136,25 +136,31 @@ def compare(
 
     Labels count in `names`; -1 is none. Where there are fewer images than `sizes` wants, less is drawn: as many of each
     class as the smallest allows. Draws have consecutive seeds. The rows, but for their seconds, do not depend on
-    `n_jobs`, workers (processes) as joblib counts them.
+    `n_jobs`, workers (threads) as joblib counts them.
 
     Raises `InputError` for fewer than two classes, for a class with fewer than 30 images, and as `learn_encoder` does.
     """
     from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+
+    # Importing the kernels loads the BLAS that they call, whose threads are limited below.
+    from taproom import _patch_kernels  # noqa: F401
 
     _check(labels, names)
     draws = [draw(images, labels, sizes, seed + repeat) for repeat in range(sizes.seeds)]
     # The longest first, so that no worker is left with one at the end.
     tasks = [(task, of_seed) for task in _tasks(sizes) for of_seed in draws]
-    ran = Parallel(n_jobs, prefer="processes", return_as="generator")(
-        delayed(_run)(task, of_seed, sizes) for task, of_seed in tasks
-    )
     values: dict[tuple, list[float]] = {}
     seconds: dict[tuple, list[float]] = {}
-    for outcomes in progress(ran, doing="street fight", total=len(tasks), unit="task"):
-        for outcome in outcomes:
-            values.setdefault(outcome[:4], []).append(outcome.value)
-            seconds.setdefault(outcome[:4], []).append(outcome.seconds)
+    # The limit is the process's: set around all threads, and again in each task for workers that are other processes.
+    with threadpool_limits(limits=1, user_api="blas"):
+        ran = Parallel(n_jobs, prefer="threads", return_as="generator")(
+            delayed(_run)(task, of_seed, sizes) for task, of_seed in tasks
+        )
+        for outcomes in progress(ran, doing="street fight", total=len(tasks), unit="task"):
+            for outcome in outcomes:
+                values.setdefault(outcome[:4], []).append(outcome.value)
+                seconds.setdefault(outcome[:4], []).append(outcome.seconds)
     return [
         _row(
             setting, measure, values, float(np.mean(seconds[*setting[:3], measure])), _images(setting, draws[0], sizes)
@@ -193,9 +199,6 @@ def base_parameters(sizes: Sizes) -> EncoderParameters:
         patches=sizes.patches,
         iterations=sizes.iterations,
         pools=sizes.pools,
-        standardization="all",
-        encoding="two signs",
-        learned_by="spherical k-means",
         mirrored=False,
     )
 

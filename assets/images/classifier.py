@@ -78,6 +78,7 @@ def classifier(
         model.features(labelled.pixels[labelled.validation], config.workers),
         labelled.labels[labelled.validation],
         config.penalties or PENALTIES,
+        config.workers,
     )
     trained = labelled.labels[labelled.fitted | labelled.validation]
     accuracy = chosen.accuracies[chosen.penalty]

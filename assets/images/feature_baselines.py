@@ -53,9 +53,9 @@ class FeatureBaselinesConfig(dg.Config):
     """How many images are spent on the comparison."""
 
     training_images: int = Field(
-        4_000, ge=1, description="training images at most, at random; of each label two at least"
+        2_400, ge=1, description="training images at most, at random; of each label two at least"
     )
-    test_images: int = Field(2_000, ge=1, description="test images at most, at random")
+    test_images: int = Field(1_200, ge=1, description="test images at most, at random")
     seed: int = Field(0, ge=0, description="seed of which images, and of what features learn")
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 

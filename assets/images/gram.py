@@ -51,7 +51,7 @@ IMAGE_FEATURES = Contract(
         Column("image_id", pa.string(), "the image; rows are in the order of images"),
         Column("split", pa.string(), "training or test"),
         Column("label", pa.string(), "its class", nullable=True),
-        Column("features", pa.list_(pa.float32()), "mean responses: by block of filters, window, sign, filter"),
+        Column("features", pa.list_(pa.float32()), "mean responses, raised to a power: by window, sign, filter"),
     ),
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), Between("features")),

@@ -1,7 +1,7 @@
 """predictions, confusion: what the classifier says of the images that it was not fitted to, and how often it is right.
 
-All test images, and images of the training split without a label. The test images are looked at here and nowhere
-before: nothing was chosen by them.
+All test images, and images of the training split without a label. Nothing that the classifier is made of was chosen by
+the test images: they are looked at here, at the end.
 
 Grain: an image; a pair of classes. Source: the deck's slide "Mini case study", step 7, "Classify with argmax".
 """

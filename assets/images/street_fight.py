@@ -129,7 +129,7 @@ def _called(row: dict) -> str:
 
 @dg.asset_check(
     asset="street_fight",
-    description="No other standardization, encoding or kind of filters does clearly better than the encoder's own.",
+    description="No other standardization, encoding or kind of filters does clearly better than the encoder's default.",
 )
 def base_is_not_beaten(street_fight: pa.Table) -> dg.AssetCheckResult:
     """Where one does, on these images, the encoder had better be made with it."""
