@@ -138,7 +138,7 @@ class StepTables(dg.IOManager):
             {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(published, draft.drawn())}
         )
         # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
-        draft.rows = None
+        draft.rows = draft.figure = None
         pa.default_memory_pool().release_unused()
         log.info(
             "  %-24s version %-4d %9d rows  %6.1f s%s",

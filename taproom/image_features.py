@@ -41,7 +41,7 @@ ENCODINGS = ("relu", "two signs", "triangle")
 # What a preset decides; all else is tuned.
 BUDGETS: dict[str, dict[str, Any]] = {
     "small": {"filters": 64, "patches": 50_000, "pools": 3},
-    "coates": {"filters": 1600, "patches": 400_000, "pools": 2},
+    "coates": {"filters": 1600, "patches": 400_000, "pools": 2, "mirrored": False},
     "large": {"filters": 2048, "patches": 400_000, "pools": 2},
     "best": {"filters": 4096, "patches": 400_000, "pools": 2},
 }

@@ -26,7 +26,7 @@ TILE = 2048
 # LAPACK's bits depend on its number of threads, so that is the same on every machine: two for systems that are large,
 # since for others a second one waits more than it works.
 THREADS, LARGE = 2, 4096
-TOLERANCE, MOST_STEPS, FAR = 1e-5, 200, 100
+TOLERANCE, MOST_STEPS, FAR = 1e-4, 200, 100
 SMALLEST_SPREAD = 1e-6
 
 

@@ -204,7 +204,9 @@ def test_a_configuration_that_nothing_takes_is_refused_before_anything_is_made(
     assert warehouse.tables() == []
 
 
-def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(run, tmp_path, warehouse, subtests):
+def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(
+    run, tmp_path, warehouse, subtests, monkeypatch
+):
     path = tmp_path / "planted.parquet"
     pixels, labels = planted_images(60)
     write_images(path, pixels, labels, [None] * len(labels))
@@ -235,4 +237,14 @@ def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain
         assert refused.returncode == 1
         assert "Failed: images: images: " in refused.stderr
         assert "Traceback" not in refused.stderr
+        assert warehouse.heads() == heads
+
+    with subtests.test("where CIFAR-10 cannot be had, both ways are told of, and the tables stay"):
+        for form in ("CIFAR10", "CIFAR10_BINARY"):
+            monkeypatch.setenv(f"TAPROOM_SOURCE_{form}", str(tmp_path / f"no_{form}"))
+        refused = run(**ops | {"images": {"source": "cifar10"}})
+        assert refused.returncode == 1
+        assert "Failed: images: images: CIFAR-10 could not be had in either of its forms" in refused.stderr
+        assert "no_CIFAR10 " in refused.stderr
+        assert "no_CIFAR10_BINARY" in refused.stderr
         assert warehouse.heads() == heads
