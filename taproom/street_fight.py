@@ -32,6 +32,7 @@ from taproom.filters import FILTERS
 from taproom.image_features import ENCODINGS, EncoderParameters, learn_encoder
 from taproom.kernel_regression import (
     LOSSES,
+    MOST_POINTS,
     fit_kernel_regression,
     gaussian_kernel,
     linear_kernel,
@@ -492,7 +493,7 @@ def _judged(features: np.ndarray, of_seed: Draw, classifier: LinearClassifier) -
 
 def _kernel_training(of_seed: Draw, sizes: Sizes) -> int:
     each = max(sizes.kernel_training // of_seed.classes, FEWEST_TRAINED)
-    return min(each * of_seed.classes, of_seed.training)
+    return min(min(each, MOST_POINTS // of_seed.classes) * of_seed.classes, of_seed.training)
 
 
 def _cut(count: int, classes: int) -> int:
@@ -537,6 +538,15 @@ def _row(setting: Setting, measure: str, values: dict[tuple, list[float]], secon
         by_seed = reached - values[experiment, condition, base, measure]
         row |= dict(zip(("difference", "difference_low", "difference_high"), interval(by_seed), strict=True))
     return row
+
+
+def with_enough_images(labels: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Labels (n,) and names without the classes that have too few images to fight, if at least two are left."""
+    enough = np.bincount(labels[labels >= 0], minlength=len(names)) >= FEWEST_TRAINED + FEWEST_JUDGED
+    if enough.sum() < 2:
+        return labels, list(names)
+    numbers = np.append(np.where(enough, np.cumsum(enough) - 1, -1), -1)
+    return numbers[labels], [name for name, is_enough in zip(names, enough, strict=True) if is_enough]
 
 
 def interval(values: np.ndarray) -> tuple[float, float | None, float | None]:

@@ -98,15 +98,16 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     import numpy as np
 
     from taproom.images import labels_of, pixels_of
-    from taproom.street_fight import compare
+    from taproom.street_fight import compare, with_enough_images
     from taproom.street_fight_figures import street_fight as picture
 
     numbers, names = labels_of(images)
     training = np.asarray(pa.compute.equal(images["split"], "training"))
+    labels, fighting = with_enough_images(np.where(training, numbers, -1), names)
     rows = compare(
         pixels_of(images),
-        np.where(training, numbers, -1),
-        names,
+        labels,
+        fighting,
         SIZES[config.preset.value],
         config.seed,
         config.workers,
@@ -114,6 +115,7 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     return Draft(
         pa.Table.from_pylist(rows, schema=CONTRACT.schema),
         metadata={
+            "classes_left_out": [name for name in names if name not in fighting],
             "seeds": SIZES[config.preset.value].seeds,
             "base_accuracy": next(row["value"] for row in rows if row["base"] is None),
             **{_called(row): row["difference"] for row in rows if row["difference"] is not None},

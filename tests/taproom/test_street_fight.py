@@ -22,6 +22,7 @@ from taproom.street_fight import (
     recalls,
     resampled,
     wild_targets,
+    with_enough_images,
     wrong_labels,
 )
 from taproom.street_fight_figures import street_fight as picture
@@ -264,3 +265,15 @@ def test_the_picture_is_drawn_of_any_rows(rows):
         drawn = Image.open(io.BytesIO(picture(given_rows)))
         assert drawn.format == "PNG"
         assert 100 < min(drawn.size) <= max(drawn.size) < 2_500
+
+
+def test_classes_with_too_few_images_are_left_out_while_two_are_left():
+    names = ["ant", "bee", "cow", "dog"]
+    labels = np.repeat([0, 1, 2, -1], [30, 29, 31, 5])
+    kept, fighting = with_enough_images(labels, names)
+    assert fighting == ["ant", "cow"]
+    np.testing.assert_array_equal(kept, np.repeat([0, -1, 1, -1], [30, 29, 31, 5]))
+    for few in (labels[labels < 2], np.full(4, -1)):
+        kept, fighting = with_enough_images(few, names)
+        assert fighting == names
+        np.testing.assert_array_equal(kept, few)
