@@ -20,6 +20,7 @@ from assets.text.word_vectors import WordVectorsConfig
 from pipelines.definitions import defs
 from taproom.inbox import file_key, file_sha256
 from taproom.plates import read_plate_map
+from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
@@ -50,6 +51,13 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     make("terms", "bag_of_words", bag_of_words=words)
     make("topics", "document_topics", topics={"topics": 2})
     make("word_vectors", "training_pairs", word_vectors={"dimensions": 4, "min_count": 1, "epochs": 1})
+    pictures = tmp_path / "planted.parquet"
+    pixels, labels = planted_images(20)
+    write_images(pictures, pixels, labels, [None] * len(labels))
+    few = {"filters": 4, "patches": 200, "patch_size": 4, "pools": 2}
+    make("images", images={"source": "files", "path": str(pictures)})
+    make("patches", "whitening", "filters", "encoder", filters=few)
+    make("gram", "image_features", "classifier")
     monkeypatch.chdir(tmp_path)
 
 
