@@ -44,6 +44,7 @@ class Chain:
     `name` is its assets' group and its folder in the inbox. `read` is the op that reads the input, `ingested` are all
     tables that are made as it is read: batch by batch where it comes in `batches`, else all at once. `reads` gives what
     a configuration of that op reads: the configuration of each batch by its key, which is None without batches.
+    `studies` are those whose champions its products are made with.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Chain:
     ingested: tuple[str, ...]
     reads: Callable[[Config], Mapping[str | None, Config]]
     batches: Batches | None = None
+    studies: tuple[str, ...] = ()
 
 
 REVIEWS = Chain(
@@ -66,6 +68,7 @@ REVIEWS = Chain(
         rolled_up="review_batches",
         counted="term_counts",
     ),
+    studies=("item_map",),
 )
 
 ASSAYS = Chain(
@@ -81,11 +84,18 @@ ASSAYS = Chain(
         rolled_up="wells",
         counted="samples",
     ),
+    studies=("class_mixtures", "kernel_density"),
 )
 
 # Its corpus may be the reviews, which are then to be there.
-TEXT = Chain(name="text", read="documents", ingested=("documents",), reads=documents.read_at_once)
+TEXT = Chain(
+    name="text",
+    read="documents",
+    ingested=("documents",),
+    reads=documents.read_at_once,
+    studies=("topics", "word_vectors"),
+)
 
-IMAGES = Chain(name="images", read="images", ingested=("images",), reads=images.read_at_once)
+IMAGES = Chain(name="images", read="images", ingested=("images",), reads=images.read_at_once, studies=("classifier",))
 
 CHAINS = (REVIEWS, TEXT, ASSAYS, IMAGES)

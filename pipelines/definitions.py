@@ -20,7 +20,11 @@ def build_definitions(**resources: object) -> dg.Definitions:
     return dg.Definitions(
         assets=dg.load_assets_from_modules(modules, include_specs=True),
         asset_checks=dg.load_asset_checks_from_modules(modules),
-        jobs=[*jobs.INGEST.values(), *jobs.REFRESH.values(), maintenance.maintain_warehouse],
+        jobs=[
+            *(job for each in (jobs.INGEST, jobs.REFRESH, jobs.MAKE) for job in each.values()),
+            jobs.TUNE,
+            maintenance.maintain_warehouse,
+        ],
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
         sensors=jobs.SENSORS,
         resources={"io_manager": TableIOManager(), **resources},

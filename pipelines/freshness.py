@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
 
-from pipelines.tables import newest_materialization, recorded_version
+from pipelines.tables import newest_materialization, place_of, recorded_version
 from taproom.warehouse import Warehouse
 
 
@@ -42,7 +42,7 @@ def is_fresh(
     """Whether making the table (or one partition of it) again, configured by `ops`, could only give what is there."""
     graph = definitions.resolve_asset_graph()
     version = recorded_version(instance, warehouse, key, partitions=[partition] if partition else None)
-    head = warehouse.head(key.path[-1])
+    head = warehouse.head(place_of(key)[0])
     if version is None or head is None or version > head:
         return False
     status = CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)

@@ -5,12 +5,14 @@ Nothing here is on by itself: schedules and sensors start when a person switches
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 import dagster as dg
 
+from assets.tuning.champions import CHAMPIONS
+from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
 from pipelines.freshness import configs_on_record
 from taproom.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
@@ -28,13 +30,30 @@ def _ingest(chain: Chain) -> Any:
 
 
 def _refresh(chain: Chain) -> Any:
-    selection = dg.AssetSelection.groups(chain.name)
-    if chain.batches:
-        selection -= dg.AssetSelection.assets(*chain.ingested)
     return dg.define_asset_job(
         f"refresh_{chain.name}",
-        selection=selection,
+        selection=_following(chain),
         description=f"From {'all batches' if chain.batches else 'its input'}: everything that follows.",
+    )
+
+
+def _make(chain: Chain) -> Any:
+    return dg.define_asset_job(
+        f"make_{chain.name}",
+        selection=_following(chain) | _tuning(chain.studies),
+        description=f"As refresh_{chain.name}, but products are tuned before they are made.",
+    )
+
+
+def _following(chain: Chain) -> dg.AssetSelection:
+    selection = dg.AssetSelection.groups(chain.name) - _tuning(STUDIES)
+    return selection - dg.AssetSelection.assets(*chain.ingested) if chain.batches else selection
+
+
+def _tuning(studies: Iterable[str]) -> dg.AssetSelection:
+    """What searches for the champions of some studies."""
+    return dg.AssetSelection.assets(
+        *(dg.AssetKey([contract.table, study]) for study in studies for contract in (TRIALS, CHALLENGES, CHAMPIONS))
     )
 
 
@@ -52,6 +71,27 @@ def _daily(chain: Chain) -> dg.ScheduleDefinition:
     def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
         configs = configs_on_record(context.instance, context.repository_def.get_job(REFRESH[chain.name].name))
         return dg.RunRequest(run_config={"ops": {op: {"config": config} for op, config in configs.items()}})
+
+    return schedule
+
+
+def _tuned(name: str, cron: str, when: str, size: SearchSize, seconds: int) -> dg.ScheduleDefinition:
+    """Searches under a name of their own each time; so many seconds after its start, a study begins no batch."""
+
+    @dg.schedule(
+        name=f"tune_{name}",
+        job=TUNE,
+        cron_schedule=cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description=f"{when}, each study by its {size.value} plan, for {seconds // 60} minutes at most.",
+    )
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        search = f"{name} {context.scheduled_execution_time:%Y-%m-%d}"
+        config = {"search": search, "size": size.name, "seconds": seconds}
+        return dg.RunRequest(
+            run_key=search, run_config={"ops": {f"tune_{study}": {"config": config} for study in STUDIES}}
+        )
 
     return schedule
 
@@ -122,7 +162,16 @@ def _request(chain: Chain, key: str, config: Mapping[str, Any], times: int) -> d
     )
 
 
+STUDIES = tuple(study for chain in CHAINS for study in chain.studies)
 INGEST = {chain.name: _ingest(chain) for chain in CHAINS}
 REFRESH = {chain.name: _refresh(chain) for chain in CHAINS}
-SCHEDULES = [_daily(chain) for chain in CHAINS]
+MAKE = {chain.name: _make(chain) for chain in CHAINS}
+TUNE = dg.define_asset_job(
+    "tune", selection=_tuning(STUDIES), description="Search for better parameters of every product, and crown the best."
+)
+SCHEDULES = [
+    *(_daily(chain) for chain in CHAINS),
+    _tuned("nightly", "0 1 * * 1-6", "At 1:00 UTC from Monday to Saturday", SearchSize.small, seconds=300),
+    _tuned("weekly", "0 1 * * 0", "On Sundays at 1:00 UTC", SearchSize.large, seconds=1800),
+]
 SENSORS = [_inbox_sensor(chain) for chain in CHAINS if chain.batches]

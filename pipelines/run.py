@@ -7,6 +7,7 @@ reviews. Exits 1 when a product could not be made.
 """
 
 import argparse
+import json
 import logging
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,8 +20,8 @@ import yaml
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.definitions import defs
 from pipelines.freshness import config_of, is_fresh
-from pipelines.jobs import INGEST, REFRESH
-from pipelines.tables import newest_materialization, recorded_version
+from pipelines.jobs import INGEST, MAKE
+from pipelines.tables import newest_materialization, place_of, recorded_version
 from taproom.analogies import DECK
 from taproom.corpus_topics import WEIGHTINGS
 from taproom.errors import TaproomError
@@ -66,7 +67,7 @@ class Products:
         self._ops = ops
 
     def make(self) -> dict[str, TaproomError]:
-        """Of each chain, read the configured input, then refresh all that follows from it.
+        """Of each chain, read the configured input, then tune and make all that follows from it.
 
         Gives the chains that could not be made, and why. They keep no other from being made.
         """
@@ -96,7 +97,7 @@ class Products:
         if chain.batches and (any(ingested) or self._batches_changed(chain.batches)):
             # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
             also = {chain.batches.rollup}
-        return self._run(REFRESH[chain.name].name, configs.get(None, self._ops), also=also) or any(ingested)
+        return self._run(MAKE[chain.name].name, configs.get(None, self._ops), also=also) or any(ingested)
 
     def _batches_changed(self, batches: Batches) -> bool:
         """Whether a batch was read since the batches were rolled up."""
@@ -121,7 +122,7 @@ class Products:
                 stale |= node.assets_def.keys
         if not stale:
             return False
-        print(f"{job}{f' of {batch}' if batch else ''}: {', '.join(sorted(key.path[-1] for key in stale))}")
+        print(f"{job}{f' of {batch}' if batch else ''}: {', '.join(sorted('/'.join(key.path) for key in stale))}")
         ops = {graph.get(key).assets_def.op.name for key in stale}
         result = definition.execute_in_process(
             run_config={**QUIET, "ops": {name: config for name, config in configs.items() if name in ops}},
@@ -140,21 +141,22 @@ class Products:
 
 def _ops_of(chain: Chain) -> set[str]:
     """Names of the ops that make a chain's tables."""
-    jobs = (INGEST[chain.name], REFRESH[chain.name])
+    jobs = (INGEST[chain.name], MAKE[chain.name])
     return {op for job in jobs for op in defs.resolve_job_def(job.name).graph.node_dict}
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
     """What there is now: tables, some of what they say, and how to see more."""
     yield f"\n{'Table':24} version       rows  seconds"
+    seconds = seconds_by_table(instance)
     for table in warehouse.tables():
-        record = newest_materialization(instance, dg.AssetKey(table))
-        told = record.asset_materialization.metadata if record else {}
-        seconds = f"{told['seconds'].value:8.1f}" if "seconds" in told else "       -"
-        yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {seconds}"
+        took = f"{seconds[table]:8.1f}" if table in seconds else "       -"
+        yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {took}"
     made = set(warehouse.tables())
     if not made:
         return
+    if "champions" in made:
+        yield from champions(warehouse)
     if {"items", "neighbors", "map_errors"} <= made:
         yield from nearest_of_three(warehouse)
         yield from map_errors(warehouse)
@@ -172,6 +174,28 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     yield f"\nSee it:   {warehouse.root}/_figures/{shown}.png, beside the pictures of all other tables"
     yield f"Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
     yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
+
+
+def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
+    """How long the newest materialization of each table took; of a table of several assets, of all of them."""
+    seconds: dict[str, float] = {}
+    for key in defs.resolve_asset_graph().materializable_asset_keys:
+        record = newest_materialization(instance, key)
+        if record and "seconds" in (told := record.asset_materialization.metadata):
+            table, _ = place_of(key)
+            seconds[table] = seconds.get(table, 0.0) + told["seconds"].value
+    return seconds
+
+
+def champions(warehouse: Warehouse) -> Iterator[str]:
+    """What each product is made with, and why."""
+    yield "\nChampions (what products are made with, and why)"
+    for row in warehouse.read("champions").to_pylist():
+        values = json.loads(row["parameters"]).items()
+        told = ", ".join(
+            f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values
+        )
+        yield f"  {row['study']:16} {told}\n  {'':16} {row['verdict']}: {row['why']}"
 
 
 def nearest_of_three(warehouse: Warehouse) -> Iterator[str]:
@@ -273,7 +297,7 @@ def _check_config(path: Path, ops: dict[str, Any]) -> None:
     known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
     if unknown := ops.keys() - known:
         raise TaproomError(f"{path} configures {sorted(unknown)}, which nothing takes; there are {sorted(known)}")
-    for name in (job.name for jobs in (INGEST, REFRESH) for job in jobs.values()):
+    for name in (job.name for jobs in (INGEST, MAKE) for job in jobs.values()):
         job = defs.resolve_job_def(name)
         of_job = {op: config for op, config in ops.items() if op in job.graph.node_dict}
         try:

@@ -57,8 +57,8 @@ class StepTables(dg.IOManager):
 
         An input's metadata may name the `columns` to read.
         """
-        table = context.asset_key.path[-1]
-        partitions = context.asset_partition_keys if context.has_asset_partitions else None
+        table, part = place_of(context.asset_key)
+        partitions = [part] if part else context.asset_partition_keys if context.has_asset_partitions else None
         wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
         version = self._version_to_read(context, table, partitions)
         if version is None:
@@ -75,12 +75,17 @@ class StepTables(dg.IOManager):
         )
         if recorded is not None:
             return recorded
-        if table in self.heads:
+        if table in self.heads and not self._lacks(table, partitions):
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
             return self.heads[table]
         if table in CONTRACTS and CONTRACTS[table].may_be_empty:
             return None
         raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
+
+    def _lacks(self, table: str, partitions: list[str] | None) -> bool:
+        """Whether a table has none of the partitions that are wanted of it."""
+        wanted = set(partitions or ())
+        return bool(wanted) and wanted.isdisjoint(self.warehouse.partitions(table, self.heads[table]))
 
     def _record_id(self, context: dg.InputContext) -> int | None:
         """The materialization that Dagster itself took this input to be when the step began."""
@@ -103,6 +108,28 @@ class StepTables(dg.IOManager):
         self.inputs[table] = version
         return self.warehouse.read(table, version)
 
+    def kept(self, table: str, partition: str) -> pa.Table:
+        """The newest rows of a partition, none where there is none yet: what a step goes on from after a kill."""
+        if table not in self.heads:
+            return CONTRACTS[table].schema.empty_table()
+        return self.warehouse.read(table, self.heads[table], partitions=[partition])
+
+    def keep(self, context: dg.AssetExecutionContext, table: str, partition: str, rows: pa.Table) -> None:
+        """Publish the rows that a step has so far, so that a kill costs only what comes after.
+
+        Raises `WriteConflictError` when another run has changed the partition since.
+        """
+        origin = Origin(
+            run_id=context.run_id,
+            code_version=context.assets_def.specs_by_key[dg.AssetKey([table, partition])].code_version or "",
+            inputs=self.inputs,
+            config=context.op_execution_context.op_config or {},
+        )
+        published = self.warehouse.publish(
+            CONTRACTS[table], rows, since=self.heads.get(table), partition=partition, origin=origin
+        )
+        self.heads[table] = published.version
+
     def stream(self, table: str, columns: list[str], as_read_by: str | None = None) -> pa.RecordBatchReader:
         """The newest version of `table`, recorded as an input; or the version that the newest `as_read_by` has read.
 
@@ -118,7 +145,8 @@ class StepTables(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
         """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""
         draft = obj if isinstance(obj, Draft) else Draft(obj)
-        contract = CONTRACTS[context.asset_key.path[-1]]
+        table, part = place_of(context.asset_key)
+        partition = part or (context.asset_partition_key if context.has_asset_partitions else None)
         origin = Origin(
             run_id=context.run_id,
             code_version=context.asset_spec.code_version or "",
@@ -126,23 +154,20 @@ class StepTables(dg.IOManager):
             config=context.step_context.op_config or {},
         )
         published = self.warehouse.publish(
-            contract,
-            draft.rows,
-            since=self.heads.get(contract.table),
-            partition=context.asset_partition_key if context.has_asset_partitions else None,
-            origin=origin,
+            CONTRACTS[table], draft.rows, since=self.heads.get(table), partition=partition, origin=origin
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
         context.add_output_metadata(
-            {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(published, draft.drawn())}
+            {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(context, draft.drawn())}
         )
         # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
         draft.rows = draft.figure = None
         pa.default_memory_pool().release_unused()
         log.info(
             "  %-24s version %-4d %9d rows  %6.1f s%s",
-            published.table, published.version, published.rows, seconds, "" if published.changed else "  (unchanged)",
+            "/".join(context.asset_key.path), published.version, published.rows, seconds,
+            "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 
     def _metadata(self, published: Published, origin: Origin, seconds: float) -> Mapping[str, Any]:
@@ -157,16 +182,27 @@ class StepTables(dg.IOManager):
             "config": dg.JsonMetadataValue(origin.config),
         }
 
-    def _figure(self, published: Published, png: bytes | None) -> Mapping[str, Any]:
+    def _figure(self, context: dg.OutputContext, png: bytes | None) -> Mapping[str, Any]:
         if png is None:
             return {}
-        picture = f"![{published.table}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        name = "-".join(context.asset_key.path)
+        picture = f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
         told: dict[str, Any] = {"figure": dg.MetadataValue.md(picture)}
         try:
-            told["figure_path"] = dg.MetadataValue.path(self.warehouse.put_figure(f"{published.table}.png", png))
+            told["figure_path"] = dg.MetadataValue.path(self.warehouse.put_figure(f"{name}.png", png))
         except StorageError as error:
             log.warning("%s", error)  # the table is committed; a picture must not lose its record
         return told
+
+
+def place_of(key: dg.AssetKey) -> tuple[str, str | None]:
+    """The table of an asset; and the partition of it that the asset is, where its key names one.
+
+    Slices of a table that depend on different tables are assets of their own; those of one kind, that differ in what
+    was read, are Dagster's partitions of one asset.
+    """
+    table, *part = key.path
+    return table, part[0] if part else None
 
 
 def recorded_version(
@@ -185,7 +221,7 @@ def recorded_version(
     if record is None:
         return None
     told = record.asset_materialization.metadata
-    here = "version" in told and told["dagster/uri"].value == warehouse.uri(key.path[-1])
+    here = "version" in told and told["dagster/uri"].value == warehouse.uri(place_of(key)[0])
     return told["version"].value if here else None
 
 

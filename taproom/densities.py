@@ -28,6 +28,20 @@ MOST_POINTS = 2_000
 
 
 @dataclass(frozen=True)
+class KernelDensityParameters:
+    """How wide kernels are.
+
+    Attributes:
+        bandwidth: standard deviation of the kernel, in standard deviations of either channel; by default the best of
+            `CANDIDATES` by `choose_bandwidth`.
+        seed: of the parting into events fitted and held out to choose it.
+    """
+
+    bandwidth: float | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Grid:
     """A regular grid: ascending `x` (m,) in the first channel, `y` (m,) in the second, float64."""
 
@@ -134,9 +148,7 @@ def choose_bandwidth(
 ) -> tuple[float, np.ndarray]:
     """The bandwidth under which held-out events are most likely, and how likely they are under each.
 
-    Each fifth of the events is held out once. An event out of reach of all others' kernels counts as if one were just
-    in reach: with its true log density, a few such events would decide (Hall, On Kullback-Leibler Loss and Density
-    Estimation, Annals of Statistics 15, 1987).
+    Each fifth of the events is held out once, see `held_out_log_densities`.
 
     Args:
         values: (events, 2) float64; events with a NaN are left out.
@@ -153,13 +165,32 @@ def choose_bandwidth(
     values = complete(values)
     scale = standardization(values)[1]
     fold = np.random.default_rng(seed).permutation(len(values)) % min(FOLDS, len(values))
-    scores = np.array([_held_out(values, fold, _widths(bandwidth, scale)) for bandwidth in candidates])
+    scores = np.array([_mean_held_out(values, fold, _widths(bandwidth, scale)) for bandwidth in candidates])
     if np.isnan(scores).all():
         raise InputError(
             f"None of the bandwidths {list(candidates)} can be judged; wanted: some of which {MOST_POINTS} cover the "
             "events. Give larger ones, or leave out the events that are farthest away."
         )
     return float(candidates[int(np.nanargmax(scores))]), scores
+
+
+def held_out_log_densities(fitted: np.ndarray, held_out: np.ndarray, bandwidth: float) -> np.ndarray:
+    """How likely events are under the kernel density of others: the log density of each, (held_out,) float64, in nats.
+
+    An event out of reach of all kernels counts as if one were just in reach: with its true log density, a few such
+    events would decide (Hall, On Kullback-Leibler Loss and Density Estimation, Annals of Statistics 15, 1987). All are
+    NaN where so small a bandwidth would take a grid of more than 2,000 points in a channel.
+
+    Args:
+        fitted: (events, 2) float64, with a kernel each; events with a NaN are left out.
+        held_out: (events, 2) float64; events with a NaN are left out.
+        bandwidth: as in `kernel_density`, in standard deviations of `fitted`.
+
+    Raises:
+        InputError: as `complete`, of either; a constant channel; a bandwidth that is not positive.
+    """
+    fitted, held_out = complete(fitted), complete(held_out)
+    return _log_densities(fitted, held_out, _widths(bandwidth, standardization(fitted)[1]))
 
 
 def enclosing_levels(density: np.ndarray, shares: Sequence[float] = SHARES) -> np.ndarray:
@@ -207,23 +238,27 @@ def _widths(bandwidth: float, scale: np.ndarray) -> np.ndarray:
     return bandwidth * scale
 
 
-def _held_out(values: np.ndarray, fold: np.ndarray, widths: np.ndarray) -> float:
+def _mean_held_out(values: np.ndarray, fold: np.ndarray, widths: np.ndarray) -> float:
     """Mean log density of the events, each under the kernels of the other folds; NaN if the grid would be too large."""
-    from scipy.ndimage import map_coordinates
-
-    low = values.min(axis=0) - REACH * widths
-    shape = np.ceil((values.max(axis=0) + REACH * widths - low) / widths).astype(int) + 1
-    if max(shape) > MOST_POINTS:
-        return np.nan
-    grid = _grid_at(low, widths, shape)
     total = 0.0
     for number in range(fold.max() + 1):
-        kept, held_out = _rows(values, fold != number), values[fold == number]
-        density = _smoothed(kept, grid, widths, widenings=2)
-        of_held_out = map_coordinates(density, ((held_out - low) / widths).T, order=1)
-        least = np.exp(-(REACH**2) / 2) / (2 * np.pi * widths.prod() * len(kept))
-        total += np.log(np.maximum(of_held_out, least)).sum()
+        total += _log_densities(_rows(values, fold != number), values[fold == number], widths).sum()
     return total / len(values)
+
+
+def _log_densities(fitted: np.ndarray, held_out: np.ndarray, widths: np.ndarray) -> np.ndarray:
+    """As `held_out_log_densities`, of complete events and with the kernel's widths in the channels' units."""
+    from scipy.ndimage import map_coordinates
+
+    low = np.minimum(fitted.min(axis=0), held_out.min(axis=0)) - REACH * widths
+    high = np.maximum(fitted.max(axis=0), held_out.max(axis=0)) + REACH * widths
+    shape = np.ceil((high - low) / widths).astype(int) + 1
+    if max(shape) > MOST_POINTS:
+        return np.full(len(held_out), np.nan)
+    density = _smoothed(fitted, _grid_at(low, widths, shape), widths, widenings=2)
+    of_held_out = map_coordinates(density, ((held_out - low) / widths).T, order=1)
+    least = np.exp(-(REACH**2) / 2) / (2 * np.pi * widths.prod() * len(fitted))
+    return np.log(np.maximum(of_held_out, least))
 
 
 def _grid_at(origin: np.ndarray, spacing: np.ndarray, shape: np.ndarray) -> Grid:

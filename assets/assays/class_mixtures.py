@@ -12,6 +12,7 @@ and "Density Estimation"; `taproom.class_mixtures` has the rest.
 
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, nothing, refreshed_out
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 CLASS_MIXTURES = Contract(
@@ -115,23 +117,32 @@ TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)
 
 
 class ClassMixturesConfig(dg.Config):
-    """How classes are fitted, and how thresholds are chosen."""
+    """How classes are fitted, and how thresholds are chosen; null: the champion's, else the default of
+    `ClassParameters`."""
 
     components: int | None = Field(
-        None, ge=1, description="components of each class; null: for each class the number with the smallest BIC"
+        None, ge=1, description="components of each class; by default for each class the number with the smallest BIC"
     )
-    sizes: list[int] = Field([2, 4, 8], min_length=1, description="numbers of components to try")
-    restarts: int = Field(2, ge=1, description="starts for each number")
-    events_per_well: int = Field(2_000, ge=1, description="events of a well that are used, at most")
+    sizes: list[int] | None = Field(None, min_length=1, description="numbers of components to try")
+    restarts: int | None = Field(None, ge=1, description="starts for each number")
+    events_per_well: int | None = Field(None, ge=1, description="events of a well that are used, at most")
     priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
-    anomalous_share: float = Field(
-        0.01, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"
+    anomalous_share: float | None = Field(
+        None, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"
     )
-    wanted_accuracy: float = Field(
-        0.95, ge=0, le=1, description="accuracy wanted of the held-out calls that are not ambiguous"
+    wanted_accuracy: float | None = Field(
+        None, ge=0, le=1, description="accuracy wanted of the held-out calls that are not ambiguous"
+    )
+    regularization: float | None = Field(
+        None, ge=0, description="added to all variances of a class, on channels of variance 1"
     )
     seed: int = Field(0, ge=0, description="seed of the events used and of the starts")
     workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+
+    def given(self) -> dict[str, Any]:
+        """What is given of `ClassParameters`."""
+        sizes = {"sizes": tuple(self.sizes)} if self.sizes else {}
+        return self.model_dump(exclude={"workers", "sizes", "priors"}) | sizes | {"priors": self.priors or None}
 
 
 _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
@@ -145,10 +156,12 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
         "held_out_events": _out(HELD_OUT_EVENTS, "Labelled events, scored by mixtures that have not seen their wells."),
         "share_errors": _out(SHARE_ERRORS, "How far class shares are off on blends of held-out events."),
     },
-    ins=MATRIX_EVENTS,
+    ins={**MATRIX_EVENTS, "champions": champion_of("class_mixtures")},
     pool="numerics",
 )
-def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
+def class_mixtures(
+    config: ClassMixturesConfig, events: pa.Table, wells: pa.Table, champions: pa.Table
+) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
     from taproom import assay_figures as figures
     from taproom.class_mixtures import ClassParameters, cross_fit, held_out_fates, model_of, model_rows
@@ -161,8 +174,8 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
     if len(set(labelled.labels)) < 2:
         yield from nothing(*TABLES, because="wanted: labelled wells of two classes at least")
         return
-    settings = config.model_dump(exclude={"workers", "sizes", "priors"})
-    chosen = ClassParameters(**settings, sizes=tuple(config.sizes), priors=config.priors or None)
+    made_with = settled(ClassParameters(), champions, ClassMixturesConfig, config.given())
+    chosen = made_with.parameters
     crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
     model = model_of(crossed, chosen)
     component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)
@@ -171,7 +184,10 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(component_rows, schema=CLASS_MIXTURES.schema),
-            metadata={f"components_{name}": mixture.components for name, mixture in by_class.items()},
+            metadata={
+                "champion": made_with.champion,
+                **{f"components_{name}": mixture.components for name, mixture in by_class.items()},
+            },
             figure=figures.class_mixtures(
                 {name: mixture.marginal(shown) for name, mixture in by_class.items()},
                 {name: labelled.values[labelled.labels == name][:, shown] for name in by_class},
@@ -184,7 +200,7 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(
-                [{**row, "wanted_accuracy": config.wanted_accuracy} for row in class_rows], schema=CLASSES.schema
+                [{**row, "wanted_accuracy": chosen.wanted_accuracy} for row in class_rows], schema=CLASSES.schema
             ),
             metadata={
                 "ambiguous_below": model.ambiguous_below,
@@ -208,7 +224,7 @@ def class_mixtures(config: ClassMixturesConfig, events: pa.Table, wells: pa.Tabl
         ),
         "held_out_events",
     )
-    errors = blend_errors(crossed, seed=config.seed)
+    errors = blend_errors(crossed, seed=chosen.seed)
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(errors, schema=SHARE_ERRORS.schema),

@@ -1,7 +1,8 @@
 """kernel_density, kernel_bandwidths: a kernel density estimate on the grid of `density`.
 
 The other density estimator of the deck ("Density Estimation"), beside the mixture's on the same points. The bandwidth,
-in standard deviations of either channel, is the one under which held-out events are most likely.
+in standard deviations of either channel, is the champion's; without one, that of several usual ones under which
+held-out events are most likely.
 
 Grain: a point of the grid; a bandwidth that was tried.
 """
@@ -16,6 +17,7 @@ from pydantic import Field
 from assets.assays.density import grid_contract, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, refreshed_out
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract
 
 KERNEL_DENSITY = grid_contract("kernel_density")
@@ -35,9 +37,12 @@ KERNEL_BANDWIDTHS = Contract(
 
 
 class KernelDensityConfig(dg.Config):
-    """Which bandwidths are tried."""
+    """The bandwidth, or which are tried."""
 
-    bandwidths: list[float] = Field([], description="bandwidths to try; empty: the usual ones")
+    bandwidth: float | None = Field(
+        None, gt=0, description="in standard deviations; null: the champion's, else the best of those tried"
+    )
+    bandwidths: list[float] = Field([], description="bandwidths to try, whatever the champion; empty: the usual ones")
     seed: int = Field(0, ge=0, description="seed of the parting into events fitted and held out")
 
 
@@ -50,30 +55,41 @@ _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
         "kernel_density": _out(KERNEL_DENSITY, "A kernel density estimate on the mixture's grid."),
         "kernel_bandwidths": _out(KERNEL_BANDWIDTHS, "How likely held-out events are under each bandwidth."),
     },
-    ins=MATRIX_EVENTS,
+    ins={**MATRIX_EVENTS, "champions": champion_of("kernel_density")},
 )
 def kernel_density(
-    config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table
+    config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:
     """Choose a bandwidth, and estimate the density where the mixture's is told."""
     import numpy as np
 
     from taproom import assay_figures as figures
-    from taproom.densities import CANDIDATES, Grid, choose_bandwidth, enclosing_levels, kernel_density
+    from taproom.densities import (
+        CANDIDATES,
+        Grid,
+        KernelDensityParameters,
+        choose_bandwidth,
+        enclosing_levels,
+        kernel_density,
+    )
     from taproom.events import event_matrix
 
     matrix = event_matrix(events, wells)
     channels = [density[f"{axis}_channel"][0].as_py() for axis in "xy"]
     grid = Grid(*(np.unique(density[axis].to_numpy()) for axis in "xy"))
     values = matrix.values[:, matrix.places(channels)]
-    candidates = np.array(config.bandwidths or CANDIDATES)
-    bandwidth, scores = choose_bandwidth(values, config.seed, candidates)
+    given = config.model_dump(exclude={"bandwidths"})
+    made_with = settled(KernelDensityParameters(), champions, KernelDensityConfig, given)
+    chosen = made_with.parameters
+    candidates = np.array(config.bandwidths or ([chosen.bandwidth] if chosen.bandwidth else CANDIDATES))
+    bandwidth, scores = choose_bandwidth(values, chosen.seed, candidates)
     found = kernel_density(values, grid, bandwidth)
     mixture_there = density.sort_by([("x", "ascending"), ("y", "ascending")])["density"].to_numpy()
     yield dg.Output(
         Draft(
             on_grid(KERNEL_DENSITY, channels, grid, found),
             metadata={
+                "champion": made_with.champion,
                 "bandwidth": bandwidth,
                 "mass": float(found.sum() * grid.spacing.prod()),
                 "distance_to_mixture": float(abs(found.ravel() - mixture_there).sum() * grid.spacing.prod() / 2),

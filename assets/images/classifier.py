@@ -98,6 +98,7 @@ def classifier(
             "penalty": chosen.penalty,
             "classes_not_trained": [labelled.classes[label] for label in set(range(count)) - set(trained.tolist())],
             "preset": encoder["preset"][0].as_py(),
+            "champion": encoder["champion"][0].as_py(),
         },
         figure=figures.penalties(chosen.accuracies, chosen.penalty),
     )  # fmt: skip

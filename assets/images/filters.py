@@ -3,8 +3,7 @@
 Random patches of the training images, without their labels, are standardized and whitened, and filters are found among
 them. The encoder is all else that decides which features images get; with whitening and filters it is the model that
 `gram` and everything after it take their features from. A preset is a budget: how many filters, learned from how many
-patches, pooled over how many windows. What is tuned within it comes from the table `champions` as parameters of the
-product `classifier`.
+patches, pooled over how many windows. What is tuned within it comes from the champion of the study `classifier`.
 
 Grain: a patch; a number of a patch; a filter; there is one encoder. Source: the deck's slide "Mini case study", steps 1
 to 3.
@@ -20,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, refreshed_out
-from assets.tuning.champions import parameters
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
 
@@ -98,6 +97,7 @@ ENCODER = Contract(
         Column("mirrored", pa.bool_(), "whether features are the mean of an image's and its mirror image's"),
         Column("power", pa.float64(), "what the means over windows are raised to; 1 leaves them"),
         Column("seed", pa.int64(), "seed of the patches and of k-means"),
+        Column("champion", pa.string(), "whose parameters these are", volatile=True),
     ),
     key=("preset",),
     invariants=(NotBlank("preset"), Between("filters", 1), Between("pools", 1), Between("patch_size", 1)),
@@ -115,8 +115,7 @@ class Budget(Enum):
 
 
 class FiltersConfig(dg.Config):
-    """A budget, and parameters; null: the budget's, else from the table `champions` (product `classifier`), else the
-    default of `EncoderParameters`."""
+    """A budget, and parameters; null: the budget's, else the champion's, else the default of `EncoderParameters`."""
 
     preset: Budget = Field(
         Budget.small,
@@ -150,6 +149,7 @@ _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
         "filters": _out(FILTERS, "What whitened patches are compared with."),
         "encoder": _out(ENCODER, "All else that decides which features images get."),
     },
+    ins={"champions": champion_of("classifier")},
     pool="numerics",
 )
 def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
@@ -165,16 +165,17 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
 
     chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
     preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))
-    settled = parameters(EncoderParameters(), champions, "classifier", BUDGETS[preset] | chosen)
+    made_with = settled(EncoderParameters(), champions, FiltersConfig, BUDGETS[preset] | chosen)
+    parameters = made_with.parameters
     training = images.filter(pa.compute.equal(images["split"], "training"))
     if not len(training):
         raise InputError(f"none of the {len(images)} images is for training; wanted some to learn filters from")
-    learned = learn(pixels_of(training), settled, seed, workers)
-    size = settled.patch_size
+    learned = learn(pixels_of(training), parameters, seed, workers)
+    size = parameters.patch_size
     yield dg.Output(
         Draft(
             PATCHES.table_of(
-                patch=np.arange(settled.patches),
+                patch=np.arange(parameters.patches),
                 image_id=training["image_id"].take(learned.patches.image),
                 row=learned.patches.row,
                 column=learned.patches.column,
@@ -199,12 +200,13 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
             FILTERS.table_of(filter=np.arange(len(found.filters)), patches=found.patches, weights=list(found.filters)),
             metadata={"inertia": found.inertia, "unused": int((found.patches == 0).sum())},
             figure=figures.patch_grid(
-                f"Filters by {settled.learned_by}, of whitened patches", found.filters.reshape(-1, size, size, CHANNELS)
+                f"Filters by {parameters.learned_by}, of whitened patches",
+                found.filters.reshape(-1, size, size, CHANNELS),
             ),
         ),
         "filters",
     )
-    row = {"preset": preset, **asdict(settled), "seed": seed}
+    row = {"preset": preset, **asdict(parameters), "seed": seed, "champion": made_with.champion}
     yield dg.Output(Draft(pa.Table.from_pylist([row], ENCODER.schema), metadata=row), "encoder")
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, refreshed_out
-from assets.tuning.champions import parameters
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, OneOf
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ MAP_MOVES = Contract(
 
 
 class ItemMapConfig(dg.Config):
-    """Parameters of the embedding; null: from the table `champions`, else the default of `OrdinalParameters`."""
+    """Parameters of the embedding; null: the champion's, else the default of `OrdinalParameters`."""
 
     updates_per_item: int | None = Field(None, ge=1, description="triplets drawn for each item")
     margin: float | None = Field(None, gt=0, description="margin of the hinge")
@@ -103,6 +103,7 @@ _out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
         "map_errors": _out(MAP_ERRORS, "The share of triplets that the map has the wrong way round."),
         "map_moves": _out(MAP_MOVES, "Where items were on the map that this one continues, and how far they moved."),
     },
+    ins={"champions": champion_of("item_map")},
     required_resource_keys={"io_manager"},
     pool="numerics",
 )
@@ -123,7 +124,8 @@ def item_map(
     from taproom.ordinal import OrdinalParameters
     from taproom.sparse import weighted_items
 
-    chosen = parameters(OrdinalParameters(), champions, "item_map", config.model_dump(exclude={"workers"}))
+    made_with = settled(OrdinalParameters(), champions, ItemMapConfig, config.model_dump(exclude={"workers"}))
+    chosen = made_with.parameters
     graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], anchors=ANCHORS_CHECKED)
     continued = context.resources.io_manager.continued("item_map", because_of="neighbors")
     before = {dimension: positions_on(continued, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
@@ -143,7 +145,10 @@ def item_map(
                 )
                 for dimension, each in maps.items()
             ),
-            metadata={f"seconds_{dimension}d": each.seconds for dimension, each in maps.items()},
+            metadata={
+                "champion": made_with.champion,
+                **{f"seconds_{dimension}d": each.seconds for dimension, each in maps.items()},
+            },
             figure=figures.item_map(
                 flat,
                 about["item_name"].to_pylist(),

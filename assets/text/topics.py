@@ -19,7 +19,7 @@ from pydantic import Field
 
 from assets.table import Draft, refreshed_out
 from assets.text.documents import SPLITS
-from assets.tuning.champions import parameters
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
 from taproom.corpus_topics import WEIGHTINGS
 
@@ -81,7 +81,7 @@ DOCUMENT_TOPICS = Contract(
 
 
 class TopicsConfig(dg.Config):
-    """Parameters of the fit; null: from the table `champions`, else the default of `TopicParameters`."""
+    """Parameters of the fit; null: the champion's, else the default of `TopicParameters`."""
 
     topics: int | None = Field(None, ge=1, description="number of topics, d")
     iterations: int | None = Field(None, ge=1, description="iterations of coordinate descent, at most")
@@ -98,6 +98,7 @@ _out = partial(refreshed_out, module=__name__, config=TopicsConfig)
         "topics": _out(TOPICS, "The topics of the corpus: words with weights, by two weightings of its documents."),
         "document_topics": _out(DOCUMENT_TOPICS, "How much of each topic a document is."),
     },
+    ins={"champions": champion_of("topics")},
     pool="numerics",
 )
 def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
@@ -109,7 +110,8 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
     from taproom.corpus_topics import fit_corpus, mean_by_label
     from taproom.topics import TopicParameters, largest
 
-    chosen = parameters(TopicParameters(), champions, "topics", config.model_dump())
+    made_with = settled(TopicParameters(), champions, TopicsConfig, config.model_dump())
+    chosen = made_with.parameters
     corpus = corpus_of(bag_of_words, terms)
     fits = {weighting: fit_corpus(corpus, weighting, chosen) for weighting in WEIGHTINGS}
     rows = [{"weighting": weighting, **row} for weighting, fit in fits.items() for row in fit.rows(corpus)]
@@ -122,6 +124,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
         Draft(
             pa.Table.from_pylist(rows, schema=TOPICS.schema),
             metadata={
+                "champion": made_with.champion,
                 "topics": chosen.topics,
                 **{f"{name}_{by}": value for by, fit in fits.items() for name, value in fit.measures().items()},
             },

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, refreshed_out
-from assets.tuning.champions import parameters
+from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 
@@ -54,7 +54,7 @@ TRAINING_PAIRS = Contract(
 
 
 class WordVectorsConfig(dg.Config):
-    """Parameters of the training; null: from the table `champions`, else the default of `WordVectorParameters`."""
+    """Parameters of the training; null: the champion's, else the default of `WordVectorParameters`."""
 
     dimensions: int | None = Field(None, ge=1, description="numbers in a vector")
     window: int | None = Field(None, ge=1, description="words on either side that a word may predict")
@@ -81,7 +81,10 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
         "word_vectors": _out(WORD_VECTORS, "A vector for each word: words amid the same words have similar vectors."),
         "training_pairs": _out(TRAINING_PAIRS, "What the network is trained on, shown for a few sentences."),
     },
-    ins={"documents": dg.AssetIn(metadata={"columns": ["document_id", "text"]})},
+    ins={
+        "documents": dg.AssetIn(metadata={"columns": ["document_id", "text"]}),
+        "champions": champion_of("word_vectors"),
+    },
     check_specs=[
         dg.AssetCheckSpec(
             "most_words_have_vectors",
@@ -102,7 +105,8 @@ def word_vectors(
     from taproom.word_vectors import WordVectorParameters, train
 
     given = config.model_dump(exclude={"token_pattern", "workers"})
-    chosen = parameters(WordVectorParameters(), champions, "word_vectors", given)
+    made_with = settled(WordVectorParameters(), champions, WordVectorsConfig, given)
+    chosen = made_with.parameters
     first: list[dict] = []
 
     def streamed() -> Iterator[list[str]]:
@@ -120,6 +124,7 @@ def word_vectors(
                 vector=matrix_to_lists(pa.array(trained.vectors.ravel()), chosen.dimensions),
             ),
             metadata={
+                "champion": made_with.champion,
                 "words": len(trained.words),
                 "words_in_corpus": trained.tokens,
                 "documents": trained.documents,

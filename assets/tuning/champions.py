@@ -1,50 +1,107 @@
-"""champions: the parameters that searches have found best, product by product.
+"""champions: the setting that each product is made with, and how products take it.
 
-Grain: a parameter of a product. The table is read, not made here: whatever fills it (a search, a person) writes rows by
-this contract. A product takes a parameter from its run's configuration if that names it, else from here, else from
-its own defaults; without this table, every product runs on its defaults.
+Grain: a study; each study's row is an asset of its own (`champions/<study>`), so that one product's news leaves the
+others as they are. A study is called after its product. A product takes a parameter from its
+run's configuration if that names it, else from its champion, else from its own defaults, which are the first champion.
+Rows are made by `assets.tuning.study`.
 """
 
+import json
+import logging
 from collections.abc import Mapping
-from dataclasses import fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Generic, TypeVar
 
 import dagster as dg
 import pyarrow as pa
+from pydantic import ValidationError
 
-from assets.table import declare
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
 
-CONTRACT = Contract(
+log = logging.getLogger("taproom.assets")
+
+Defaults = TypeVar("Defaults")
+
+CHAMPIONS = Contract(
     table="champions",
-    grain="a parameter of a product",
+    grain="a study",
     columns=(
-        Column("product", pa.string(), "the table whose parameter it is"),
-        Column("parameter", pa.string(), "the parameter's name in the product's config"),
-        Column("value", pa.float64(), "its best value found"),
+        Column("study", pa.string(), "the study, called after its product"),
+        Column("parameters", pa.string(), "the champion's setting, as JSON"),
+        Column("verdict", pa.string(), "first: values set by hand; crowned: found by a search; pinned or released: by "
+               "a person"),
+        Column("search", pa.string(), "the search that found it", nullable=True),
+        Column("trial", pa.int32(), "its trial in that search", nullable=True),
+        Column("value", pa.float64(), "its mean score on the fresh data that it was crowned by", nullable=True),
+        Column("value_low", pa.float64(), "lower end of the score's 95 % interval", nullable=True),
+        Column("value_high", pa.float64(), "upper end of it", nullable=True),
+        Column("why", pa.string(), "why it is the champion"),
+        Column("data", pa.string(), "the versions of the tables that it was judged on, as JSON"),
+        Column("challenge", pa.int32(), "the row of challenges that made it champion"),
+        Column("decided_at", pa.timestamp("us", "UTC"), "when", volatile=True),
     ),
-    key=("product", "parameter"),
-    invariants=(NotBlank("product"), NotBlank("parameter"), Between("value")),
+    key=("study",),
+    partition="study",
+    invariants=(
+        NotBlank("study"),
+        NotBlank("parameters"),
+        OneOf("verdict", ("first", "crowned", "pinned", "released")),
+        Between("value"),
+    ),
     may_be_empty=True,
-)
-
-_DECLARED = declare(CONTRACT, __name__, description="The best parameters found, for the products that use them.")
-champions = dg.AssetSpec(**{name: value for name, value in _DECLARED.items() if name != "code_version"})
+)  # fmt: skip
 
 
-def parameters(defaults: Any, table: pa.Table, product: str, chosen: Mapping[str, Any]) -> Any:
-    """`defaults` (a dataclass) with the champions of `product`, and over these whatever `chosen` sets (not None).
+@dataclass(frozen=True)
+class Settled(Generic[Defaults]):
+    """What a product is made with: its `parameters`, and in words which `champion` they are of."""
 
-    Raises `InputError` when the table names a parameter that the product does not have.
+    parameters: Defaults
+    champion: str
+
+
+def champion_of(study: str) -> dg.AssetIn:
+    """The input of a product that is its champion."""
+    return dg.AssetIn(key=dg.AssetKey([CHAMPIONS.table, study]))
+
+
+def settled(
+    defaults: Defaults, champions: pa.Table, config: type[dg.Config], chosen: Mapping[str, Any]
+) -> Settled[Defaults]:
+    """`defaults` (a dataclass) with the champion's values, and over these whatever `chosen` sets (not None).
+
+    `champions` is the row of the product's champion, or none before there is one. A champion that the product's
+    `config` no longer takes (a parameter of another name, a value out of bounds) is not used: the first champion, the
+    defaults, stands in for it, and `champion` says so.
     """
-    found = {row["parameter"]: row["value"] for row in table.to_pylist() if row["product"] == product}
-    types = {field.name: type(getattr(defaults, field.name)) for field in fields(defaults)}
-    if unknown := found.keys() - types.keys():
-        raise InputError(
-            f"champions has {sorted(unknown)} for {product}, whose parameters are {sorted(types)}. "
-            "Remove or rename these rows."
-        )
-    best = {name: types[name](value) for name, value in found.items()}
     explicit = {name: value for name, value in chosen.items() if value is not None}
-    return replace(defaults, **(best | explicit))
+    rows = champions.to_pylist()
+    if not rows:
+        return Settled(replace(defaults, **explicit), _told("first: values set by hand", explicit))
+    (row,) = rows
+    try:
+        best = _checked(defaults, config, json.loads(row["parameters"]))
+        return Settled(replace(defaults, **(best | explicit)), _told(_name(row), best.keys() & explicit.keys()))
+    except (ValidationError, dg.DagsterError, InputError, TypeError) as error:
+        unused = f"the champion ({_name(row)}) does not fit any more: {error}"
+        log.warning("%s: %s; the values set by hand stand in for it", row["study"], unused)
+        return Settled(replace(defaults, **explicit), f"first: values set by hand; {unused}")
+
+
+def _checked(defaults: Any, config: type[dg.Config], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values as the product's configuration takes them."""
+    known = {field.name for field in fields(defaults)} & config.model_fields.keys()
+    if unknown := values.keys() - known:
+        raise InputError(f"it has {sorted(unknown)}, and the parameters are {sorted(known)}")
+    taken = config(**values)
+    return {name: getattr(taken, name) for name in values}
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    found = f" by trial {row['trial']} of the search {row['search']}" if row["search"] else ""
+    return f"{row['verdict']}{found}, challenge {row['challenge']}"
+
+
+def _told(champion: str, overridden: Any) -> str:
+    return f"{champion}; set by the run instead: {', '.join(sorted(overridden))}" if overridden else champion

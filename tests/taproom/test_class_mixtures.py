@@ -326,6 +326,7 @@ def test_priors_are_uniform_or_as_given_in_any_unit(crossed):
         ({"sizes": ()}, "sizes"),
         ({"sizes": (0, 1)}, "sizes"),
         ({"restarts": 0}, "restarts"),
+        ({"regularization": -1.0}, "regularization"),
         ({"events_per_well": 0}, "events per well"),
         ({"anomalous_share": 1.0}, "anomalous share"),
         ({"wanted_accuracy": np.nan}, "accuracy"),
@@ -368,6 +369,15 @@ def test_calls_of_other_channels_are_refused(model):
     for wrong in (np.zeros((3, 3)), np.zeros(2), np.array([[np.inf, 0.0]])):
         with pytest.raises(InputError):
             call(wrong, model)
+
+
+def test_variances_are_at_least_the_regularization_in_the_class_s_own_scale():
+    values, labels, wells = plate(events=60)
+    crossed = cross_fit(values, labels, wells, replace(QUICK, regularization=0.5))
+    for place, mixture in enumerate(crossed.mixtures):
+        scale = values[labels == crossed.classes[place]].std(axis=0)
+        for covariance in mixture.covariances:
+            assert np.linalg.eigvalsh(covariance / np.outer(scale, scale))[0] >= 0.5 * (1 - 1e-9)
 
 
 def test_mixtures_are_in_the_units_of_the_values(model):

@@ -6,12 +6,14 @@ from sklearn.neighbors import KernelDensity
 
 from taproom.densities import (
     FOLDS,
+    REACH,
     Grid,
     choose_bandwidth,
     complete,
     enclosed,
     enclosing_levels,
     grid_over,
+    held_out_log_densities,
     kernel_density,
     mixture_density,
 )
@@ -143,6 +145,22 @@ def test_held_out_scores_are_those_of_exact_kernel_densities():
     assert best == candidates[int(np.argmax(wanted))]
 
 
+@pytest.mark.parametrize("bandwidth", [0.2, 0.5])
+def test_held_out_log_densities_are_exact_ones_of_each_event_and_not_below_the_edge_of_a_kernel(bandwidth):
+    fitted, held_out = VALUES[::2], np.vstack([VALUES[1::2], [[60.0, 0.0]], [[np.nan, 0.0]]])
+    found = held_out_log_densities(fitted, held_out, bandwidth)
+    scale = fitted.std(axis=0)
+    wanted = exact_log_density(fitted, VALUES[1::2], bandwidth, scale)
+    assert abs(found[:-1] - wanted).mean() < 0.05
+    edge = -(REACH**2) / 2 - np.log(2 * np.pi * (bandwidth * scale).prod() * len(fitted))
+    assert found[-1] == pytest.approx(edge)
+    assert len(found) == len(VALUES[1::2]) + 1
+
+
+def test_held_out_events_have_no_density_where_the_grid_would_be_too_large():
+    assert np.isnan(held_out_log_densities(VALUES, np.array([[1e6, 1e6], [0.0, 0.0]]), 0.01)).all()
+
+
 def test_the_bandwidth_for_a_gaussian_is_near_the_rule_for_it():
     values = np.random.default_rng(5).normal(size=(5_000, 2))
     best, _ = choose_bandwidth(values, 0)
@@ -220,7 +238,13 @@ def test_the_points_within_a_contour_are_those_that_enclose_less_than_its_share(
 )
 def test_events_without_a_density_are_refused(values, reason):
     grid = Grid(np.arange(3.0), np.arange(3.0))
-    for density_of in (grid_over, lambda v: kernel_density(v, grid, 0.5), lambda v: choose_bandwidth(v, 0)):
+    densities = (
+        grid_over,
+        lambda v: kernel_density(v, grid, 0.5),
+        lambda v: choose_bandwidth(v, 0),
+        lambda v: held_out_log_densities(v, VALUES, 0.5),
+    )
+    for density_of in densities:
         with pytest.raises(InputError, match=reason):
             density_of(values)
 
@@ -231,6 +255,8 @@ def test_a_bandwidth_that_is_not_positive_is_refused(bandwidth):
         kernel_density(VALUES, grid_over(VALUES), bandwidth)
     with pytest.raises(InputError, match="positive"):
         choose_bandwidth(VALUES, 0, [0.1, bandwidth])
+    with pytest.raises(InputError, match="positive"):
+        held_out_log_densities(VALUES, VALUES, bandwidth)
 
 
 def test_a_bandwidth_far_from_the_spacing_and_a_grid_of_a_point_are_refused():

@@ -1,0 +1,46 @@
+"""The study of `class_mixtures`: how rich the mixture of each class is.
+
+The score is the log loss of the Bayes rule on events that the mixtures are not fitted to: a density that is right
+everywhere gives the right posteriors.
+"""
+
+import dagster as dg
+
+from assets.assays.wells import MATRIX_EVENTS
+from assets.tuning.study import SearchSize, Study, study_assets
+from taproom.search import Objective, Plan
+from taproom.search_space import Integer, Real
+
+
+def _objective(events, wells, seed: int) -> Objective:
+    from taproom.class_mixtures_objective import ClassMixturesObjective
+
+    return ClassMixturesObjective.of(events, wells, seed)
+
+
+def _first() -> object:
+    from taproom.class_mixtures import ClassParameters
+
+    return ClassParameters()
+
+
+STUDY = Study(
+    name="class_mixtures",
+    module=__name__,
+    about="Searched: components and regularization of the classes' mixtures, for the log loss of their posteriors.",
+    ins={**MATRIX_EVENTS, "wells": dg.AssetIn()},
+    objective=_objective,
+    first=_first,
+    space={
+        "components": Integer(1, 16, log=True),
+        "regularization": Real(1e-6, 0.3, log=True),
+    },
+    unit="events per well",
+    score="log loss on held-out events, in nats",
+    plans={
+        SearchSize.small: Plan("gaussian process", trials=12, budget=500),
+        SearchSize.large: Plan("gaussian process", trials=60, budget=2_000),
+    },
+)
+
+tuning = study_assets(STUDY)

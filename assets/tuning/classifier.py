@@ -1,0 +1,49 @@
+"""The study of `classifier`: what features images are given, at one number of filters.
+
+The budget is the number of filters, so that settings are told apart with few of them and the best go on with more.
+What a preset fixes (filters, patches, windows) no champion changes; lambda is chosen within each trial, as the
+classifier chooses it.
+"""
+
+import dagster as dg
+
+from assets.tuning.study import SearchSize, Study, study_assets
+from taproom.search import Objective, Plan
+from taproom.search_space import Integer, Real
+
+
+def _objective(images, seed: int) -> Objective:
+    from taproom.classifier_objective import ClassifierObjective
+
+    return ClassifierObjective.of(images, seed)
+
+
+def _first() -> object:
+    from taproom.image_features import EncoderParameters
+
+    return EncoderParameters()
+
+
+STUDY = Study(
+    name="classifier",
+    module=__name__,
+    about="Searched: patch size, contrast, whitening, offset and pooling of image features, for accuracy.",
+    ins={"images": dg.AssetIn()},
+    objective=_objective,
+    first=_first,
+    space={
+        "patch_size": Integer(4, 8),
+        "contrast": Real(1.0, 100.0, log=True),
+        "zca_epsilon": Real(0.01, 1.0, log=True),
+        "offset": Real(0.0, 1.0),
+        "power": Real(0.25, 1.0),
+    },
+    unit="filters",
+    score="accuracy on held-out images",
+    plans={
+        SearchSize.small: Plan("hyperband", trials=8, budget=48, least_budget=16, higher_is_better=True),
+        SearchSize.large: Plan("hyperband", trials=60, budget=144, least_budget=16, higher_is_better=True),
+    },
+)
+
+tuning = study_assets(STUDY)

@@ -1,0 +1,46 @@
+"""The study of `item_map`: which descent leaves the fewest neighbours the wrong way round.
+
+Two errors are traded for each other, neighbours against random items and neighbours among themselves; the score is
+their mean, on triplets that no map is fitted to.
+"""
+
+import dagster as dg
+
+from assets.tuning.study import SearchSize, Study, study_assets
+from taproom.search import Objective, Plan
+from taproom.search_space import Real
+
+
+def _objective(neighbors, seed: int) -> Objective:
+    from taproom.item_map_objective import MapObjective
+
+    return MapObjective.of(neighbors, seed)
+
+
+def _first() -> object:
+    from taproom.ordinal import OrdinalParameters
+
+    return OrdinalParameters()
+
+
+STUDY = Study(
+    name="item_map",
+    module=__name__,
+    about="Searched: the step, the margin and the share of triplets inside the neighbours, for the fewest errors.",
+    ins={"neighbors": dg.AssetIn()},
+    objective=_objective,
+    first=_first,
+    space={
+        "step": Real(0.002, 0.2, log=True),
+        "margin": Real(0.02, 0.5, log=True),
+        "within_share": Real(0.2, 0.8),
+    },
+    unit="updates per item",
+    score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
+    plans={
+        SearchSize.small: Plan("hyperband", trials=8, budget=2_700, least_budget=300),
+        SearchSize.large: Plan("hyperband", trials=60, budget=8_100, least_budget=300),
+    },
+)
+
+tuning = study_assets(STUDY)

@@ -1,0 +1,42 @@
+"""The study of `kernel_density`: how wide its kernels are.
+
+One number is searched, so a grid does: the deck's lazy mixture has nothing else to choose.
+"""
+
+import dagster as dg
+
+from assets.assays.wells import MATRIX_EVENTS
+from assets.tuning.study import SearchSize, Study, study_assets
+from taproom.search import Objective, Plan
+from taproom.search_space import Real
+
+
+def _objective(events, wells, density, seed: int) -> Objective:
+    from taproom.kernel_density_objective import KernelDensityObjective
+
+    return KernelDensityObjective.of(events, wells, density, seed)
+
+
+def _first() -> object:
+    from taproom.densities import KernelDensityParameters
+
+    return KernelDensityParameters()
+
+
+STUDY = Study(
+    name="kernel_density",
+    module=__name__,
+    about="Searched: the bandwidth of the kernel density, for the log density of held-out events.",
+    ins={**MATRIX_EVENTS, "wells": dg.AssetIn(), "density": dg.AssetIn()},
+    objective=_objective,
+    first=_first,
+    space={"bandwidth": Real(0.02, 1.0, log=True)},
+    unit="events",
+    score="mean log density of held-out events, in nats",
+    plans={
+        SearchSize.small: Plan("grid", trials=16, budget=10_000, higher_is_better=True),
+        SearchSize.large: Plan("grid", trials=60, budget=100_000, higher_is_better=True),
+    },
+)
+
+tuning = study_assets(STUDY)

@@ -1,0 +1,359 @@
+"""trials, challenges, champions: what searches have tried, what came of it, and what products are made with.
+
+A study is a search for one product's parameters, declared in a file of this folder. Here belongs what all studies
+share: their three tables and the asset that goes through search, challenge and coronation. Each study's rows are assets
+of their own (`trials/<study>` and so on), with the study's own inputs.
+
+A search has a name; run again under it, on the same data, it goes on from its recorded trials, and one that has ended
+is left as it is. The best setting found then challenges the champion on data that no trial was judged on.
+
+Grain: a trial of a search of a study; a challenge in a study; a study. Source: the deck's slides "Hyperparameter
+Optimization".
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pyarrow as pa
+from pydantic import Field
+
+from assets.code import code_version
+from assets.table import Draft, refreshed_out
+from assets.tuning.champions import CHAMPIONS
+from taproom.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.search import METHODS, STATES, Objective, Plan
+from taproom.search_space import Space
+
+if TYPE_CHECKING:
+    from taproom.search import Trial
+
+TRIALS = Contract(
+    table="trials",
+    grain="a trial of a search",
+    columns=(
+        Column("study", pa.string(), "the study, called after its product"),
+        Column("search", pa.string(), "the name of the search"),
+        Column("number", pa.int32(), "the trial, from 0, in the order of the search"),
+        Column("parameters", pa.string(), "the setting that was tried, as JSON"),
+        Column("method", pa.string(), "what chose it; the first trials are given, values set by hand before all"),
+        Column("seed", pa.int64(), "seed of its fits"),
+        Column("budgets", pa.list_(pa.int64()), "the budget at each rung that it reached, in the study's unit"),
+        Column("values", pa.list_(pa.float64()), "its score there on validation data"),
+        Column("value", pa.float64(), "the last of these", nullable=True),
+        Column("budget_used", pa.int64(), "all budgets together: each rung is a fit of its own"),
+        Column("state", pa.string(), "complete, with the full budget; stopped, at an earlier rung; promoted, with its "
+               "next rung to come; failed"),
+        Column("reason", pa.string(), "why it failed", nullable=True),
+        Column("seconds", pa.float64(), "that its fits took", unit="s", volatile=True),
+        Column("data", pa.string(), "the versions of the tables that it was judged on, as JSON"),
+        Column("made_from", pa.string(), "a hash of these, the plan, the space and the code: a search goes on only "
+               "from trials that have the same"),
+    ),
+    key=("study", "search", "number"),
+    partition="study",
+    invariants=(
+        NotBlank("search"),
+        Between("number", 0),
+        NotBlank("parameters"),
+        OneOf("method", METHODS),
+        SameLength("budgets", "values"),
+        Between("values"),
+        Between("budget_used", 0),
+        OneOf("state", STATES),
+        Between("seconds", 0),
+    ),
+)  # fmt: skip
+
+# Of the trials of a search; more, and its space is too wide or the data too few.
+MOST_FAILED = 0.5
+
+VERDICTS = ("first", "crowned", "refused", "pinned", "released")
+
+CHALLENGES = Contract(
+    table="challenges",
+    grain="a challenge in a study",
+    columns=(
+        Column("study", pa.string(), "the study"),
+        Column("number", pa.int32(), "the challenge, from 0"),
+        Column("search", pa.string(), "the search whose best setting it was", nullable=True),
+        Column("trial", pa.int32(), "its trial in that search; null where all failed", nullable=True),
+        Column("parameters", pa.string(), "the challenger's setting, as JSON; null without one", nullable=True),
+        Column("verdict", pa.string(), "first: values set by hand; crowned; refused; pinned or released by a person"),
+        Column("why", pa.string(), "the reason, in words"),
+        Column("value", pa.float64(), "the challenger's mean score on fresh data", nullable=True),
+        Column("value_low", pa.float64(), "lower end of its 95 % interval", nullable=True),
+        Column("value_high", pa.float64(), "upper end of it", nullable=True),
+        Column("difference", pa.float64(), "mean difference to the champion of then, unit by unit", nullable=True),
+        Column("difference_low", pa.float64(), "lower end of its 95 % interval", nullable=True),
+        Column("difference_high", pa.float64(), "upper end of it", nullable=True),
+        Column("units", pa.int64(), "of fresh data that both were judged on", nullable=True),
+        Column("data", pa.string(), "the versions of the tables that both were judged on, as JSON"),
+        Column("made_from", pa.string(), "the same of the search's trials"),
+        Column("decided_at", pa.timestamp("us", "UTC"), "when", volatile=True),
+    ),
+    key=("study", "number"),
+    partition="study",
+    invariants=(
+        Between("number", 0),
+        OneOf("verdict", VERDICTS),
+        NotBlank("why"),
+        Between("value"),
+        Between("difference"),
+        Between("units", 2),
+    ),
+)  # fmt: skip
+
+
+class SearchSize(Enum):
+    """How much a search may spend."""
+
+    small = "small"
+    large = "large"
+
+
+class SearchConfig(dg.Config):
+    """Which search, what it may spend, and what a person decides; null: as the study's file has it."""
+
+    search: str = Field("first", min_length=1, description="its name; under the same name, it goes on")
+    size: SearchSize = Field(SearchSize.small, description="the plan: small (seconds) or large (many minutes)")
+    method: str | None = Field(None, description=f"what chooses settings: {', '.join(METHODS)}")
+    trials: int | None = Field(None, ge=1, description="how many times the full budget may be spent")
+    seed: int = Field(0, ge=0, description="seed of the parts that data are cut into, and of all choices")
+    seconds: float | None = Field(None, gt=0, description="after which no batch of trials is begun; null: no limit")
+    workers: int = Field(-1, ge=-1, description="processes as joblib counts them; -1: one for each core")
+    cluster: str | None = Field(None, description="address of a Dask scheduler whose workers to use instead")
+    pin: dict[str, Any] | None = Field(
+        None, description="a setting that is to be the champion, whatever searches find, until it is released"
+    )
+    release: bool = Field(False, description="let searches challenge a pinned champion again")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A search for a product's parameters.
+
+    Attributes:
+        name: of its product.
+        module: the study's own file (`__name__`).
+        about: what it is after, in a sentence.
+        ins: the tables that the objective is made of, none of which follows from the champion.
+        objective: makes the objective of these tables (by name) and a seed.
+        first: gives the product's own default parameters, a dataclass.
+        space: what may be chosen, by the names of the product's parameters.
+        unit: of the budget.
+        score: what it is, in words.
+        plans: the small and the large one.
+    """
+
+    name: str
+    module: str
+    about: str
+    ins: Mapping[str, dg.AssetIn]
+    objective: Callable[..., Objective]
+    first: Callable[[], Any]
+    space: Space
+    unit: str
+    score: str
+    plans: Mapping[SearchSize, Plan]
+
+    def first_setting(self) -> dict[str, Any]:
+        """The values set by hand, of the parameters that are searched."""
+        defaults = self.first()
+        return {name: getattr(defaults, name) for name in self.space}
+
+    def plan(self, config: SearchConfig, seed: int) -> Plan:
+        """The plan that a configuration asks for."""
+        chosen = {"method": config.method, "trials": config.trials}
+        given = {name: value for name, value in chosen.items() if value is not None}
+        return replace(self.plans[config.size], **given, seed=seed)
+
+
+def study_assets(study: Study) -> dg.AssetsDefinition:
+    """The assets of a study: its trials, challenges and champion, made in one step."""
+    keys = {contract.table: dg.AssetKey([contract.table, study.name]) for contract in (TRIALS, CHALLENGES, CHAMPIONS)}
+
+    def out(contract: Contract, description: str) -> dg.AssetOut:
+        return refreshed_out(
+            contract, f"{description} {study.about}", module=study.module, config=SearchConfig,
+            key=keys[contract.table], automation_condition=None,
+        )  # fmt: skip
+
+    @dg.multi_asset(
+        name=f"tune_{study.name}",
+        outs={
+            "trials": out(TRIALS, "The settings that searches have tried."),
+            "challenges": out(CHALLENGES, "How the best settings found have fared against the champion."),
+            "champions": out(CHAMPIONS, "The setting that the product is made with."),
+        },
+        ins=dict(study.ins),
+        internal_asset_deps={
+            "trials": {place.key or dg.AssetKey(name) for name, place in study.ins.items()},
+            "challenges": {keys["trials"]},
+            "champions": {keys["challenges"]},
+        },
+        check_specs=[
+            dg.AssetCheckSpec(
+                "most_trials_succeed",
+                asset=keys["trials"],
+                description=f"At most {MOST_FAILED:.0%} of the trials of the search have failed.",
+            )
+        ],
+        required_resource_keys={"io_manager"},
+        pool="numerics",
+    )
+    def tune(context: dg.AssetExecutionContext, config: SearchConfig, **tables: pa.Table) -> Iterator:
+        run = StudyRun(study, context, config)
+        objective = study.objective(**tables, seed=run.plan.seed)
+        trials = run.search(objective)
+        yield dg.Output(run.trials(trials), "trials")
+        yield run.most_succeed(trials)
+        rows = run.challenge(objective, trials)
+        yield dg.Output(run.challenges(rows), "challenges")
+        yield dg.Output(run.champion(rows), "champions")
+
+    return tune
+
+
+class StudyRun:
+    """What one run of a study knows of the runs before it, and adds to that."""
+
+    def __init__(self, study: Study, context: dg.AssetExecutionContext, config: SearchConfig) -> None:
+        """Read what is there, and find the rows of the search that this run goes on with."""
+        from taproom.search import seed_of
+        from taproom.trial_rows import made_from, parted
+
+        self.study, self.config = study, config
+        self._context, self._tables = context, context.resources.io_manager
+        self.plan = study.plan(config, seed_of(study.name, config.search, config.seed))
+        self._data = json.dumps(dict(sorted(self._tables.inputs.items())))
+        self._made_from = made_from(self._data, self.plan, study.space, code_version(study.module))
+        known = self._tables.kept(TRIALS.table, study.name).to_pylist()
+        self._before, self._own, self._after = parted(known, config.search, self._made_from)
+        self._known_challenges = self._tables.kept(CHALLENGES.table, study.name).to_pylist()
+
+    def search(self, objective: Objective) -> "list[Trial]":
+        """All trials of the search, each batch published as soon as it is done."""
+        from taproom.search import search
+        from taproom.trial_rows import best_of_last, trials_of_rows
+
+        study, plan, config = self.study, self.plan, self.config
+        first = [study.first_setting()]
+        found = best_of_last(self._before, study.space, plan.higher_is_better) if self._before else None
+        return search(
+            objective,
+            study.space,
+            plan,
+            first + [found] * (found is not None and found not in first),
+            known=trials_of_rows(self._own),
+            record=lambda trials: self._tables.keep(self._context, TRIALS.table, study.name, self._trial_rows(trials)),
+            n_jobs=config.workers,
+            seconds=config.seconds,
+            cluster=config.cluster,
+        )
+
+    def _trial_rows(self, trials: "Sequence[Trial]") -> pa.Table:
+        from taproom.trial_rows import rows_of_trials
+
+        same = {"search": self.config.search, "method": self.plan.method, "made_from": self._made_from}
+        own = rows_of_trials(trials, study=self.study.name, data=self._data, **same)
+        return pa.Table.from_pylist([*self._before, *own, *self._after], TRIALS.schema)
+
+    def trials(self, trials: "Sequence[Trial]") -> Draft:
+        """The rows of `trials`."""
+        from taproom import search_figures as figures
+        from taproom.search import best
+
+        study, higher_is_better = self.study, self.plan.higher_is_better
+        found = best(trials, higher_is_better)
+        return Draft(
+            self._trial_rows(trials),
+            metadata={
+                "search": self.config.search,
+                "method": self.plan.method,
+                "score": study.score,
+                "unit": study.unit,
+                **{state: sum(trial.state == state for trial in trials) for state in STATES},
+                "budget_used": sum(sum(trial.budgets) for trial in trials),
+                **({"best_value": found.value, "best_trial": found.number} if found else {}),
+                **{f"importance_{name}": share for name, share in figures.importances(trials, study.space).items()},
+            },
+            figure=figures.trials(
+                trials, study.space, title=f"{study.name}: search {self.config.search!r} by {self.plan.method}",
+                unit=study.unit, higher_is_better=higher_is_better,
+            ),
+        )  # fmt: skip
+
+    def most_succeed(self, trials: "Sequence[Trial]") -> dg.AssetCheckResult:
+        """Whether few trials have failed; else the space is too wide, or the data too few."""
+        reasons = [trial.reason for trial in trials if trial.state == "failed"]
+        return dg.AssetCheckResult(
+            check_name="most_trials_succeed",
+            asset_key=dg.AssetKey([TRIALS.table, self.study.name]),
+            passed=len(reasons) <= MOST_FAILED * len(trials),
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"},
+        )
+
+    def challenge(self, objective: Objective, trials: "Sequence[Trial]") -> list[dict[str, Any]]:
+        """The rows of the study's challenges, with what is decided now."""
+        from taproom.challenge import Challenger, decide, judge
+        from taproom.search import best
+
+        config = self.config
+        found = best(trials, self.plan.higher_is_better)
+        challenger = Challenger(
+            config.search,
+            self._made_from,
+            trials=len(trials),
+            trial=found.number if found else None,
+            parameters=found.parameters if found else None,
+            reason=next((trial.reason for trial in trials if trial.state == "failed"), None),
+        )
+        added = decide(
+            self._known_challenges,
+            challenger,
+            self.study.first_setting(),
+            partial(judge, objective, plan=self.plan, n_jobs=config.workers, cluster=config.cluster),
+            config.pin,
+            config.release,
+        )
+        same = {"study": self.study.name, "data": self._data, "decided_at": datetime.now(UTC)}
+        start = len(self._known_challenges)
+        return self._known_challenges + [{**same, **row, "number": start + place} for place, row in enumerate(added)]
+
+    def challenges(self, rows: list[dict[str, Any]]) -> Draft:
+        """The rows of `challenges`."""
+        from taproom import search_figures as figures
+
+        return Draft(
+            pa.Table.from_pylist(rows, CHALLENGES.schema),
+            metadata={
+                **{verdict: sum(row["verdict"] == verdict for row in rows) for verdict in VERDICTS},
+                "newest": f"{rows[-1]['verdict']}: {rows[-1]['why']}",
+            },
+            figure=figures.challenges(
+                rows, title=f"{self.study.name}: challenges", higher_is_better=self.plan.higher_is_better
+            ),
+        )
+
+    def champion(self, rows: list[dict[str, Any]]) -> Draft:
+        """The row of `champions`."""
+        from taproom import search_figures as figures
+        from taproom.challenge import reigning
+
+        row = reigning(rows)
+        first, own = self.study.first_setting(), json.loads(row["parameters"])
+        return Draft(
+            pa.Table.from_pylist(
+                [{**{name: row.get(name) for name in CHAMPIONS.schema.names}, "challenge": row["number"]}],
+                CHAMPIONS.schema,
+            ),
+            metadata={**own, "verdict": row["verdict"], "why": row["why"]},
+            figure=figures.champion(first, own, self.study.space, title=f"{self.study.name}: the champion"),
+        )

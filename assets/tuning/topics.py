@@ -1,0 +1,45 @@
+"""The study of `topics`: how many topics, and how long they are fitted.
+
+Coherence alone favours a few safe topics, the share of the documents that they explain favours many; the score is the
+sum of both, on documents that no topic is fitted to.
+"""
+
+import dagster as dg
+
+from assets.tuning.study import SearchSize, Study, study_assets
+from taproom.search import Objective, Plan
+from taproom.search_space import Integer, Real
+
+
+def _objective(bag_of_words, terms, seed: int) -> Objective:
+    from taproom.topics_objective import TopicsObjective
+
+    return TopicsObjective.of(bag_of_words, terms, seed)
+
+
+def _first() -> object:
+    from taproom.topics import TopicParameters
+
+    return TopicParameters()
+
+
+STUDY = Study(
+    name="topics",
+    module=__name__,
+    about="Searched: the number of topics and the tolerance of their fit, for coherence and the share explained.",
+    ins={"bag_of_words": dg.AssetIn(), "terms": dg.AssetIn()},
+    objective=_objective,
+    first=_first,
+    space={
+        "topics": Integer(5, 80, log=True),
+        "tolerance": Real(1e-5, 1e-2, log=True),
+    },
+    unit="documents",
+    score="NPMI of the topics' heaviest words + share of the documents that topics explain, both held out",
+    plans={
+        SearchSize.small: Plan("tpe", trials=10, budget=1_000, higher_is_better=True),
+        SearchSize.large: Plan("tpe", trials=60, budget=8_000, higher_is_better=True),
+    },
+)
+
+tuning = study_assets(STUDY)

@@ -1,0 +1,217 @@
+"""Challenges: whether a setting that a search has found is to take a champion's place.
+
+Here belong the comparison of two settings on fresh data, unit by unit, and the verdicts on it. The best of many trials
+has been lucky on the data that it was chosen by; only data that had no part in the choice tell whether it is better,
+and only a difference beyond its own noise counts: a product that is made anew for nothing costs its readers more than
+it gives them.
+
+Source: Student's paired t-test; Dietterich, Approximate statistical tests for comparing supervised classification
+learning algorithms, 1998 (why the data are to be fresh).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taproom.errors import InputError
+from taproom.search import Objective, Plan, seed_of, workers
+from taproom.search_space import Parameters
+
+Row = Mapping[str, Any]
+
+CONFIDENCE = 0.95
+# Of each setting: one fit may have been lucky with its seed.
+FITS = 2
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, and the ends of the interval of 95 % confidence about it; both the mean itself where units are equal."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger's mean score on fresh data, and by how much it differs from the champion's; `units` were judged."""
+
+    challenger: Interval
+    difference: Interval
+    units: int
+    wins: bool
+
+
+def interval(values: np.ndarray) -> Interval:
+    """The mean of some values (n,) float64, n at least 2, with the interval of Student's t.
+
+    Raises:
+        InputError: fewer than two values, or one that is not finite.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise InputError(
+            f"{len(values)} fresh scores, {np.isfinite(values).sum()} of them finite, were given; wanted: at least "
+            "two, all finite. Bring more data."
+        )
+    mean = float(values.mean())
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool) -> Comparison:
+    """Compare the fresh scores (units,) float64 of two settings, unit by unit.
+
+    The challenger wins if the whole interval of the mean difference is on the better side of zero.
+
+    Raises:
+        InputError: as `interval`, or for scores of different units.
+    """
+    challenger, champion = np.asarray(challenger, np.float64), np.asarray(champion, np.float64)
+    if challenger.shape != champion.shape:
+        raise InputError(
+            f"the challenger has {len(challenger)} fresh scores and the champion {len(champion)}; wanted: the same "
+            "units of both"
+        )
+    difference = interval(challenger - champion)
+    wins = difference.low > 0 if higher_is_better else difference.high < 0
+    return Comparison(interval(challenger), difference, len(challenger), wins)
+
+
+def judge(
+    objective: Objective,
+    challenger: Parameters,
+    champion: Parameters,
+    plan: Plan,
+    n_jobs: int | None = None,
+    cluster: str | None = None,
+) -> Comparison:
+    """Compare two settings with the full budget of a plan, each unit's score being the mean over `FITS` fits.
+
+    Raises:
+        InputError: a setting that cannot be fitted, or as `compare` and `taproom.search.workers` do.
+    """
+    from joblib import delayed
+
+    seeds = [seed_of(plan.seed, "fresh", fit) for fit in range(FITS)]
+    with workers(n_jobs, cluster) as parallel:
+        found = parallel(
+            delayed(_fresh_scores)(objective, setting, plan.budget, seed)
+            for setting in (challenger, champion)
+            for seed in seeds
+        )
+    ours, theirs = np.mean(found[:FITS], axis=0), np.mean(found[FITS:], axis=0)
+    return compare(ours, theirs, plan.higher_is_better)
+
+
+def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1):
+        return objective.fresh_scores(parameters, budget, seed)
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The best setting of a search, which had `trials`; `trial` and `parameters` are None where all of them failed.
+
+    `made_from` tells apart searches of one name; `reason` is why the first trial failed, if it did.
+    """
+
+    search: str
+    made_from: str
+    trials: int
+    trial: int | None
+    parameters: Parameters | None
+    reason: str | None = None
+
+
+def reigning(rows: Sequence[Row]) -> Row | None:
+    """The row of `challenges` that made the champion; None before there is any."""
+    return next((row for row in reversed(rows) if row["verdict"] != "refused"), None)
+
+
+def decide(
+    rows: Sequence[Row],
+    challenger: Challenger,
+    first: Parameters,
+    judge: Callable[[Parameters, Parameters], Comparison],
+    pin: Parameters | None = None,
+    release: bool = False,
+) -> list[dict[str, Any]]:
+    """What is to be added to the rows of `challenges`: nothing where all of it was decided before.
+
+    Args:
+        rows: the challenges so far.
+        challenger: the best setting of a search.
+        first: the setting that is champion before any other.
+        judge: compares a challenger's and a champion's setting on fresh data.
+        pin: a setting that a person wants to be champion.
+        release: whether a pinned champion may be challenged again.
+
+    Raises:
+        InputError: a pinned setting with other parameters than the first has.
+    """
+    if pin is not None and pin.keys() != first.keys():
+        raise InputError(f"the parameters {sorted(pin)} were to be pinned; wanted: a value of each of {sorted(first)}")
+    added = []
+
+    def champion() -> Row | None:
+        return reigning([*rows, *added])
+
+    if champion() is None:
+        added.append(_row(first, "first", "before any search"))
+    elif json.loads(champion()["parameters"]).keys() != first.keys():
+        added.append(_row(first, "first", "other parameters are searched now than the champion has"))
+    if release and champion()["verdict"] == "pinned":
+        added.append(_row(json.loads(champion()["parameters"]), "released", "released by a person"))
+    if pin is not None and (champion()["verdict"], json.loads(champion()["parameters"])) != ("pinned", pin):
+        added.append(_row(pin, "pinned", "pinned by a person"))
+    if not _is_decided([*rows, *added], challenger):
+        added.append(_challenge(champion(), challenger, judge))
+    return added
+
+
+def _is_decided(rows: Sequence[Row], challenger: Challenger) -> bool:
+    """Whether the challenger was judged, or found wanting, since the champion is champion."""
+    since = max(place for place, row in enumerate(rows) if row["verdict"] != "refused")
+    what = (challenger.search, challenger.made_from, challenger.trial)
+    return any((row["search"], row["made_from"], row["trial"]) == what for row in rows[since:])
+
+
+def _challenge(champion: Row, challenger: Challenger, judge: Callable[[Parameters, Parameters], Comparison]) -> dict:
+    which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
+    if challenger.parameters is None:
+        why = f"all {challenger.trials} trials failed; the first: {challenger.reason}"
+        return _row(None, "refused", why, **which)
+    if champion["verdict"] == "pinned":
+        return _row(challenger.parameters, "refused", "the champion is pinned", **which)
+    if json.loads(champion["parameters"]) == dict(challenger.parameters):
+        return _row(challenger.parameters, "refused", "the best setting found is the champion's own", **which)
+    try:
+        judged = judge(challenger.parameters, json.loads(champion["parameters"]))
+    except InputError as error:
+        return _row(challenger.parameters, "refused", f"could not be judged: {error}", **which)
+    difference = judged.difference
+    told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
+    verdict, why = ("crowned", f"better: {told}") if judged.wins else ("refused", f"not better beyond noise: {told}")
+    return _row(
+        challenger.parameters, verdict, why, **which, units=judged.units,
+        value=judged.challenger.mean, value_low=judged.challenger.low, value_high=judged.challenger.high,
+        difference=difference.mean, difference_low=difference.low, difference_high=difference.high,
+    )  # fmt: skip
+
+
+def _row(parameters: Parameters | None, verdict: str, why: str, **more: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        ("search", "trial", "value", "value_low", "value_high", "difference", "difference_low", "difference_high",
+         "units")
+    )  # fmt: skip
+    setting = None if parameters is None else json.dumps(dict(parameters))
+    return {**nothing, "made_from": "", **more, "parameters": setting, "verdict": verdict, "why": why}
