@@ -120,7 +120,7 @@ class StepTables(dg.IOManager):
         Raises `WriteConflictError` when another run has changed the partition since.
         """
         origin = Origin(
-            run_id=context.run_id,
+            run_id=context.run.run_id,
             code_version=context.assets_def.specs_by_key[dg.AssetKey([table, partition])].code_version or "",
             inputs=self.inputs,
             config=context.op_execution_context.op_config or {},

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 AMPLITUDE, AMPLITUDE_SPREAD = 1.0, 1.0
 LENGTH, LENGTH_SPREAD = 0.5, 1.0
 NOISE, NOISE_SPREAD = 1e-3, 2.0
+# Of their most probable values; nothing depends on more digits.
+TOLERANCE = 1e-5
 # Scores are cut off so far above the median, in distances from the best to the median.
 CUT = 0.5
 # Where improvement is looked for: 2^10 quasi-random places, then clouds of 2^6 about the best ones.
@@ -64,11 +66,11 @@ def suggest(places: np.ndarray, scores: np.ndarray, count: int, seed: int) -> np
     with threadpool_limits(limits=1, user_api="blas"):
         model = _fitted(tried, believed, random)
         spread = _spread(tried.shape[1], random)
-        for _ in range(count):
-            place = _most_promising(model, tried, spread, random)
-            believed = np.append(believed, model.predict(place[None]))
-            tried = np.vstack([tried, place])
+        tried = np.vstack([tried, _most_promising(model, tried, spread, random)])
+        while len(tried) < len(places) + count:
+            believed = np.append(believed, model.predict(tried[-1:]))
             model = _observing(model, tried, believed)
+            tried = np.vstack([tried, _most_promising(model, tried, spread, random)])
     return tried[len(places) :]
 
 
@@ -145,7 +147,10 @@ def _most_probable(spread: np.ndarray, random: np.random.Generator) -> "Callable
             return value + 0.5 * away @ away, slope + away / spread
 
         starts = (medians, medians + spread * random.normal(size=len(medians)))
-        found = [minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds) for start in starts]
+        found = [
+            minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": TOLERANCE})
+            for start in starts
+        ]
         best = min(found, key=lambda one: one.fun)
         return best.x, best.fun
 

@@ -7,6 +7,7 @@ objectives; whether a setting found is to be used is that of `taproom.challenge`
 How: the next batch is a function of the trials so far, the plan and its seed, and of nothing else. A search can
 therefore be killed and go on from its recorded trials, and its trials do not depend on how many workers it has.
 Hyperband runs as synchronous rungs: the trials of a bracket all reach a rung's budget before the best of them go on.
+Its rungs do not depend on how long a trial takes, as those of asynchronous halving do.
 
 Source: the deck's slides "Hyperparameter Optimization"; Bergstra, Bardenet, Bengio and Kegl, Algorithms for
 hyper-parameter optimization, 2011 (TPE, by Optuna); Li, Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband, 2017,
@@ -130,13 +131,17 @@ class Plan:
         return -value if self.higher_is_better else value
 
     @property
+    def brackets_in_sweep(self) -> int:
+        """How many brackets Hyperband has, from the one that begins with most trials to the one that stops none."""
+        return int(math.log(self.budget / self.least_budget, REDUCTION) + 1e-9) + 1
+
+    @property
     def brackets(self) -> list[list[tuple[int, int]]]:
-        """The brackets of Hyperband that the budget pays for, each as rungs (trials, budget of each)."""
-        most = int(math.log(self.budget / self.least_budget, REDUCTION) + 1e-9)
+        """The brackets of Hyperband that the budget pays for, in order, each as rungs (trials, budget of each)."""
         found, left = [], self.trials * self.budget
         while True:
-            halvings = most - len(found) % (most + 1)
-            members = math.ceil((most + 1) / (halvings + 1) * REDUCTION**halvings)
+            halvings = self.brackets_in_sweep - 1 - len(found) % self.brackets_in_sweep
+            members = math.ceil(self.brackets_in_sweep / (halvings + 1) * REDUCTION**halvings)
             rungs = [
                 (members // REDUCTION**rung, round(self.budget / REDUCTION ** (halvings - rung)))
                 for rung in range(halvings + 1)
@@ -229,7 +234,7 @@ def workers(n_jobs: int | None, cluster: str | None = None) -> "Iterator[Paralle
     try:
         from distributed import Client
 
-        client = Client(cluster, timeout=10, set_as_default=True)
+        client = Client(cluster, timeout=5, set_as_default=True)
     except (ImportError, OSError) as error:
         raise InputError(
             f"the Dask cluster {cluster!r} cannot be used: {error}. Wanted: the address of a running scheduler, and "
@@ -254,7 +259,7 @@ def _try(objective: Objective, task: _Task) -> Trial:
     try:
         with threadpool_limits(limits=1):
             value = float(objective.score(trial.parameters, task.budget, trial.seed))
-    except Exception as error:  # noqa: BLE001  whatever it is: the search goes on, and the reason is kept
+    except Exception as error:  # whatever it is: the search goes on, and the reason is kept
         reason = f"{type(error).__name__}: {error}"
     seconds = trial.seconds + time.perf_counter() - started
     if not math.isfinite(value):
@@ -368,18 +373,24 @@ MODELS: dict[str, Callable[[Space, Sequence[tuple[Parameters, float]], int, int]
 
 
 def _next_rung(space: Space, plan: Plan, first: Sequence[Parameters], trials: Sequence[Trial]) -> list[_Task]:
-    """The trials of a bracket that are to reach their next rung; of the next bracket, once none is left."""
-    start = 0
-    for rungs in plan.brackets:
+    """The trials that are to be given the smallest of the budgets that are due, in any bracket of a sweep.
+
+    The brackets of a sweep go side by side, each from the budget that it starts with, so that their last rungs, of a
+    trial or a few, are one batch.
+    """
+    start, due = 0, []
+    for number, rungs in enumerate(plan.brackets):
+        if due and number % plan.brackets_in_sweep == 0:
+            break
         members, budget = rungs[0]
         if start == len(trials):
             settings = _settings(space, plan, first, trials, members)
-            return [_Task(trial, budget) for trial in _new(plan, start, settings)]
-        waiting = [trial for trial in trials[start : start + members] if trial.state == "promoted"]
-        if waiting:
-            return [_Task(trial, rungs[len(trial.budgets)][1]) for trial in waiting]
+            due += [_Task(trial, budget) for trial in _new(plan, start, settings)]
+            break
+        waiting = (trial for trial in trials[start : start + members] if trial.state == "promoted")
+        due += [_Task(trial, rungs[len(trial.budgets)][1]) for trial in waiting]
         start += members
-    return []
+    return [task for task in due if task.budget == min(task.budget for task in due)]
 
 
 def _promoted(plan: Plan, trials: Sequence[Trial]) -> list[Trial]:

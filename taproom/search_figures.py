@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from taproom.figures import DARK, GREY, PALETTE, _columns, _compact, _figure, _plain
+from taproom.figures import DARK, GREY, PALETTE, _columns, _figure, _plain, _png
 from taproom.search import Trial, best
 from taproom.search_space import Parameters, Space, holds
 
@@ -26,13 +26,13 @@ BEST = PALETTE[1]
 TREES = 32
 # An axis reaches so far beyond the third quartile (of values from good to bad), in distances from the best to it.
 REACH = 1.5
-# Values so many interquartile ranges beyond the quartiles matter as if they were there: Tukey's outer fences. One run
+# Values so many interquartile ranges beyond the quartiles matter as if they were there: Tukey's inner fences. One run
 # that diverged would otherwise be all the variance.
-FENCE = 3.0
+FENCE = 1.5
 MOST_BARS = 12
 MOST_CHALLENGES = 40
 SHOWN_VALUES = 6
-SHOWN_LETTERS = 90
+SHOWN_LETTERS, LETTERS_IN_A_LINE = 90, 140
 NEITHER = "by itself"
 VERDICT_COLORS = {"crowned": PALETTE[2], "refused": GREY}
 
@@ -82,7 +82,7 @@ def trials(trials: Sequence[Trial], space: Space, *, title: str, unit: str, high
     _draw_curves(curves, trials, found, limits, unit)
     _draw_coordinates(coordinates, trials, found, space, ends if higher_is_better else ends[::-1])
     figure.suptitle(_plain(title), fontsize=12)
-    return _compact(figure, cropped=False)
+    return _png(figure, cropped=False)  # 256 colours are too few for that many lines: others change
 
 
 def challenges(rows: Sequence[Mapping], *, title: str, higher_is_better: bool) -> bytes:
@@ -114,7 +114,7 @@ def challenges(rows: Sequence[Mapping], *, title: str, higher_is_better: bool) -
         axes.set(xlim=(-1, 1), xticks=[0])
     earlier = f" (the newest {len(shown)} of {len(rows)})" if len(shown) < len(rows) else ""
     axes.set_title(_plain(title) + earlier, fontsize=11, loc="left")
-    return _compact(figure)
+    return _png(figure)
 
 
 def champion(first: Parameters, own: Parameters, space: Space, *, title: str) -> bytes:
@@ -138,7 +138,7 @@ def champion(first: Parameters, own: Parameters, space: Space, *, title: str) ->
         if before is not None:
             axes.plot(before, line, "D", color=PALETTE[1], markersize=7, markerfacecolor="none", markeredgewidth=1.5)
         moved = "" if first.get(name) == own.get(name) else f" (first {_told(first.get(name))})"
-        axes.text(1.22, line, _plain(_shortened(f"{_told(own.get(name))}{moved}", 50)), va="center", fontsize=9)
+        axes.text(1.26, line, _plain(_shortened(f"{_told(own.get(name))}{moved}", 50)), va="center", fontsize=9)
     axes.plot([], [], "o", color=PALETTE[0], label="the champion's")
     axes.plot([], [], "D", color=PALETTE[1], markerfacecolor="none", markeredgewidth=1.5, label="first, set by hand")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, 0), frameon=False, fontsize=8, ncols=2)
@@ -148,7 +148,7 @@ def champion(first: Parameters, own: Parameters, space: Space, *, title: str) ->
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     axes.set_title(_plain(title), fontsize=11, loc="left")
-    return _compact(figure)
+    return _png(figure)
 
 
 def _draw_time(axes: "Axes", trials: Sequence[Trial], limits: tuple[float, float], higher_is_better: bool) -> None:
@@ -271,16 +271,11 @@ def _draw_coordinates(
 
     shown = [trial for trial in trials if trial.values and trial.state != "failed" and holds(space, trial.parameters)]
     axes.set_title("Settings, from parameter to parameter, and what they are worth", fontsize=10)
-    axes.set(xlim=(-0.45, len(space) + 0.45), ylim=(-0.06, 1.06), yticks=[])
-    axes.spines[:].set_visible(False)
-    names = [f"{_shortened(name, 24)}{_scale(space, name)}" for name in space]
-    axes.set_xticks(range(len(space) + 1), [*map(_plain, names), "value"], fontsize=8 if len(space) < 9 else 6.5)
-    axes.tick_params(length=0)
-    axes.vlines(range(len(space) + 1), 0, 1, color=DARK, linewidth=0.8, zorder=3)
-    _label_axes(axes, space, ends)
     if not shown:
+        axes.set_axis_off()
         _say(axes, "no setting of the space has a value")
         return
+    _draw_axes(axes, space, ends)
     worth = np.clip([(trial.value - ends[0]) / (ends[1] - ends[0]) for trial in shown], 0, 1)
     lines = np.array([
         [*(dimension.place(trial.parameters[name]) for name, dimension in space.items()), value]
@@ -302,13 +297,21 @@ def _draw_coordinates(
     if len(kept) > 2:
         axes.plot([], [], color=colors[-2], label="good")
         axes.plot([], [], color=colors[0], label="bad")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False, fontsize=8, ncols=4)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=8, ncols=4)
 
 
-def _label_axes(axes: "Axes", space: Space, ends: tuple[float, float]) -> None:
-    """What lies where on each axis of the parallel coordinates."""
+def _draw_axes(axes: "Axes", space: Space, ends: tuple[float, float]) -> None:
+    """The axes of the parallel coordinates, and what lies where on them."""
     import matplotlib.patheffects as effects
 
+    names = [f"{_shortened(name, 24)}{_scale(space, name)}" for name in space]
+    crowded = max(map(len, names)) * len(names) > LETTERS_IN_A_LINE
+    slanted = {"rotation": 15, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    axes.set_xticks(range(len(names) + 1), [*map(_plain, names), "value"], fontsize=8, **slanted)
+    axes.set(xlim=(-0.45, len(names) + 0.45), ylim=(-0.06, 1.06), yticks=[])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.vlines(range(len(names) + 1), 0, 1, color=DARK, linewidth=0.8, zorder=3)
     halo = [effects.withStroke(linewidth=2.5, foreground="white")]
     labels = [_places(dimension) for dimension in space.values()]
     labels.append({place: f"{ends[0] + place * (ends[1] - ends[0]):.3g}" for place in (0.0, 0.5, 1.0)})
@@ -330,7 +333,7 @@ def _places(dimension: Any) -> dict[float, str]:
 
 
 def _fenced(values: np.ndarray) -> np.ndarray:
-    """Values (n,), those far out moved to Tukey's outer fences."""
+    """Values (n,), those far out moved to Tukey's inner fences."""
     low, high = np.quantile(values, [0.25, 0.75])
     beyond = FENCE * (high - low)
     return np.clip(values, low - beyond, high + beyond) if beyond else values

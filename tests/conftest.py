@@ -1,15 +1,19 @@
 """What tests of assets and pipelines share: a warehouse, an inbox and a Dagster instance of their own, and reviews."""
 
 import csv
+import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
+from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
 from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
@@ -112,6 +116,29 @@ def make(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg
             instance=instance,
             asset_selection=[dg.AssetKey(table) for table in tables],
         )
+
+    return run
+
+
+@pytest.fixture
+def crown(warehouse: Warehouse) -> Callable[..., None]:
+    """Makes a setting the champion of a study."""
+
+    def run(study: str, **setting) -> None:
+        row = {
+            **dict.fromkeys(CHAMPIONS.schema.names),
+            "study": study,
+            "parameters": json.dumps(setting),
+            "verdict": "crowned",
+            "search": "planted",
+            "trial": 7,
+            "why": "planted",
+            "data": "{}",
+            "challenge": 1,
+            "decided_at": datetime.now(UTC),
+        }
+        rows = pa.Table.from_pylist([row], CHAMPIONS.schema)
+        warehouse.publish(CHAMPIONS, rows, since=warehouse.head("champions"), partition=study)
 
     return run
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 
 from assets.reviews.item_map import DIMENSIONS, ITEM_MAP, MAP_ERRORS, every_item_is_placed, map_beats_chance
-from assets.tuning.champions import CONTRACT as CHAMPIONS
 from pipelines.definitions import defs
+from pipelines.tables import newest_materialization
 from taproom.errors import InputError
 from taproom.ordinal import OrdinalParameters
 
@@ -112,26 +112,42 @@ def test_a_map_of_which_nothing_is_left_is_no_start(chain, warehouse, gone):
     assert len(warehouse.read("map_moves")) == 0
 
 
-def test_champions_supply_parameters_unless_the_run_sets_them(chain, warehouse):
+def told(instance) -> str:
+    record = newest_materialization(instance, dg.AssetKey("item_map"))
+    return record.asset_materialization.metadata["champion"].value
+
+
+def test_the_champion_supplies_parameters_unless_the_run_sets_them(chain, warehouse, crown, instance):
     chain()
     by_default = warehouse.read("item_map")
-    rows = CHAMPIONS.table_of(product=["item_map"], parameter=["margin"], value=[1.5])
-    warehouse.publish(CHAMPIONS, rows, since=None)
+    assert told(instance) == "first: values set by hand"
+    crown("item_map", margin=1.5)
     chain()
     by_champion = warehouse.read("item_map")
     assert not by_champion.equals(by_default)
     assert warehouse.commit_of("item_map", 1)["inputs"]["champions"] == 0
+    assert told(instance) == "crowned by trial 7 of the search planted, challenge 1"
     chain(margin=1.5)
     assert warehouse.read("item_map").equals(by_champion)
     chain(margin=OrdinalParameters().margin)
     assert warehouse.read("item_map").equals(by_default)
 
 
-def test_a_champion_of_an_unknown_parameter_is_refused(chain, warehouse):
-    rows = CHAMPIONS.table_of(product=["item_map"], parameter=["colour"], value=[1.0])
-    warehouse.publish(CHAMPIONS, rows, since=None)
-    with pytest.raises(InputError, match="colour"):
-        chain()
+def test_the_champion_of_another_product_is_not_taken(chain, warehouse, crown):
+    chain()
+    by_default = warehouse.read("item_map")
+    crown("topics", margin=1.5)
+    chain()
+    assert warehouse.read("item_map").equals(by_default)
+
+
+def test_a_champion_that_no_longer_fits_gives_way_to_the_values_set_by_hand(chain, warehouse, crown, instance):
+    chain()
+    by_default = warehouse.read("item_map")
+    crown("item_map", colour=1.0)
+    chain()
+    assert warehouse.read("item_map").equals(by_default)
+    assert "does not fit any more: it has ['colour']" in told(instance)
 
 
 def test_too_few_items_for_a_map_are_refused_and_what_was_made_stays(

@@ -1,0 +1,121 @@
+"""digits: the handwritten digits that searches are compared on.
+
+They are the 5,000 of MNIST that are embedded, or a larger set of files. Which of them a network is trained on, and
+which it is judged on, is for the comparison to decide.
+
+Grain: an image of a digit. Source: the deck's slides "Hyperparameter Optimization"; LeCun, Bottou, Bengio and Haffner,
+Gradient-based learning applied to document recognition, 1998, for MNIST.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from assets.table import Draft, refreshed
+from taproom.contracts import Column, Contract, NotBlank
+
+
+@dataclass(frozen=True)
+class HasBytes:
+    """Every value of a column of bytes has so many."""
+
+    column: str
+    count: int
+
+    def __str__(self) -> str:
+        """The rule as a sentence."""
+        return f"{self.column} has {self.count} bytes"
+
+    def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
+        """Which rows break it: bool, shape (rows,)."""
+        return pc.not_equal(pc.binary_length(rows.column(self.column)), self.count).to_numpy(zero_copy_only=False)
+
+
+CONTRACT = Contract(
+    table="digits",
+    grain="an image of a digit",
+    columns=(
+        Column("digit_id", pa.string(), "the image: its place among all, from 0"),
+        Column("label", pa.string(), "which digit it shows"),
+        Column("pixels", pa.binary(), "28 x 28 levels, a byte each, row by row; 0 is the background"),
+    ),
+    key=("digit_id",),
+    invariants=(NotBlank("digit_id"), NotBlank("label"), HasBytes("pixels", 28 * 28)),
+)
+
+# Of a label; with fewer, the fifth that judges is a handful.
+FEWEST_OF_A_LABEL = 50
+
+
+class DigitsConfig(dg.Config):
+    """Which digits."""
+
+    path: str = Field(
+        "",
+        description="an .npz file with arrays x and y; a CSV file (also .gz) of 784 pixels and the label a line; or a "
+        "folder with MNIST's training files in the IDX format (also .gz). Empty: the 5,000 that are embedded",
+    )
+    fingerprint: str = Field(
+        "",
+        pattern="^([0-9a-f]{64})?$",
+        description="hash of what is at the path; `make run` fills it in, so that changed files are read again",
+    )
+
+
+def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
+    """A configuration of `digits` with the fingerprint of its files; they are read at once, not batch by batch.
+
+    Raises `SourceError` when there are no such files.
+    """
+    from taproom.corpus import fingerprint
+
+    config = DigitsConfig(**given)
+    seen = {"fingerprint": fingerprint(Path(config.path).expanduser())} if config.path else {}
+    return {None: {**given, **seen}}
+
+
+@dg.asset(
+    **refreshed(
+        CONTRACT,
+        __name__,
+        config=DigitsConfig,
+        description="Images of handwritten digits with their labels.",
+        # Which digits they are stands in a run's configuration, which nothing that runs by itself would have.
+        automation_condition=None,
+    ),
+)
+def digits(config: DigitsConfig) -> Draft:
+    """Read all digits."""
+    from taproom.digits import binary, digit_files, mnist_5k
+    from taproom.search_comparison_figures import sample_digits
+    from taproom.sources import read_sources
+
+    pixels, labels = digit_files(Path(config.path).expanduser()) if config.path else mnist_5k(read_sources())
+    names, counts = np.unique(labels, return_counts=True)
+    return Draft(
+        CONTRACT.table_of(
+            digit_id=[f"{number:06}" for number in range(len(labels))], label=labels, pixels=binary(pixels)
+        ),
+        metadata={
+            "digits": len(labels),
+            "labels": len(names),
+            "fewest_of_a_label": int(counts.min()),
+            "most_of_a_label": int(counts.max()),
+        },
+        figure=sample_digits(pixels, labels),
+    )
+
+
+@dg.asset_check(asset="digits", description=f"Of each label there are at least {FEWEST_OF_A_LABEL} digits.")
+def enough_of_each_label(digits: pa.Table) -> dg.AssetCheckResult:
+    """With fewer, losses on the fifth of them that judge are mostly noise."""
+    counts = {row["values"]: row["counts"] for row in pc.value_counts(digits["label"]).to_pylist()}
+    few = {label: count for label, count in counts.items() if count < FEWEST_OF_A_LABEL}
+    return dg.AssetCheckResult(passed=not few, severity=dg.AssetCheckSeverity.WARN, metadata={"too_few": few})

@@ -1,0 +1,76 @@
+"""Claims: a search costs at most 5 % on top of its trials, and two workers are at least 1.8 times as fast as one.
+
+The peer is the trials themselves: how long the busiest worker would be at work if choosing trials, sending them out and
+waiting for them took no time. A trial keeps its processor busy for a second (another number, if one is given). Starting
+the workers, for which a search pays once, is told apart. A bracket of Hyperband ends with a single trial, which one
+worker waits for: its two workers are 1.35 times as fast as one, whatever chooses the trials.
+"""
+
+import sys
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+from taproom.search import Plan, Trial, search
+from taproom.search_space import Choice, Integer, Parameters, Real
+
+SPACE = {
+    "rate": Real(1e-3, 1e-1, log=True),
+    "penalty": Real(1e-6, 1e-1, log=True),
+    "nodes": Integer(10, 1000, log=True),
+    "pooling": Choice(("mean", "max")),
+    "offset": Real(-0.5, 0.5),
+}
+PLANS = [Plan(method, trials=24) for method in ("random", "tpe", "gaussian process")]
+# One bracket: nine trials of the smallest budget, three of three times as much, one of nine times.
+PLANS.append(Plan("hyperband", trials=3, budget=9))
+
+
+@dataclass(frozen=True)
+class Busy:
+    """How far a setting is from the middle of the space, told after so many seconds of work for a unit of budget."""
+
+    seconds: float
+
+    def score(self, parameters: Parameters, budget: int, seed: int) -> float:
+        """The lower the better."""
+        ends = time.perf_counter() + self.seconds * budget
+        while time.perf_counter() < ends:
+            pass
+        return sum((SPACE[name].place(value) - 0.5) ** 2 for name, value in parameters.items())
+
+
+def main() -> None:
+    """Time the start of the workers, and then each method with one worker and with two."""
+    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    for what in ("two workers are started", "they are there"):
+        started = time.perf_counter()
+        search(Busy(0.0), SPACE, Plan("random", trials=4), n_jobs=2)
+        print(f"a batch of 4 trials without any work, {what}: {time.perf_counter() - started:.3f} s")
+    for plan in PLANS:
+        search(Busy(0.0), SPACE, plan, n_jobs=1)  # imports what the method needs
+        one, two = (timed(plan, seconds, workers) for workers in (1, 2))
+        print(f"{plan.method}: two workers are {one / two:.2f} times as fast as one")
+
+
+def timed(plan: Plan, seconds: float, workers: int) -> float:
+    """The seconds of a search; print them beside those that its trials take."""
+    known = [(0, 0)]  # fits, and the budgets of all of them, after each batch; those of a batch are all the same
+
+    def note(trials: list[Trial]) -> None:
+        known.append((sum(len(trial.budgets) for trial in trials), sum(sum(trial.budgets) for trial in trials)))
+
+    started = time.perf_counter()
+    search(Busy(seconds), SPACE, plan, record=note, n_jobs=workers)
+    wall = time.perf_counter() - started
+    batches = [(fits - before, spent - earlier) for (before, earlier), (fits, spent) in pairwise(known)]
+    trials = sum(-(-fits // workers) * spent / fits * seconds for fits, spent in batches)
+    print(
+        f"{plan.method}, {known[-1][0]} fits in {len(batches)} batches, workers: {workers}: {wall:.2f} s, "
+        f"the trials themselves {trials:.2f} s, on top of them {wall / trials - 1:.1%}"
+    )
+    return wall
+
+
+if __name__ == "__main__":
+    main()
