@@ -88,11 +88,14 @@ def judge(
     objective: Objective,
     challenger: Parameters,
     champion: Parameters,
+    budget: int,
     plan: Plan,
     n_jobs: int | None = None,
     cluster: str | None = None,
 ) -> Comparison:
-    """Compare two settings with the full budget of a plan, each unit's score being the mean over `FITS` fits.
+    """Compare two settings with the budget that the product itself has, each unit's score the mean over `FITS` fits.
+
+    That budget is larger than a trial's: what is best for a tenth of the data may be worse than the champion for all.
 
     Raises:
         InputError: a setting that cannot be fitted, or as `compare` and `taproom.search.workers` do.
@@ -102,7 +105,7 @@ def judge(
     seeds = [seed_of(plan.seed, "fresh", fit) for fit in range(FITS)]
     with workers(n_jobs, cluster) as parallel:
         found = parallel(
-            delayed(_fresh_scores)(objective, setting, plan.budget, seed)
+            delayed(_fresh_scores)(objective, setting, budget, seed)
             for setting in (challenger, champion)
             for seed in seeds
         )

@@ -4,8 +4,8 @@ The score is a sum of two shares. Coherence (mean NPMI of the topics' ten heavie
 favours few and safe topics, those of a corpus's most distinct themes. The explained share, 1 - ||A - W H||^2 / ||A||^2
 of held-out documents, alone favours as many topics as can be had. So more topics are better as long as they explain
 more than they lose in coherence. Of 20 Newsgroups, 5 topics explain 0.02 and 40 explain 0.05, while coherence changes
-by a tenth or more: it decides mostly, and the share between settings whose coherence is alike. Weights are TF * log(1/DF), the weighting
-that is shown where one will do.
+by a tenth or more: it decides mostly, and the share between settings whose coherence is alike. Weights are
+TF * log(1/DF), the weighting that is shown where one will do.
 
 Judged are training documents alone, so that the coherence that the product tells of its test documents stays untold.
 DF is that of the table `terms`, of all training documents: the one thing that fresh documents share in, which the

@@ -10,8 +10,12 @@ in common, would not do: on 20 Newsgroups, 64 dimensions that are hardly trained
 In a mean, a word with the share p of all words weighs a / (a + p) with a = 1e-3, so that words which are in all
 documents do not rule it.
 
-Documents are training documents. The more of them, the better are vectors that need more training: the budget is how
-many are trained on, and a search should end near what the product can have.
+What this measures is likeness of subject. Analogies, which ask for relations, need not agree: on all of 20 Newsgroups
+steps of 0.1 instead of 0.04 raise this score from 0.93 to 0.96, and 3.0 % instead of 3.5 % of the analogies are right.
+
+Documents are training documents, and the budget is how many are trained on. With few of them, those settings win that
+train more (longer steps, more epochs), which matters less and less with more: a search should end near what the product
+has.
 
 Source: the weights are the smooth inverse frequency of Arora, Liang and Ma, A Simple but Tough-to-Beat Baseline for
 Sentence Embeddings, 2017, without their removal of a common component.

@@ -78,7 +78,7 @@ def settled(
     explicit = {name: value for name, value in chosen.items() if value is not None}
     rows = champions.to_pylist()
     if not rows:
-        return Settled(replace(defaults, **explicit), _told("first: values set by hand", explicit))
+        return Settled(replace(defaults, **explicit), "first: values set by hand")
     (row,) = rows
     try:
         best = _checked(defaults, config, json.loads(row["parameters"]))

@@ -32,13 +32,14 @@ STUDY = Study(
     objective=_objective,
     first=_first,
     space={
-        "components": Integer(1, 16, log=True),
+        "components": Integer(2, 12, log=True),
         "regularization": Real(1e-6, 0.3, log=True),
     },
     unit="events per well",
     score="log loss on held-out events, in nats",
+    full_budget=2_000,
     plans={
-        SearchSize.small: Plan("gaussian process", trials=12, budget=500),
+        SearchSize.small: Plan("gaussian process", trials=8, budget=2_000),
         SearchSize.large: Plan("gaussian process", trials=60, budget=2_000),
     },
 )

@@ -33,16 +33,17 @@ STUDY = Study(
     first=_first,
     space={
         "patch_size": Integer(4, 8),
-        "contrast": Real(1.0, 100.0, log=True),
+        "contrast": Real(1.0, 300.0, log=True),
         "zca_epsilon": Real(0.01, 1.0, log=True),
         "offset": Real(0.0, 1.0),
         "power": Real(0.25, 1.0),
     },
     unit="filters",
     score="accuracy on held-out images",
+    full_budget=64,
     plans={
-        SearchSize.small: Plan("hyperband", trials=8, budget=48, least_budget=16, higher_is_better=True),
-        SearchSize.large: Plan("hyperband", trials=60, budget=144, least_budget=16, higher_is_better=True),
+        SearchSize.small: Plan("hyperband", trials=6, budget=36, least_budget=12, higher_is_better=True),
+        SearchSize.large: Plan("hyperband", trials=60, budget=128, least_budget=14, higher_is_better=True),
     },
 )
 

@@ -37,6 +37,7 @@ STUDY = Study(
     },
     unit="updates per item",
     score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
+    full_budget=8_000,
     plans={
         SearchSize.small: Plan("hyperband", trials=8, budget=2_700, least_budget=300),
         SearchSize.large: Plan("hyperband", trials=60, budget=8_100, least_budget=300),

@@ -30,12 +30,13 @@ STUDY = Study(
     ins={**MATRIX_EVENTS, "wells": dg.AssetIn(), "density": dg.AssetIn()},
     objective=_objective,
     first=_first,
-    space={"bandwidth": Real(0.02, 1.0, log=True)},
+    space={"bandwidth": Real(0.02, 0.3, log=True)},
     unit="events",
     score="mean log density of held-out events, in nats",
+    full_budget=100_000,
     plans={
-        SearchSize.small: Plan("grid", trials=16, budget=10_000, higher_is_better=True),
-        SearchSize.large: Plan("grid", trials=60, budget=100_000, higher_is_better=True),
+        SearchSize.small: Plan("grid", trials=16, budget=100_000, higher_is_better=True),
+        SearchSize.large: Plan("grid", trials=100, budget=100_000, higher_is_better=True),
     },
 )
 

@@ -148,6 +148,7 @@ class Study:
         space: what may be chosen, by the names of the product's parameters.
         unit: of the budget.
         score: what it is, in words.
+        full_budget: what the product itself spends; challenges are judged with it.
         plans: the small and the large one.
     """
 
@@ -160,6 +161,7 @@ class Study:
     space: Space
     unit: str
     score: str
+    full_budget: int
     plans: Mapping[SearchSize, Plan]
 
     def first_setting(self) -> dict[str, Any]:
@@ -319,10 +321,17 @@ class StudyRun:
             self._known_challenges,
             challenger,
             self.study.first_setting(),
-            partial(judge, objective, plan=self.plan, n_jobs=config.workers, cluster=config.cluster),
+            partial(
+                judge,
+                objective,
+                budget=self.study.full_budget,
+                plan=self.plan,
+                n_jobs=config.workers,
+                cluster=config.cluster,
+            ),
             config.pin,
             config.release,
-        )
+        )  # fmt: skip
         same = {"study": self.study.name, "data": self._data, "decided_at": datetime.now(UTC)}
         start = len(self._known_challenges)
         return self._known_challenges + [{**same, **row, "number": start + place} for place, row in enumerate(added)]

@@ -36,6 +36,7 @@ STUDY = Study(
     },
     unit="documents",
     score="NPMI of the topics' heaviest words + share of the documents that topics explain, both held out",
+    full_budget=100_000,
     plans={
         SearchSize.small: Plan("tpe", trials=10, budget=1_000, higher_is_better=True),
         SearchSize.large: Plan("tpe", trials=60, budget=8_000, higher_is_better=True),

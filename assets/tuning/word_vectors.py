@@ -40,6 +40,7 @@ STUDY = Study(
     },
     unit="documents",
     score="how often a held-out text's half is nearer to its other half than to another text's",
+    full_budget=100_000,
     plans={
         SearchSize.small: Plan("hyperband", trials=8, budget=1_800, least_budget=200, higher_is_better=True),
         SearchSize.large: Plan("hyperband", trials=60, budget=4_050, least_budget=150, higher_is_better=True),

@@ -73,11 +73,11 @@ def test_settings_are_judged_by_the_mean_of_fits_with_several_seeds_whatever_the
         def fresh_scores(self, parameters, budget, seed):
             return np.random.default_rng(seed).normal(parameters["x"] * budget, 1, 100)
 
-    plan = Plan("random", 4, budget=2, higher_is_better=True)
-    found = judge(Lucky(), {"x": 3.0}, {"x": 1.0}, plan, n_jobs=1)
+    plan = Plan("random", 4, higher_is_better=True)
+    found = judge(Lucky(), {"x": 3.0}, {"x": 1.0}, 2, plan, n_jobs=1)
     assert found.difference.mean == pytest.approx(4.0)  # the same seeds for both
     assert found.challenger.mean == pytest.approx(6.0, abs=0.3)
-    assert found == judge(Lucky(), {"x": 3.0}, {"x": 1.0}, plan, n_jobs=2)
+    assert found == judge(Lucky(), {"x": 3.0}, {"x": 1.0}, 2, plan, n_jobs=2)
 
 
 class TestDecide:

@@ -68,6 +68,7 @@ STUDY = Study(
     space={"x": Real(0.0, 1.0)},
     unit="steps",
     score="nearness",
+    full_budget=1,
     plans={
         SearchSize.small: Plan("random", trials=12, higher_is_better=True),
         SearchSize.large: Plan("tpe", trials=20, higher_is_better=True),
