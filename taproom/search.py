@@ -131,17 +131,13 @@ class Plan:
         return -value if self.higher_is_better else value
 
     @property
-    def brackets_in_sweep(self) -> int:
-        """How many brackets Hyperband has, from the one that begins with most trials to the one that stops none."""
-        return int(math.log(self.budget / self.least_budget, REDUCTION) + 1e-9) + 1
-
-    @property
     def brackets(self) -> list[list[tuple[int, int]]]:
         """The brackets of Hyperband that the budget pays for, in order, each as rungs (trials, budget of each)."""
+        most = int(math.log(self.budget / self.least_budget, REDUCTION) + 1e-9)
         found, left = [], self.trials * self.budget
         while True:
-            halvings = self.brackets_in_sweep - 1 - len(found) % self.brackets_in_sweep
-            members = math.ceil(self.brackets_in_sweep / (halvings + 1) * REDUCTION**halvings)
+            halvings = most - len(found) % (most + 1)
+            members = math.ceil((most + 1) / (halvings + 1) * REDUCTION**halvings)
             rungs = [
                 (members // REDUCTION**rung, round(self.budget / REDUCTION ** (halvings - rung)))
                 for rung in range(halvings + 1)
@@ -373,24 +369,22 @@ MODELS: dict[str, Callable[[Space, Sequence[tuple[Parameters, float]], int, int]
 
 
 def _next_rung(space: Space, plan: Plan, first: Sequence[Parameters], trials: Sequence[Trial]) -> list[_Task]:
-    """The trials that are to be given the smallest of the budgets that are due, in any bracket of a sweep.
+    """The trials of a bracket that are to reach their next rung; beside a last one, those of the next bracket's first.
 
-    The brackets of a sweep go side by side, each from the budget that it starts with, so that their last rungs, of a
-    trial or a few, are one batch.
+    A last rung is of one trial or a few, which would leave workers idle if it were a batch by itself.
     """
     start, due = 0, []
-    for number, rungs in enumerate(plan.brackets):
-        if due and number % plan.brackets_in_sweep == 0:
-            break
+    for rungs in plan.brackets:
         members, budget = rungs[0]
         if start == len(trials):
             settings = _settings(space, plan, first, trials, members)
-            due += [_Task(trial, budget) for trial in _new(plan, start, settings)]
-            break
-        waiting = (trial for trial in trials[start : start + members] if trial.state == "promoted")
+            return due + [_Task(trial, budget) for trial in _new(plan, start, settings)]
+        waiting = [trial for trial in trials[start : start + members] if trial.state == "promoted"]
         due += [_Task(trial, rungs[len(trial.budgets)][1]) for trial in waiting]
+        if any(len(trial.budgets) < len(rungs) - 1 for trial in waiting):
+            return due
         start += members
-    return [task for task in due if task.budget == min(task.budget for task in due)]
+    return due
 
 
 def _promoted(plan: Plan, trials: Sequence[Trial]) -> list[Trial]:
