@@ -15,6 +15,7 @@ from assets.assays import events
 from assets.images import images
 from assets.reviews import reviews
 from assets.text import documents
+from assets.tuning import digits
 from taproom.inbox import Drop
 
 Config = Mapping[str, Any]
@@ -98,4 +99,6 @@ TEXT = Chain(
 
 IMAGES = Chain(name="images", read="images", ingested=("images",), reads=images.read_at_once, studies=("classifier",))
 
-CHAINS = (REVIEWS, TEXT, ASSAYS, IMAGES)
+TUNING = Chain(name="tuning", read="digits", ingested=("digits",), reads=digits.read_at_once)
+
+CHAINS = (REVIEWS, TEXT, ASSAYS, IMAGES, TUNING)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from taproom.errors import InputError
+from taproom.progress import silent
 from taproom.search import Objective, Plan, seed_of, workers
 from taproom.search_space import Parameters
 
@@ -116,7 +117,7 @@ def judge(
 def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
     from threadpoolctl import threadpool_limits
 
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), silent():
         return objective.fresh_scores(parameters, budget, seed)
 
 

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from taproom.errors import InputError
 from taproom.item_map import ranks
-from taproom.ordinal import OrdinalParameters, _checked_graph, _seed, embed
+from taproom.ordinal import OrdinalParameters, checked_graph, embed, scattered_seed
 from taproom.search_space import Parameters
 
 DIMENSIONS = (2, 3)
@@ -86,7 +86,7 @@ def _errors(
     """
     from taproom import _ordinal_kernels as kernels
 
-    graph = _checked_graph(indices, distances)
+    graph = checked_graph(indices, distances)
     draws = TRIPLETS_PER_ANCHOR * int(kernels.HELD_OUT_ONE_IN)
     nothing_wide = np.empty((0, graph.indices.shape[1]), np.int32)
     counts = np.array(
@@ -105,4 +105,4 @@ def _errors(
 
 def _anchor_seeds(anchors: np.ndarray, seed: int) -> list[np.uint64]:
     """Seeds that are far apart, whatever the anchors and the seed."""
-    return [_seed(int(_seed(seed)) + int(anchor)) for anchor in anchors]
+    return [scattered_seed(int(scattered_seed(seed)) + int(anchor)) for anchor in anchors]

@@ -135,7 +135,7 @@ def embed(
 
     parameters = parameters or OrdinalParameters()
     _check_parameters(parameters)
-    graph = _checked_graph(indices, distances)
+    graph = checked_graph(indices, distances)
     check_enough_items(len(graph.indices), parameters.dimension)
     with threadpool_limits(limits=1, user_api="blas"):
         if start is not None:
@@ -160,7 +160,7 @@ def _descend(coordinates: np.ndarray, graph: "Graph", parameters: OrdinalParamet
 
     p, items = parameters, len(coordinates)
     draws = items * p.updates_per_item
-    descent = kernels.Descent(draws, _seed(p.seed), p.margin, p.step, p.within_share)
+    descent = kernels.Descent(draws, scattered_seed(p.seed), p.margin, p.step, p.within_share)
     shards, size = (SHARDS, int(DRAWS_PER_SHARD * items)) if items >= ITEMS_WORTH_SHARDS else (1, DRAWS_WITHOUT_SHARDS)
     # Not joblib: a shard takes milliseconds, about as long as joblib needs to hand it over.
     with (
@@ -239,7 +239,7 @@ def triplet_errors(
     """
     from taproom import _ordinal_kernels as kernels
 
-    graph = _checked_graph(indices, distances)
+    graph = checked_graph(indices, distances)
     items, k = graph.indices.shape
     coordinates = _checked_coordinates(coordinates, items, np.shape(coordinates)[-1])
     everyone, nothing_wide = np.arange(items), np.empty((0, k), np.int32)
@@ -251,7 +251,7 @@ def triplet_errors(
     for kind, (code, anchors, wide_indices) in kinds.items():
         for split, (draws, held_out) in splits.items():
             found = kernels.count_violations(
-                coordinates, graph, anchors, wide_indices, _seed(seed), draws, code, held_out
+                coordinates, graph, anchors, wide_indices, scattered_seed(seed), draws, code, held_out
             )
             rows.append(TripletError(kind, split, *found))
     return rows
@@ -278,7 +278,7 @@ def _with_new_items(start: np.ndarray, indices: np.ndarray) -> np.ndarray:
         reached = ~np.isnan(around[:, :, 0]).all(axis=1)
         if not reached.any():
             anywhere = np.empty((len(new), start.shape[1]))
-            kernels.fill_uniform(anywhere, _seed(0))
+            kernels.fill_uniform(anywhere, scattered_seed(0))
             placed[new] = np.nanmean(placed, axis=0) + anywhere * np.nanstd(placed, axis=0)
             break
         placed[new[reached]] = np.nanmean(around[reached], axis=1)
@@ -303,7 +303,7 @@ def _spectral_start(indices: np.ndarray, dimension: int) -> np.ndarray:
     walk = (scale @ graph @ scale).tocsr()
     constant = root_degree / np.linalg.norm(root_degree)
     vectors = np.empty((items, min(dimension + SPARE_VECTORS, items - 1)))
-    kernels.fill_uniform(vectors, _seed(0))
+    kernels.fill_uniform(vectors, scattered_seed(0))
     for _ in range(POWER_STEPS):
         # Half of the identity keeps negative eigenvalues, which say nothing about nearness, from leading.
         vectors = vectors + walk @ vectors
@@ -321,8 +321,8 @@ def _standardized(coordinates: np.ndarray) -> np.ndarray:
     return centred / radius if radius > 0 else centred
 
 
-def _seed(seed: int) -> np.uint64:
-    """A seed for the kernels, in which near seeds are far apart."""
+def scattered_seed(seed: int) -> np.uint64:
+    """A seed for the kernels; near seeds become far apart."""
     from taproom import _ordinal_kernels as kernels
 
     return np.uint64(kernels.scattered(np.uint64(seed % 2**64)))
@@ -346,7 +346,7 @@ def check_enough_items(items: int, dimension: int) -> None:
         )
 
 
-def _checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
+def checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
     """The graph in the types that the kernels take, once it is known that they cannot read beyond it."""
     from taproom._ordinal_kernels import Graph
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from taproom.errors import InputError
-from taproom.progress import progress
+from taproom.progress import progress, silent
 from taproom.search_space import Parameters, Space, holds
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ def _try(objective: Objective, task: _Task) -> Trial:
     trial, started = task.trial, time.perf_counter()
     value, reason = math.nan, None
     try:
-        with threadpool_limits(limits=1):
+        with threadpool_limits(limits=1), silent():
             value = float(objective.score(trial.parameters, task.budget, trial.seed))
     except Exception as error:  # whatever it is: the search goes on, and the reason is kept
         reason = f"{type(error).__name__}: {error}"

@@ -74,7 +74,7 @@ def search_comparison(rows: Sequence[Mapping]) -> bytes:
             [row for row in rows if row["method"] == method], "epochs", "median", "low", "high"
         )
         share = share_to_reach(rows, method)
-        reached = "" if share is None or method == REFERENCE else f", there after {share:.0%}"
+        reached = "" if method == REFERENCE else ": not reached" if share is None else f": reached after {share:.0%}"
         axes.fill_between(epochs, low, high, step="post", color=color, alpha=0.12, linewidth=0)
         axes.step(epochs, median, where="post", color=color, linewidth=1.6, label=f"{method}{reached}")
         if share is not None:
@@ -91,7 +91,7 @@ def search_comparison(rows: Sequence[Mapping]) -> bytes:
     axes.grid(linewidth=0.3, color=GREY)
     axes.set_axisbelow(True)
     axes.legend(
-        frameon=False, fontsize=8, loc="upper right", title="dotted: random search in the end", title_fontsize=8
+        frameon=False, fontsize=8, loc="upper right", title="dotted: random search's final median", title_fontsize=8
     )
     return _png(figure)
 

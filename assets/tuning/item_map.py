@@ -31,16 +31,16 @@ STUDY = Study(
     objective=_objective,
     first=_first,
     space={
-        "step": Real(0.002, 0.2, log=True),
-        "margin": Real(0.02, 0.5, log=True),
-        "within_share": Real(0.2, 0.8),
+        "step": Real(0.003, 0.1, log=True),
+        "margin": Real(0.03, 0.5, log=True),
+        "within_share": Real(0.3, 0.7),
     },
     unit="updates per item",
     score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
     full_budget=8_000,
     plans={
-        SearchSize.small: Plan("hyperband", trials=8, budget=2_700, least_budget=300),
-        SearchSize.large: Plan("hyperband", trials=60, budget=8_100, least_budget=300),
+        SearchSize.small: Plan("hyperband", trials=8, budget=2_700, least_budget=900),
+        SearchSize.large: Plan("hyperband", trials=60, budget=8_100, least_budget=900),
     },
 )
 

@@ -41,7 +41,7 @@ DECK = Contract(
     ),
     key=("setting",),
     invariants=(
-        *(Between(name, *(1, len(DECK_SETTINGS))) for name in ("setting", "published_rank", "rank")),
+        *(Between(name, 1, len(DECK_SETTINGS)) for name in ("setting", "published_rank", "rank")),
         *(Between(name, SPACE[name].low, SPACE[name].high) for name in ("learning_rate", "l2_penalty", "hidden_nodes")),
         *(Between(name, 0) for name in ("published_loss", "loss", "losses")),
         Between("error", 0, 1),

@@ -1,7 +1,8 @@
 """The study of `topics`: how many topics, and how long they are fitted.
 
 Coherence alone favours a few safe topics, the share of the documents that they explain favours many; the score is the
-sum of both, on documents that no topic is fitted to.
+sum of both, on documents that no topic is fitted to. How many topics are best depends on how many documents there are:
+with 1,000 newsgroup messages settings cannot be told apart, with 500 nine topics are best, with all of them twenty.
 """
 
 import dagster as dg
@@ -31,15 +32,15 @@ STUDY = Study(
     objective=_objective,
     first=_first,
     space={
-        "topics": Integer(5, 80, log=True),
-        "tolerance": Real(1e-5, 1e-2, log=True),
+        "topics": Integer(8, 40, log=True),
+        "tolerance": Real(1e-4, 1e-2, log=True),
     },
     unit="documents",
     score="NPMI of the topics' heaviest words + share of the documents that topics explain, both held out",
-    full_budget=100_000,
+    full_budget=4_500,
     plans={
-        SearchSize.small: Plan("tpe", trials=10, budget=1_000, higher_is_better=True),
-        SearchSize.large: Plan("tpe", trials=60, budget=8_000, higher_is_better=True),
+        SearchSize.small: Plan("tpe", trials=12, budget=2_000, higher_is_better=True),
+        SearchSize.large: Plan("tpe", trials=60, budget=4_500, higher_is_better=True),
     },
 )
 

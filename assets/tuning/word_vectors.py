@@ -1,8 +1,8 @@
 """The study of `word_vectors`: how word vectors are trained.
 
-A vector is worth what it tells of a text: the score is how often the two halves of a document, each the mean of its
-words' vectors, are nearer to each other than to the halves of other documents, on documents that no vector is trained
-on.
+The score is how often a text's two sides (each word is drawn to one of them), the means of their words' vectors, are
+nearer to each other than to a side of another text, on texts that no vector is trained on. It tells of subjects rather
+than of grammar: on newsgroups, longer steps raise it and make fewer analogies right (3.0 % instead of 3.5 %).
 """
 
 import dagster as dg
@@ -27,23 +27,23 @@ def _first() -> object:
 STUDY = Study(
     name="word_vectors",
     module=__name__,
-    about="Searched: dimensions, window, negative words, subsampling and step, for how alike a text's halves are.",
+    about="Searched: dimensions, window, negative words, subsampling and step, for how near a text's two sides are.",
     ins={"documents": dg.AssetIn(metadata={"columns": ["document_id", "text", "split"]})},
     objective=_objective,
     first=_first,
     space={
         "dimensions": Integer(16, 128, log=True),
         "window": Integer(2, 10),
-        "negative": Integer(2, 10),
+        "negative": Integer(2, 8),
         "sample": Real(1e-5, 1e-2, log=True),
         "step": Real(0.01, 0.1, log=True),
     },
     unit="documents",
-    score="how often a held-out text's half is nearer to its other half than to another text's",
-    full_budget=100_000,
+    score="how often a held-out text's two sides are nearer to each other than to another text's",
+    full_budget=4_000,
     plans={
-        SearchSize.small: Plan("hyperband", trials=8, budget=1_800, least_budget=200, higher_is_better=True),
-        SearchSize.large: Plan("hyperband", trials=60, budget=4_050, least_budget=150, higher_is_better=True),
+        SearchSize.small: Plan("hyperband", trials=6, budget=1_800, least_budget=600, higher_is_better=True),
+        SearchSize.large: Plan("hyperband", trials=40, budget=4_050, least_budget=450, higher_is_better=True),
     },
 )
 
