@@ -123,9 +123,9 @@ def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, see
 
 @dataclass(frozen=True)
 class Challenger:
-    """The best setting of a search, which had `trials`; `trial` and `parameters` are None where all of them failed.
+    """The best setting of a search, which had `trials`; `trial` and `parameters` are None where none has a score.
 
-    `made_from` tells apart searches of one name; `reason` is why the first trial failed, if it did.
+    `made_from` tells apart searches of one name; `reason` is why the first trial failed, or there was none.
     """
 
     search: str
@@ -193,6 +193,8 @@ def _challenge(champion: Row, challenger: Challenger, judge: Callable[[Parameter
     which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
     if challenger.parameters is None:
         why = f"all {challenger.trials} trials failed; the first: {challenger.reason}"
+        if not challenger.trials:
+            why = f"nothing could be tried: {challenger.reason or 'the time was up'}"
         return _row(None, "refused", why, **which)
     if champion["verdict"] == "pinned":
         return _row(challenger.parameters, "refused", "the champion is pinned", **which)

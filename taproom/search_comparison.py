@@ -26,7 +26,7 @@ import numpy as np
 
 from taproom.errors import InputError
 from taproom.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameters, Judged
-from taproom.progress import progress
+from taproom.progress import progress, silent
 from taproom.search import METHODS, Plan, Trial, search
 from taproom.search_space import Integer, Parameters, Real
 
@@ -86,8 +86,8 @@ class Spending:
         return self.trials * self.epochs
 
 
-# 12 trials of 9 epochs pay for four brackets of Hyperband, 40 of 27 for three rounds of its four brackets.
-SPENDINGS = {"small": Spending(3, 12, 9, 400), "large": Spending(10, 40, 27)}
+# 12 trials of 9 epochs pay for four brackets of Hyperband, 27 of 27 for two rounds of its four brackets.
+SPENDINGS = {"small": Spending(3, 12, 9, 400), "large": Spending(10, 27, 27)}
 
 
 class Parted(NamedTuple):
@@ -143,7 +143,7 @@ def part(pixels: np.ndarray, labels: np.ndarray, ids: Sequence[str], most: int |
 
     Of each label a fifth judges, chosen by a hash of their ids: a digit keeps its part while there are as many of its
     label. With `most`, so many are taken at most, as many of each label. Raises `InputError` for fewer than two labels,
-    fewer than five digits of one, or fewer than 50 to train on.
+    fewer than five digits of one, or fewer than 100 in all, of which a batch is to be trained on.
     """
     counts = np.bincount(labels)
     if len(counts) < 2 or counts.min() < JUDGES or len(labels) < 2 * BATCH:
@@ -176,7 +176,7 @@ def compare(digits: Parted, spending: Spending, seed: int = 0, n_jobs: int | Non
     seeds = range(seed, seed + spending.seeds)
     searches = [(method, of) for method in METHODS for of in seeds]
     settings = [(setting, of) for setting in DECK_SETTINGS for of in seeds]
-    # The longest first, so that no worker is left with one at the end.
+    # The long ones first, so that no worker is left with one at the end.
     tasks = [
         *(delayed(_search)(digits, spending, *what) for what in searches),
         *(delayed(_train)(digits, spending, *what) for what in settings),
@@ -233,7 +233,7 @@ def _search(digits: Parted, spending: Spending, method: str, seed: int) -> list[
 
     objective = EpochsObjective(digits)
     plan = Plan(method, spending.trials, spending.epochs, continues=True, batch=1, seed=seed)
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), silent():
         search(objective, SPACE, plan, record=objective.forget, n_jobs=1)
     return objective.spent
 

@@ -27,6 +27,7 @@ from assets.code import code_version
 from assets.table import Draft, refreshed_out
 from assets.tuning.champions import CHAMPIONS
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.errors import InputError
 from taproom.search import METHODS, STATES, Objective, Plan
 from taproom.search_space import Space
 
@@ -68,6 +69,7 @@ TRIALS = Contract(
         OneOf("state", STATES),
         Between("seconds", 0),
     ),
+    may_be_empty=True,
 )  # fmt: skip
 
 # Of the trials of a search; more, and its space is too wide or the data too few.
@@ -211,11 +213,16 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
     )
     def tune(context: dg.AssetExecutionContext, config: SearchConfig, **tables: pa.Table) -> Iterator:
         run = StudyRun(study, context, config)
-        objective = study.objective(**tables, seed=run.plan.seed)
-        trials = run.search(objective)
+        try:
+            objective = study.objective(**tables, seed=run.plan.seed)
+        except InputError as error:  # too little to search by is no reason to keep the product from being made
+            objective, trials, reason = None, [], str(error)
+        else:
+            trials = run.search(objective)
+            reason = next((trial.reason for trial in trials if trial.state == "failed"), None)
         yield dg.Output(run.trials(trials), "trials")
         yield run.most_succeed(trials)
-        rows = run.challenge(objective, trials)
+        rows = run.challenge(objective, trials, reason)
         yield dg.Output(run.challenges(rows), "challenges")
         yield dg.Output(run.champion(rows), "champions")
 
@@ -288,7 +295,9 @@ class StudyRun:
             figure=figures.trials(
                 trials, study.space, title=f"{study.name}: search {self.config.search!r} by {self.plan.method}",
                 unit=study.unit, higher_is_better=higher_is_better,
-            ),
+            )
+            if trials
+            else None,
         )  # fmt: skip
 
     def most_succeed(self, trials: "Sequence[Trial]") -> dg.AssetCheckResult:
@@ -302,8 +311,10 @@ class StudyRun:
             metadata={"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"},
         )
 
-    def challenge(self, objective: Objective, trials: "Sequence[Trial]") -> list[dict[str, Any]]:
-        """The rows of the study's challenges, with what is decided now."""
+    def challenge(
+        self, objective: Objective | None, trials: "Sequence[Trial]", reason: str | None
+    ) -> list[dict[str, Any]]:
+        """The rows of the study's challenges, with what is decided now; `reason` is why there is no best trial."""
         from taproom.challenge import Challenger, decide, judge
         from taproom.search import best
 
@@ -315,7 +326,7 @@ class StudyRun:
             trials=len(trials),
             trial=found.number if found else None,
             parameters=found.parameters if found else None,
-            reason=next((trial.reason for trial in trials if trial.state == "failed"), None),
+            reason=reason,
         )
         added = decide(
             self._known_challenges,

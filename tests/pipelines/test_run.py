@@ -17,14 +17,10 @@ from tests.planted_corpus import planted_corpus
 from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = [
-    "duplicate_reviews", "item_map", "items", "map_errors", "map_methods", "map_moves", "neighbors",
-    "rejected_reviews", "review_batches", "reviews", "term_counts", "tfidf", "vocabulary",
-]  # fmt: skip
-
-ASSAY_TABLES, TEXT_TABLES, IMAGE_TABLES = (
-    sorted(key.to_user_string() for key in dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph()))
-    for chain in ("assays", "text", "images")
+TUNED = {"trials", "challenges", "champions"}
+TABLES, ASSAY_TABLES, TEXT_TABLES, IMAGE_TABLES = (
+    sorted(TUNED | {key.path[0] for key in dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph())})
+    for chain in ("reviews", "assays", "text", "images")
 )
 
 
@@ -59,15 +55,17 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
 ):
     path = write_csv("beers.csv", themed_reviews())
     reviews = {"source": "table", "path": str(path), "collection": "beers"}
+    tuning = {"tune_item_map": {"trials": 2}}
 
     with subtests.test("the first run makes every table and tells of them"):
-        first = run(reviews=reviews)
+        first = run(reviews=reviews, **tuning)
         assert first.returncode == 0, first.stdout + first.stderr
         assert warehouse.tables() == TABLES
         assert "ingest_reviews of beers.csv-" in first.stdout
         assert all(table in first.stdout for table in TABLES)
         assert first.stdout.count("Nearest to item ") == 3
         assert "Errors of the map" in first.stdout
+        assert "Champions (what products are made with, and why)\n  item_map " in first.stdout
         picture = Path(warehouse.root, "_figures", "item_map.png")
         assert str(picture) in first.stdout
         assert picture.read_bytes().startswith(b"\x89PNG")
@@ -76,7 +74,7 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
     with subtests.test("an unchanged second run makes nothing and says so"):
         heads = warehouse.heads()
         runs = {table: warehouse.history(table)[0]["run_id"] for table in TABLES}
-        second = run(reviews=reviews)
+        second = run(reviews=reviews, **tuning)
         assert second.returncode == 0, second.stderr
         assert "Everything is fresh" in second.stdout
         assert "ingest_reviews" not in second.stdout
@@ -84,10 +82,12 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         assert {table: warehouse.history(table)[0]["run_id"] for table in TABLES} == runs
 
     with subtests.test("a changed configuration makes only what depends on it"):
-        third = run(reviews=reviews, neighbors={"k": 6})
+        third = run(reviews=reviews, neighbors={"k": 6}, **tuning)
         assert third.returncode == 0, third.stderr
-        assert "refresh_reviews: item_map, map_errors, map_methods, map_moves, neighbors\n" in third.stdout
-        assert changed(warehouse, heads) <= {"item_map", "map_errors", "map_methods", "map_moves", "neighbors"}
+        studied = "challenges/item_map, champions/item_map, "
+        mapped = "item_map, map_errors, map_methods, map_moves, neighbors, "
+        assert f"make_reviews: {studied}{mapped}trials/item_map\n" in third.stdout
+        assert changed(warehouse, heads) <= TUNED | set(mapped.split(", "))
         assert len(warehouse.read("neighbors")["neighbor_ids"][0]) == 6
 
     with subtests.test("a bad file is refused in a sentence, and the tables stay"):
@@ -114,6 +114,8 @@ def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_cha
         "topic_methods": {"topics": 3, "workers": 1},
         "word_vectors": {"dimensions": 24, "epochs": 2},
         "word_map": {"updates_per_word": 50},
+        "tune_topics": {"trials": 2},
+        "tune_word_vectors": {"trials": 2},
     }
 
     with subtests.test("the first run makes the tables of this chain and no others, and tells of them"):
@@ -151,6 +153,8 @@ def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_lab
         "events": {"source": "fcs", "path": str(folder)},
         "mixture": {"sizes": [2, 3], "restarts": 1},
         "class_mixtures": {"sizes": [2], "restarts": 1},
+        "tune_class_mixtures": {"trials": 2},
+        "tune_kernel_density": {"trials": 4},
     }
 
     with subtests.test("the first run makes the tables of this chain and no others"):
@@ -215,6 +219,7 @@ def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain
         "filters": {"filters": 12, "patches": 2_000, "patch_size": 4, "pools": 2},
         "filter_gallery": {},
         "feature_baselines": {"training_images": 60, "test_images": 30},
+        "tune_classifier": {"trials": 2},
     }
     damaged = tmp_path / "damaged.csv"
     damaged.write_text("item_id,score\nale,5\n")

@@ -116,6 +116,10 @@ class TestDecide:
         assert rows[-1]["why"] == "all 8 trials failed; the first: ValueError: no"
         assert decide(rows, nobody, FIRST, never) == []
 
+    def test_where_nothing_could_be_tried_the_reason_is_kept(self):
+        rows = decide([], Challenger("nightly", "abc", 0, None, None, "too few documents"), FIRST, never)
+        assert rows[-1]["why"] == "nothing could be tried: too few documents"
+
     def test_one_that_cannot_be_judged_is_refused(self):
         def too_few(challenger, champion):
             raise InputError("too few events")

@@ -232,6 +232,16 @@ def test_trials_that_fail_are_kept_with_the_reason_and_the_champion_stays(tune, 
     assert told(instance, "trials")["failed"] == 12
 
 
+def test_too_little_to_search_by_keeps_no_product_from_being_made(tune, warehouse):
+    def objective(targets, seed):
+        raise InputError("1 target was given; wanted: at least 20")
+
+    assert tune(replace(STUDY, objective=objective)).success
+    assert rows(warehouse, "trials") == []
+    assert rows(warehouse, "challenges")[-1]["why"].startswith("nothing could be tried: 1 target was given")
+    assert warehouse.read("made_with")["x"].to_pylist() == [0.5]
+
+
 def test_a_person_pins_a_champion_and_releases_it(tune, warehouse):
     tune()
     tune(pin={"x": 0.875})
@@ -274,7 +284,7 @@ def test_of_two_runs_of_one_study_at_once_the_second_is_refused_by_name(tune, wa
 
 @pytest.mark.parametrize("wrong", [{"trials": 0}, {"seconds": 0.0}, {"search": ""}])
 def test_a_budget_of_zero_is_refused(tune, warehouse, wrong):
-    with pytest.raises(ValidationError, match="greater than|at least 1 character"):
+    with pytest.raises(ValidationError, match=r"greater than|at least 1 character"):
         tune(**wrong)
     assert warehouse.head("trials") is None
 
