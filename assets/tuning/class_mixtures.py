@@ -39,8 +39,9 @@ STUDY = Study(
     score="log loss on held-out events, in nats",
     full_budget=2_000,
     plans={
-        SearchSize.small: Plan("gaussian process", trials=8, budget=2_000),
-        SearchSize.large: Plan("gaussian process", trials=60, budget=2_000),
+        SearchSize.brief: Plan("gaussian process", trials=5, budget=2_000),
+        SearchSize.small: Plan("gaussian process", trials=24, budget=2_000),
+        SearchSize.large: Plan("gaussian process", trials=80, budget=2_000),
     },
 )
 

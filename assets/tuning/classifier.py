@@ -42,8 +42,9 @@ STUDY = Study(
     score="accuracy on held-out images",
     full_budget=64,
     plans={
-        SearchSize.small: Plan("hyperband", trials=6, budget=36, least_budget=12, higher_is_better=True),
-        SearchSize.large: Plan("hyperband", trials=60, budget=128, least_budget=14, higher_is_better=True),
+        SearchSize.brief: Plan("hyperband", trials=6, budget=36, least_budget=12, higher_is_better=True),
+        SearchSize.small: Plan("hyperband", trials=20, budget=63, least_budget=7, higher_is_better=True),
+        SearchSize.large: Plan("hyperband", trials=80, budget=126, least_budget=14, higher_is_better=True),
     },
 )
 

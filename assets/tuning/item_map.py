@@ -39,8 +39,9 @@ STUDY = Study(
     score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
     full_budget=8_000,
     plans={
-        SearchSize.small: Plan("hyperband", trials=8, budget=2_700, least_budget=900),
-        SearchSize.large: Plan("hyperband", trials=60, budget=8_100, least_budget=900),
+        SearchSize.brief: Plan("hyperband", trials=6, budget=2_700, least_budget=900),
+        SearchSize.small: Plan("hyperband", trials=24, budget=8_100, least_budget=900),
+        SearchSize.large: Plan("hyperband", trials=100, budget=8_100, least_budget=300),
     },
 )
 

@@ -35,7 +35,8 @@ STUDY = Study(
     score="mean log density of held-out events, in nats",
     full_budget=100_000,
     plans={
-        SearchSize.small: Plan("grid", trials=16, budget=100_000, higher_is_better=True),
+        SearchSize.brief: Plan("grid", trials=12, budget=100_000, higher_is_better=True),
+        SearchSize.small: Plan("grid", trials=40, budget=100_000, higher_is_better=True),
         SearchSize.large: Plan("grid", trials=100, budget=100_000, higher_is_better=True),
     },
 )

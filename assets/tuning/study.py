@@ -115,6 +115,7 @@ CHALLENGES = Contract(
 class SearchSize(Enum):
     """How much a search may spend."""
 
+    brief = "brief"
     small = "small"
     large = "large"
 
@@ -123,7 +124,9 @@ class SearchConfig(dg.Config):
     """Which search, what it may spend, and what a person decides; null: as the study's file has it."""
 
     search: str = Field("first", min_length=1, description="its name; under the same name, it goes on")
-    size: SearchSize = Field(SearchSize.small, description="the plan: small (seconds) or large (many minutes)")
+    size: SearchSize = Field(
+        SearchSize.brief, description="the plan: brief (seconds), small (a minute or so) or large (many minutes)"
+    )
     method: str | None = Field(None, description=f"what chooses settings: {', '.join(METHODS)}")
     trials: int | None = Field(None, ge=1, description="how many times the full budget may be spent")
     seed: int = Field(0, ge=0, description="seed of the parts that data are cut into, and of all choices")
@@ -151,7 +154,7 @@ class Study:
         unit: of the budget.
         score: what it is, in words.
         full_budget: what the product itself spends; challenges are judged with it.
-        plans: the small and the large one.
+        plans: the brief one, as in `make run`, the small and the large one.
     """
 
     name: str

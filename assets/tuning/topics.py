@@ -39,7 +39,8 @@ STUDY = Study(
     score="NPMI of the topics' heaviest words + share of the documents that topics explain, both held out",
     full_budget=4_500,
     plans={
-        SearchSize.small: Plan("tpe", trials=12, budget=2_000, higher_is_better=True),
+        SearchSize.brief: Plan("tpe", trials=4, budget=4_500, higher_is_better=True),
+        SearchSize.small: Plan("tpe", trials=16, budget=4_500, higher_is_better=True),
         SearchSize.large: Plan("tpe", trials=60, budget=4_500, higher_is_better=True),
     },
 )

@@ -42,8 +42,9 @@ STUDY = Study(
     score="how often a held-out text's two sides are nearer to each other than to another text's",
     full_budget=4_000,
     plans={
-        SearchSize.small: Plan("hyperband", trials=6, budget=1_800, least_budget=600, higher_is_better=True),
-        SearchSize.large: Plan("hyperband", trials=40, budget=4_050, least_budget=450, higher_is_better=True),
+        SearchSize.brief: Plan("hyperband", trials=4, budget=1_800, least_budget=600, higher_is_better=True),
+        SearchSize.small: Plan("hyperband", trials=12, budget=4_050, least_budget=450, higher_is_better=True),
+        SearchSize.large: Plan("hyperband", trials=60, budget=4_050, least_budget=150, higher_is_better=True),
     },
 )
 

@@ -70,8 +70,8 @@ STUDY = Study(
     score="nearness",
     full_budget=1,
     plans={
-        SearchSize.small: Plan("random", trials=12, higher_is_better=True),
-        SearchSize.large: Plan("tpe", trials=20, higher_is_better=True),
+        SearchSize.brief: Plan("random", trials=12, higher_is_better=True),
+        SearchSize.small: Plan("tpe", trials=20, higher_is_better=True),
     },
 )
 
