@@ -24,8 +24,6 @@ from taproom.search_space import Parameters
 Row = Mapping[str, Any]
 
 CONFIDENCE = 0.95
-# Of each setting: one fit may have been lucky with its seed.
-FITS = 2
 
 
 @dataclass(frozen=True)
@@ -94,23 +92,20 @@ def judge(
     n_jobs: int | None = None,
     cluster: str | None = None,
 ) -> Comparison:
-    """Compare two settings with the budget that the product itself has, each unit's score the mean over `FITS` fits.
+    """Compare two settings with a larger budget than a trial's, the product's own or one near it, and the same seed.
 
-    That budget is larger than a trial's: what is best for a tenth of the data may be worse than the champion for all.
+    What is best for a tenth of the data may be worse than the champion for all.
 
     Raises:
         InputError: a setting that cannot be fitted, or as `compare` and `taproom.search.workers` do.
     """
     from joblib import delayed
 
-    seeds = [seed_of(plan.seed, "fresh", fit) for fit in range(FITS)]
+    seed = seed_of(plan.seed, "fresh")
     with workers(n_jobs, cluster) as parallel:
-        found = parallel(
-            delayed(_fresh_scores)(objective, setting, budget, seed)
-            for setting in (challenger, champion)
-            for seed in seeds
+        ours, theirs = parallel(
+            delayed(_fresh_scores)(objective, setting, budget, seed) for setting in (challenger, champion)
         )
-    ours, theirs = np.mean(found[:FITS], axis=0), np.mean(found[FITS:], axis=0)
     return compare(ours, theirs, plan.higher_is_better)
 
 

@@ -1,7 +1,7 @@
 """What a search of the encoder's parameters is judged by: the accuracy of the classifier that its features lead to.
 
 A classifier of all images takes minutes, so some are drawn, of each class as many: an encoder and a classifier are
-fitted to the first third, settings are judged on others, and the rest is fresh. All are training images: what the
+fitted to the first part, settings are judged on others, and the rest is fresh. All are training images: what the
 product reports of its test images stays untouched. With so few images, filters and patches accuracies are far below the
 product's; only their differences count.
 
@@ -26,8 +26,10 @@ from taproom.images import labels_of, pixels_of
 from taproom.least_squares import Gram, one_hot
 from taproom.search_space import Parameters
 
-# Images at most, over all classes: fitted, for validation, fresh.
-IMAGES = (1_500, 1_000, 2_000)
+# Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores,
+# which decide: what is best for few images need not be for many.
+IMAGES = (6_000, 1_000, 2_000)
+FITTED_FOR_SCORE = 1_500
 # What the budget's filters are learned from, so that k-means does not take longer than all else.
 LEARNING = {"patches": 10_000, "iterations": 3}
 
@@ -71,20 +73,21 @@ class ClassifierObjective:
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
         """The accuracy on the validation images at the best penalty. Raises `InputError` as `learn_encoder`."""
-        return max(self._fit(parameters, budget, seed)[1].accuracies.values())
+        return max(self._fit(parameters, budget, seed, FITTED_FOR_SCORE)[1].accuracies.values())
 
     def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
         """Whether each fresh image is called right: (images,) float64 of 1.0 and 0.0. Raises as `score`."""
-        encoder, chosen = self._fit(parameters, budget, seed)
+        encoder, chosen = self._fit(parameters, budget, seed, len(self.fitted.labels))
         scores = chosen.classifier.scores(encoder.features(self.fresh.pixels, n_jobs=1))
         return (scores.argmax(axis=1) == self.fresh.labels).astype(np.float64)
 
-    def _fit(self, parameters: Parameters, budget: int, seed: int) -> tuple[Encoder, Chosen]:
+    def _fit(self, parameters: Parameters, budget: int, seed: int, most: int) -> tuple[Encoder, Chosen]:
         settled = replace(EncoderParameters(filters=budget, **LEARNING), **parameters)
-        encoder = learn_encoder(self.fitted.pixels, settled, seed, n_jobs=1)
-        features = encoder.features(self.fitted.pixels, n_jobs=1)
+        fitted = Labelled(self.fitted.pixels[:most], self.fitted.labels[:most])
+        encoder = learn_encoder(fitted.pixels, settled, seed, n_jobs=1)
+        features = encoder.features(fitted.pixels, n_jobs=1)
         gram = Gram.like(features, self.classes)
-        gram.add(features, one_hot(self.fitted.labels, self.classes), n_jobs=1)
+        gram.add(features, one_hot(fitted.labels, self.classes), n_jobs=1)
         validation = encoder.features(self.validation.pixels, n_jobs=1)
         return encoder, choose_classifier(gram, validation, self.validation.labels, n_jobs=1)
 
@@ -102,14 +105,16 @@ def _check_classes(names: list[str], counts: np.ndarray) -> None:
 
 
 def _parts(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
-    """Places of the images of each part, ascending; a class with too few for its share has fewer in all of them."""
+    """Places of the images of each part, in random order; a class with too few has fewer in all parts, one at least."""
     random = np.random.default_rng(seed)
     ends = np.cumsum(IMAGES) / sum(IMAGES)
     parts: list[list[np.ndarray]] = [[] for _ in IMAGES]
     for label in range(classes):
         rows = random.permutation(np.flatnonzero(labels == label))
         rows = rows[: max(len(IMAGES), sum(IMAGES) // classes)]
-        cuts = np.round(ends[:-1] * len(rows)).astype(int)
+        first, second = np.round(ends[:-1] * len(rows)).astype(int)
+        first = min(max(first, 1), len(rows) - 2)
+        cuts = first, min(max(second, first + 1), len(rows) - 1)
         for part, some in zip(parts, np.split(rows, cuts), strict=True):
             part.append(some)
-    return [np.sort(np.concatenate(part)) for part in parts]
+    return [random.permutation(np.concatenate(part)) for part in parts]

@@ -86,8 +86,8 @@ class Spending:
         return self.trials * self.epochs
 
 
-# 12 trials of 9 epochs pay for four brackets of Hyperband, 27 of 27 for two rounds of its four brackets.
-SPENDINGS = {"small": Spending(3, 12, 9, 400), "large": Spending(10, 27, 27)}
+# 9 trials of 9 epochs pay for three brackets of Hyperband, 27 of 27 for two rounds of its four brackets.
+SPENDINGS = {"small": Spending(3, 9, 9, 400), "large": Spending(10, 27, 27)}
 
 
 class Parted(NamedTuple):

@@ -153,7 +153,7 @@ class Study:
         space: what may be chosen, by the names of the product's parameters.
         unit: of the budget.
         score: what it is, in words.
-        full_budget: what the product itself spends; challenges are judged with it.
+        full_budget: what challenges are judged with: what the product itself has, or as near to it as is quick.
         plans: the brief one, as in `make run`, the small and the large one.
     """
 

@@ -67,7 +67,7 @@ class TestCompare:
             compare(challenger, champion, higher_is_better=True)
 
 
-def test_settings_are_judged_by_the_mean_of_fits_with_several_seeds_whatever_the_workers():
+def test_both_settings_are_judged_with_the_larger_budget_and_one_seed_whatever_the_workers():
     @dataclass(frozen=True)
     class Lucky:
         def fresh_scores(self, parameters, budget, seed):
@@ -75,7 +75,7 @@ def test_settings_are_judged_by_the_mean_of_fits_with_several_seeds_whatever_the
 
     plan = Plan("random", 4, higher_is_better=True)
     found = judge(Lucky(), {"x": 3.0}, {"x": 1.0}, 2, plan, n_jobs=1)
-    assert found.difference.mean == pytest.approx(4.0)  # the same seeds for both
+    assert found.difference.mean == pytest.approx(4.0)
     assert found.challenger.mean == pytest.approx(6.0, abs=0.3)
     assert found == judge(Lucky(), {"x": 3.0}, {"x": 1.0}, 2, plan, n_jobs=2)
 

@@ -44,11 +44,11 @@ def test_each_training_image_is_in_one_part_and_no_test_image_in_any(objective):
 def test_parts_have_as_many_images_of_each_class_in_the_shares_wanted(objective):
     for part, share in zip(parts_of(objective), IMAGES, strict=True):
         counts = np.bincount(part.labels, minlength=3)
-        assert set(counts) == {round(45 * share / sum(IMAGES))}
+        assert set(counts) == {45 * share // sum(IMAGES)}
 
 
 def test_no_more_images_are_kept_than_wanted():
-    pixels, names = planted_images(each=1_700, height=4, width=4)
+    pixels, names = planted_images(each=3_100, height=4, width=4)
     objective = ClassifierObjective.of(images_table(pixels, names, ["training"] * len(names)), seed=0)
     assert [len(part.labels) for part in parts_of(objective)] == pytest.approx(IMAGES, abs=3)  # of three classes
     assert len(pickle.dumps(objective)) < 1.1 * sum(IMAGES) * (pixels[0].size + 8)
@@ -80,7 +80,7 @@ def test_fresh_and_test_images_never_reach_a_score(objective):
 
 
 def test_the_encoder_is_learned_from_the_fitted_images_alone_with_the_budget_as_filters(objective):
-    encoder, _ = objective._fit({"patch_size": 4}, BUDGET, 1)
+    encoder, _ = objective._fit({"patch_size": 4}, BUDGET, 1, most=10_000)
     settled = EncoderParameters(filters=BUDGET, patch_size=4, **LEARNING)
     assert encoder.parameters == settled
     np.testing.assert_array_equal(encoder.filters, learn_encoder(objective.fitted.pixels, settled, 1).filters)
@@ -111,7 +111,15 @@ def test_images_without_a_label_and_classes_of_the_test_alone_do_not_count(objec
 
 
 def test_what_the_table_has_as_pixels_is_what_is_kept(objective):
-    np.testing.assert_array_equal(pixels_of(TABLE)[sorted(places_of(objective.fresh))], objective.fresh.pixels)
+    kept = {image.tobytes() for image in objective.fresh.pixels}
+    assert kept == {image.tobytes() for image in pixels_of(TABLE)[sorted(places_of(objective.fresh))]}
+
+
+def test_a_score_is_of_fewer_fitted_images_than_the_fresh_scores(objective, monkeypatch):
+    score, fresh = objective.score(SMALL, BUDGET, 0), objective.fresh_scores(SMALL, BUDGET, 0)
+    monkeypatch.setattr("taproom.classifier_objective.FITTED_FOR_SCORE", 12)
+    assert objective.score(SMALL, BUDGET, 0) < score
+    np.testing.assert_array_equal(objective.fresh_scores(SMALL, BUDGET, 0), fresh)
 
 
 def test_too_few_images_or_classes_and_parameters_that_there_are_none_of_are_refused(objective):
