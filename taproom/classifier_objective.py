@@ -26,8 +26,8 @@ from taproom.images import labels_of, pixels_of
 from taproom.least_squares import Gram, one_hot
 from taproom.search_space import Parameters
 
-# Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores,
-# which decide: what is best for few images need not be for many.
+# Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores
+# that decide: what is best for few images need not be for many.
 IMAGES = (6_000, 1_000, 2_000)
 FITTED_FOR_SCORE = 1_500
 # What the budget's filters are learned from, so that k-means does not take longer than all else.
