@@ -1,14 +1,16 @@
 import json
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from assets.reviews.reviews import BATCHES
+from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.freshness import configs_on_record
-from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS
+from pipelines.jobs import RUNS_PER_LOOK, SETTLE_SECONDS, STUDIES
 from taproom.errors import SourceError
 from taproom.inbox import file_key, file_sha256
 from tests.fcs_file import fcs_bytes
@@ -71,6 +73,34 @@ def test_a_schedule_asks_for_its_job(tmp_path):
             if schedule.name.startswith("refresh_"):
                 (request,) = schedule.evaluate_tick(context).run_requests
                 assert request.run_config == {"ops": {}}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "search"), [("nightly", "small", "nightly 2026-03-03"), ("weekly", "large", "weekly 2026-03-03")]
+)
+def test_a_tuning_schedule_asks_for_a_search_of_every_study_by_a_name_of_its_own(name, size, search):
+    (schedule,) = [schedule for schedule in defs.schedules if schedule.name == f"tune_{name}"]
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 3, 1, tzinfo=UTC))
+    (request,) = schedule.evaluate_tick(context).run_requests
+    assert request.run_key == search
+    assert request.run_config["ops"].keys() == {f"tune_{study}" for study in STUDIES}
+    for op in request.run_config["ops"].values():
+        assert (op["config"]["search"], op["config"]["size"]) == (search, size)
+        assert op["config"]["seconds"] > 0
+    dg.validate_run_config(defs.resolve_job_def("tune"), request.run_config)
+
+
+def keys_of(job: str) -> set[str]:
+    return {key.to_user_string() for key in defs.resolve_job_def(job).asset_layer.selected_asset_keys}
+
+
+@pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: chain.name)
+def test_a_refresh_tunes_nothing_and_making_tunes_what_the_chain_has(chain):
+    tuned = {f"{table}/{study}" for table in ("trials", "challenges", "champions") for study in chain.studies}
+    refreshed = keys_of(f"refresh_{chain.name}")
+    assert not any("/" in key for key in refreshed)
+    assert keys_of(f"make_{chain.name}") == refreshed | tuned
+    assert tuned <= keys_of("tune")
 
 
 def test_a_file_is_left_alone_until_it_has_settled(inbox, look_at):

@@ -339,3 +339,83 @@ def test_a_partition_key_that_leaves_the_folder_is_refused(warehouse, instance, 
         make_part(instance, key, 1)
     assert warehouse.tables() == []
     assert not (tmp_path / "escape").exists()
+
+
+def part_asset(name: str, *, fails_after: int | None = None, code_version: str = "1") -> dg.AssetsDefinition:
+    """An asset that is a part of the table `parts`; it keeps one row after the other."""
+
+    @dg.asset(key=["parts", name], code_version=code_version, required_resource_keys={"io_manager"})
+    def part(context: dg.AssetExecutionContext) -> Draft:
+        tables = context.resources.io_manager
+        rows = tables.kept("parts", name)["n"].to_pylist()
+        for n in range(len(rows), 3):
+            rows.append(n)
+            tables.keep(context, "parts", name, PARTS.table_of(part=[name] * len(rows), n=rows))
+            if fails_after == n:
+                raise RuntimeError("killed")
+        return Draft(PARTS.table_of(part=[name] * len(rows), n=rows), figure=PNG)
+
+    return part
+
+
+class TestAPartOfATableAsAnAsset:
+    def test_its_rows_are_a_partition_and_others_stay(self, warehouse, instance):
+        materialize(part_asset("a"), instance=instance)
+        materialize(part_asset("b"), instance=instance)
+        assert warehouse.partitions("parts") == ["a", "b"]
+        assert warehouse.read("parts", partitions=["b"]).to_pydict() == {"part": ["b"] * 3, "n": [0, 1, 2]}
+        assert Path(warehouse.root, "_figures", "parts-a.png").read_bytes() == PNG
+
+    def test_who_reads_it_reads_no_other_part_and_is_not_stale_by_one(self, warehouse, instance):
+        @dg.asset(code_version="1", ins={"part": dg.AssetIn(key=["parts", "a"])})
+        def doubles(part: pa.Table) -> pa.Table:
+            return DOUBLES.table_of(n=part["n"])
+
+        def fresh() -> bool:
+            definitions = dg.Definitions([part_asset("a"), part_asset("b"), doubles], resources=RESOURCES)
+            return is_fresh(instance, warehouse, definitions, doubles.key, ops={})
+
+        materialize(part_asset("b"), instance=instance)
+        materialize(part_asset("a"), doubles, instance=instance)
+        assert values(warehouse, "doubles") == [0, 1, 2]
+        assert fresh()
+        rows = PARTS.table_of(part=["b"], n=[7])
+        warehouse.publish(PARTS, rows, since=warehouse.head("parts"), partition="b")
+        materialize(part_asset("b"), instance=instance)
+        assert fresh()
+
+    def test_a_part_that_is_not_there_yet_is_empty_if_its_table_may_be(self, warehouse, instance, monkeypatch):
+        maybe = contract("parts", partition="part", may_be_empty=True)
+        monkeypatch.setitem(CONTRACTS, "parts", maybe)
+
+        @dg.asset(ins={"part": dg.AssetIn(key=["parts", "a"])})
+        def doubles(part: pa.Table) -> pa.Table:
+            return DOUBLES.table_of(n=[len(part)])
+
+        materialize(part_asset("b"), instance=instance)
+        materialize(dg.AssetSpec(["parts", "a"]), doubles, instance=instance)
+        assert values(warehouse, "doubles") == [0]
+
+    def test_what_it_kept_before_it_failed_is_there_and_it_goes_on(self, warehouse, instance):
+        with pytest.raises(RuntimeError, match="killed"):
+            materialize(part_asset("a", fails_after=1), instance=instance)
+        assert values(warehouse, "parts") == [0, 1]
+        assert newest_materialization(instance, dg.AssetKey(["parts", "a"])) is None
+        materialize(part_asset("a"), instance=instance)
+        assert [entry["rows"] for entry in warehouse.history("parts")] == [3, 2, 1]
+
+    def test_what_is_kept_remembers_run_and_code(self, warehouse, instance):
+        result = materialize(part_asset("a", code_version="abc"), instance=instance)
+        assert {entry["run_id"] for entry in warehouse.history("parts")} == {result.run_id}
+        assert {entry["code_version"] for entry in warehouse.history("parts")} == {"abc"}
+
+    def test_another_run_that_keeps_the_same_part_is_refused(self, warehouse, instance):
+        @dg.asset(key=["parts", "a"], required_resource_keys={"io_manager"})
+        def overtaken(context: dg.AssetExecutionContext) -> pa.Table:
+            with dg.DagsterInstance.ephemeral() as other:
+                materialize(part_asset("a"), instance=other)
+            context.resources.io_manager.keep(context, "parts", "a", PARTS.table_of(part=["a"], n=[9]))
+
+        with pytest.raises(WriteConflictError, match="parts, part=a was version None when this step began"):
+            materialize(overtaken, instance=instance)
+        assert values(warehouse, "parts") == [0, 1, 2]
