@@ -17,6 +17,7 @@ from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
 from assets.text.documents import DocumentsConfig
 from assets.text.word_vectors import WordVectorsConfig
+from assets.tuning.item_map import STUDY as ITEM_MAP
 from pipelines.definitions import defs
 from taproom.inbox import file_key, file_sha256
 from taproom.plates import read_plate_map
@@ -71,8 +72,8 @@ def test_python_snippets_of_the_readme_run_and_print(capsys):
 
 
 def test_the_readme_configuration_is_one_that_the_assets_take():
-    reviews, text, assays, images = (yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml"))
-    ops = reviews
+    given = [yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml")]
+    ops, text, assays, images, tuning = given
     assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
     assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
     job = defs.resolve_job_def("ingest_reviews")
@@ -83,6 +84,8 @@ def test_the_readme_configuration_is_one_that_the_assets_take():
     assert WellsConfig(**assays["wells"]["config"]).channels
     assert ImagesConfig(**images["images"]["config"]).source.value == "files"
     assert FiltersConfig(**images["filters"]["config"]).preset.value == "large"
+    assert dg.validate_run_config(defs.resolve_job_def("tune"), {"ops": tuning})
+    assert tuning["tune_item_map"]["config"]["pin"].keys() == ITEM_MAP.space.keys()
 
 
 @pytest.mark.parametrize(("chain", "config"), [("reviews", ReviewsConfig), ("assays", EventsConfig)])
@@ -106,7 +109,7 @@ def test_every_make_target_that_a_document_names_is_there():
 
 def test_every_table_is_in_the_readme():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert {table for table in CONTRACTS if f"`{table}`" not in text} <= {"champions"}
+    assert {table for table in CONTRACTS if f"`{table}`" not in text} == set()
 
 
 def test_links_between_documents_lead_somewhere():
