@@ -189,6 +189,7 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         return refreshed_out(
             contract, f"{description} {study.about}", module=study.module, config=SearchConfig,
             key=keys[contract.table], automation_condition=None,
+            kinds={"deltalake", "table", contract.table},  # the graph shows only the last part of a key: the study
         )  # fmt: skip
 
     @dg.multi_asset(
