@@ -168,6 +168,8 @@ def decide(
         added.append(_row(first, "first", "before any search"))
     elif json.loads(champion()["parameters"]).keys() != first.keys():
         added.append(_row(first, "first", "other parameters are searched now than the champion has"))
+    elif champion()["verdict"] == "first" and json.loads(champion()["parameters"]) != dict(first):
+        added.append(_row(first, "first", "the values set by hand have changed"))
     if release and champion()["verdict"] == "pinned":
         added.append(_row(json.loads(champion()["parameters"]), "released", "released by a person"))
     if pin is not None and (champion()["verdict"], json.loads(champion()["parameters"])) != ("pinned", pin):

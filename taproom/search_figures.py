@@ -8,6 +8,7 @@ Source: Hutter, Hoos and Leyton-Brown, An efficient approach for assessing hyper
 Optuna); Inselberg, The plane with parallel coordinates, 1985.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,21 +39,26 @@ VERDICT_COLORS = {"crowned": PALETTE[2], "refused": GREY}
 
 
 def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
-    """Each parameter's share of the variance of complete trials' values, the largest first; they sum to 1.
+    """Each parameter's share of the variance of values at the budget that most trials have had; they sum to 1.
 
-    Nothing where fewer than 6 trials of the space are complete, or all their values are equal.
+    That budget is the full one, or that of a rung of Hyperband, of which few trials are complete. The largest share
+    comes first. There is none where fewer than 6 trials of the space have had it, or all their values are equal.
 
     Source: Hutter, Hoos and Leyton-Brown 2014, by Optuna's FanovaImportanceEvaluator with a fixed seed.
     """
-    complete = [trial for trial in trials if trial.state == "complete" and holds(space, trial.parameters)]
-    if len(complete) < LEAST_TRIALS or len({trial.value for trial in complete}) == 1:
+    inside = [trial for trial in trials if trial.state != "failed" and holds(space, trial.parameters)]
+    had = Counter(budget for trial in inside for budget in trial.budgets)
+    budget = max(had, key=lambda budget: (had[budget], budget), default=0)
+    judged = [trial for trial in inside if budget in trial.budgets]
+    values = [trial.values[trial.budgets.index(budget)] for trial in judged]
+    if len(judged) < LEAST_TRIALS or len(set(values)) == 1:
         return {}
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study()
     distributions = {name: dimension.distribution() for name, dimension in space.items()}
-    for trial, value in zip(complete, _fenced(np.array([trial.value for trial in complete])), strict=True):
+    for trial, value in zip(judged, _fenced(np.array(values)), strict=True):
         study.add_trial(
             optuna.trial.create_trial(params=dict(trial.parameters), distributions=distributions, value=float(value))
         )
@@ -209,7 +215,7 @@ def _draw_importances(axes: "Axes", shares: Mapping[str, float]) -> None:
     axes.set_title("Importance of the parameters", fontsize=10)
     if not shares:
         axes.set_axis_off()
-        _say(axes, "too few complete trials,\nor all of one value")
+        _say(axes, "too few trials of one budget,\nor all of one value")
         return
     names = list(shares)[:MOST_BARS]
     drawn = axes.barh(range(len(names)), [shares[name] for name in names], color=PALETTE[0], height=0.7)

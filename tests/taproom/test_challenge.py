@@ -141,6 +141,13 @@ class TestDecide:
         with pytest.raises(InputError, match=r"\['z'\] were to be pinned; wanted: a value of each of \['x'\]"):
             decide([], FOUND, FIRST, never, pin={"z": 1})
 
+    def test_other_values_set_by_hand_take_the_place_of_the_first_but_of_no_other_champion(self):
+        rows = decide([], FOUND, FIRST, judged(wins=False))
+        rows += decide(rows, FOUND, {"x": 0.6}, judged(wins=False))
+        assert json.loads(reigning(rows)["parameters"]) == {"x": 0.6}
+        rows = decide([], FOUND, FIRST, judged(wins=True))
+        assert decide(rows, FOUND, {"x": 0.6}, never) == []
+
     def test_a_champion_of_other_parameters_than_are_searched_gives_way_to_the_first(self):
         rows = decide([], FOUND, FIRST, judged(wins=True))
         now = Challenger("nightly", "new", 8, 1, {"x": 0.2, "z": 1})

@@ -100,7 +100,18 @@ def test_a_run_that_diverged_does_not_take_all_the_importance():
     assert figures.importances(tried, SPACE)["offset"] > 0.5
 
 
-def test_only_complete_trials_of_the_space_count_for_importances():
+def test_importances_are_of_the_budget_that_most_trials_have_had():
+    tried = searched(SPACE, 12, offset_only)
+    begun = [
+        Trial(each.number, each.parameters, 0, (3,), each.values, "stopped")
+        if each.number > 1
+        else Trial(each.number, each.parameters, 0, (3, 10), (each.values[0], 0.5))
+        for each in tried
+    ]
+    assert figures.importances(begun, SPACE) == figures.importances(tried, SPACE)
+
+
+def test_only_trials_of_the_space_with_that_budget_count_for_importances():
     tried = searched(SPACE, 12, offset_only)
     by_itself = Trial(12, {**tried[0].parameters, "rate": None}, 0, (10,), (99.0,))
     stopped = Trial(13, tried[0].parameters, 0, (3,), (99.0,), "stopped")
