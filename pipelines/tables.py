@@ -58,9 +58,10 @@ class StepTables(dg.IOManager):
         An input's metadata may name the `columns` to read.
         """
         table, part = place_of(context.asset_key)
-        partitions = [part] if part else context.asset_partition_keys if context.has_asset_partitions else None
+        keys = context.asset_partition_keys if context.has_asset_partitions else None
+        partitions = [part] if part else keys
         wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
-        version = self._version_to_read(context, table, partitions)
+        version = self._version_to_read(context, table, keys, partitions)
         if version is None:
             nothing = CONTRACTS[table].schema.empty_table()
             return nothing.to_reader() if wants_stream else nothing
@@ -69,10 +70,11 @@ class StepTables(dg.IOManager):
         read = self.warehouse.stream if wants_stream else self.warehouse.read
         return read(table, version, partitions=partitions, columns=columns)
 
-    def _version_to_read(self, context: dg.InputContext, table: str, partitions: list[str] | None) -> int | None:
-        recorded = recorded_version(
-            context.instance, self.warehouse, context.asset_key, self._record_id(context), partitions
-        )
+    def _version_to_read(
+        self, context: dg.InputContext, table: str, keys: list[str] | None, partitions: list[str] | None
+    ) -> int | None:
+        """The version that was recorded of an asset (of its partitions `keys`), else the newest that has the rows."""
+        recorded = recorded_version(context.instance, self.warehouse, context.asset_key, self._record_id(context), keys)
         if recorded is not None:
             return recorded
         if table in self.heads and not self._lacks(table, partitions):

@@ -3,7 +3,7 @@
 Here belong the comparison of two settings on fresh data, unit by unit, and the verdicts on it. The best of many trials
 has been lucky on the data that it was chosen by; only data that had no part in the choice tell whether it is better,
 and only a difference beyond its own noise counts: a product that is made anew for nothing costs its readers more than
-it gives them.
+it gives them. The noise is that of the data: either setting is fitted once, with the same seed.
 
 Source: Student's paired t-test; Dietterich, Approximate statistical tests for comparing supervised classification
 learning algorithms, 1998 (why the data are to be fresh).
@@ -19,7 +19,7 @@ import numpy as np
 from taproom.errors import InputError
 from taproom.progress import silent
 from taproom.search import Objective, Plan, seed_of, workers
-from taproom.search_space import Parameters
+from taproom.search_space import Parameters, Space
 
 Row = Mapping[str, Any]
 
@@ -140,6 +140,7 @@ def decide(
     rows: Sequence[Row],
     challenger: Challenger,
     first: Parameters,
+    space: Space,
     judge: Callable[[Parameters, Parameters], Comparison],
     pin: Parameters | None = None,
     release: bool = False,
@@ -149,16 +150,25 @@ def decide(
     Args:
         rows: the challenges so far.
         challenger: the best setting of a search.
-        first: the setting that is champion before any other.
+        first: the setting that is champion before any other, and again if the champion's is not of the space any more.
+        space: what may be chosen; a value of the first setting may be, too.
         judge: compares a challenger's and a champion's setting on fresh data.
         pin: a setting that a person wants to be champion.
         release: whether a pinned champion may be challenged again.
 
     Raises:
-        InputError: a pinned setting with other parameters than the first has.
+        InputError: a pinned setting that is not of the space, or one that is pinned and released at once.
     """
-    if pin is not None and pin.keys() != first.keys():
-        raise InputError(f"the parameters {sorted(pin)} were to be pinned; wanted: a value of each of {sorted(first)}")
+
+    def fits(setting: Parameters) -> bool:
+        return setting.keys() == first.keys() and all(
+            value == first[name] or space[name].holds(value) for name, value in setting.items()
+        )
+
+    if pin is not None and release:
+        raise InputError("a setting was to be pinned, and the champion released; wanted: one of both")
+    if pin is not None and not fits(pin):
+        raise InputError(f"{dict(pin)} was to be pinned; wanted: a value of each of {dict(space)}")
     added = []
 
     def champion() -> Row | None:
@@ -166,8 +176,8 @@ def decide(
 
     if champion() is None:
         added.append(_row(first, "first", "before any search"))
-    elif json.loads(champion()["parameters"]).keys() != first.keys():
-        added.append(_row(first, "first", "other parameters are searched now than the champion has"))
+    elif not fits(json.loads(champion()["parameters"])):
+        added.append(_row(first, "first", "the champion is not of what is searched any more"))
     elif champion()["verdict"] == "first" and json.loads(champion()["parameters"]) != dict(first):
         added.append(_row(first, "first", "the values set by hand have changed"))
     if release and champion()["verdict"] == "pinned":
@@ -183,24 +193,32 @@ def _is_decided(rows: Sequence[Row], challenger: Challenger) -> bool:
     """Whether the challenger was judged, or found wanting, since the champion is champion."""
     since = max(place for place, row in enumerate(rows) if row["verdict"] != "refused")
     what = (challenger.search, challenger.made_from, challenger.trial)
-    return any((row["search"], row["made_from"], row["trial"]) == what for row in rows[since:])
+    return any(
+        (row["search"], row["made_from"], row["trial"]) == what
+        and (challenger.parameters is not None or row["why"] == _nobody(challenger))
+        for row in rows[since:]
+    )
+
+
+def _nobody(challenger: Challenger) -> str:
+    """Why a search has no best setting."""
+    if not challenger.trials:
+        return f"nothing could be tried: {challenger.reason or 'the time was up'}"
+    return f"all {challenger.trials} trials failed; the first: {challenger.reason}"
 
 
 def _challenge(champion: Row, challenger: Challenger, judge: Callable[[Parameters, Parameters], Comparison]) -> dict:
     which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
     if challenger.parameters is None:
-        why = f"all {challenger.trials} trials failed; the first: {challenger.reason}"
-        if not challenger.trials:
-            why = f"nothing could be tried: {challenger.reason or 'the time was up'}"
-        return _row(None, "refused", why, **which)
+        return _row(None, "refused", _nobody(challenger), **which)
     if champion["verdict"] == "pinned":
         return _row(challenger.parameters, "refused", "the champion is pinned", **which)
     if json.loads(champion["parameters"]) == dict(challenger.parameters):
         return _row(challenger.parameters, "refused", "the best setting found is the champion's own", **which)
     try:
         judged = judge(challenger.parameters, json.loads(champion["parameters"]))
-    except InputError as error:
-        return _row(challenger.parameters, "refused", f"could not be judged: {error}", **which)
+    except Exception as error:  # whatever it is: a challenge keeps no product from being made
+        return _row(challenger.parameters, "refused", f"could not be judged: {type(error).__name__}: {error}", **which)
     difference = judged.difference
     told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
     verdict, why = ("crowned", f"better: {told}") if judged.wins else ("refused", f"not better beyond noise: {told}")

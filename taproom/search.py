@@ -231,7 +231,7 @@ def workers(n_jobs: int | None, cluster: str | None = None) -> "Iterator[Paralle
         from distributed import Client
 
         client = Client(cluster, timeout=5, set_as_default=True)
-    except (ImportError, OSError) as error:
+    except (ImportError, OSError, ValueError) as error:
         raise InputError(
             f"the Dask cluster {cluster!r} cannot be used: {error}. Wanted: the address of a running scheduler, and "
             "the package `distributed` here; or no cluster."
@@ -303,7 +303,7 @@ def _observed(space: Space, plan: Plan, trials: Sequence[Trial]) -> list[tuple[P
 def _grid(space: Space, most: int, seed: int) -> list[Parameters]:
     """The points of a grid of `most` points at most, about as many in each direction, in a random order."""
     counts = dict.fromkeys(space, 1)
-    largest = {name: len(getattr(dimension, "values", range(most))) for name, dimension in space.items()}
+    largest = {name: dimension.count or most for name, dimension in space.items()}
     while growing := [
         name
         for name in counts
@@ -311,7 +311,7 @@ def _grid(space: Space, most: int, seed: int) -> list[Parameters]:
     ]:
         counts[min(growing, key=counts.get)] += 1
     axes = [
-        [space[name].at(place) for place in (np.linspace(0, 1, count) if count > 1 else (0.5,))]
+        dict.fromkeys(space[name].at(place) for place in (np.linspace(0, 1, count) if count > 1 else (0.5,)))
         for name, count in counts.items()
     ]
     points = [dict(zip(space, point, strict=True)) for point in product(*axes)]

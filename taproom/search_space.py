@@ -34,6 +34,11 @@ class Real:
         """Refuse what holds no number."""
         _check_range(self.low, self.high, self.log)
 
+    @property
+    def count(self) -> int | None:
+        """How many values there are; None for more than can be counted."""
+        return None
+
     def at(self, place: float) -> float:
         """The number at a place from 0 (low) to 1 (high)."""
         if self.log:
@@ -67,6 +72,11 @@ class Integer:
         """Refuse what holds no number."""
         _check_range(self.low, self.high, self.log)
 
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return self.high - self.low + 1
+
     def at(self, place: float) -> int:
         """The number at a place from 0 (low) to 1 (high)."""
         return round(Real(self.low, self.high, self.log).at(place))
@@ -96,6 +106,11 @@ class Choice:
         """Refuse what leaves no choice."""
         if len(set(self.values)) < 2:
             raise InputError(f"a choice among {list(self.values)} was given; wanted: at least two different values")
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
 
     def at(self, place: float) -> Any:
         """The value at a place from 0 (the first) to 1 (the last)."""

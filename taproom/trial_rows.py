@@ -54,16 +54,16 @@ def trials_of_rows(rows: Sequence[Row]) -> list[Trial]:
 def parted(rows: Sequence[Row], search: str, made_from: str) -> tuple[list[Row], list[Row], list[Row]]:
     """Rows of the searches before a search, its own, and those of the searches after it.
 
-    Rows of its name that were made from something else are left out: the search begins anew, as the last.
+    Rows of its name that were made from something else are those of another search, which was before.
     """
     own = [place for place, row in enumerate(rows) if (row["search"], row["made_from"]) == (search, made_from)]
     if not own:
-        return [row for row in rows if row["search"] != search], [], []
+        return list(rows), [], []
     return list(rows[: own[0]]), [rows[place] for place in own], list(rows[own[-1] + 1 :])
 
 
 def best_of_last(rows: Sequence[Row], space: Space, higher_is_better: bool) -> Parameters | None:
     """The best setting of the last search among rows, if there is one and it is of the space."""
-    last = [row for row in rows if row["search"] == rows[-1]["search"]]
+    last = [row for row in rows if (row["search"], row["made_from"]) == (rows[-1]["search"], rows[-1]["made_from"])]
     found = best(trials_of_rows(last), higher_is_better)
     return found.parameters if found and holds(space, found.parameters) else None

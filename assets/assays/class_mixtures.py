@@ -11,6 +11,7 @@ and "Density Estimation"; `taproom.class_mixtures` has the rest.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -123,7 +124,9 @@ class ClassMixturesConfig(dg.Config):
     components: int | None = Field(
         None, ge=1, description="components of each class; by default for each class the number with the smallest BIC"
     )
-    sizes: list[int] | None = Field(None, min_length=1, description="numbers of components to try")
+    sizes: list[int] | None = Field(
+        None, min_length=1, description="numbers of components to try, whatever the champion"
+    )
     restarts: int | None = Field(None, ge=1, description="starts for each number")
     events_per_well: int | None = Field(None, ge=1, description="events of a well that are used, at most")
     priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
@@ -176,6 +179,8 @@ def class_mixtures(
         return
     made_with = settled(ClassParameters(), champions, ClassMixturesConfig, config.given())
     chosen = made_with.parameters
+    if config.sizes and not config.components:
+        chosen = replace(chosen, components=None)  # sizes to choose from were asked for, whatever the champion has
     crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
     model = model_of(crossed, chosen)
     component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)

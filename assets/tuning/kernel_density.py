@@ -1,6 +1,7 @@
 """The study of `kernel_density`: how wide its kernels are.
 
-One number is searched, so a grid does: the deck's lazy mixture has nothing else to choose.
+One number is searched, so a grid does: the deck's lazy mixture has nothing else to choose. The best width
+falls with the number of events, so trials have all of them, up to half a million.
 """
 
 import dagster as dg
@@ -33,11 +34,11 @@ STUDY = Study(
     space={"bandwidth": Real(0.02, 0.3, log=True)},
     unit="events",
     score="mean log density of held-out events, in nats",
-    full_budget=100_000,
+    full_budget=500_000,
     plans={
-        SearchSize.brief: Plan("grid", trials=12, budget=100_000, higher_is_better=True),
-        SearchSize.small: Plan("grid", trials=40, budget=100_000, higher_is_better=True),
-        SearchSize.large: Plan("grid", trials=100, budget=100_000, higher_is_better=True),
+        SearchSize.brief: Plan("grid", trials=12, budget=500_000, higher_is_better=True),
+        SearchSize.small: Plan("grid", trials=40, budget=500_000, higher_is_better=True),
+        SearchSize.large: Plan("grid", trials=100, budget=500_000, higher_is_better=True),
     },
 )
 

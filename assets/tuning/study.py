@@ -4,8 +4,9 @@ A study is a search for one product's parameters, declared in a file of this fol
 share: their three tables and the asset that goes through search, challenge and coronation. Each study's rows are assets
 of their own (`trials/<study>` and so on), with the study's own inputs.
 
-A search has a name; run again under it, on the same data, it goes on from its recorded trials, and one that has ended
-is left as it is. The best setting found then challenges the champion on data that no trial was judged on.
+A search has a name; run again under it, with the same data, plan and code, it goes on from its recorded trials, and one
+that has ended is left as it is. With others it begins anew, beside the rows that are there. The best setting found then
+challenges the champion on data that no trial of the search was judged on.
 
 Grain: a trial of a search of a study; a challenge in a study; a study. Source: the deck's slides "Hyperparameter
 Optimization".
@@ -53,10 +54,10 @@ TRIALS = Contract(
         Column("reason", pa.string(), "why it failed", nullable=True),
         Column("seconds", pa.float64(), "that its fits took", unit="s", volatile=True),
         Column("data", pa.string(), "the versions of the tables that it was judged on, as JSON"),
-        Column("made_from", pa.string(), "a hash of these, the plan, the space and the code: a search goes on only "
-               "from trials that have the same"),
+        Column("made_from", pa.string(), "a hash of these, the plan, the space and the code: what differs in it is "
+               "another search, whatever its name"),
     ),
-    key=("study", "search", "number"),
+    key=("study", "search", "made_from", "number"),
     partition="study",
     invariants=(
         NotBlank("search"),
@@ -336,6 +337,7 @@ class StudyRun:
             self._known_challenges,
             challenger,
             self.study.first_setting(),
+            self.study.space,
             partial(
                 judge,
                 objective,

@@ -10,8 +10,10 @@ from scipy import stats
 from taproom.challenge import Challenger, Comparison, Interval, compare, decide, interval, judge, reigning
 from taproom.errors import InputError
 from taproom.search import Plan
+from taproom.search_space import Integer, Real
 
 FIRST = {"x": 0.5}
+SPACE = {"x": Real(0.0, 1.0)}
 FOUND = Challenger("nightly", "abc", trials=8, trial=5, parameters={"x": 0.3})
 
 
@@ -82,13 +84,13 @@ def test_both_settings_are_judged_with_the_larger_budget_and_one_seed_whatever_t
 
 class TestDecide:
     def test_the_first_champion_is_the_one_set_by_hand(self):
-        rows = decide([], FOUND, FIRST, judged(wins=False))
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=False))
         assert verdicts(rows) == ["first", "refused"]
         assert json.loads(reigning(rows)["parameters"]) == FIRST
         assert "not better beyond noise: +0.1 (-0.02 to +0.22) on 40 fresh units" in rows[1]["why"]
 
     def test_one_that_wins_is_crowned(self):
-        rows = decide([], FOUND, FIRST, judged(wins=True))
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=True))
         assert verdicts(rows) == ["first", "crowned"]
         crowned = reigning(rows)
         assert (json.loads(crowned["parameters"]), crowned["search"], crowned["trial"]) == ({"x": 0.3}, "nightly", 5)
@@ -96,60 +98,91 @@ class TestDecide:
 
     @pytest.mark.parametrize("wins", [True, False])
     def test_what_was_decided_is_not_decided_again(self, wins):
-        rows = decide([], FOUND, FIRST, judged(wins=wins))
-        assert decide(rows, FOUND, FIRST, never) == []
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=wins))
+        assert decide(rows, FOUND, FIRST, SPACE, never) == []
 
     def test_one_refused_may_challenge_another_champion(self):
-        rows = decide([], FOUND, FIRST, judged(wins=False))
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=False))
         other = Challenger("weekly", "def", trials=8, trial=1, parameters={"x": 0.2})
-        rows += decide(rows, other, FIRST, judged(wins=True))
-        assert verdicts(decide(rows, FOUND, FIRST, judged(wins=False))) == ["refused"]
+        rows += decide(rows, other, FIRST, SPACE, judged(wins=True))
+        assert verdicts(decide(rows, FOUND, FIRST, SPACE, judged(wins=False))) == ["refused"]
 
     def test_the_champions_own_setting_is_no_challenge(self):
-        rows = decide([], Challenger("nightly", "abc", 8, 0, FIRST), FIRST, never)
+        rows = decide([], Challenger("nightly", "abc", 8, 0, FIRST), FIRST, SPACE, never)
         assert rows[-1]["why"] == "the best setting found is the champion's own"
 
     def test_where_all_trials_failed_the_champion_stays_and_the_reason_is_kept(self):
         nobody = Challenger("nightly", "abc", 8, None, None, reason="ValueError: no")
-        rows = decide([], nobody, FIRST, never)
+        rows = decide([], nobody, FIRST, SPACE, never)
         assert verdicts(rows) == ["first", "refused"]
         assert rows[-1]["why"] == "all 8 trials failed; the first: ValueError: no"
-        assert decide(rows, nobody, FIRST, never) == []
+        assert decide(rows, nobody, FIRST, SPACE, never) == []
 
     def test_where_nothing_could_be_tried_the_reason_is_kept(self):
-        rows = decide([], Challenger("nightly", "abc", 0, None, None, "too few documents"), FIRST, never)
+        rows = decide([], Challenger("nightly", "abc", 0, None, None, "too few documents"), FIRST, SPACE, never)
         assert rows[-1]["why"] == "nothing could be tried: too few documents"
 
     def test_one_that_cannot_be_judged_is_refused(self):
         def too_few(challenger, champion):
             raise InputError("too few events")
 
-        assert decide([], FOUND, FIRST, too_few)[-1]["why"] == "could not be judged: too few events"
+        def singular(challenger, champion):
+            raise np.linalg.LinAlgError("singular")
+
+        told = "could not be judged: LinAlgError: singular"
+        assert decide([], FOUND, FIRST, SPACE, singular)[-1]["why"] == told
+
+        assert decide([], FOUND, FIRST, SPACE, too_few)[-1]["why"] == "could not be judged: InputError: too few events"
 
     def test_a_person_can_pin_a_champion_and_release_it(self):
-        rows = decide([], FOUND, FIRST, judged(wins=True), pin={"x": 0.9})
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=True), pin={"x": 0.9})
         assert verdicts(rows) == ["first", "pinned", "refused"]
         assert rows[-1]["why"] == "the champion is pinned"
-        assert decide(rows, FOUND, FIRST, never, pin={"x": 0.9}) == []
+        assert decide(rows, FOUND, FIRST, SPACE, never, pin={"x": 0.9}) == []
         later = Challenger("later", "ghi", 8, 2, {"x": 0.1})
-        rows += decide(rows, later, FIRST, never)
+        rows += decide(rows, later, FIRST, SPACE, never)
         assert json.loads(reigning(rows)["parameters"]) == {"x": 0.9}
-        rows += decide(rows, later, FIRST, judged(wins=True), release=True)
+        rows += decide(rows, later, FIRST, SPACE, judged(wins=True), release=True)
         assert verdicts(rows)[-2:] == ["released", "crowned"]
 
+    @pytest.mark.parametrize("wrong", [{"x": 1.5}, {"x": "abc"}, {"x": None}, {}, {"x": 0.5, "z": 1}])
+    def test_what_is_not_of_the_space_cannot_be_pinned(self, wrong):
+        with pytest.raises(InputError, match="was to be pinned"):
+            decide([], FOUND, FIRST, SPACE, never, pin=wrong)
+
+    def test_a_first_value_that_is_not_of_the_space_can_be_pinned(self):
+        by_itself = {"x": None}
+        assert verdicts(decide([], FOUND, by_itself, SPACE, never, pin=by_itself)) == ["first", "pinned", "refused"]
+
+    def test_to_pin_and_to_release_at_once_is_refused(self):
+        with pytest.raises(InputError, match="wanted: one of both"):
+            decide([], FOUND, FIRST, SPACE, never, pin=FIRST, release=True)
+
+    def test_a_champion_that_is_not_of_the_space_any_more_gives_way_to_the_first(self):
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=True))
+        narrow = {"x": Real(0.4, 1.0)}
+        rows += decide(rows, Challenger("later", "new", 8, 1, {"x": 0.6}), FIRST, narrow, judged(wins=True))
+        assert verdicts(rows) == ["first", "crowned", "first", "crowned"]
+
+    def test_a_search_that_had_no_time_is_decided_anew_when_it_has_failed(self):
+        rows = decide([], Challenger("nightly", "abc", 0, None, None), FIRST, SPACE, never)
+        assert rows[-1]["why"] == "nothing could be tried: the time was up"
+        failed = Challenger("nightly", "abc", 8, None, None, "ValueError: no")
+        assert decide(rows, failed, FIRST, SPACE, never)[-1]["why"] == "all 8 trials failed; the first: ValueError: no"
+
     def test_other_parameters_than_are_searched_cannot_be_pinned(self):
-        with pytest.raises(InputError, match=r"\['z'\] were to be pinned; wanted: a value of each of \['x'\]"):
-            decide([], FOUND, FIRST, never, pin={"z": 1})
+        with pytest.raises(InputError, match=r"\{'z': 1\} was to be pinned; wanted: a value of each of \{'x': Real"):
+            decide([], FOUND, FIRST, SPACE, never, pin={"z": 1})
 
     def test_other_values_set_by_hand_take_the_place_of_the_first_but_of_no_other_champion(self):
-        rows = decide([], FOUND, FIRST, judged(wins=False))
-        rows += decide(rows, FOUND, {"x": 0.6}, judged(wins=False))
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=False))
+        rows += decide(rows, FOUND, {"x": 0.6}, SPACE, judged(wins=False))
         assert json.loads(reigning(rows)["parameters"]) == {"x": 0.6}
-        rows = decide([], FOUND, FIRST, judged(wins=True))
-        assert decide(rows, FOUND, {"x": 0.6}, never) == []
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=True))
+        assert decide(rows, FOUND, {"x": 0.6}, SPACE, never) == []
 
     def test_a_champion_of_other_parameters_than_are_searched_gives_way_to_the_first(self):
-        rows = decide([], FOUND, FIRST, judged(wins=True))
+        rows = decide([], FOUND, FIRST, SPACE, judged(wins=True))
         now = Challenger("nightly", "new", 8, 1, {"x": 0.2, "z": 1})
-        rows += decide(rows, now, {"x": 0.5, "z": 2}, judged(wins=False))
+        rows += decide(rows, now, {"x": 0.5, "z": 2}, {**SPACE, "z": Integer(1, 3)}, judged(wins=False))
         assert json.loads(reigning(rows)["parameters"]) == {"x": 0.5, "z": 2}

@@ -145,6 +145,17 @@ class TestGrid:
         assert len(points) == len(set(points)) == 12
         assert sorted([len({x for x, _ in points}), len({y for _, y in points})]) == [3, 4]
 
+    def test_no_point_is_there_twice(self):
+        @dataclass(frozen=True)
+        class Sum:
+            def score(self, parameters, budget, seed):
+                return sum(parameters.values())
+
+        space = {"few": Integer(2, 5), "log": Integer(2, 12, log=True)}
+        points = [tuple(trial.parameters.values()) for trial in search(Sum(), space, Plan("grid", 44))]
+        assert len(points) == len(set(points))
+        assert {few for few, _ in points} == {2, 3, 4, 5}
+
     def test_choices_have_no_more_points_than_values(self):
         @dataclass(frozen=True)
         class Named:
@@ -236,9 +247,10 @@ class TestCluster:
             there = search(Bowl(), SPACE, plan_of("tpe", trials=8), [FIRST], cluster=cluster.scheduler_address)
         assert told(here) == told(there)
 
-    def test_without_a_scheduler_there_it_is_refused(self):
-        with pytest.raises(InputError, match=r"the Dask cluster 'tcp://127.0.0.1:1' cannot be used"):
-            search(Bowl(), SPACE, plan_of("random"), cluster="tcp://127.0.0.1:1")
+    @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "foo://x"])
+    def test_without_a_scheduler_there_it_is_refused(self, address):
+        with pytest.raises(InputError, match=f"the Dask cluster '{address}' cannot be used"):
+            search(Bowl(), SPACE, plan_of("random"), cluster=address)
 
 
 def test_a_search_that_is_killed_loses_only_the_batch_in_progress(tmp_path):

@@ -25,6 +25,14 @@ def test_classes_have_mixtures_priors_and_thresholds(called, warehouse):
     np.testing.assert_allclose(mixtures.groupby("class").weight.sum(), 1)
 
 
+def test_the_champion_says_how_many_components_unless_sizes_are_given(plate, make, warehouse, crown):
+    crown("class_mixtures", components=3, regularization=1e-3)
+    make(*CLASS_TABLES, class_mixtures={"restarts": 1})
+    assert warehouse.read("classes")["components"].to_pylist() == [3, 3]
+    make(*CLASS_TABLES, class_mixtures={"restarts": 1, "sizes": [2]})
+    assert warehouse.read("classes")["components"].to_pylist() == [2, 2]
+
+
 def test_events_that_shine_are_called_and_dark_ones_are_ambiguous(called, warehouse):
     calls = warehouse.read("event_calls").to_pandas()
     values = np.stack(warehouse.read("events").to_pandas().transformed)

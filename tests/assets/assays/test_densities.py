@@ -34,6 +34,14 @@ def test_enclosed_shares_are_those_of_denser_points(made, warehouse):
         assert inside.density.sum() / grid.density.sum() == pytest.approx(0.95, abs=0.01)
 
 
+def test_the_champion_is_the_bandwidth_unless_the_run_says_otherwise(made, make, warehouse, crown):
+    crown("kernel_density", bandwidth=0.125)
+    make("kernel_density", "kernel_bandwidths")
+    assert warehouse.read("kernel_bandwidths")["bandwidth"].to_pylist() == [0.125]
+    make("kernel_density", "kernel_bandwidths", kernel_density={"bandwidths": [0.1, 0.2]})
+    assert warehouse.read("kernel_bandwidths")["bandwidth"].to_pylist() == [0.1, 0.2]
+
+
 def test_both_densities_stand_on_one_grid_and_agree(made, warehouse):
     ours, kernel = (warehouse.read(table).to_pandas() for table in ("density", "kernel_density"))
     np.testing.assert_array_equal(ours[["x", "y"]], kernel[["x", "y"]])

@@ -15,7 +15,9 @@ from assets.text.word_vectors import WordVectorsConfig
 from assets.tuning.study import SearchSize
 from pipelines.definitions import defs
 from pipelines.jobs import STUDIES
+from taproom.class_mixtures import ClassParameters
 from taproom.image_features import BUDGETS
+from taproom.ordinal import OrdinalParameters
 from taproom.search import Plan
 from taproom.search_space import holds
 
@@ -82,6 +84,12 @@ def test_its_tables_stand_beside_each_other_in_one_step(name):
     assert {node.assets_def.op.name for node in nodes} == {f"tune_{name}"}
     assert {node.group_name for node in nodes} == {"tuning"}
     assert all(node.description for node in nodes)
+
+
+def test_challenges_are_judged_with_what_the_product_has():
+    assert study_of("item_map").full_budget == OrdinalParameters().updates_per_item
+    assert study_of("class_mixtures").full_budget == ClassParameters().events_per_well
+    assert study_of("classifier").full_budget == BUDGETS["small"]["filters"]
 
 
 def test_no_champion_sets_what_a_preset_of_images_fixes():
