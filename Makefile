@@ -46,7 +46,7 @@ setup: .venv/ready $(DAGSTER_HOME)/dagster.yaml
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taproom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.")'
-	@echo "setting up .venv: about 140 packages, one to three minutes, once"
+	@echo "setting up .venv: about 155 packages, one to three minutes, once"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
