@@ -14,7 +14,7 @@ run: setup  ## make every product that is not fresh, and tell what there is
 	@$(BIN)/python -m pipelines.run $(if $(CONFIG),--config "$(CONFIG)")
 
 test: setup  ## run the test suite on all cores, a file of tests on one
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 ui: setup  ## Dagster's UI on the loopback interface
 	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000

@@ -171,21 +171,25 @@ def decide(
         raise InputError(f"{dict(pin)} was to be pinned; wanted: a value of each of {dict(space)}")
     added = []
 
-    def champion() -> Row | None:
-        return reigning([*rows, *added])
+    def champion() -> tuple[str | None, Parameters | None]:
+        """Verdict and setting of the champion, with what was added so far."""
+        row = reigning([*rows, *added])
+        return (row["verdict"], json.loads(row["parameters"])) if row else (None, None)
 
-    if champion() is None:
+    verdict, setting = champion()
+    if verdict is None:
         added.append(_row(first, "first", "before any search"))
-    elif not fits(json.loads(champion()["parameters"])):
+    elif not fits(setting):
         added.append(_row(first, "first", "the champion is not of what is searched any more"))
-    elif champion()["verdict"] == "first" and json.loads(champion()["parameters"]) != dict(first):
+    elif verdict == "first" and setting != first:
         added.append(_row(first, "first", "the values set by hand have changed"))
-    if release and champion()["verdict"] == "pinned":
-        added.append(_row(json.loads(champion()["parameters"]), "released", "released by a person"))
-    if pin is not None and (champion()["verdict"], json.loads(champion()["parameters"])) != ("pinned", pin):
+    verdict, setting = champion()
+    if release and verdict == "pinned":
+        added.append(_row(setting, "released", "released by a person"))
+    if pin is not None and (verdict, setting) != ("pinned", pin):
         added.append(_row(pin, "pinned", "pinned by a person"))
     if not _is_decided([*rows, *added], challenger):
-        added.append(_challenge(champion(), challenger, judge))
+        added.append(_challenge(*champion(), challenger, judge))
     return added
 
 
@@ -207,16 +211,22 @@ def _nobody(challenger: Challenger) -> str:
     return f"all {challenger.trials} trials failed; the first: {challenger.reason}"
 
 
-def _challenge(champion: Row, challenger: Challenger, judge: Callable[[Parameters, Parameters], Comparison]) -> dict:
+def _challenge(
+    verdict: str,
+    champion: Parameters,
+    challenger: Challenger,
+    judge: Callable[[Parameters, Parameters], Comparison],
+) -> dict[str, Any]:
+    """The row of a challenge to the champion, which is so by a verdict."""
     which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
     if challenger.parameters is None:
         return _row(None, "refused", _nobody(challenger), **which)
-    if champion["verdict"] == "pinned":
+    if verdict == "pinned":
         return _row(challenger.parameters, "refused", "the champion is pinned", **which)
-    if json.loads(champion["parameters"]) == dict(challenger.parameters):
+    if champion == challenger.parameters:
         return _row(challenger.parameters, "refused", "the best setting found is the champion's own", **which)
     try:
-        judged = judge(challenger.parameters, json.loads(champion["parameters"]))
+        judged = judge(challenger.parameters, champion)
     except Exception as error:  # whatever it is: a challenge keeps no product from being made
         return _row(challenger.parameters, "refused", f"could not be judged: {type(error).__name__}: {error}", **which)
     difference = judged.difference

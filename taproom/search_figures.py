@@ -67,24 +67,33 @@ def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     return {name: float(share) for name, share in found.items()}
 
 
-def trials(trials: Sequence[Trial], space: Space, *, title: str, unit: str, higher_is_better: bool) -> bytes:
+def trials(
+    trials: Sequence[Trial],
+    space: Space,
+    shares: Mapping[str, float],
+    *,
+    title: str,
+    unit: str,
+    higher_is_better: bool,
+) -> bytes:
     """A search in four panels: best value over time, importances, learning curves, and parallel coordinates.
 
-    `unit` is that of the budget. Values far worse than most are drawn at the border, as triangles.
+    `shares` are the parameters' `importances`, `unit` is that of the budget. Values far worse than most are drawn at the
+    border, as triangles.
     """
     height = 0.26 * min(len(space), MOST_BARS)
     figure, axes = _figure(14, 7.2 + height / 2)
     axes.remove()
     grid = figure.add_gridspec(2, 3, width_ratios=(4, 3, 4))
-    time, shares, curves = (figure.add_subplot(grid[0, column]) for column in range(3))
+    time, importance, curves = (figure.add_subplot(grid[0, column]) for column in range(3))
     coordinates = figure.add_subplot(grid[1, :])
-    for axes in (time, shares, curves, coordinates):
+    for axes in (time, importance, curves, coordinates):
         axes.spines[["top", "right"]].set_visible(False)
     values = [value for trial in trials for value in trial.values]
     limits, ends = (_limits(values, higher_is_better, margin) for margin in (0.06, 0.0))
     found = best(trials, higher_is_better)
     _draw_time(time, trials, limits, higher_is_better)
-    _draw_importances(shares, importances(trials, space))
+    _draw_importances(importance, shares)
     _draw_curves(curves, trials, found, limits, unit)
     _draw_coordinates(coordinates, trials, found, space, ends if higher_is_better else ends[::-1])
     figure.suptitle(_plain(title), fontsize=12)

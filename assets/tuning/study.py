@@ -285,6 +285,7 @@ class StudyRun:
 
         study, higher_is_better = self.study, self.plan.higher_is_better
         found = best(trials, higher_is_better)
+        shares = figures.importances(trials, study.space)
         return Draft(
             self._trial_rows(trials),
             metadata={
@@ -295,10 +296,10 @@ class StudyRun:
                 **{state: sum(trial.state == state for trial in trials) for state in STATES},
                 "budget_used": sum(sum(trial.budgets) for trial in trials),
                 **({"best_value": found.value, "best_trial": found.number} if found else {}),
-                **{f"importance_{name}": share for name, share in figures.importances(trials, study.space).items()},
+                **{f"importance_{name}": share for name, share in shares.items()},
             },
             figure=figures.trials(
-                trials, study.space, title=f"{study.name}: search {self.config.search!r} by {self.plan.method}",
+                trials, study.space, shares, title=f"{study.name}: search {self.config.search!r} by {self.plan.method}",
                 unit=study.unit, higher_is_better=higher_is_better,
             )
             if trials
@@ -348,7 +349,7 @@ class StudyRun:
             ),
             config.pin,
             config.release,
-        )  # fmt: skip
+        )
         same = {"study": self.study.name, "data": self._data, "decided_at": datetime.now(UTC)}
         start = len(self._known_challenges)
         return self._known_challenges + [{**same, **row, "number": start + place} for place, row in enumerate(added)]

@@ -29,7 +29,7 @@ STUDY = Study(
     name="word_vectors",
     module=__name__,
     about="Searched: dimensions, window, negative words, subsampling and step, for how near a text's two sides are.",
-    ins={"documents": dg.AssetIn(metadata={"columns": ["document_id", "text", "split"]})},
+    ins={"documents": dg.AssetIn(metadata={"columns": ["text", "split"]})},
     objective=_objective,
     first=_first,
     space={

@@ -21,6 +21,10 @@ BANDWIDTH = {"bandwidth": Real(0.01, 1, log=True)}
 HOW = {"title": "A search of $5", "unit": "epochs", "higher_is_better": False}
 
 
+def drawn(trials, space, **how) -> bytes:
+    return figures.trials(trials, space, figures.importances(trials, space), **how)
+
+
 def settings_of(space, count):
     places = np.random.default_rng(0).random((count, len(space)))
     return [{name: space[name].at(place) for name, place in zip(space, row, strict=True)} for row in places]
@@ -125,53 +129,53 @@ def test_only_trials_of_the_space_with_that_budget_count_for_importances():
 )
 def test_where_nothing_can_be_said_there_are_no_importances_and_the_figure_is_drawn(tried):
     assert figures.importances(tried, SPACE) == {}
-    picture(figures.trials(tried, SPACE, **HOW))
+    picture(drawn(tried, SPACE, **HOW))
 
 
 @pytest.mark.parametrize(("count", "higher_is_better"), [(1, False), (2, True), (40, True), (300, False)])
 def test_any_number_of_trials_is_drawn(count, higher_is_better):
-    png = figures.trials(searched(SPACE, count), SPACE, **{**HOW, "higher_is_better": higher_is_better})
+    png = drawn(searched(SPACE, count), SPACE, **{**HOW, "higher_is_better": higher_is_better})
     assert has(PALETTE[0], png)
     assert has(figures.BEST, png)
 
 
 def test_the_best_depends_on_what_is_better():
     tried = searched(SPACE, 10)
-    low, high = (figures.trials(tried, SPACE, **{**HOW, "higher_is_better": better}) for better in (False, True))
+    low, high = (drawn(tried, SPACE, **{**HOW, "higher_is_better": better}) for better in (False, True))
     assert low != high
 
 
 @pytest.mark.parametrize("space", [BANDWIDTH, {"filters": Choice((64, 128))}, {"k": Integer(2, 3)}])
 def test_a_single_parameter_is_drawn(space):
-    assert has(figures.BEST, figures.trials(searched(space, 8), space, **HOW))
+    assert has(figures.BEST, drawn(searched(space, 8), space, **HOW))
 
 
 def test_many_parameters_with_long_names_are_drawn():
     space = {f"a_parameter_with_a_long_name_{number}": Real(0, 1) for number in range(14)}
-    picture(figures.trials(searched(space, 10), space, **HOW))
+    picture(drawn(searched(space, 10), space, **HOW))
 
 
 def test_failed_trials_are_marked():
     tried = searched(SPACE, 6)
-    assert not has(PALETTE[3], figures.trials(tried, SPACE, **HOW))
-    assert has(PALETTE[3], figures.trials([*tried, failed(6), failed(7)], SPACE, **HOW))
+    assert not has(PALETTE[3], drawn(tried, SPACE, **HOW))
+    assert has(PALETTE[3], drawn([*tried, failed(6), failed(7)], SPACE, **HOW))
 
 
 def test_a_trial_that_failed_after_a_rung_is_drawn():
     tried = with_rungs(9)
-    picture(figures.trials([*tried, failed(9, budgets=(3,), values=(0.4,))], SPACE, **HOW))
+    picture(drawn([*tried, failed(9, budgets=(3,), values=(0.4,))], SPACE, **HOW))
 
 
 def test_settings_that_leave_something_to_the_product_have_a_value_and_no_line():
     first = Trial(0, {**settings_of(SPACE, 1)[0], "rate": None, "pooling": None}, 0, (10,), (3.0,))
-    picture(figures.trials([first], SPACE, **HOW))
+    picture(drawn([first], SPACE, **HOW))
     rest = searched(SPACE, 8)[1:]
-    picture(figures.trials([first, *rest], SPACE, **HOW))
+    picture(drawn([first, *rest], SPACE, **HOW))
 
 
 @pytest.mark.parametrize("count", [1, 3, 90])
 def test_learning_curves_are_drawn_where_there_are_rungs(count):
-    assert has(figures.BEST, figures.trials(with_rungs(count), SPACE, **HOW))
+    assert has(figures.BEST, drawn(with_rungs(count), SPACE, **HOW))
 
 
 def test_what_was_stopped_where_is_seen():
@@ -182,7 +186,7 @@ def test_what_was_stopped_where_is_seen():
         else trial
         for trial in tried
     ]
-    assert figures.trials(tried, SPACE, **HOW) != figures.trials(later, SPACE, **HOW)
+    assert drawn(tried, SPACE, **HOW) != drawn(later, SPACE, **HOW)
 
 
 def test_one_value_far_away_does_not_flatten_the_others():
@@ -192,12 +196,12 @@ def test_one_value_far_away_does_not_flatten_the_others():
     assert low == min(trial.value for trial in tried)
     assert high < 1
     assert figures._limits([-trial.value for trial in far], True, 0.0) == (-high, -low)
-    assert figures.trials(far, SPACE, **HOW) == figures.trials(farther, SPACE, **HOW)
+    assert drawn(far, SPACE, **HOW) == drawn(farther, SPACE, **HOW)
 
 
 def test_the_same_trials_are_the_same_bytes():
     tried = with_rungs(12)
-    assert figures.trials(tried, SPACE, **HOW) == figures.trials(tried, SPACE, **HOW)
+    assert drawn(tried, SPACE, **HOW) == drawn(tried, SPACE, **HOW)
 
 
 @pytest.mark.parametrize("higher_is_better", [False, True])
