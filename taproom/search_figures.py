@@ -78,8 +78,8 @@ def trials(
 ) -> bytes:
     """A search in four panels: best value over time, importances, learning curves, and parallel coordinates.
 
-    `shares` are the parameters' `importances`, `unit` is that of the budget. Values far worse than most are drawn at the
-    border, as triangles.
+    `shares` are the parameters' `importances`, `unit` is that of the budget. Values far worse than most are drawn at
+    the border, as triangles.
     """
     height = 0.26 * min(len(space), MOST_BARS)
     figure, axes = _figure(14, 7.2 + height / 2)
