@@ -14,7 +14,14 @@ import dagster as dg
 
 ROOT = Path(__file__).resolve().parents[1]
 _ROOMS = ("assets", "taproom")
-_CANNOT_CHANGE_A_ROW = {"assets.code", "assets.table", "taproom.contracts", "taproom.errors", "taproom.progress"}
+_CANNOT_CHANGE_A_ROW = {
+    "assets.automation",
+    "assets.code",
+    "assets.table",
+    "taproom.contracts",
+    "taproom.errors",
+    "taproom.progress",
+}
 
 
 def code_version(module: str, config: type[dg.Config] | None = None) -> str:

@@ -7,11 +7,14 @@ itself stands in the table's own file.
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial, wraps
+from inspect import isgeneratorfunction
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
+from assets.automation import BATCHED, WHEN_AN_INPUT_CHANGES
 from assets.code import code_version
 from taproom.contracts import Contract
 
@@ -20,9 +23,6 @@ OWNER = "team:taproom"
 # Tables are refreshed daily; a day's delay warns, two are a failure. Batches come when people send them.
 FRESH_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 FRESH_MONTHLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
-
-# For rollups. A batch that failed to be read stays missing; it must not keep the others from being rolled up.
-WHEN_A_BATCH_IS_READ = dg.AutomationCondition.eager().without(~dg.AutomationCondition.any_deps_missing())
 
 # Every declared contract by its table's name: what the IO manager, the generated contracts and the docs go through.
 CONTRACTS: dict[str, Contract] = {}
@@ -71,15 +71,58 @@ def declare(
     }
 
 
+def batched(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
+    """`declare` for a table that is read batch by batch, whenever people send one."""
+    return declare(contract, module, freshness_policy=FRESH_MONTHLY, tags=BATCHED, **more)
+
+
 def refreshed(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
     """`declare` for a table that follows from all batches: it is made again, daily at least, when its inputs change."""
-    usual = {"freshness_policy": FRESH_DAILY, "automation_condition": dg.AutomationCondition.eager()}
+    usual = {"freshness_policy": FRESH_DAILY, "automation_condition": WHEN_AN_INPUT_CHANGES}
     return declare(contract, module, **(usual | more))
 
 
 def refreshed_out(contract: Contract, description: str, **more: Any) -> dg.AssetOut:
     """The same as one output of a multi-asset; `more` has its `module`, and `config` if it takes any."""
     return dg.AssetOut(**refreshed(contract, description=description, **more))
+
+
+def keeps_settings(
+    compute: Callable | None = None, *, of_batch: Callable[[str], Mapping[str, Any] | None] | None = None
+) -> Callable:
+    """Decorate an asset's function so that its table keeps the settings it was last made with.
+
+    Nothing that runs by itself (a schedule, an automation condition, a backfill) has a configuration. So where a run
+    names none for an asset's op, the asset takes the one that is on record in the warehouse; a run that names one,
+    be it empty, changes what is on record. `of_batch` finds the settings of a batch that was never read, by its key.
+    """
+    if compute is None:
+        return partial(keeps_settings, of_batch=of_batch)
+
+    def settled(given: dict[str, Any]) -> dict[str, Any]:
+        context = _step_context()
+        if context is None:
+            return given
+        config = context.resources.io_manager.settle(context, type(given["config"]), of_batch)
+        return {**given, "config": config}
+
+    @wraps(compute)
+    def generate(*args: Any, **kwargs: Any) -> Iterator:
+        yield from compute(*args, **settled(kwargs))
+
+    @wraps(compute)
+    def give(*args: Any, **kwargs: Any) -> Any:
+        return compute(*args, **settled(kwargs))
+
+    return generate if isgeneratorfunction(compute) else give
+
+
+def _step_context() -> dg.AssetExecutionContext | None:
+    """The context of the step that runs; None where a person calls the asset as a function."""
+    try:
+        return dg.AssetExecutionContext.get()
+    except dg.DagsterInvariantViolationError:
+        return None
 
 
 def nothing(*contracts: Contract, because: str) -> Iterator[dg.Output]:

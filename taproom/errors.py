@@ -24,6 +24,10 @@ class UnknownTableError(TaproomError):
     """The warehouse has no such table, version or partition."""
 
 
+class RunEndedError(TaproomError):
+    """The run that a step belongs to has ended; nothing was written."""
+
+
 class CollectionError(TaproomError):
     """The warehouse holds another collection than the one that was to be written."""
 

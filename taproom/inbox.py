@@ -9,7 +9,7 @@ import os
 import re
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,20 @@ def data_files(folder: Path) -> Iterator[Path]:
             yield path
         else:
             yield from data_files(path)
+
+
+def find_batch(folder: Path, key: str, dropped: Callable[[Path, dict[str, Any]], Drop]) -> tuple[Path, Drop] | None:
+    """The data file in `folder` that is the batch `key`, with what `dropped` says of it; None where there is none.
+
+    `dropped` takes a file and the inbox's settings. Only files of a fitting name are hashed.
+    """
+    settings = read_settings(folder)
+    digest = key.rpartition("-")[2]
+    for path in data_files(folder):
+        drop = dropped(path, settings)
+        if not drop.waits_for and file_key(drop.called, digest) == key and file_sha256(path).startswith(digest):
+            return path, drop
+    return None
 
 
 def file_sha256(path: Path) -> str:

@@ -61,12 +61,16 @@ _PARTITION_VALUE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 @dataclass(frozen=True)
 class Origin:
-    """What a commit remembers of how it came to be."""
+    """What a commit remembers of how it came to be.
+
+    `config` has the values of all parameters, `settings` those that a person has set.
+    """
 
     run_id: str = ""
     code_version: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -156,11 +160,13 @@ class Warehouse:
         since: int | None,
         partition: str | None = None,
         origin: Origin | None = None,
+        anew: bool = False,
     ) -> Published:
         """Make `rows` the whole table (or the whole partition) that `contract` describes.
 
         `since` is the version that the writer knew when it began (None: there was no table). The contract is checked
-        while the rows are written to files that nobody reads yet; only then are they committed, in one step.
+        while the rows are written to files that nobody reads yet; only then are they committed, in one step. Unchanged
+        rows are committed only if they are to be `anew`, because `origin` says something that has to be remembered.
 
         Raises `ContractError` when the rows break the contract, `CollectionError` when a single-valued column has
         another value in the table, `WriteConflictError` when the table (the partition) has changed since `since`, and
@@ -184,7 +190,7 @@ class Warehouse:
         now = self._write_files(contract, observed(), partition, replaced)
         metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
         with self._storage_errors(contract.table):
-            version, changed = self._commit(contract, known, now, since, partition, metadata)
+            version, changed = self._commit(contract, known, now, since, partition, metadata, anew)
         size = sum(file.size_bytes for file in now)
         return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
 
@@ -216,6 +222,7 @@ class Warehouse:
         since: int | None,
         partition: str | None,
         metadata: Mapping[str, Any],
+        anew: bool,
     ) -> tuple[int, bool]:
         """Swap the files `known` for the files `now`, if the table still is what the writer knew.
 
@@ -235,7 +242,8 @@ class Warehouse:
                     "it meanwhile. Nothing was written; run the step again to take the newest into account."
                 )
             metadata = {**metadata, "single_values": self._agreed(contract, version, metadata["single_values"])}
-            if head is not None and _paths(known) == _paths(now) and not _schema_changed(contract, head):
+            same = head is not None and _paths(known) == _paths(now) and not _schema_changed(contract, head)
+            if same and not anew:
                 return version, False
             try:
                 return self._swap(contract, head, known, now, metadata), True
@@ -372,7 +380,7 @@ class Warehouse:
         """What each version was made from, newest first.
 
         Keys: version, time (UTC), run_id, partition, rows, content_hash, code_version, inputs (table -> version),
-        config.
+        config, settings (None in commits that are older than these).
         """
         newest = self._at(table, None).version()
         return [self.commit_of(table, version) for version in range(newest, -1, -1)]
@@ -384,6 +392,17 @@ class Warehouse:
     def commit_of(self, table: str, version: int) -> dict[str, Any]:
         """What the given version was made from: one entry of `history`."""
         return _as_history(version, self._commit_info(table, version))
+
+    def newest_commit_of(self, table: str, partition: str | None, version: int) -> dict[str, Any] | None:
+        """What the partition was made from as of a version of its table; without one, what the table was.
+
+        None where no commit up to that version is of the partition.
+        """
+        for at in range(version, -1, -1):
+            commit = self.commit_of(table, at)
+            if partition is None or commit["partition"] == partition:
+                return commit
+        return None
 
     def _commit_info(self, table: str, version: int) -> dict[str, Any]:
         return next(action["commitInfo"] for action in self._log_entry(table, version) if "commitInfo" in action)
@@ -579,6 +598,7 @@ def _commit_metadata(
         "single_values": dict(single_values),
         "inputs": dict(origin.inputs),
         "config": dict(origin.config),
+        "settings": dict(origin.settings),
     }
 
 
@@ -591,6 +611,7 @@ def _as_history(version: int, info: Mapping[str, Any]) -> dict[str, Any]:
         **kept,
         "inputs": info.get("inputs", {}),
         "config": info.get("config", {}),
+        "settings": info.get("settings"),
     }
 
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
@@ -162,6 +162,7 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
     ins={**MATRIX_EVENTS, "champions": champion_of("class_mixtures")},
     pool="numerics",
 )
+@keeps_settings
 def class_mixtures(
     config: ClassMixturesConfig, events: pa.Table, wells: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:

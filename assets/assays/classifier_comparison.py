@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, OneOf
 
 METHODS = (
@@ -104,6 +104,7 @@ _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig
     ins=MATRIX_EVENTS,
     pool="numerics",
 )
+@keeps_settings
 def classifier_comparison(
     config: ClassifierComparisonConfig, events: pa.Table, wells: pa.Table, held_out_events: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:

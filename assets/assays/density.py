@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class DensityConfig(dg.Config):
     ),
     ins=MATRIX_EVENTS,
 )
+@keeps_settings
 def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
     """The mixture's density over two of its channels."""
     from taproom import assay_figures as figures

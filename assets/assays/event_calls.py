@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
@@ -89,6 +89,7 @@ _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
     ins=MATRIX_EVENTS,
     pool="numerics",
 )
+@keeps_settings
 def event_calls(
     config: EventCallsConfig, events: pa.Table, wells: pa.Table, class_mixtures: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:

@@ -14,10 +14,10 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_MONTHLY, Draft, declare
+from assets.table import Draft, batched, keeps_settings
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 from taproom.errors import SourceError
-from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256
+from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder
 from taproom.sources import Source, member, read_sources
 
 if TYPE_CHECKING:
@@ -197,18 +197,24 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     return Drop(_called(EventsConfig(**given)), given)
 
 
+def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
+    """How the inbox wants the sample read, if its file lies there."""
+    found = find_batch(inbox_folder("assays"), sample, dropped)
+    return found and found[1].config
+
+
 @dg.multi_asset(
     name="events",
     outs={
         "events": dg.AssetOut(
-            **declare(
-                EVENTS, __name__, config=EventsConfig, freshness_policy=FRESH_MONTHLY,
+            **batched(
+                EVENTS, __name__, config=EventsConfig,
                 description="What was measured of each cell, sample by sample, raw and on the transformed scale.",
             )
         ),
         "samples": dg.AssetOut(
-            **declare(
-                SAMPLE_FILES, __name__, config=EventsConfig, freshness_policy=FRESH_MONTHLY,
+            **batched(
+                SAMPLE_FILES, __name__, config=EventsConfig,
                 description="The files: plate, well, label, channels and scales; why one could not be read.",
             )
         ),
@@ -221,6 +227,7 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
         ),
     ],
 )  # fmt: skip
+@keeps_settings(of_batch=_inbox_settings)
 def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     """Read one file into events, and tell what it is."""
     import numpy as np

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from assets.assays.density import grid_contract, on_grid
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract
 
@@ -57,6 +57,7 @@ _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
     },
     ins={**MATRIX_EVENTS, "champions": champion_of("kernel_density")},
 )
+@keeps_settings
 def kernel_density(
     config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:

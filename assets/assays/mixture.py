@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Between, Column, Contract, SameLength, SumsTo
 from taproom.populations import MERGE_ABOVE
 
@@ -143,6 +143,7 @@ _out = partial(refreshed_out, module=__name__, config=MixtureConfig)
     ins=MATRIX_EVENTS,
     pool="numerics",
 )
+@keeps_settings
 def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
     """Choose a number of components, fit them to all events, merge them into populations."""
     import numpy as np

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assets.assays.mixture import deck_pictures, never_falls
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
@@ -58,6 +58,7 @@ class TwoComponentsConfig(dg.Config):
     ins=MATRIX_EVENTS,
     pool="numerics",
 )
+@keeps_settings
 def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
     """Fit two components to all events of a channel."""
     import numpy as np

@@ -9,12 +9,18 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import WHEN_A_BATCH_IS_READ, Draft, refreshed
+from assets.automation import WHEN_A_BATCH_CHANGES
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 # What `taproom.events.event_matrix` takes of the events.
 MATRIX_EVENTS = {
-    "events": dg.AssetIn(metadata={"columns": ["sample", "event", "plate", "well", "label", "transformed"]})
+    "events": dg.AssetIn(
+        metadata={
+            "columns": ["sample", "event", "plate", "well", "label", "transformed"],
+            "as_read_by": "wells",
+        }
+    )
 }
 
 CONTRACT = Contract(
@@ -61,10 +67,11 @@ class WellsConfig(dg.Config):
         __name__,
         config=WellsConfig,
         description="The wells of all samples, and the channels in which they are compared.",
-        automation_condition=WHEN_A_BATCH_IS_READ,
+        automation_condition=WHEN_A_BATCH_CHANGES,
     ),
     ins={"events": dg.AssetIn(metadata={"columns": ["sample", "plate", "well", "label"]})},
 )
+@keeps_settings
 def wells(config: WellsConfig, events: pa.RecordBatchReader, samples: pa.Table) -> Draft:
     """Roll all samples up in one pass over their events."""
     from taproom.events import compared_channels, roll_up

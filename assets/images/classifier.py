@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
@@ -55,6 +55,7 @@ class ClassifierConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def classifier(
     config: ClassifierConfig,
     gram: pa.RecordBatchReader,

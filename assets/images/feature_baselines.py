@@ -13,7 +13,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, OneOf
 
 FEATURES = ("pixels", "hog", "sift", "textons")
@@ -69,6 +69,7 @@ class FeatureBaselinesConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft:
     """Fit the classifier to each of the features, and judge it."""
     import numpy as np

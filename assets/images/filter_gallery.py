@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ class FilterGalleryConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
     """Take some training images through the deck's slides."""
     import numpy as np

@@ -18,7 +18,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
@@ -152,6 +152,7 @@ _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
     ins={"champions": champion_of("classifier")},
     pool="numerics",
 )
+@keeps_settings
 def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
     """Draw patches, whiten them, and find filters among them."""
     from dataclasses import asdict

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.images.images import SPLITS
-from assets.table import Draft, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 
 FEW_BYTES = 10**9
@@ -79,6 +79,7 @@ _out = partial(refreshed_out, module=__name__, config=GramConfig)
     },
     pool="numerics",
 )
+@keeps_settings
 def gram(
     config: GramConfig, images: pa.Table, encoder: pa.Table, whitening: pa.Table, filters: pa.Table
 ) -> Iterator[dg.Output]:

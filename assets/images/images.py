@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.corpus import Split
 from taproom.errors import SourceError
@@ -143,6 +143,7 @@ def _path(config: ImagesConfig) -> Path:
         )
     ],
 )
+@keeps_settings
 def images(config: ImagesConfig) -> Iterator:
     """Stream the images into the warehouse."""
     from taproom.image_figures import sample_images

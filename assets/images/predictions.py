@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.images.images import SPLITS
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 
 MOST_WRONG = 0.5  # of what naming the most frequent class has wrong
@@ -68,6 +68,7 @@ _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
     },
     pool="numerics",
 )
+@keeps_settings
 def predictions(
     config: PredictionsConfig,
     classifier: pa.Table,

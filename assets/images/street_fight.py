@@ -15,7 +15,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.street_fight import EXPERIMENTS, MEASURES, SIZES
 
@@ -93,6 +93,7 @@ class StreetFightConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     """Try every setting on every seed's draw of the training images."""
     import numpy as np

@@ -18,7 +18,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, OneOf
 
@@ -107,6 +107,7 @@ _out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
     required_resource_keys={"io_manager"},
     pool="numerics",
 )
+@keeps_settings
 def item_map(
     context: dg.AssetExecutionContext,
     config: ItemMapConfig,

@@ -12,7 +12,8 @@ from functools import partial
 import dagster as dg
 import pyarrow as pa
 
-from assets.table import WHEN_A_BATCH_IS_READ, Draft, refreshed_out
+from assets.automation import WHEN_A_BATCH_CHANGES
+from assets.table import Draft, refreshed_out
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 ITEMS = Contract(
@@ -59,7 +60,7 @@ DUPLICATE_REVIEWS = Contract(
 )
 
 
-_out = partial(refreshed_out, module=__name__, automation_condition=WHEN_A_BATCH_IS_READ)
+_out = partial(refreshed_out, module=__name__, automation_condition=WHEN_A_BATCH_CHANGES)
 
 
 @dg.multi_asset(

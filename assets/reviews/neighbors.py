@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Ascending, Between, Column, Contract, SameLength
 
 CONTRACT = Contract(
@@ -47,6 +47,7 @@ class NeighborsConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> Draft:
     """Search all pairs; items without a weighted word have no direction and are left out."""
     import numpy as np

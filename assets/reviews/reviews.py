@@ -14,10 +14,10 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import FRESH_MONTHLY, Draft, declare
+from assets.table import Draft, batched, keeps_settings
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
-from taproom.inbox import Drop, data_files, file_key, file_sha256, inbox_folder
+from taproom.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder
 from taproom.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
 from taproom.sources import member, read_sources
 
@@ -103,10 +103,15 @@ def batch_of(config: ReviewsConfig) -> str:
     """The key of the batch that `config` describes; a `SourceError` when its file is not there."""
     if config.source is ReviewSource.rotten_tomatoes:
         return embedded_batch()
+    path = _given_file(config)
+    return file_key(path.name, file_sha256(path))
+
+
+def _given_file(config: ReviewsConfig) -> Path:
     path = Path(config.path).expanduser()
     if not path.is_file():
         raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the file of reviews to read.")
-    return file_key(path.name, file_sha256(path))
+    return path
 
 
 def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -129,7 +134,7 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
             )
         source = read_sources()["rotten_tomatoes"]
         return rotten_tomatoes(member(source, source.members[0]))
-    path = Path(config.path).expanduser() if config.path else _inbox_file(batch)
+    path = _given_file(config) if config.path else _inbox_file(batch)
     if (found := file_key(path.name, file_sha256(path))) != batch:
         raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
     if config.source is ReviewSource.beer_text:
@@ -139,26 +144,33 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
 
 def _inbox_file(batch: str) -> Path:
     folder = inbox_folder("reviews")
-    prefix, _, digest = batch.rpartition("-")
-    for path in data_files(folder):
-        if file_key(path.name, digest) == batch and file_sha256(path).startswith(digest):
-            return path
-    raise SourceError(f"reviews: {folder} has no file {prefix!r} whose hash begins with {digest!r}. Drop it in again.")
+    if (found := find_batch(folder, batch, dropped)) is None:
+        name, _, digest = batch.rpartition("-")
+        raise SourceError(
+            f"reviews: {folder} has no file {name!r} whose hash begins with {digest!r}. Drop it in again."
+        )
+    return found[0]
+
+
+def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
+    """How the inbox wants the batch read, if its file lies there."""
+    found = find_batch(inbox_folder("reviews"), batch, dropped)
+    return found and found[1].config
 
 
 @dg.multi_asset(
     name="reviews",
     outs={
         "reviews": dg.AssetOut(
-            **declare(
-                CONTRACT, __name__, config=ReviewsConfig, freshness_policy=FRESH_MONTHLY,
+            **batched(
+                CONTRACT, __name__, config=ReviewsConfig,
                 description="What people wrote about items, batch by batch. Rows that cannot be read are in "
                 "`rejected_reviews`; a review that several batches hold counts once, see `duplicate_reviews`.",
             )
         ),
         "rejected_reviews": dg.AssetOut(
-            **declare(
-                REJECTED, __name__, config=ReviewsConfig, freshness_policy=FRESH_MONTHLY,
+            **batched(
+                REJECTED, __name__, config=ReviewsConfig,
                 description="Rows that are not among a batch's reviews, each with file, line and reason.",
             )
         ),
@@ -170,6 +182,7 @@ def _inbox_file(batch: str) -> Path:
         )
     ],
 )  # fmt: skip
+@keeps_settings(of_batch=_inbox_settings)
 def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterator:
     """Stream one file's reviews into the warehouse, then tell what was set aside."""
     from taproom.figures import bars

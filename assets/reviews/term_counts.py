@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from assets.reviews.reviews import BATCHES
-from assets.table import FRESH_MONTHLY, Draft, declare
+from assets.table import Draft, batched, keeps_settings
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 from taproom.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream
 
@@ -48,17 +48,16 @@ class TermCountsConfig(dg.Config):
 
 
 @dg.asset(
-    **declare(
+    **batched(
         CONTRACT,
         __name__,
         config=TermCountsConfig,
         description="Words and their counts per item, batch by batch; batches add up.",
-        freshness_policy=FRESH_MONTHLY,
     ),
     partitions_def=BATCHES,
-    pool="numerics",
     ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
 )
+@keeps_settings
 def term_counts(context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader) -> Draft:
     """Count the words of one batch as its reviews stream by."""
     from taproom.figures import zipf

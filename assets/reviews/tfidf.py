@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
@@ -67,9 +67,11 @@ _out = partial(refreshed_out, module=__name__, config=TfidfConfig)
         "vocabulary": _out(VOCABULARY, "The words that count, with their document frequencies."),
         "tfidf": _out(TFIDF, "Each item's bag of words, weighted by TF * log(1/DF)."),
     },
-    # Its rows are not read: it is what Dagster sees a changed batch by, however many batches there are.
+    ins={"term_counts": dg.AssetIn(metadata={"as_read_by": "review_batches"})},
+    # Its rows are not read: it is what a changed batch is noticed by, however many batches there are.
     deps=["review_batches"],
 )
+@keeps_settings
 def tfidf(
     config: TfidfConfig, term_counts: pa.RecordBatchReader, duplicate_reviews: pa.Table, items: pa.Table
 ) -> Iterator[dg.Output]:

@@ -16,7 +16,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 ANALOGIES = Contract(
@@ -93,6 +93,7 @@ _out = partial(refreshed_out, module=__name__, config=AnalogiesConfig)
     },
     pool="numerics",
 )
+@keeps_settings
 def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Output]:
     """Answer what can be asked, and find the neighbours of the most frequent words."""
     import numpy as np

@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.text.documents import SPLITS
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
 from taproom.counting import DEFAULT_TOKEN_PATTERN
@@ -101,6 +101,7 @@ _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
     ],
     pool="numerics",
 )
+@keeps_settings
 def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> Iterator[dg.Output]:
     """Count the words as the documents stream by, choose the terms, give each document's shares of them."""
     import numpy as np

@@ -15,7 +15,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Column, Contract, NotBlank, OneOf
 from taproom.corpus import Split
 from taproom.errors import SourceError
@@ -126,6 +126,7 @@ def _path(config: DocumentsConfig) -> Path:
         )
     ],
 )
+@keeps_settings
 def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Iterator:
     """Stream the corpus into the warehouse."""
     from taproom import text_figures as figures

@@ -15,7 +15,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, OneOf
 from taproom.corpus_topics import WEIGHTINGS
 from taproom.topic_methods import METHODS
@@ -83,6 +83,7 @@ class TopicMethodsConfig(dg.Config):
     ins={"topics": dg.AssetIn(metadata={"columns": ["weighting"]})},
     pool="numerics",
 )
+@keeps_settings
 def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
     """Fit each method with each seed and judge what it found."""
     from taproom import text_figures as figures

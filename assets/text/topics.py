@@ -17,7 +17,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.text.documents import SPLITS
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
@@ -101,6 +101,7 @@ _out = partial(refreshed_out, module=__name__, config=TopicsConfig)
     ins={"champions": champion_of("topics")},
     pool="numerics",
 )
+@keeps_settings
 def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
     """Fit the training documents by each weighting, then find the mixture of every document."""
     import numpy as np

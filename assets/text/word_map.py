@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
@@ -43,6 +43,7 @@ class WordMapConfig(dg.Config):
     ),
     pool="numerics",
 )
+@keeps_settings
 def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
     """Embed the words as the review chain embeds items."""
     from taproom import text_figures as figures

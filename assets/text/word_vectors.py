@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank
 from taproom.counting import DEFAULT_TOKEN_PATTERN
@@ -94,6 +94,7 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
     ],
     pool="numerics",
 )
+@keeps_settings
 def word_vectors(
     config: WordVectorsConfig, documents: pa.RecordBatchReader, champions: pa.Table
 ) -> Iterator[dg.Output]:

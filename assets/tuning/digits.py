@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from assets.table import Draft, refreshed
+from assets.table import Draft, keeps_settings, refreshed
 from taproom.contracts import Column, Contract, NotBlank
 
 
@@ -91,6 +91,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
         automation_condition=None,
     ),
 )
+@keeps_settings
 def digits(config: DigitsConfig) -> Draft:
     """Read all digits."""
     from taproom.digits import binary, digit_files, mnist_5k

@@ -16,7 +16,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Between, Column, Contract, OneOf
 from taproom.search import METHODS
 from taproom.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
@@ -104,6 +104,7 @@ _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
     },
     pool="numerics",
 )
+@keeps_settings
 def search_comparison(config: SearchComparisonConfig, digits: pa.Table) -> Iterator[dg.Output]:
     """Train the deck's settings, and let each method search."""
     from taproom import search_comparison_figures as figures
