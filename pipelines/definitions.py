@@ -7,7 +7,7 @@ import dagster as dg
 
 import assets
 from pipelines import jobs, maintenance
-from pipelines.tables import TableIOManager
+from pipelines.tables import table_io_manager
 
 
 def build_definitions(**resources: object) -> dg.Definitions:
@@ -21,13 +21,15 @@ def build_definitions(**resources: object) -> dg.Definitions:
         assets=dg.load_assets_from_modules(modules, include_specs=True),
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=[
-            *(job for each in (jobs.INGEST, jobs.REFRESH, jobs.MAKE) for job in each.values()),
+            *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),
             jobs.TUNE,
             maintenance.maintain_warehouse,
         ],
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
         sensors=jobs.SENSORS,
-        resources={"io_manager": TableIOManager(), **resources},
+        resources={"io_manager": table_io_manager, **resources},
+        # A process a step would cost seconds, and go on after its run was killed. Steps come one by one either way.
+        executor=dg.in_process_executor,
     )
 
 

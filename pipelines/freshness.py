@@ -1,17 +1,18 @@
 """Which tables are fresh: what Dagster knows of changed code and data, and what it does not.
 
-Dagster compares code versions and data versions. It does not compare configurations, nor does it know that a warehouse
+Dagster compares code versions and data versions. It does not compare settings, nor does it know that a warehouse
 other than the one it remembers is in use; both are looked at here. What is used of Dagster's inner parts is pinned by
 `tests/pipelines/test_dagster_behaviour.py`.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.definitions.data_version import CODE_VERSION_TAG, CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
 
-from pipelines.tables import newest_materialization, place_of, recorded_version
+from pipelines.tables import asked_for, config_type, place_of, recorded_version, settings_of
 from taproom.warehouse import Warehouse
 
 
@@ -36,10 +37,13 @@ def is_fresh(
     warehouse: Warehouse,
     definitions: dg.Definitions,
     key: dg.AssetKey,
-    ops: dict[str, Any],
+    ops: Mapping[str, Any],
     partition: str | None = None,
 ) -> bool:
-    """Whether making the table (or one partition of it) again, configured by `ops`, could only give what is there."""
+    """Whether making the table (or one partition of it) again could only give what is there.
+
+    `ops` has the settings that are asked for, by op; those of other ops are kept.
+    """
     graph = definitions.resolve_asset_graph()
     version = recorded_version(instance, warehouse, key, partitions=[partition] if partition else None)
     head = warehouse.head(place_of(key)[0])
@@ -48,30 +52,47 @@ def is_fresh(
     status = CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
     if status is not StaleStatus.FRESH:
         return False
-    record = newest_materialization(instance, key, [partition] if partition else None)
-    run = instance.get_run_by_id(record.run_id)
-    op = graph.get(key).assets_def.op.name
-    asked = config_of(ops, op)
-    if place_of(key)[1] and not asked:
-        return True  # a part of a table goes on from what it has; which search was last does not make it another
-    return run is not None and config_of(run.run_config.get("ops", {}), op) == asked
+    asked = asked_for(ops, graph.get(key).assets_def.op.name)
+    if asked is None:
+        return True
+    table, part = place_of(key)
+    commit = warehouse.newest_commit_of(table, partition or part, version)
+    return commit is not None and asked == settings_of(commit, config_type(graph.get(key).assets_def))
 
 
-def configs_on_record(instance: dg.DagsterInstance, job: dg.JobDefinition) -> dict[str, dict[str, Any]]:
-    """With what configuration the tables of a job were last made, by op; ops without any are left out.
+def stale_batches(
+    instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions, keys: Sequence[dg.AssetKey]
+) -> list[str]:
+    """The batches in the warehouse that one of the assets `keys` made by other code, or never; sorted.
 
-    A refresh that nobody configures is to make the tables as they are: the same corpus, as many topics.
+    One look for all batches, since there may be thousands.
     """
-    configs = {}
-    for key in sorted(job.asset_layer.selected_asset_keys):
-        record = newest_materialization(instance, key)
-        if record and (run := instance.get_run_by_id(record.run_id)):
-            op = job.asset_layer.get(key).assets_def.op.name
-            if config := config_of(run.run_config.get("ops", {}), op):
-                configs[op] = config
-    return configs
+    graph = definitions.resolve_asset_graph()
+    batches = warehouse.partitions(keys[0].path[0])
+    fresh = set(batches)
+    for key in keys:
+        code_version = graph.get(key).code_version
+        fresh &= {
+            record.partition_key
+            for record in _newest_by_partition(instance, key)
+            if record.asset_materialization.tags.get(CODE_VERSION_TAG) == code_version
+        }
+    return [batch for batch in batches if batch not in fresh]
 
 
-def config_of(ops: dict[str, Any], op: str) -> dict[str, Any]:
-    """What a run configuration's `ops` say of one op."""
-    return ops.get(op, {}).get("config", {})
+def _newest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[dg.EventLogRecord]:
+    """The newest record of each partition, in two queries."""
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    ids = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, kind).values())
+    which = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
+    return instance.fetch_materializations(which, limit=len(ids)).records if ids else []
+
+
+def settings_on_record(warehouse: Warehouse, definitions: dg.Definitions, key: dg.AssetKey) -> dict[str, Any]:
+    """The settings that a table without partitions was last made with; none where there is no such table yet."""
+    (table,) = key.path
+    head = warehouse.head(table)
+    if head is None:
+        return {}
+    kind = config_type(definitions.resolve_asset_graph().get(key).assets_def)
+    return settings_of(warehouse.commit_of(table, head), kind)

@@ -10,25 +10,22 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import yaml
 
-from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.definitions import defs
-from pipelines.freshness import config_of, is_fresh
 from pipelines.jobs import INGEST, MAKE
-from pipelines.tables import newest_materialization, place_of, recorded_version
+from pipelines.products import Products
+from pipelines.reconcile import reconcile
+from pipelines.tables import newest_materialization, place_of
 from taproom.analogies import DECK
 from taproom.corpus_topics import WEIGHTINGS
 from taproom.errors import TaproomError
-from taproom.progress import progress
 from taproom.warehouse import Warehouse, default_root
-
-QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,105 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ops = _read_config(options.config)
         with dg.DagsterInstance.get() as instance:
-            failures |= Products(instance, warehouse, ops).make()
+            for line in reconcile(instance, warehouse, defs):
+                print(line)
+            failures |= Products(instance, warehouse, defs, ops).make()
             print("\n".join(summary(instance, warehouse)), flush=True)
     except TaproomError as error:
         failures["make run"] = error
     for chain, error in failures.items():
         print(f"\nFailed: {chain}: {error}", file=sys.stderr)
     return 1 if failures else 0
-
-
-class Products:
-    """The products of one warehouse, made as far as they are not fresh.
-
-    `ops` is configuration by op, as under `ops` in a run configuration. If it configures some chains, these are made;
-    else all are.
-    """
-
-    def __init__(self, instance: dg.DagsterInstance, warehouse: Warehouse, ops: dict[str, Any]) -> None:
-        """Nothing is made yet."""
-        self._instance = instance
-        self._warehouse = warehouse
-        self._ops = ops
-
-    def make(self) -> dict[str, TaproomError]:
-        """Of each chain, read the configured input, then tune and make all that follows from it.
-
-        Gives the chains that could not be made, and why. They keep no other from being made.
-        """
-        configured = [chain for chain in CHAINS if self._ops.keys() & _ops_of(chain)]
-        made, failures = [], {}
-        for chain in configured or CHAINS:
-            try:
-                made.append(self._make_chain(chain))
-            except TaproomError as error:
-                failures[chain.name] = error
-        if not any(made) and not failures:
-            print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
-        return failures
-
-    def _make_chain(self, chain: Chain) -> bool:
-        reads = chain.reads(config_of(self._ops, chain.read))
-        if chain.batches:
-            self._instance.add_dynamic_partitions(chain.batches.partitions.name, list(reads))
-        ingest = INGEST[chain.name].name
-        configs = {
-            batch: self._ops | {chain.read: {"config": dict(config)}} if config else self._ops
-            for batch, config in reads.items()
-        }
-        # By themselves, so that what follows is stale only if what was read has changed.
-        ingested = [self._run(ingest, configs[batch], batch) for batch in progress(configs, doing=ingest, unit="batch")]
-        also = set()
-        if chain.batches and (any(ingested) or self._batches_changed(chain.batches)):
-            # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
-            also = {chain.batches.rollup}
-        return self._run(MAKE[chain.name].name, configs.get(None, self._ops), also=also) or any(ingested)
-
-    def _batches_changed(self, batches: Batches) -> bool:
-        """Whether a batch was read since the batches were rolled up."""
-        rolled_up = newest_materialization(self._instance, dg.AssetKey(batches.rolled_up))
-        if rolled_up is None:
-            return True
-        seen = rolled_up.asset_materialization.metadata["inputs"].value
-        newest = recorded_version(self._instance, self._warehouse, dg.AssetKey(batches.counted))
-        return seen.get(batches.counted) != newest
-
-    def _run(self, job: str, configs: dict[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
-        """Run the part of a job that is stale, or whose op is among `also`; give whether anything was."""
-        definition = defs.resolve_job_def(job)
-        graph = defs.resolve_asset_graph()
-        stale: set[dg.AssetKey] = set()
-        for key in graph.toposorted_asset_keys:
-            if key not in definition.asset_layer.selected_asset_keys:
-                continue
-            node = graph.get(key)
-            follows = bool(stale & node.parent_keys)
-            if follows or node.assets_def.op.name in also or not self._is_fresh(key, configs, batch):
-                stale |= node.assets_def.keys
-        if not stale:
-            return False
-        print(f"{job}{f' of {batch}' if batch else ''}: {', '.join(sorted('/'.join(key.path) for key in stale))}")
-        ops = {graph.get(key).assets_def.op.name for key in stale}
-        result = definition.execute_in_process(
-            run_config={**QUIET, "ops": {name: config for name, config in configs.items() if name in ops}},
-            instance=self._instance,
-            partition_key=batch,
-            asset_selection=sorted(stale),
-            raise_on_error=False,
-        )
-        if not result.success:
-            raise TaproomError(_reason(result))
-        return True
-
-    def _is_fresh(self, key: dg.AssetKey, configs: dict[str, Any], batch: str | None) -> bool:
-        return is_fresh(self._instance, self._warehouse, defs, key, configs, batch)
-
-
-def _ops_of(chain: Chain) -> set[str]:
-    """Names of the ops that make a chain's tables."""
-    jobs = (INGEST[chain.name], MAKE[chain.name])
-    return {op for job in jobs for op in defs.resolve_job_def(job.name).graph.node_dict}
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
@@ -304,18 +211,6 @@ def _check_config(path: Path, ops: dict[str, Any]) -> None:
             dg.validate_run_config(job, {"ops": of_job})
         except dg.DagsterInvalidConfigError as error:
             raise TaproomError(f"{path} is not a configuration of {name}: {error}") from error
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """The innermost message of each failed step."""
-    reasons = []
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        # joblib puts a worker's traceback, as text, where the cause of an error belongs.
-        while error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
-            error = error.cause
-        reasons.append(f"{event.step_key}: {error.message.strip()}")
-    return "\n".join(reasons) or "the run failed; the UI (make ui) has its log"
 
 
 if __name__ == "__main__":

@@ -7,23 +7,27 @@ resolved to, an object made anew for each step) are pinned by `tests/pipelines/t
 import base64
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 import pyarrow as pa
+from pydantic import ValidationError
 
 from assets.table import CONTRACTS, Draft
-from taproom.errors import StorageError, UnknownTableError
+from pipelines.watch import check_run_goes_on, watched
+from taproom.errors import InputError, StorageError, UnknownTableError
 from taproom.warehouse import Origin, Published, Warehouse, default_root
 
 log = logging.getLogger("taproom.pipelines")
 
 
-class TableIOManager(dg.ConfigurableIOManager, dg.IAttachDifferentObjectToOpContext):
-    """Publishes every asset's rows in the warehouse at `root` (empty: `$TAPROOM_WAREHOUSE`, else `data/warehouse`)."""
+class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
+    """Publishes every asset's rows in the warehouse (`$TAPROOM_WAREHOUSE`, else `data/warehouse`).
 
-    root: str = ""
+    Where that is cannot be configured by a run: whoever may start a run may not choose where it writes.
+    """
 
     def get_object_to_set_on_execution_context(self) -> "StepTables":
         """An object for one step, made when the step starts and before its inputs are loaded.
@@ -31,7 +35,7 @@ class TableIOManager(dg.ConfigurableIOManager, dg.IAttachDifferentObjectToOpCont
         That is so in every executor, also where one process runs all steps: each step therefore knows the tables'
         heads as they were at its own start, which is what its writes are compared with.
         """
-        return StepTables(Warehouse(self.root or default_root()))
+        return StepTables(Warehouse(default_root()))
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         """Never called: steps are given `StepTables`."""
@@ -40,6 +44,13 @@ class TableIOManager(dg.ConfigurableIOManager, dg.IAttachDifferentObjectToOpCont
     def load_input(self, context: dg.InputContext) -> object:
         """Never called: steps are given `StepTables`."""
         raise NotImplementedError
+
+
+@dg.io_manager(config_schema={}, description="Publishes tables in the warehouse; ends a process whose run is over.")
+def table_io_manager(context: dg.InitResourceContext) -> Iterator[TableIOManager]:
+    """The IO manager of a run, which is watched for as long as its steps have one."""
+    with watched(context.instance, context.run):
+        yield TableIOManager()
 
 
 class StepTables(dg.IOManager):
@@ -51,24 +62,75 @@ class StepTables(dg.IOManager):
         self.heads = warehouse.heads()
         self.inputs: dict[str, int] = {}
         self.started = time.monotonic()
+        self._settled: Settled | None = None
+
+    def settle(
+        self, context: dg.AssetExecutionContext, kind: type[dg.Config], of_batch: Callable[[str], Any] | None
+    ) -> dg.Config:
+        """The configuration that the step's table is made with; its settings are committed with the table.
+
+        Settings are what the run names for the op. If it names nothing, they are those that the partition was last
+        made with; else `of_batch` of the partition's key; else those of the table.
+        """
+        op = context.op_def.name
+        partition = context.partition_key if context.has_partition_key else None
+        key = next(iter(context.assets_def.keys_by_output_name.values()))
+        recorded = self._settings_on_record(context.instance, key, kind, partition)
+        settings = asked_for(context.run.run_config.get("ops", {}), op)
+        if settings is None:
+            settings = recorded
+        if settings is None and partition is not None:
+            settings = of_batch(partition) if of_batch else self._settings_on_record(context.instance, key, kind)
+        config = _configured(op, kind, settings or {})
+        self._settled = Settled(settings or {}, config.model_dump(mode="json"), recorded)
+        return config
+
+    def _settings_on_record(
+        self, instance: dg.DagsterInstance, key: dg.AssetKey, kind: type[dg.Config], partition: str | None = None
+    ) -> dict[str, Any] | None:
+        """What the partition was last made with; without one, what the table was. None where it never was."""
+        table, part = place_of(key)
+        head = self.heads.get(table)
+        if partition is not None:
+            head = recorded_version(instance, self.warehouse, key, partitions=[partition])
+        if head is None or head > self.heads.get(table, -1):
+            return None
+        commit = self.warehouse.newest_commit_of(table, partition or part, head)
+        return settings_of(commit, kind) if commit else None
 
     def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
         """The table at the version that its materialization recorded; a reader where the asset asks for a stream.
 
-        An input's metadata may name the `columns` to read.
+        A table of all batches is read as it was when the step began, whatever partitions Dagster knows: those that
+        failed have no rows, and of two that were read at once, either may be on record last.
+
+        An input's metadata may name the `columns` to read, and the table `as_read_by` which it is to be read: at the
+        version that the newest of that was made from, which knows what the batches have in common.
         """
         table, part = place_of(context.asset_key)
-        keys = context.asset_partition_keys if context.has_asset_partitions else None
-        partitions = [part] if part else keys
+        wanted = context.definition_metadata or {}
         wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
-        version = self._version_to_read(context, table, keys, partitions)
+        if context.has_asset_partitions and not context.has_partition_key:
+            partitions, version = None, self._version_of_all_batches(context, table, wanted.get("as_read_by"))
+        else:
+            keys = context.asset_partition_keys if context.has_asset_partitions else None
+            partitions = [part] if part else keys
+            version = self._version_to_read(context, table, keys, partitions)
         if version is None:
             nothing = CONTRACTS[table].schema.empty_table()
             return nothing.to_reader() if wants_stream else nothing
         self.inputs[table] = version
-        columns = (context.definition_metadata or {}).get("columns")
         read = self.warehouse.stream if wants_stream else self.warehouse.read
-        return read(table, version, partitions=partitions, columns=columns)
+        return read(table, version, partitions=partitions, columns=wanted.get("columns"))
+
+    def _version_of_all_batches(self, context: dg.InputContext, table: str, reader: str | None) -> int | None:
+        """The newest version; or the one that the newest version of `reader` on record was made from."""
+        if table not in self.heads:
+            return self._nothing_or_refuse(table)
+        version = recorded_version(context.instance, self.warehouse, dg.AssetKey(reader)) if reader else None
+        if version is None:
+            return self.heads[table]
+        return self.warehouse.commit_of(reader, version)["inputs"].get(table, self.heads[table])
 
     def _version_to_read(
         self, context: dg.InputContext, table: str, keys: list[str] | None, partitions: list[str] | None
@@ -80,9 +142,12 @@ class StepTables(dg.IOManager):
         if table in self.heads and not self._lacks(table, partitions):
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
             return self.heads[table]
-        if table in CONTRACTS and CONTRACTS[table].may_be_empty:
-            return None
-        raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
+        return self._nothing_or_refuse(table)
+
+    def _nothing_or_refuse(self, table: str) -> None:
+        """None where a table that is not there counts as one without rows."""
+        if table not in CONTRACTS or not CONTRACTS[table].may_be_empty:
+            raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
 
     def _lacks(self, table: str, partitions: list[str] | None) -> bool:
         """Whether a table has none of the partitions that are wanted of it."""
@@ -119,8 +184,10 @@ class StepTables(dg.IOManager):
     def keep(self, context: dg.AssetExecutionContext, table: str, partition: str, rows: pa.Table) -> None:
         """Publish the rows that a step has so far, so that a kill costs only what comes after.
 
-        Raises `WriteConflictError` when another run has changed the partition since.
+        Raises `WriteConflictError` when another run has changed the partition since, and `RunEndedError` when the
+        step's own run has ended.
         """
+        check_run_goes_on(context.instance, context.run.run_id)
         origin = Origin(
             run_id=context.run.run_id,
             code_version=context.assets_def.specs_by_key[dg.AssetKey([table, partition])].code_version or "",
@@ -149,14 +216,22 @@ class StepTables(dg.IOManager):
         draft = obj if isinstance(obj, Draft) else Draft(obj)
         table, part = place_of(context.asset_key)
         partition = part or (context.asset_partition_key if context.has_asset_partitions else None)
+        settled = self._settled or self._as_asked(context)
         origin = Origin(
             run_id=context.run_id,
             code_version=context.asset_spec.code_version or "",
             inputs=self.inputs,
-            config=context.step_context.op_config or {},
+            config=settled.config,
+            settings=settled.settings,
         )
+        check_run_goes_on(context.step_context.instance, context.run_id)
         published = self.warehouse.publish(
-            CONTRACTS[table], draft.rows, since=self.heads.get(table), partition=partition, origin=origin
+            CONTRACTS[table],
+            draft.rows,
+            since=self.heads.get(table),
+            partition=partition,
+            origin=origin,
+            anew=settled.settings != settled.recorded,
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
@@ -172,6 +247,16 @@ class StepTables(dg.IOManager):
             "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 
+    def _as_asked(self, context: dg.OutputContext) -> "Settled":
+        """What a step was made with whose table keeps no settings: those that its run names."""
+        config = context.step_context.op_config or {}
+        settings = asked_for(context.step_context.dagster_run.run_config.get("ops", {}), context.op_def.name)
+        if settings is None:
+            return Settled({}, config, {})
+        kind = config_type(context.step_context.job_def.asset_layer.get(context.asset_key).assets_def)
+        recorded = self._settings_on_record(context.step_context.instance, context.asset_key, kind)
+        return Settled(settings, config, recorded)
+
     def _metadata(self, published: Published, origin: Origin, seconds: float) -> Mapping[str, Any]:
         return {
             "dagster/uri": self.warehouse.uri(published.table),
@@ -182,6 +267,7 @@ class StepTables(dg.IOManager):
             "seconds": seconds,
             "inputs": dg.JsonMetadataValue(origin.inputs),
             "config": dg.JsonMetadataValue(origin.config),
+            "settings": dg.JsonMetadataValue(origin.settings),
         }
 
     def _figure(self, context: dg.OutputContext, png: bytes | None) -> Mapping[str, Any]:
@@ -195,6 +281,50 @@ class StepTables(dg.IOManager):
         except StorageError as error:
             log.warning("%s", error)  # the table is committed; a picture must not lose its record
         return told
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What a step's tables are made with: the settings, all values, and the settings on record until now."""
+
+    settings: Mapping[str, Any]
+    config: Mapping[str, Any]
+    recorded: Mapping[str, Any] | None
+
+
+def asked_for(ops: Mapping[str, Any], op: str) -> dict[str, Any] | None:
+    """The settings that a run configuration's `ops` name for one op; None where they do not."""
+    return ops.get(op, {}).get("config")
+
+
+def config_type(assets: dg.AssetsDefinition) -> type[dg.Config]:
+    """The configuration that an asset's op takes; one without parameters where it takes none."""
+    compute = assets.op.compute_fn
+    return compute.get_config_arg().annotation if compute.has_config_arg() else dg.Config
+
+
+def settings_of(commit: Mapping[str, Any], kind: type[dg.Config]) -> dict[str, Any]:
+    """The settings that a commit (as `Warehouse.commit_of` gives it) was made with.
+
+    Of a commit that is older than settings, the values that are not the defaults of `kind`.
+    """
+    if commit["settings"] is not None:
+        return commit["settings"]
+    defaults = kind().model_dump(mode="json")
+    return {name: value for name, value in commit["config"].items() if value != defaults.get(name, value)}
+
+
+def _configured(op: str, kind: type[dg.Config], settings: Mapping[str, Any]) -> dg.Config:
+    """The configuration with these settings; Dagster has looked only at those that the run itself names."""
+    try:
+        if unknown := settings.keys() - kind.model_fields.keys():
+            raise InputError(f"there is no parameter {', '.join(sorted(unknown))}")
+        return kind(**settings)
+    except (ValidationError, dg.DagsterError, InputError) as error:
+        raise InputError(
+            f"{op}: the settings on record do not fit any more: {dict(settings)}. Wanted: what {kind.__name__} takes. "
+            f"Run it with a configuration of its own (empty: the defaults). {error}"
+        ) from error
 
 
 def place_of(key: dg.AssetKey) -> tuple[str, str | None]:

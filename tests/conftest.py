@@ -16,7 +16,7 @@ from assets.reviews.reviews import BATCHES
 from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
 from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
-from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
 
 THEMES = {
     "hoppy": "citrus pine grapefruit resin bitter piney floral",
@@ -138,7 +138,8 @@ def crown(warehouse: Warehouse) -> Callable[..., None]:
             "decided_at": datetime.now(UTC),
         }
         rows = pa.Table.from_pylist([row], CHAMPIONS.schema)
-        warehouse.publish(CHAMPIONS, rows, since=warehouse.head("champions"), partition=study)
+        planted = Origin(run_id="planted")
+        warehouse.publish(CHAMPIONS, rows, since=warehouse.head("champions"), partition=study, origin=planted)
 
     return run
 

@@ -125,6 +125,18 @@ def test_an_input_that_was_never_materialized_has_no_record(instance):
     assert io_manager.record_ids == [None]
 
 
+def test_a_record_says_which_data_versions_its_inputs_had(instance):
+    def tags() -> dict[str, str]:
+        name = "dagster/input_data_version/first"
+        return newest(instance, "second").asset_materialization.tags[name]
+
+    run(dg.AssetSpec("first"), second, instance=instance, io_manager=Remembering())
+    assert tags() == "INITIAL"
+    run(first, instance=instance, io_manager=Remembering("v7"))
+    run(first, second, instance=instance, io_manager=Remembering(), select=["second"])
+    assert tags() == "v7"
+
+
 def test_a_record_can_be_fetched_by_its_id(instance):
     io_manager = Remembering("v1")
     run(first, instance=instance, io_manager=io_manager)

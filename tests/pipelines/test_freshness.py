@@ -1,3 +1,5 @@
+from datetime import UTC, datetime, timedelta
+
 import dagster as dg
 import pyarrow as pa
 import pytest
@@ -5,11 +7,14 @@ import pytest
 from assets.reviews.reviews import BATCHES
 from assets.reviews.reviews import CONTRACT as REVIEWS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
+from assets.table import CONTRACTS
 from pipelines import chains
 from pipelines.definitions import defs
-from pipelines.freshness import config_of, is_fresh
-from pipelines.maintenance import record_lost_commits
-from pipelines.run import Products
+from pipelines.freshness import is_fresh, stale_batches
+from pipelines.products import Products
+from pipelines.reconcile import reconcile
+from pipelines.tables import asked_for
+from taproom.errors import InputError
 from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
 
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
@@ -33,12 +38,49 @@ def made(write_csv, ingest, make, themed_reviews):
     make(*CHAIN)
 
 
-def test_what_was_made_is_fresh_and_another_configuration_is_not(made, make, fresh):
+def test_what_was_made_is_fresh_and_other_settings_are_not(made, make, fresh, warehouse):
     assert fresh() == set(CHAIN)
     assert fresh(neighbors={"k": 3}) == set(CHAIN) - {"neighbors"}
     make("neighbors", neighbors={"k": 3})
-    assert fresh(neighbors={"k": 3}) == set(CHAIN)
-    assert fresh() == set(CHAIN) - {"neighbors"}
+    assert fresh(neighbors={"k": 3}) == fresh() == set(CHAIN)
+    assert fresh(neighbors={}) == set(CHAIN) - {"neighbors"}
+
+
+def test_settings_hold_however_a_table_is_next_made_until_a_run_names_others(made, make, warehouse):
+    def neighbors() -> int:
+        return len(warehouse.read("neighbors")["neighbor_ids"][0])
+
+    make("neighbors", neighbors={"k": 3})
+    make("neighbors")
+    assert neighbors() == 3
+    make(*CHAIN)
+    assert neighbors() == 3
+    assert warehouse.history("neighbors")[0]["settings"] == {"k": 3}
+    make("neighbors", neighbors={"k": 4})
+    make("neighbors")
+    assert neighbors() == 4
+    make("neighbors", neighbors={})
+    make("neighbors")
+    assert neighbors() == 1  # the default: a tenth of the twelve items
+    assert warehouse.history("neighbors")[0]["settings"] == {}
+
+
+def test_settings_that_change_no_row_are_kept_too(made, make, warehouse):
+    make("vocabulary", "tfidf", tfidf={"max_words": 1_000})
+    hashes = {commit["content_hash"] for commit in warehouse.history("tfidf")}
+    assert len(hashes) == 1
+    make("vocabulary", "tfidf")
+    assert warehouse.history("tfidf")[0]["settings"] == {"max_words": 1_000}
+    assert warehouse.history("tfidf")[0]["config"]["max_words"] == 1_000
+
+
+def test_settings_that_do_not_fit_any_more_are_named(made, make, warehouse, instance):
+    table = warehouse.read("neighbors")
+    old = Origin(run_id="old", settings={"neighbours": 5})
+    warehouse.publish(CONTRACTS["neighbors"], table, since=warehouse.head("neighbors"), origin=old, anew=True)
+    with pytest.raises(InputError, match=r"neighbors: the settings on record do not fit any more: .*neighbours"):
+        make("neighbors")
+    assert make("neighbors", neighbors={}).success
 
 
 def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypatch, subtests):
@@ -76,9 +118,22 @@ def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypat
         assert not any_fresh()
 
 
-def test_configuration_is_taken_by_op():
-    assert config_of({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
-    assert config_of({"neighbors": {}}, "neighbors") == config_of({}, "neighbors") == {}
+def test_settings_are_asked_for_by_op():
+    assert asked_for({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
+    assert asked_for({"neighbors": {"config": {}}}, "neighbors") == {}
+    assert asked_for({"neighbors": {}}, "neighbors") is asked_for({}, "neighbors") is None
+
+
+def test_batches_are_stale_when_other_code_read_them_or_nothing_did(write_csv, ingest, warehouse, instance):
+    ingest(write_csv("a.csv", [{"review_id": "r1", "item_id": "ale", "text": "pine"}]), collection="beers")
+    keys = [dg.AssetKey(table) for table in ("reviews", "term_counts")]
+    assert stale_batches(instance, warehouse, defs, keys) == []
+    publish_batch(warehouse, "another", "ale", "resin")
+    assert stale_batches(instance, warehouse, defs, keys) == ["another"]
+    tags = {"dagster/code_version": "old"}
+    (batch,) = set(warehouse.partitions("reviews")) - {"another"}
+    instance.report_runless_asset_event(dg.AssetMaterialization("term_counts", partition=batch, tags=tags))
+    assert stale_batches(instance, warehouse, defs, keys) == sorted(["another", batch])
 
 
 def publish_batch(warehouse: Warehouse, batch: str, item: str, word: str) -> None:
@@ -110,17 +165,18 @@ def test_among_more_than_a_hundred_batches_a_changed_one_is_noticed(make, fresh,
     instance.add_dynamic_partitions(BATCHES.name, names)
     for number, name in enumerate(names):
         publish_batch(warehouse, name, f"item {number % 30}", f"word{number % 7}")
-    record_lost_commits(dg.build_op_context(instance=instance))
+    assert list(reconcile(instance, warehouse, defs))
     make(*CHAIN[:-1])
     assert fresh() == set(CHAIN[:-1])
-    products = Products(instance, warehouse, {})
+    products = Products(instance, warehouse, defs, {})
     assert not products._batches_changed(chains.REVIEWS.batches)
     evaluated = dg.evaluate_automation_conditions(defs, instance)
 
     publish_batch(warehouse, "b050", "item 20", "word6")
-    record_lost_commits(dg.build_op_context(instance=instance))
+    assert list(reconcile(instance, warehouse, defs))
     assert products._batches_changed(chains.REVIEWS.batches)
-    asked = dg.evaluate_automation_conditions(defs, instance, cursor=evaluated.cursor)
+    later = datetime.now(UTC) + timedelta(minutes=2)
+    asked = dg.evaluate_automation_conditions(defs, instance, cursor=evaluated.cursor, evaluation_time=later)
     assert asked.get_num_requested(dg.AssetKey("review_batches")) == 1
 
     before = warehouse.read("review_batches").to_pylist()

@@ -7,7 +7,8 @@ import pytest
 
 from assets.reviews.items import REVIEW_BATCHES
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
-from pipelines.maintenance import lost_commits, maintain_warehouse
+from pipelines.definitions import defs
+from pipelines.reconcile import lost_commits, reconcile
 from pipelines.tables import newest_materialization, recorded_version
 from taproom.warehouse import Origin
 
@@ -17,72 +18,117 @@ def batches_of(*names: str) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=REVIEW_BATCHES.schema)
 
 
-def counts_of(batch: str) -> pa.Table:
-    row = {"batch": batch, "item_id": "ale", "token_pattern": "", "words": ["pine"], "counts": [1]}
+def counts_of(batch: str, word: str) -> pa.Table:
+    row = {"batch": batch, "item_id": "ale", "token_pattern": "", "words": [word], "counts": [1]}
     return pa.Table.from_pylist([row], schema=TERM_COUNTS.schema)
+
+
+KEY, COUNTS = dg.AssetKey("review_batches"), dg.AssetKey("term_counts")
 
 
 @pytest.fixture
 def maintain(instance):
-    """Runs the maintenance job; gives what it recorded and how many files it swept."""
+    """Runs the maintenance job as it is in the code location, with its resources."""
 
-    def run(**sweep) -> tuple[dict, int]:
-        run_config = {"ops": {"sweep_files": {"config": sweep}}}
-        result = maintain_warehouse.execute_in_process(instance=instance, run_config=run_config)
-        return result.output_for_node("record_lost_commits"), result.output_for_node("sweep_files")
+    def run(**sweep) -> None:
+        run_config = {"ops": {"maintain": {"config": sweep}}}
+        job = defs.resolve_job_def("maintain_warehouse")
+        assert job.execute_in_process(instance=instance, run_config=run_config).success
 
     return run
 
 
-def test_a_commit_whose_event_was_lost_is_put_on_record(warehouse, instance, maintain):
-    origin = Origin(run_id="killed", code_version="abc", inputs={"reviews": 3}, config={"seed": 1})
-    published = warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=origin)
-    assert [commit["version"] for commit in lost_commits(instance, warehouse)["review_batches"]] == [0]
+def versions(commits: list[dict]) -> list[int]:
+    return [commit["version"] for commit in commits]
 
-    assert maintain()[0] == {"review_batches": [0]}
-    record = newest_materialization(instance, dg.AssetKey("review_batches")).asset_materialization
+
+def test_a_commit_whose_event_was_lost_is_put_on_record(warehouse, instance, maintain):
+    made = {"inputs": {"reviews": 3}, "config": {"seed": 1}, "settings": {"seed": 1}}
+    origin = Origin(run_id="killed", code_version="abc", **made)
+    published = warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=origin)
+    assert versions(lost_commits(instance, warehouse, KEY)) == [0]
+
+    maintain()
+    record = newest_materialization(instance, KEY).asset_materialization
     assert record.tags["dagster/data_version"] == published.content_hash
     assert record.tags["dagster/code_version"] == "abc"
     told = {name: entry.value for name, entry in record.metadata.items()}
     assert (told["version"], told["dagster/row_count"], told["recovered_from_run"]) == (0, 1, "killed")
-    assert (told["inputs"], told["config"]) == ({"reviews": 3}, {"seed": 1})
-    assert recorded_version(instance, warehouse, dg.AssetKey("review_batches")) == 0
+    assert {name: told[name] for name in made} == made
+    assert recorded_version(instance, warehouse, KEY) == 0
 
-    assert lost_commits(instance, warehouse) == {}
-    assert maintain()[0] == {}
+    assert lost_commits(instance, warehouse, KEY) == []
+    assert list(reconcile(instance, warehouse, defs)) == []
 
 
-def test_lost_commits_are_recorded_from_the_oldest_on(warehouse, instance, maintain):
+def test_lost_commits_are_recorded_from_the_oldest_on(warehouse, instance):
     for version in range(3):
         rows = batches_of(*(f"b{number}" for number in range(version + 1)))
         since = version - 1 if version else None
         warehouse.publish(REVIEW_BATCHES, rows, since=since, origin=Origin(run_id=f"run {version}"))
-    assert maintain()[0] == {"review_batches": [2, 1, 0]}
-    assert recorded_version(instance, warehouse, dg.AssetKey("review_batches")) == 2
+    assert list(reconcile(instance, warehouse, defs)) == [
+        "review_batches: version 0, 1, 2 is in the warehouse, but was not on record: it is now"
+    ]
+    assert recorded_version(instance, warehouse, KEY) == 2
 
 
-def test_a_lost_partition_is_recorded_as_that_partition(warehouse, instance, maintain):
+def test_lost_partitions_are_recorded_as_these_partitions(warehouse, instance):
     since = None
-    for name in ("b1", "b2"):
-        published = warehouse.publish(
-            TERM_COUNTS, counts_of(name), since=since, partition=name, origin=Origin(run_id=name)
-        )
+    for name in ("b1", "b2", "b1"):
+        rows = counts_of(name, word=f"w{since}")
+        published = warehouse.publish(TERM_COUNTS, rows, since=since, partition=name, origin=Origin(run_id=name))
         since = published.version
-    maintain()
-    key = dg.AssetKey("term_counts")
-    assert instance.get_materialized_partitions(key) == {"b1", "b2"}
-    assert [recorded_version(instance, warehouse, key, partitions=[name]) for name in ("b1", "b2")] == [0, 1]
+    assert versions(lost_commits(instance, warehouse, COUNTS)) == [2, 1]
+    assert list(reconcile(instance, warehouse, defs))
+    assert instance.get_materialized_partitions(COUNTS) == {"b1", "b2"}
+    assert [recorded_version(instance, warehouse, COUNTS, partitions=[name]) for name in ("b1", "b2")] == [2, 1]
 
 
-def test_commits_that_no_run_made_and_other_peoples_tables_are_left_alone(warehouse, instance, maintain):
+def test_a_lost_part_of_a_table_is_recorded_as_the_asset_that_it_is(warehouse, instance, crown):
+    crown("topics", topics=7)
+    key = dg.AssetKey(["champions", "topics"])
+    told = list(reconcile(instance, warehouse, defs))
+    assert told == ["champions/topics: version 0 is in the warehouse, but was not on record: it is now"]
+    assert recorded_version(instance, warehouse, key) == 0
+    assert newest_materialization(instance, key).partition_key is None
+    assert not instance.has_asset_key(dg.AssetKey("champions"))
+
+
+def test_records_of_tables_that_are_no_assets_are_wiped(warehouse, instance):
+    instance.report_runless_asset_event(dg.AssetMaterialization("trials", partition="topics"))
+    assert list(reconcile(instance, warehouse, defs)) == ["trials is no asset, but had records: they were wiped"]
+    assert not instance.has_asset_key(dg.AssetKey("trials"))
+
+
+def test_the_batches_of_a_lost_instance_are_known_again(write_csv, ingest, warehouse, instance, themed_reviews):
+    ingest(write_csv("a.csv", themed_reviews(items=4)))
+    with dg.DagsterInstance.ephemeral() as another:
+        told = list(reconcile(another, warehouse, defs))
+        assert told[0] == "1 batches of reviews are in the warehouse, but Dagster did not know them: it does now"
+        assert another.get_dynamic_partitions("review_batches") == warehouse.partitions("reviews")
+        assert another.get_materialized_partitions(dg.AssetKey("reviews")) == set(warehouse.partitions("reviews"))
+        assert list(reconcile(another, warehouse, defs)) == []
+
+
+def test_what_a_lost_warehouse_had_is_named(write_csv, ingest, warehouse, instance, themed_reviews, tmp_path):
+    ingest(write_csv("a.csv", themed_reviews(items=4)))
+    (batch,) = warehouse.partitions("reviews")
+    (tmp_path / "warehouse").rename(tmp_path / "away")
+    told = "\n".join(reconcile(instance, warehouse, defs))
+    assert f"1 batches of reviews were read into {warehouse.root}, which does not have them any more" in told
+    assert batch in told
+    assert "term_counts: version 0 is on record, the warehouse has no such table" in told
+
+
+def test_commits_that_no_run_made_and_other_peoples_tables_are_left_alone(warehouse, instance):
     warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None)
-    assert maintain()[0] == {}
-    assert newest_materialization(instance, dg.AssetKey("review_batches")) is None
+    assert list(reconcile(instance, warehouse, defs)) == []
+    assert newest_materialization(instance, KEY) is None
 
 
 def test_what_a_run_recorded_itself_is_not_lost(write_csv, ingest, warehouse, instance, themed_reviews):
     ingest(write_csv("a.csv", themed_reviews(items=4)))
-    assert lost_commits(instance, warehouse) == {}
+    assert list(reconcile(instance, warehouse, defs)) == []
 
 
 def test_files_that_nothing_needs_are_swept_and_the_newest_stay(warehouse, maintain):
@@ -91,10 +137,12 @@ def test_files_that_nothing_needs_are_swept_and_the_newest_stay(warehouse, maint
         warehouse.publish(REVIEW_BATCHES, batches_of(f"b{version}"), since=since, origin=Origin(run_id="r"))
     stray = Path(warehouse.uri("review_batches"), "00000-stray.parquet")
     stray.write_bytes(b"never committed")
-    assert maintain(keep_newest=2, keep_days=1)[1] == 0
-    assert stray.exists()
-    assert maintain(keep_newest=2, keep_days=0)[1] == 3
+    files = set(Path(warehouse.uri("review_batches")).glob("*.parquet"))
+    maintain(keep_newest=2, keep_days=1)
+    assert set(Path(warehouse.uri("review_batches")).glob("*.parquet")) == files
+    maintain(keep_newest=2, keep_days=0)
     assert not stray.exists()
+    assert len(list(Path(warehouse.uri("review_batches")).glob("*.parquet"))) == len(files) - 3
     assert warehouse.read("review_batches")["batch"].to_pylist() == ["b3"]
     assert warehouse.read("review_batches", 2)["batch"].to_pylist() == ["b2"]
     assert len(warehouse.history("review_batches")) == 4

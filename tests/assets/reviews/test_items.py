@@ -66,7 +66,7 @@ def test_batches_counted_by_different_patterns_are_warned_of(patterns, passed):
 def test_the_rollup_is_checked_for_one_token_pattern_over_all_batches(ingest, make, write_csv, themed_reviews):
     rows = themed_reviews(items=4)
     ingest(write_csv("a.csv", rows[:6]), words={"token_pattern": "[a-z]+"})
-    ingest(write_csv("b.csv", rows[6:]))
+    ingest(write_csv("b.csv", rows[6:]), words={"token_pattern": "[a-z0-9]+"})
     result = make("items", "review_batches", "duplicate_reviews")
     (check,) = [found for found in result.get_asset_check_evaluations() if found.check_name == "one_token_pattern"]
     assert not check.passed

@@ -1,0 +1,163 @@
+"""Files that people drop: the sensor that notices them, and the job that reads them, many in a run."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from pipelines.chains import Chain
+from pipelines.tables import recorded_version
+from pipelines.watch import UNFINISHED, check_run_goes_on
+from taproom.errors import TaproomError
+from taproom.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
+from taproom.warehouse import Warehouse, default_root
+
+SETTLE_SECONDS = 5
+BATCHES_PER_RUN = 50
+RUNS_AT_ONCE = 2
+
+
+class BatchesConfig(dg.Config):
+    """Which batches to read."""
+
+    batches: dict[str, dict[str, Any]] = Field(description="the settings of each batch, by its key")
+
+
+def ingest_batches(chain: Chain) -> dg.JobDefinition:
+    """The job that reads several batches of a chain, each in a run of its own of `ingest_<chain>`, in one process."""
+
+    @dg.op(
+        name=_op(chain),
+        out=dg.Out(dg.Nothing),
+        description="Read the batches one after the other. One that cannot be read keeps no other from being read.",
+    )
+    def ingest(context: dg.OpExecutionContext, config: BatchesConfig) -> None:
+        from pipelines.definitions import defs  # which has this job
+        from pipelines.products import Products
+
+        warehouse = Warehouse(default_root())
+        products = Products(context.instance, warehouse, defs, {}, tags={"taproom/read_by": context.run.run_id})
+        errors = {}
+        for key, settings in config.batches.items():
+            check_run_goes_on(context.instance, context.run.run_id)
+            outcome = products.read(chain, {key: settings})[key]
+            if isinstance(outcome, TaproomError):
+                errors[key] = str(outcome)
+                context.log.error(f"{key}: {outcome}")
+        if errors:
+            raise dg.Failure(
+                f"{len(errors)} of {len(config.batches)} batches could not be read: {', '.join(errors)}. The others "
+                "were. Mend the files or the settings beside them; each is then read anew.",
+                metadata=errors,
+            )
+
+    @dg.job(
+        name=f"ingest_{chain.name}_batches",
+        description=f"Read several batches: {', '.join(chain.ingested)}. The sensor {chain.batches.inbox} asks for it.",
+        tags={"taproom/reads_batches": "yes"},
+    )
+    def job() -> None:
+        ingest()
+
+    return job
+
+
+def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
+    """The sensor of a chain's inbox."""
+
+    @dg.sensor(
+        name=chain.batches.inbox,
+        job=job,
+        minimum_interval_seconds=10,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description=f"Has each file that is dropped into the inbox read as a batch of {chain.name}. Switch on "
+        "`follow_changes` too to have what follows from batches made.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        return _look_into_inbox(chain, job, context)
+
+    return sensor
+
+
+def _look_into_inbox(chain: Chain, job: dg.JobDefinition, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Ask for runs that read the files that have settled since the last look and are not in the warehouse yet.
+
+    The cursor holds how each file looked, how it is to be read, and the key of the batch that it became. So an
+    unchanged file is hashed once and asked for once, a changed one becomes a new batch, and what is to be read
+    otherwise is read again. Without a cursor, the warehouse tells what was read.
+    """
+    folder = inbox_folder(chain.name)
+    cursor = _cursor(context.cursor)
+    looks = look(folder, {name: Look(**seen["look"]) for name, seen in cursor["files"].items()})
+    settings = read_settings(folder)
+    room = BATCHES_PER_RUN * _free_runs(context.instance, job)
+    asked: dict[str, dict[str, Any]] = {}
+    files = {}
+    for name, now in looks.items():
+        drop = chain.batches.dropped(folder / name, settings)
+        seen = {"look": asdict(now), "settings": drop.config, "key": None}
+        before = cursor["files"].get(name, {})
+        if {**before, "key": None} == seen:
+            seen["key"] = before["key"]
+        if drop.waits_for:
+            context.log.info(f"{name} waits for {drop.waits_for}")
+        elif seen["key"] is None and _has_settled(now) and len(asked) < room:
+            seen["key"] = file_key(drop.called, file_sha256(folder / name))
+            if before.get("key") == seen["key"] or not _is_read(chain, context.instance, seen["key"], drop.config):
+                asked[seen["key"]] = drop.config
+        files[name] = seen
+    looks_so_far = cursor["looks"] + 1
+    keys = sorted(asked)
+    return dg.SensorResult(
+        run_requests=[
+            _request(chain, {key: asked[key] for key in keys[first : first + BATCHES_PER_RUN]}, cursor, looks_so_far)
+            for first in range(0, len(keys), BATCHES_PER_RUN)
+        ],
+        dynamic_partitions_requests=[chain.batches.partitions.build_add_request(keys)] if keys else [],
+        cursor=json.dumps({**cursor, "looks": looks_so_far, "files": files}),
+    )
+
+
+def _cursor(kept: str | None) -> dict[str, Any]:
+    """The cursor of the last look; a new one where there is none, or one of another form."""
+    cursor = json.loads(kept or "{}")
+    return cursor if cursor.keys() == {"since", "looks", "files"} else {"since": time.time(), "looks": 0, "files": {}}
+
+
+def _has_settled(now: Look) -> bool:
+    return time.time() - now.since >= SETTLE_SECONDS
+
+
+def _free_runs(instance: dg.DagsterInstance, job: dg.JobDefinition) -> int:
+    """How many more runs may read batches now; the rest of the files waits, so that runs do not pile up."""
+    return max(0, RUNS_AT_ONCE - instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)))
+
+
+def _is_read(chain: Chain, instance: dg.DagsterInstance, key: str, settings: Mapping[str, Any]) -> bool:
+    """Whether the warehouse has the batch, read with these settings."""
+    warehouse = Warehouse(default_root())
+    version = recorded_version(instance, warehouse, dg.AssetKey(chain.read), partitions=[key])
+    if version is None or key not in warehouse.partitions(chain.read):
+        return False
+    commit = warehouse.newest_commit_of(chain.read, key, version)
+    return commit is not None and commit["settings"] == settings
+
+
+def _op(chain: Chain) -> str:
+    return f"read_{chain.name}_batches"
+
+
+def _request(chain: Chain, batches: Mapping[str, Any], cursor: Mapping[str, Any], looks_so_far: int) -> dg.RunRequest:
+    """A run that reads batches.
+
+    Dagster runs a run key once. A look whose cursor was lost asks again under the same key; a file that is to be read
+    as it was some time ago, or that is asked for after the cursor was reset, is asked for under another.
+    """
+    return dg.RunRequest(
+        run_key=f"{cursor['since']}-{looks_so_far}-{next(iter(batches))}",
+        run_config={"ops": {_op(chain): {"config": {"batches": dict(batches)}}}},
+    )
