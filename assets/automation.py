@@ -8,6 +8,7 @@ that there are, so it does not matter when anything happened. The sensor `follow
 import json
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import dagster as dg
 
@@ -23,6 +24,8 @@ _BATCHED = dg.AssetSelection.tag("taproom/batched", "yes")
 
 # A product is made with its defaults while there is no champion.
 _CHAMPIONS = dg.AssetSelection.key_prefixes(["champions"])
+
+_RECORDS: WeakKeyDictionary = WeakKeyDictionary()
 
 
 class InputsDiffer(dg.AutomationCondition):
@@ -80,7 +83,12 @@ class InputsDiffer(dg.AutomationCondition):
 
 
 def _newest(context: dg.AutomationContext, key: dg.AssetKey) -> dg.AssetMaterialization | None:
-    event = context.asset_graph_view.instance.get_latest_materialization_event(key)
+    """The newest record of an asset; those of all assets are fetched at once, once an evaluation."""
+    view = context.asset_graph_view
+    if view not in _RECORDS:
+        keys = context.asset_graph.materializable_asset_keys
+        _RECORDS[view] = view.instance.get_latest_materialization_events(sorted(keys))
+    event = _RECORDS[view].get(key)
     return event.asset_materialization if event else None
 
 

@@ -72,7 +72,7 @@ def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
     @dg.sensor(
         name=chain.batches.inbox,
         job=job,
-        minimum_interval_seconds=10,
+        minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"Has each file that is dropped into the inbox read as a batch of {chain.name}. Switch on "
         "`follow_changes` too to have what follows from batches made.",

@@ -103,7 +103,7 @@ SENSORS = [
         "follow_changes",
         target=dg.AssetSelection.all(),
         use_user_code_server=True,  # where the conditions are, which are ours
-        minimum_interval_seconds=10,
+        minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description="Makes tables again whose inputs have changed, and all that follows from them, in one run.",
     ),
