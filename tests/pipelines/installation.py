@@ -14,7 +14,7 @@ from typing import Any
 
 import dagster as dg
 
-from taproom.inbox import INBOX_VARIABLE
+from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,6 +44,10 @@ class Installation:
 
     def start(self) -> None:
         """Start the processes and wait until the web server knows the jobs."""
+        with self.instance as instance:  # two processes that create the same storage at once may fail
+            instance.get_runs_count()
+            list(instance.all_instigator_state())
+            instance.get_latest_materialization_event(dg.AssetKey("items"))
         bin_ = Path(sys.executable).parent
         for command in (
             [bin_ / "dagster-webserver", "-h", "127.0.0.1", "-p", str(self.port), "-w", "workspace.yaml"],
@@ -91,6 +95,49 @@ class Installation:
         )
         assert answer["startSensor"]["__typename"] == "Sensor", answer
 
+    def stop_sensor(self, sensor: str) -> None:
+        found = self.ask(
+            "query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor { sensorState { id } } } }",
+            s={**LOCATION, "sensorName": sensor},
+        )
+        answer = self.ask(
+            "mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }",
+            id=found["sensorOrError"]["sensorState"]["id"],
+        )
+        assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+
+    def start_schedule(self, schedule: str) -> None:
+        answer = self.ask(
+            "mutation($s: ScheduleSelector!) { startSchedule(scheduleSelector: $s) "
+            "{ __typename ... on PythonError { message } } }",
+            s={**LOCATION, "scheduleName": schedule},
+        )
+        assert answer["startSchedule"]["__typename"] == "ScheduleStateResult", answer
+
+    def stop_schedule(self, schedule: str) -> None:
+        found = self.ask(
+            "query($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) "
+            "{ ... on Schedule { scheduleState { id } } } }",
+            s={**LOCATION, "scheduleName": schedule},
+        )
+        answer = self.ask(
+            "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename ... on PythonError { message } } }",
+            id=found["scheduleOrError"]["scheduleState"]["id"],
+        )
+        assert answer["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", answer
+
+    def terminate(self, run_id: str) -> None:
+        answer = self.ask(
+            "mutation($r: String!) { terminateRun(runId: $r) { __typename ... on PythonError { message } } }", r=run_id
+        )
+        assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess", answer
+
+    def drop(self, name: str, text: str, chain: str = "reviews") -> str:
+        """Drop a file into an inbox; gives the key of the batch that it is."""
+        path = self.inbox / chain / name
+        path.write_text(text, encoding="utf-8")
+        return file_key(name, file_sha256(path))
+
     def launch(self, job: str, tags: dict[str, str] | None = None, **ops: dict) -> str:
         """Launch a job as the launchpad does; gives the run's id."""
         answer = self.ask(
@@ -110,11 +157,37 @@ class Installation:
         with self.instance as instance:
             return instance.get_run_by_id(run_id).status.value
 
-    def run(self, job: str, seconds: float = 120, **ops: dict) -> str:
-        """Launch a job and wait for its end; gives its status."""
-        run_id = self.launch(job, **ops)
-        wait_for(lambda: self.status(run_id) in FINISHED, seconds, f"{job} has ended")
+    def end(self, run_id: str, seconds: float = 180) -> str:
+        """Wait for the end of a run; gives its status."""
+        wait_for(lambda: self.status(run_id) in FINISHED, seconds, f"the run {run_id} has ended")
         return self.status(run_id)
+
+    def run(self, job: str, tags: dict[str, str] | None = None, **ops: dict) -> str:
+        """Launch a job and wait for its end; gives its status."""
+        return self.end(self.launch(job, tags, **ops))
+
+    def wait_for_step(self, run_id: str, step: str | None = None) -> None:
+        """Wait until a step of a run (None: any) has begun."""
+
+        def begun() -> bool:
+            with self.instance as instance:
+                steps = [event.step_key for event in self._events(instance, run_id) if event.is_step_start]
+            return step in steps if step else bool(steps)
+
+        wait_for(begun, 60, f"a step of the run {run_id} has begun")
+
+    def worker(self, run_id: str) -> int:
+        """The id of the process that a run's steps are in."""
+        with self.instance as instance:
+            told = [
+                event.engine_event_data.metadata.get("pid")
+                for event in self._events(instance, run_id)
+                if event.is_engine_event
+            ]
+        return int([pid.value for pid in told if pid][-1])
+
+    def _events(self, instance: dg.DagsterInstance, run_id: str) -> list[dg.DagsterEvent]:
+        return [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event]
 
     def runs(self, **which: Any) -> list[dg.DagsterRun]:
         """Runs, the newest first."""
@@ -127,6 +200,14 @@ class Installation:
         except OSError:
             return False
         return True
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process is there, and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def free_port() -> int:

@@ -220,8 +220,8 @@ def test_a_bad_file_fails_alone_and_is_named(inbox, settled, instance, warehouse
 
 def test_a_run_that_is_repeated_reads_only_what_is_not_there_yet(inbox, settled, instance, warehouse):
     drop(inbox, "a.csv")
-    (run,) = look = read(result := settled(), instance)
-    assert look[0].success
+    (run,) = read(result := settled(), instance)
+    assert run.success
     heads = warehouse.heads()
     (again,) = read(result, instance)
     assert again.success

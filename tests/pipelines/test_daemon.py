@@ -1,0 +1,289 @@
+"""What runs by schedule, sensor, automation or button, run by the real daemon and the real web server.
+
+One small installation serves all of these tests, in their order; each leaves it as it found it, but for its tables.
+"""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from pipelines.definitions import defs
+from tests.conftest import THEMES
+from tests.pipelines.installation import Installation, is_alive, wait_for
+from tests.planted_images import few_test_images, planted_images, write_images
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    installation = Installation(tmp_path_factory.mktemp("installation"))
+    installation.start()
+    yield installation
+    installation.stop()
+
+
+def reviews(items: range, word: str = "beer", header: str = "review_id,item_id,text") -> str:
+    """A file of three reviews each of some items; `word` makes them others than those of another file."""
+    lines = [header]
+    for item in items:
+        words = list(THEMES.values())[item % 4].split()
+        for review in range(3):
+            said = [words[(item + review + step * (review + 1)) % 7] for step in range(5)]
+            lines.append(f"{word}{item}-{review},item {item:03d},{' '.join(said)} {word}{item % 9}")
+    return "\n".join(lines) + "\n"
+
+
+def mapped(installation: Installation) -> int:
+    """How many items are on the map."""
+    if "item_map" not in installation.warehouse.tables():
+        return 0
+    return len(installation.warehouse.read("item_map", columns=["item_id"])["item_id"].unique())
+
+
+def wait_for_map(installation: Installation, items: int) -> None:
+    wait_for(lambda: mapped(installation) == items, 180, f"{items} items are on the map")
+    wait_for(lambda: not installation.runs(statuses=[dg.DagsterRunStatus.STARTED]), 60, "the runs have ended")
+
+
+def test_maintenance_sweeps_and_wipes_records_of_what_is_no_asset(installation):
+    warehouse = installation.warehouse
+    stray = Path(warehouse.uri("items"), "00000-stray.parquet")
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"never committed")
+    old = time.time() - 30 * 24 * 3600
+    os.utime(stray, (old, old))
+    with installation.instance as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization("trials", partition="topics"))
+    assert installation.run("maintain_warehouse") == "SUCCESS"
+    with installation.instance as instance:
+        assert not instance.has_asset_key(dg.AssetKey("trials"))
+
+
+def test_files_go_to_the_map_and_a_bad_one_among_them_fails_alone(installation):
+    installation.switch_on("review_inbox")
+    installation.switch_on("follow_changes")
+    good = installation.drop("good.csv", reviews(range(24)))
+    wait_for_map(installation, 24)
+    bad = installation.drop("bad.csv", reviews(range(24), "bad", header="review_id,item_id,score"))
+    more = installation.drop("more.csv", reviews(range(24, 32)))
+    wait_for_map(installation, 32)
+    assert installation.warehouse.partitions("reviews") == sorted([good, more])
+    (failed,) = installation.runs(job_name="ingest_reviews", statuses=[dg.DagsterRunStatus.FAILURE])
+    assert failed.tags["dagster/partition"] == bad
+    items = set(installation.warehouse.read("items")["item_id"].to_pylist())
+    assert set(installation.warehouse.read("neighbors")["item_id"].to_pylist()) == items
+
+
+def test_settings_hold_when_automation_makes_a_table_and_when_a_schedule_does(installation):
+    assert installation.run("refresh_reviews", neighbors={"k": 2}) == "SUCCESS"
+    installation.drop("third.csv", reviews(range(32, 36)))
+    wait_for_map(installation, 36)
+    neighbors = installation.warehouse.read("neighbors")
+    assert len(neighbors) == 36
+    assert {len(ids) for ids in neighbors["neighbor_ids"].to_pylist()} == {2}
+    assert installation.run("refresh_reviews") == "SUCCESS"
+    assert installation.warehouse.history("neighbors")[0]["settings"] == {"k": 2}
+
+
+def test_what_was_made_again_with_the_same_rows_makes_nothing(installation):
+    heads = installation.warehouse.heads()
+    before = len(installation.runs())
+    batch = installation.warehouse.partitions("reviews")[0]
+    assert installation.run("ingest_reviews", {"dagster/partition": batch}) == "SUCCESS"
+    with installation.instance as instance:
+        (state,) = [each for each in instance.all_instigator_state() if each.name == "follow_changes"]
+        wait_for(
+            lambda: len(instance.get_ticks(state.instigator_origin_id, state.selector_id, after=time.time() - 12)) > 1,
+            60,
+            "the sensor has looked twice",
+        )
+    assert len(installation.runs()) == before + 1
+    assert installation.warehouse.heads() == heads
+
+
+def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(installation):
+    settings = installation.inbox / "reviews" / "inbox.toml"
+    settings.write_text('[columns]\ntext = "nowhere"\n')
+    key = installation.drop("odd.csv", reviews(range(36, 40), header="review_id,item_id,body"))
+    wait_for(
+        lambda: [run for run in installation.runs(job_name="ingest_reviews") if run.tags["dagster/partition"] == key
+                 and run.status is dg.DagsterRunStatus.FAILURE],
+        60, "the batch has failed",
+    )  # fmt: skip
+    installation.stop_sensor("review_inbox")
+    settings.write_text('[columns]\ntext = "body"\n')
+    assert installation.run("ingest_reviews", {"dagster/partition": key}) == "SUCCESS"
+    wait_for_map(installation, 40)
+    settings.unlink()
+    (installation.inbox / "reviews" / "odd.csv").unlink()
+
+
+def test_a_killed_run_is_tried_again_at_once_and_its_process_is_gone(installation):
+    heads = installation.warehouse.heads()
+    long = {"updates_per_item": 20_000_000}
+    run_id = installation.launch("refresh_reviews", item_map=long)
+    installation.wait_for_step(run_id, "item_map")
+    worker = installation.worker(run_id)
+    os.kill(worker, signal.SIGKILL)
+    retried = wait_for(
+        lambda: [run for run in installation.runs() if run.parent_run_id == run_id], 60, "the run is tried again"
+    )[0]
+    assert installation.status(run_id) == "FAILURE"
+    installation.wait_for_step(retried.run_id, "item_map")
+    assert not is_alive(worker)
+
+    # the retry is ended by hand, as if the monitor had taken it for lost
+    worker = installation.worker(retried.run_id)
+    with installation.instance as instance:
+        instance.report_run_failed(instance.get_run_by_id(retried.run_id), "taken for lost")
+    wait_for(lambda: not is_alive(worker), 60, "the process has ended")
+    assert installation.warehouse.head("item_map") == heads["item_map"]
+
+
+def test_a_cancelled_run_leaves_the_tables_and_its_process_ends(installation):
+    heads = installation.warehouse.heads()
+    run_id = installation.launch("refresh_reviews", item_map={"updates_per_item": 20_000_000})
+    installation.wait_for_step(run_id, "item_map")
+    worker = installation.worker(run_id)
+    installation.terminate(run_id)
+    assert installation.end(run_id) == "CANCELED"
+    wait_for(lambda: not is_alive(worker), 60, "the process has ended")
+    assert installation.warehouse.head("item_map") == heads["item_map"]
+    # what was asked for never became a table, so it is not on record
+    assert installation.warehouse.history("item_map")[0]["settings"] == {}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Small inputs for the chains of text, assays, images and tuning."""
+    folder = tmp_path_factory.mktemp("sources")
+    for number in range(80):
+        theme = list(THEMES)[number % 4]
+        words = THEMES[theme].split()
+        said = [words[(number // 4 + 2 * step + step // 3) % len(words)] for step in range(30)]
+        path = folder / "corpus" / theme / f"{number:03d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join([*said, "beer", f"glass{number % 7}"]))
+    pixels, labels = planted_images(40)
+    write_images(folder / "images.parquet", pixels, labels, few_test_images(len(labels)))
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 80, (120, 28, 28))
+    levels[::2, 4:24, 12:16] = 255
+    levels[1::2, 12:16, 4:24] = 255
+    np.savez(folder / "digits.npz", x=levels, y=np.arange(120) % 2)
+    return folder
+
+
+def plate() -> str:
+    """A table of events in two channels: two wells of each of two classes, and one to call."""
+    random = np.random.default_rng(0)
+    lines = ["plate,well,label,first,second"]
+    for place, label in enumerate(["green", "green", "red", "red", ""]):
+        values = random.normal(0, 1, (120, 2))
+        values[::2, place // 2 % 2] += 6
+        lines += [f"P1,A{place + 1},{label},{first:.4f},{second:.4f}" for first, second in values]
+    return "\n".join(lines) + "\n"
+
+
+QUICK_SEARCH = {"trials": 1, "workers": 1}
+QUICK = {
+    "make_text": {
+        "bag_of_words": {"min_document_frequency": 2, "max_document_share": 0.5},
+        "topics": {"topics": 4},
+        "topic_methods": {"topics": 4, "workers": 1},
+        "word_vectors": {"dimensions": 8, "epochs": 1},
+        "word_map": {"updates_per_word": 50},
+        "tune_topics": QUICK_SEARCH,
+        "tune_word_vectors": QUICK_SEARCH,
+    },
+    "make_assays": {
+        "mixture": {"sizes": [2, 3], "restarts": 1},
+        "class_mixtures": {"sizes": [2], "restarts": 1},
+        "tune_class_mixtures": QUICK_SEARCH,
+        "tune_kernel_density": QUICK_SEARCH,
+    },
+    "make_images": {
+        "filters": {"filters": 8, "patches": 500, "patch_size": 4, "pools": 2},
+        "filter_gallery": {},
+        "feature_baselines": {"training_images": 60, "test_images": 30},
+        "tune_classifier": QUICK_SEARCH,
+    },
+    "make_reviews": {"tune_item_map": QUICK_SEARCH},
+    "make_tuning": {"search_comparison": {"workers": 1}},
+}
+
+
+def test_every_job_runs(installation, sources, subtests):
+    installation.stop_sensor("follow_changes")
+    installation.switch_on("assay_inbox")
+    (installation.inbox / "assays" / "inbox.toml").write_text(
+        '[columns]\nplate = "plate"\nwell = "well"\nlabel = "label"\n'
+    )
+    installation.drop("plate.csv", plate(), chain="assays")
+    read = {
+        "ingest_text": {"documents": {"source": "files", "path": str(sources / "corpus")}},
+        "ingest_images": {"images": {"source": "files", "path": str(sources / "images.parquet")}},
+        "ingest_tuning": {"digits": {"path": str(sources / "digits.npz")}},
+    }
+    runs = {job: installation.launch(job, **settings) for job, settings in read.items()}
+    wait_for(lambda: "samples" in installation.warehouse.tables(), 60, "the plate was read")
+    sample = installation.warehouse.partitions("events")[0]
+    runs["ingest_assays"] = installation.launch("ingest_assays", {"dagster/partition": sample})
+    for job, run_id in runs.items():
+        with subtests.test(job):
+            assert installation.end(run_id) == "SUCCESS"
+    for jobs in (QUICK, {f"refresh_{chain}": {} for chain in ("reviews", "text", "assays", "images", "tuning")}):
+        runs |= {job: installation.launch(job, **settings) for job, settings in jobs.items()}
+        for job in jobs:
+            with subtests.test(job):
+                assert installation.end(runs[job], seconds=400) == "SUCCESS"
+    searches = {op: QUICK_SEARCH for settings in QUICK.values() for op in settings if op.startswith("tune_")}
+    runs["tune"] = installation.launch("tune", **searches)
+    with subtests.test("tune"):
+        assert installation.end(runs["tune"], seconds=400) == "SUCCESS"
+
+    with subtests.test("these are all jobs"):
+        ran = {run.job_name for run in installation.runs()}
+        assert ran >= {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
+    with subtests.test("these make all tables"):
+        tables = {key.path[0] for key in defs.resolve_asset_graph().materializable_asset_keys}
+        assert set(installation.warehouse.tables()) == tables
+
+
+def last_tick(schedule: dg.ScheduleDefinition) -> float:
+    """When the schedule was last due; seconds since the epoch."""
+    ticks = schedule_execution_time_iterator(time.time(), schedule.cron_schedule, "UTC", ascending=False)
+    return next(tick.timestamp() for tick in ticks if tick.timestamp() < time.time() - 1)
+
+
+def wait_for_run(installation: Installation, job: str, before: set[str]) -> dg.DagsterRun:
+    """A run of a job that was not there before."""
+    return wait_for(
+        lambda: [run for run in installation.runs(job_name=job) if run.run_id not in before], 60, f"{job} is launched"
+    )[0]
+
+
+def test_every_schedule_launches_its_run(installation, subtests):
+    """The daemon makes up for the last tick of a schedule that is on record as running since before it."""
+    for schedule in defs.schedules:
+        with subtests.test(schedule.name):
+            before = {run.run_id for run in installation.runs()}
+            installation.start_schedule(schedule.name)
+            with installation.instance as instance:
+                (state,) = [each for each in instance.all_instigator_state() if each.name == schedule.name]
+                data = state.instigator_data._replace(start_timestamp=last_tick(schedule) - 1)
+                instance.update_instigator_state(state.with_data(data))
+            run = wait_for_run(installation, schedule.job_name, before)
+            assert run.tags["dagster/schedule_name"] == schedule.name
+            if schedule.name.startswith("tune_"):
+                installation.wait_for_step(run.run_id)
+                installation.terminate(run.run_id)
+                assert installation.end(run.run_id) == "CANCELED"
+            else:
+                assert installation.end(run.run_id, seconds=400) == "SUCCESS"
+            installation.stop_schedule(schedule.name)
