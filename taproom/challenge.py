@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import silent
-from taproom.search import Objective, Plan, seed_of, workers
+from taproom.search import Objective, Plan, seed_of
 from taproom.search_space import Parameters, Space
 
 Row = Mapping[str, Any]
@@ -97,15 +98,12 @@ def judge(
     What is best for a tenth of the data may be worse than the champion for all.
 
     Raises:
-        InputError: a setting that cannot be fitted, or as `compare` and `taproom.search.workers` do.
+        InputError: a setting that cannot be fitted, or as `compare` and `taproom.compute.worker_processes` do.
     """
-    from joblib import delayed
-
     seed = seed_of(plan.seed, "fresh")
-    with workers(n_jobs, cluster) as parallel:
-        ours, theirs = parallel(
-            delayed(_fresh_scores)(objective, setting, budget, seed) for setting in (challenger, champion)
-        )
+    settings = (challenger, champion)
+    with worker_processes(n_jobs, cluster) as run:
+        ours, theirs = run(_fresh_scores, [(objective, setting, budget, seed) for setting in settings])
     return compare(ours, theirs, plan.higher_is_better)
 
 

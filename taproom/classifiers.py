@@ -23,6 +23,7 @@ import numpy as np
 from scipy.special import softmax
 
 from taproom.class_mixtures import checked_events, left_out_groups, only_wells
+from taproom.compute import worker_processes
 from taproom.mixtures import standardization
 from taproom.progress import progress
 
@@ -268,17 +269,14 @@ def _posteriors(
     folds: Iterable[Fold], count: int, n_jobs: int | None
 ) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
     """Posteriors (k, C) of each fold by each method, each with the reason where there are none."""
-    from joblib import Parallel, delayed
-
+    found: dict[str, list] = {method: [] for method in OTHERS} if count else {}
     # Processes: most of these methods hold the interpreter's lock, and threads gain nothing. Folds are made as they are
     # wanted, since each is about as large as all events.
-    fits = Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(
-        delayed(_attempt)(method, fold) for fold in folds for method in OTHERS
-    )
-    found: dict[str, list] = {method: [] for method in OTHERS} if count else {}
-    fits = progress(fits, doing="comparing classifiers", total=count * len(OTHERS), unit="fit")
-    for each, method in zip(fits, cycle(OTHERS), strict=False):
-        found[method].append(each)
+    with worker_processes(n_jobs) as run:
+        fits = run(_attempt, ((method, fold) for fold in folds for method in OTHERS))
+        fits = progress(fits, doing="comparing classifiers", total=count * len(OTHERS), unit="fit")
+        for each, method in zip(fits, cycle(OTHERS), strict=False):
+            found[method].append(each)
     return found
 
 

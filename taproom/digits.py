@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import SourceError
-from taproom.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
+from taproom.packed import UNREADABLE, check_expansion, damage, open_unpacked, unpacked_suffix
 from taproom.sources import Source, member
 
 SIDE = 28
@@ -82,6 +82,8 @@ def intensities(digits: pa.Table) -> np.ndarray:
 
 def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
+        with zipfile.ZipFile(path) as archive:
+            check_expansion(path, sum(entry.file_size for entry in archive.infolist()))
         with np.load(path, allow_pickle=False) as arrays:
             if missing := {"x", "y"} - set(arrays.files):
                 found = ", ".join(arrays.files) or "none"

@@ -2,13 +2,19 @@
 
 What belongs here is drawing; what is drawn is computed elsewhere. Figures are made without pyplot, whose global state
 does not suit threads.
+
+Names and words come in any script. What matplotlib's own font lacks is drawn in the first of the Noto fonts that has
+it. These come with two packages, so a figure does not depend on what a machine has installed.
 """
 
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
 from itertools import cycle
 from typing import TYPE_CHECKING
+from unicodedata import east_asian_width
 
 import numpy as np
 
@@ -20,6 +26,10 @@ if TYPE_CHECKING:
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY = "#b8b8b8"
 DARK = "#505050"
+# Noto Sans CJK, and Noto Emoji (in one colour) with Noto Sans of other scripts.
+FONT_PACKAGES = ("noto_cjk_sans_otc", "manimgx_fonts")
+# Of its faces, which have the same characters in the forms of different countries.
+CJK_FACE = "Noto Sans CJK SC"
 LEGEND_LINES = 15
 LABELS = 28
 
@@ -66,7 +76,9 @@ def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: i
     x, y, line = 0.0, 0.95, 0.0
     for place, index in enumerate(heaviest):
         size = 8 + 22 * weights[index] / weights[heaviest[0]]
-        width, height = len(words[index]) * size * 0.0011 + 0.02, size * 0.0042
+        # Chinese, Japanese and Korean letters, and emoji, are about twice as wide as others.
+        columns = sum(1 + (east_asian_width(letter) in "WF") for letter in words[index])
+        width, height = columns * size * 0.0011 + 0.02, size * 0.0042
         if x + width > 1 and x > 0:
             x, y, line = 0.0, y - line, 0.0
         line = max(line, height)
@@ -195,6 +207,40 @@ def method_errors(rows: Sequence[Mapping]) -> bytes:
     return _png(figure)
 
 
+def use_fonts() -> None:
+    """Let matplotlib draw each character in the first font that has it: its own (as it is set), or one of ours."""
+    from matplotlib import rcParams
+
+    families = rcParams["font.family"]
+    if lacking := [family for family in _noto_families() if family not in families]:
+        rcParams["font.family"] = [*families, *lacking]
+
+
+@cache
+def _noto_families() -> tuple[str, ...]:
+    """The families of our fonts, which matplotlib knows from now on."""
+    from matplotlib.font_manager import fontManager
+
+    known = len(fontManager.ttflist)
+    for package in FONT_PACKAGES:
+        for path in sorted(map(str, files(package).iterdir())):
+            if path.endswith((".ttf", ".ttc")):
+                fontManager.addfont(path)
+    names = dict.fromkeys(font.name for font in fontManager.ttflist[known:])
+    return tuple(name for name in names if "CJK" not in name or name == CJK_FACE)
+
+
+@cache
+def letters() -> frozenset[int]:
+    """The characters (code points) of the fonts that figures are written in."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    use_fonts()
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in rcParams["font.family"]]
+    return frozenset(letter for font in fonts for letter in font.get_charmap())
+
+
 def _category_colors(categories: Sequence[str | None]) -> dict[str, str]:
     """A colour for each of the most frequent categories."""
     common = Counter(category for category in categories if category is not None).most_common(len(PALETTE))
@@ -243,6 +289,7 @@ def _figure(width: float, height: float, layout: str | None = "constrained") -> 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    use_fonts()
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()

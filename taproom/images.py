@@ -31,6 +31,7 @@ import pyarrow.compute as pc
 
 from taproom.corpus import FEWEST_TO_SPLIT, MAX_LEFT_OUT, Split, files_in, printable, split_by_hash
 from taproom.errors import InputError, SourceError
+from taproom.packed import check_footer, checked_batches
 from taproom.progress import progress
 from taproom.sources import Source, member
 
@@ -420,6 +421,7 @@ def _parquet_images(path: Path, size: Size | None) -> Iterator[Images | LeftOut]
         file = ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is no Parquet file, or damaged ({error}). Fetch or copy it again.") from None
+    check_footer(path, file.metadata)
     if "pixels" not in file.schema_arrow.names or not _are_pixels(file.schema_arrow.field("pixels").type):
         found = ", ".join(f"{field.name} ({field.type})" for field in file.schema_arrow)
         raise SourceError(
@@ -449,7 +451,8 @@ def _batches(path: Path, file: "ParquetFile", columns: Sequence[str]) -> Iterato
     bytes_per_row = sum(group.total_byte_size for group in groups) // max(file.metadata.num_rows, 1)
     rows = max(1, min(BATCH_IMAGES, BATCH_BYTES // max(bytes_per_row, 1)))
     try:
-        yield from file.iter_batches(rows, columns=[name for name in columns if name in file.schema_arrow.names])
+        present = [name for name in columns if name in file.schema_arrow.names]
+        yield from checked_batches(path, file.iter_batches(rows, columns=present))
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is damaged ({error}). Fetch or copy it again.") from None
 

@@ -6,9 +6,7 @@ or the column, and says what to do. Source: RFC 4180 for CSV.
 """
 
 import csv
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +20,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from taproom.errors import SourceError
+from taproom.packed import UNREADABLE, check_footer, open_unpacked, unpacked_suffix
 
 MAP_COLUMNS = ("file", "plate", "well", "label")
 MAX_MAP_BYTES = 64 * 2**20
@@ -130,7 +129,7 @@ def _same_well(well: str) -> str:
 def read_events_table(
     path: Path, label: str | None = None, plate: str | None = None, well: str | None = None
 ) -> EventsTable:
-    """Read a table whose rows are events: CSV or TSV with a header (each also .gz), or Parquet.
+    """Read a table whose rows are events: CSV or TSV with a header (each also .gz or .bz2), or Parquet.
 
     `label`, `plate` and `well` name the columns that hold them. All other numeric columns become channels: what is
     null, empty or reads NA becomes NaN, infinity stays. Columns that are not numeric, or are row numbers without a
@@ -160,10 +159,8 @@ def _table(path: Path, texts: set[str]) -> pa.Table:
     try:
         table = _reader(path)(path, texts)
         names = table.column_names  # decoded here, so that one that is not UTF-8 is found here
-    except (pa.ArrowException, UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
+    except (pa.ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
         raise SourceError(f"{path} cannot be read as a table: {error}. Wanted: CSV, TSV or Parquet, whole.") from error
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error}. Wanted: a table of events.") from error
     if lacking := texts - set(names):
         raise SourceError(f"{path} has no column {_listed(lacking)}. Wanted: some of {_listed(names)}.")
     if twice := {name for name in names if names.count(name) > 1}:
@@ -174,17 +171,18 @@ def _table(path: Path, texts: set[str]) -> pa.Table:
 
 
 def _reader(path: Path) -> Callable[[Path, set[str]], pa.Table]:
-    suffix = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    suffix = unpacked_suffix(path)
     if suffix in _DELIMITERS:
         return partial(_read_text, delimiter=_DELIMITERS[suffix])
     if path.suffix.lower() == ".parquet":
         return _read_parquet
-    raise SourceError(f"{path} has no suffix that can be read. Wanted: .csv or .tsv (each also .gz), or .parquet.")
+    raise SourceError(
+        f"{path} has no suffix that can be read. Wanted: .csv or .tsv (or these with .gz or .bz2), or .parquet."
+    )
 
 
 def _read_text(path: Path, texts: set[str], delimiter: str) -> pa.Table:
-    opener = gzip.open if path.suffix.lower() == ".gz" else open
-    with opener(path, "rb") as file:
+    with open_unpacked(path) as file:
         content = _capped(file, MAX_TABLE_BYTES, path)
     if not content.strip():
         raise _no_rows(path)
@@ -197,6 +195,7 @@ def _read_text(path: Path, texts: set[str], delimiter: str) -> pa.Table:
 
 def _read_parquet(path: Path, _texts: set[str]) -> pa.Table:
     file = pq.ParquetFile(path)
+    check_footer(path, file.metadata)
     if file.metadata.num_rows * file.metadata.num_columns > MAX_VALUES:
         raise SourceError(
             f"{path} has {file.metadata.num_rows:,} rows of {file.metadata.num_columns:,} columns. "

@@ -34,7 +34,7 @@ import pyarrow.parquet as pq
 
 from taproom import beer_text as beer
 from taproom.errors import SourceError
-from taproom.packed import UNREADABLE, damage, is_packed, open_unpacked, unpacked_suffix
+from taproom.packed import UNREADABLE, check_footer, checked_batches, damage, is_packed, open_unpacked, unpacked_suffix
 from taproom.progress import progress
 
 Format = Literal["csv", "tsv", "jsonl", "parquet", "beer_text"]
@@ -501,8 +501,7 @@ class _Lines:
 
 def _text_chunks(file: ReviewFile, rows_per_batch: int, choose: _ChooseColumns, reject: _RejectRow) -> Iterator[_Rows]:
     """Read CSV, TSV, JSON lines or beer reviews in chunks of rows."""
-    # The readline of gzip and bz2 files is Python code: a buffer in front of them gives lines many times faster.
-    with open_unpacked(file.path) as opened, io.BufferedReader(opened, 2**18) as stream:
+    with open_unpacked(file.path) as stream:
         lines = _Lines(stream, file)
         read = _csv_chunks if file.format in ("csv", "tsv") else _object_chunks
         yield from read(lines, file, rows_per_batch, choose, reject)
@@ -648,22 +647,27 @@ def _parquet_chunks(
     read = 0
     try:
         with pq.ParquetFile(file.path, buffer_size=2**20, pre_buffer=False) as parquet:
+            check_footer(file.path, parquet.metadata)
             columns = choose(parquet.schema_arrow.names)
             _check_not_nested(file, parquet.schema_arrow, columns)
-            for group in range(parquet.num_row_groups):
-                size = parquet.metadata.row_group(group)
-                fitting = BATCH_BYTES * size.num_rows // max(size.total_byte_size, 1)
-                rows = max(1, min(rows_per_batch, fitting))
-                for batch in parquet.iter_batches(rows, row_groups=[group], columns=columns):
-                    lines = range(read + 1, read + batch.num_rows + 1)
-                    read += batch.num_rows
-                    yield _from_arrow(lines, {name: _as_strings(batch.column(name)) for name in columns}, reject)
+            for batch in checked_batches(file.path, _parquet_batches(parquet, columns, rows_per_batch)):
+                lines = range(read + 1, read + batch.num_rows + 1)
+                read += batch.num_rows
+                yield _from_arrow(lines, {name: _as_strings(batch.column(name)) for name in columns}, reject)
     except (pa.ArrowException, OSError) as error:
         where = f"beyond row {read:,}" if read else "as Parquet"
         complaint, _, _ = str(error).partition("\n")
         raise SourceError(
             f"{file.path} cannot be read {where} ({complaint}). Fetch or copy it again, or say which format it has."
         ) from None
+
+
+def _parquet_batches(parquet: pq.ParquetFile, columns: Sequence[str], most: int) -> Iterator[pa.RecordBatch]:
+    """The columns in batches of at most so many rows, fewer where they are long."""
+    for group in range(parquet.num_row_groups):
+        size = parquet.metadata.row_group(group)
+        fitting = BATCH_BYTES * size.num_rows // max(size.total_byte_size, 1)
+        yield from parquet.iter_batches(max(1, min(most, fitting)), row_groups=[group], columns=columns)
 
 
 def _check_not_nested(file: ReviewFile, schema: pa.Schema, columns: Sequence[str]) -> None:

@@ -18,20 +18,19 @@ import hashlib
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import progress, silent
 from taproom.search_space import Parameters, Space, holds
 
 if TYPE_CHECKING:
-    from joblib import Parallel
     from optuna.samplers import BaseSampler
 
 METHODS = ("grid", "random", "tpe", "gaussian process", "hyperband")
@@ -190,9 +189,12 @@ def search(
         raise InputError("a search without any parameter to choose was asked for; wanted: at least one")
     trials = list(known)
     ends = math.inf if seconds is None else time.monotonic() + seconds
-    with workers(n_jobs, cluster) as parallel, progress(doing=f"search by {plan.method}", unit="trial") as bar:
+    with (
+        worker_processes(n_jobs, cluster) as run,
+        progress(doing=f"search by {plan.method}", unit="trial") as bar,
+    ):
         while time.monotonic() < ends and (tasks := _next_batch(space, plan, first, trials)):
-            for task, tried in zip(tasks, _tried(parallel, objective, tasks), strict=True):
+            for task, tried in zip(tasks, run(_try, [(objective, task) for task in tasks]), strict=True):
                 trials[task.trial.number : task.trial.number + 1] = [tried]
             trials = _promoted(plan, trials) if plan.method == "hyperband" else trials
             bar.update(len(tasks))
@@ -213,37 +215,6 @@ def best(trials: Sequence[Trial], higher_is_better: bool) -> Trial | None:
 def seed_of(*what: object) -> int:
     """A seed, from 0 to 2^31 - 1, for what is named: other names, other seeds."""
     return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:4]) >> 1
-
-
-@contextmanager
-def workers(n_jobs: int | None, cluster: str | None = None) -> "Iterator[Parallel]":
-    """What tries settings side by side: processes here or, with an address, the workers of a Dask cluster.
-
-    Raises `InputError` where no scheduler answers, or Dask is not installed.
-    """
-    from joblib import Parallel, parallel_config
-
-    if cluster is None:
-        with Parallel(n_jobs=n_jobs) as parallel:
-            yield parallel
-        return
-    try:
-        from distributed import Client
-
-        client = Client(cluster, timeout=5, set_as_default=True)
-    except (ImportError, OSError, ValueError) as error:
-        raise InputError(
-            f"the Dask cluster {cluster!r} cannot be used: {error}. Wanted: the address of a running scheduler, and "
-            "the package `distributed` here; or no cluster."
-        ) from error
-    with client, parallel_config("dask"), Parallel(n_jobs=-1) as parallel:
-        yield parallel
-
-
-def _tried(parallel: "Parallel", objective: Objective, tasks: Sequence[_Task]) -> list[Trial]:
-    from joblib import delayed
-
-    return parallel(delayed(_try)(objective, task) for task in tasks)
 
 
 def _try(objective: Objective, task: _Task) -> Trial:

@@ -20,10 +20,12 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from operator import call
 from typing import NamedTuple
 
 import numpy as np
 
+from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameters, Judged
 from taproom.progress import progress, silent
@@ -171,18 +173,16 @@ def compare(digits: Parted, spending: Spending, seed: int = 0, n_jobs: int | Non
 
     The rows do not depend on `n_jobs`, workers (processes) as joblib counts them.
     """
-    from joblib import Parallel, delayed
-
     seeds = range(seed, seed + spending.seeds)
     searches = [(method, of) for method in METHODS for of in seeds]
     settings = [(setting, of) for setting in DECK_SETTINGS for of in seeds]
     # The long ones first, so that no worker is left with one at the end.
     tasks = [
-        *(delayed(_search)(digits, spending, *what) for what in searches),
-        *(delayed(_train)(digits, spending, *what) for what in settings),
+        *((_search, digits, spending, *what) for what in searches),
+        *((_train, digits, spending, *what) for what in settings),
     ]
-    ran = Parallel(n_jobs, return_as="generator")(tasks)
-    found = list(progress(ran, doing="comparing searches", total=len(tasks), unit="task"))
+    with worker_processes(n_jobs) as run:
+        found = list(progress(run(call, tasks), doing="comparing searches", total=len(tasks), unit="task"))
     curves = dict(zip(searches, found, strict=False))
     judged = dict(zip(settings, found[len(searches) :], strict=True))
     return Compared(

@@ -1,7 +1,7 @@
 """The pictures that the tables of the text chain are shown with, each a PNG as bytes.
 
 What belongs here is drawing, as in `taproom.figures`, whose palette these share; what is drawn is computed elsewhere.
-Words come from any text: a long one is shortened, and a character that the font lacks is drawn as an empty box.
+Words come from any text: a long one is shortened, and a character that no font has is drawn as an empty box.
 
 Sources: slides "Word embeddings, word2vec" of the lecture deck (Jamieson, CSE546 2017) for the training pairs; Mikolov
 et al. 2013, "Distributed Representations of Words and Phrases and their Compositionality", figure 2, for the arrows;
@@ -9,7 +9,6 @@ Schakel and Wilson 2015, "Measuring Word Significance using Distributed Represen
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import combinations, islice
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ from taproom.figures import (
     _panels,
     _plain,
     _shades,
+    letters,
+    use_fonts,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -354,6 +355,7 @@ def _width(text: str) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
+    use_fonts()
     width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=LETTERS), ismath=False)
     # On a picture letters stand on whole dots, which makes the text a little wider.
     return 1.04 * width
@@ -425,15 +427,7 @@ def _name(text: str, longest: int = LONGEST) -> str:
 
 
 def _shown(text: str, longest: int = LONGEST) -> str:
-    """The text on one line, shortened, with a box for each character that the font lacks."""
+    """The text on one line, shortened, with a box for each character that the fonts lack."""
     line = " ".join(text.split())
     short = line if len(line) <= longest else line[: longest - 1] + "…"
-    return "".join(letter if ord(letter) in _letters() else BOX for letter in short)
-
-
-@cache
-def _letters() -> frozenset[int]:
-    """The characters of the font that figures are written in."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    return frozenset(get_font(findfont(FontProperties())).get_charmap())
+    return "".join(letter if ord(letter) in letters() else BOX for letter in short)

@@ -21,6 +21,7 @@ from scipy import sparse
 
 from taproom.bag_of_words import Corpus
 from taproom.coherence import diversity, npmi, stability
+from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import progress
 from taproom.topics import TopicParameters, check_documents, document_weights, fit_topics, largest, mixtures, top_terms
@@ -94,26 +95,23 @@ def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: 
     Args:
         corpus: the documents.
         parameters: see `MethodParameters`, whose defaults are taken if there are none.
-        n_jobs: workers as joblib counts them; they never change a bit of the result. Processes, unless a
-            `joblib.parallel_config` around the call says otherwise: most of these methods hold the interpreter's lock.
+        n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
         InputError: fewer than two training documents with a known word.
     """
-    from joblib import Parallel, delayed
-
     parameters = parameters or MethodParameters()
     known = np.diff(corpus.shares.indptr) > 0
     check_documents(corpus.shares[corpus.training])
     seeds = range(parameters.topics.seed, parameters.topics.seed + parameters.seeds)
     tasks = list(product(METHODS, seeds))
-    fits = Parallel(n_jobs=n_jobs, prefer="processes", return_as="generator")(
-        delayed(_attempt)(method, corpus, known, seed, parameters) for method, seed in tasks
-    )
-    fits = progress(fits, doing="comparing topic methods", total=len(tasks), unit="fit")
     found: dict[str, list[_Outcome]] = {method: [] for method in METHODS}
-    for (method, _), outcome in zip(tasks, fits, strict=True):
-        found[method].append(outcome)
+    # Processes: most of these methods hold the interpreter's lock.
+    with worker_processes(n_jobs) as run:
+        fits = run(_attempt, ((method, corpus, known, seed, parameters) for method, seed in tasks))
+        fits = progress(fits, doing="comparing topic methods", total=len(tasks), unit="fit")
+        for (method, _), outcome in zip(tasks, fits, strict=True):
+            found[method].append(outcome)
     left_out = {
         method: next(each for each in outcomes if isinstance(each, str))
         for method, outcomes in found.items()

@@ -2,6 +2,7 @@ import io
 
 import numpy as np
 import pytest
+from matplotlib import rc_context, rcParams
 from PIL import Image
 
 from taproom import figures
@@ -13,6 +14,21 @@ def colours(png: bytes) -> set:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     assert min(picture.size) > 100
     return {colour for _, colour in picture.getcolors(maxcolors=2**24)}
+
+
+NAMES = {
+    "Chinese": "精酿啤酒",
+    "Japanese": "ビールの泡",
+    "Korean": "맥주 한 잔",
+    "Thai": "เบียร์ดี",
+    "Hindi": "अच्छी बीयर",
+    "Arabic": "بيرة جيدة",
+    "Hebrew": "בירה טובה",
+    "Greek": "μπύρα",
+    "Russian": "пиво",
+    "Tamil": "பீர்",
+    "Emoji": "🍺🎉👍🏽❤️👩‍🔬🇩🇪",
+}
 
 
 def rgb(colour: str) -> tuple[int, ...]:
@@ -73,3 +89,34 @@ def test_a_name_with_dollars_is_drawn_as_it_is():
     escaped[1].set_title(figures._plain(r"$a$ \$ $"))
     as_it_is[1].set_title(r"$a$ \$ $", parse_math=False)
     assert figures._png(escaped[0]) == figures._png(as_it_is[0])
+
+
+@pytest.mark.filterwarnings("error")  # matplotlib warns of a character that no font has
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda names: figures.bars("精酿", dict.fromkeys(names, 5), "杯"),
+        lambda names: figures.weighted_words(names[0], names, np.arange(len(names), 0.0, -1)),
+        lambda names: figures.item_map(
+            np.arange(2.0 * len(names)).reshape(-1, 2), names, names, np.arange(len(names)), "지도"
+        ),
+    ],
+    ids=["bars", "weighted words", "item map"],
+)
+def test_names_in_any_script_are_drawn(draw):
+    assert colours(draw(list(NAMES.values())))
+
+
+@pytest.mark.parametrize("script", NAMES)
+def test_every_character_of_a_name_has_a_shape_of_its_own(script):
+    assert {ord(letter) for letter in NAMES[script]} <= figures.letters()
+
+
+def test_fonts_stay_as_they_are_set_and_ours_come_after_them():
+    with rc_context({"font.family": ["DejaVu Serif"]}):
+        figures.use_fonts()
+        first, second, *rest = rcParams["font.family"]
+        assert (first, second) == ("DejaVu Serif", figures.CJK_FACE)
+        assert len(rest) == len(set(rest))
+        figures.use_fonts()
+        assert rcParams["font.family"] == [first, second, *rest]

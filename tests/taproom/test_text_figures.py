@@ -118,7 +118,8 @@ def test_words_of_any_kind_are_drawn_without_a_warning():
 
 def test_a_word_is_shown_on_one_line_shortened_and_with_boxes_for_missing_letters():
     assert figures._shown("two\r\n lines") == "two lines"
-    assert figures._shown("слово 中国") == "слово ▯▯"
+    assert figures._shown("слово 中国") == "слово 中国"
+    assert figures._shown("слово \ue000\ue001") == "слово ▯▯"
     assert figures._shown("abcdefgh", 5) == "abcd…"
     assert figures._shown("abcde", 5) == "abcde"
 

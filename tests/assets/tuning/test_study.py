@@ -324,6 +324,31 @@ def test_an_unknown_method_is_refused(tune):
         tune(method="annealing")
 
 
+def study_job() -> dg.JobDefinition:
+    """The planted study as a job whose steps are processes of their own, which call this function, too."""
+    CONTRACTS.update(targets=TARGETS, made_with=MADE_WITH)
+    job = dg.define_asset_job(
+        "tune_planted", [dg.AssetKey([table, "planted"]) for table in ("trials", "challenges", "champions")]
+    )
+    resources = {"io_manager": TableIOManager()}
+    definitions = dg.Definitions(planted(), jobs=[job], resources=resources, executor=dg.multiprocess_executor)
+    return definitions.resolve_job_def("tune_planted")
+
+
+def test_a_step_of_its_own_process_ends_when_its_search_has_ended(warehouse, tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        targets = planted()[:1]
+        assert dg.materialize(targets, resources={"io_manager": TableIOManager()}, instance=instance).success
+        started = time.monotonic()
+        with dg.execute_job(
+            dg.reconstructable(study_job), instance, run_config={"ops": {"tune_planted": {"config": {"workers": 2}}}}
+        ) as result:
+            seconds = time.monotonic() - started
+            assert result.success
+    assert len(rows(warehouse, "trials")) == 12
+    assert seconds < 120  # idle workers would keep the step for 300
+
+
 def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
     script = textwrap.dedent("""
         import sys

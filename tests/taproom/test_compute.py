@@ -1,0 +1,189 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from joblib import parallel_config
+
+from taproom.compute import worker_processes
+
+REPO = Path(__file__).parents[2]
+
+
+def stat_of(pid: int) -> list[str]:
+    """What /proc says of a process after its name: its state, its parent and so on; nothing once it is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def is_there(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not waited for does not."""
+    return stat_of(pid)[:1] not in ([], ["Z"])
+
+
+def all_gone(pids: list[int], seconds: float) -> bool:
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends and any(map(is_there, pids)):
+        time.sleep(0.05)
+    return not any(map(is_there, pids))
+
+
+def pid_and(value: int) -> tuple[int, int]:
+    return os.getpid(), value
+
+
+def pid_after(seconds: float) -> int:
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def fail(_value: int) -> None:
+    raise ValueError("on purpose")
+
+
+def say_and_wait(path: str, place: int) -> None:
+    """Leave this process's id in a file, and wait for longer than any test does."""
+    Path(path, str(place)).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
+def mean_of(values: np.ndarray) -> float:
+    return float(values.mean())
+
+
+def start(script: str, *given: str) -> subprocess.Popen:
+    environment = {**os.environ, "PYTHONPATH": str(REPO)}
+    return subprocess.Popen([sys.executable, "-c", script, *given], cwd=REPO, env=environment)
+
+
+def pids_said(folder: Path) -> list[int]:
+    """The processes that have called `say_and_wait`, once there are two."""
+    ends = time.monotonic() + 60
+    while len(said := [path.read_text() for path in folder.iterdir()]) < 2 or "" in said:
+        assert time.monotonic() < ends
+        time.sleep(0.05)
+    return [int(pid) for pid in said]
+
+
+@pytest.mark.parametrize("n_jobs", [None, 1, 2])
+def test_results_come_in_the_order_of_the_tasks(n_jobs):
+    with worker_processes(n_jobs) as run:
+        for start_at in (0, 100):  # a pool is called many times
+            found = list(run(pid_and, ((value,) for value in range(start_at, start_at + 20))))
+            assert [value for _, value in found] == list(range(start_at, start_at + 20))
+            assert (os.getpid() in {pid for pid, _ in found}) == (n_jobs != 2)
+
+
+def test_workers_stay_for_the_block_and_end_with_it():
+    with worker_processes(2) as run:
+        first, second = (set(run(pid_after, [(0.2,)] * 4)) for _ in range(2))
+        assert first == second
+        assert len(first) == 2
+        assert all(map(is_there, first))
+    assert all_gone(list(first), seconds=1)
+
+
+def test_workers_end_when_a_task_fails():
+    pids = set()
+
+    def work() -> None:
+        with worker_processes(2) as run:
+            pids.update(run(pid_after, [(0.2,)] * 4))
+            list(run(fail, [(0,)]))
+
+    with pytest.raises(ValueError, match="on purpose"):
+        work()
+    assert len(pids) == 2
+    assert all_gone(list(pids), seconds=1)
+
+
+@pytest.mark.filterwarnings("ignore:.*tasks which were still being processed:UserWarning")
+def test_workers_end_when_the_block_is_left_with_tasks_under_way(tmp_path):
+    with worker_processes(2) as run:
+        results = run(say_and_wait, [(str(tmp_path), place) for place in range(6)])
+        pids = pids_said(tmp_path)
+    assert all_gone(pids, seconds=1)
+    del results
+
+
+def test_a_block_can_follow_a_block_that_has_failed():
+    with pytest.raises(ValueError, match="on purpose"), worker_processes(2) as run:
+        list(run(fail, [(0,)]))
+    with worker_processes(2) as run:
+        assert [value for _, value in run(pid_and, [(1,), (2,)])] == [1, 2]
+
+
+def test_large_arrays_arrive_whole():
+    values = np.arange(1_000_000.0)
+    with worker_processes(2) as run:
+        assert list(run(mean_of, [(values,), (values + 1,)])) == [values.mean(), values.mean() + 1]
+
+
+def test_a_configuration_around_the_block_chooses_threads():
+    with parallel_config(backend="threading"), worker_processes(2) as run:
+        assert {pid for pid, _ in run(pid_and, [(value,) for value in range(4)])} == {os.getpid()}
+
+
+# As a step of Dagster's executor ends: a process of `multiprocessing` waits for all processes that it has started.
+STEP = """
+import multiprocessing, sys
+from pathlib import Path
+from taproom.compute import worker_processes
+from tests.taproom.test_compute import pid_after
+
+def step(path):
+    with worker_processes(2) as run:
+        pids = set(run(pid_after, [(0.2,)] * 4))
+    Path(path).write_text(" ".join(map(str, pids)))
+
+process = multiprocessing.get_context("fork").Process(target=step, args=sys.argv[1:])
+process.start()
+process.join()
+"""
+
+
+def test_a_process_ends_when_its_work_has_ended(tmp_path):
+    process = start(STEP, str(tmp_path / "pids"))
+    try:
+        assert process.wait(timeout=60) == 0  # idle workers would keep it for 300 seconds
+    finally:
+        process.kill()
+    assert all_gone([int(pid) for pid in (tmp_path / "pids").read_text().split()], seconds=1)
+
+
+WAITING = """
+import sys
+from taproom.compute import worker_processes
+from tests.taproom.test_compute import say_and_wait
+
+with worker_processes(2) as run:
+    list(run(say_and_wait, [(sys.argv[1], place) for place in range(2)]))
+"""
+
+
+def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
+    process = start(WAITING, str(tmp_path))
+    try:
+        pids = pids_said(tmp_path)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert all_gone(pids, seconds=10)
+
+
+def test_workers_end_when_the_process_that_started_them_is_interrupted(tmp_path):
+    process = start(WAITING, str(tmp_path))
+    try:
+        pids = pids_said(tmp_path)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=30) != 0
+    finally:
+        process.kill()
+    assert all_gone(pids, seconds=1)
