@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import FRESH_MONTHLY, Draft, declare
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
 from taproom.inbox import Drop, data_files, file_key, file_sha256, inbox_folder
@@ -103,7 +104,7 @@ def batch_of(config: ReviewsConfig) -> str:
     """The key of the batch that `config` describes; a `SourceError` when its file is not there."""
     if config.source is ReviewSource.rotten_tomatoes:
         return embedded_batch()
-    path = Path(config.path).expanduser()
+    path = allowed_path(config.path, "reviews")
     if not path.is_file():
         raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the file of reviews to read.")
     return file_key(path.name, file_sha256(path))
@@ -129,7 +130,7 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
             )
         source = read_sources()["rotten_tomatoes"]
         return rotten_tomatoes(member(source, source.members[0]))
-    path = Path(config.path).expanduser() if config.path else _inbox_file(batch)
+    path = allowed_path(config.path, "reviews") if config.path else _inbox_file(batch)
     if (found := file_key(path.name, file_sha256(path))) != batch:
         raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
     if config.source is ReviewSource.beer_text:
