@@ -14,11 +14,9 @@ import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.error import URLError
 
 import psutil
 from supervisor import events
@@ -107,7 +105,7 @@ def _alone(home: Path, port: int) -> Iterator[None]:
         lock.truncate(0)
         print(f"process {os.getpid()}, {_address(port)}", file=lock, flush=True)
         if left := end_processes(home):
-            print(f"Ended {left} processes of a `make ui` that was killed.", flush=True)
+            _tell(f"Ended {left} processes of a `make ui` that was killed.")
         yield
 
 
@@ -141,14 +139,14 @@ def _prepare(home: Path, port: int, folder: Path) -> None:
 
 
 def _supervise(port: int) -> None:
-    print(f"Starting Dagster; the logs of its processes are in {os.environ[LOGS_VARIABLE]}", flush=True)
+    _tell(f"Starting Dagster; the logs of its processes are in {os.environ[LOGS_VARIABLE]}")
     threading.Thread(target=_tell_when_there, args=[port], daemon=True).start()
     options = ServerOptions()
     options.realize(["--configuration", str(CONFIGURATION)])
     options.first, options.test = True, False  # as `supervisord.main` sets them
     with suppress(ExitNow):
         _TellingSupervisor(options).main()
-    print("Ended.", flush=True)
+    _tell("Ended.")
 
 
 class _TellingSupervisor(Supervisor):
@@ -157,24 +155,26 @@ class _TellingSupervisor(Supervisor):
     def runforever(self) -> None:
         """Run until a signal ends it."""
         for kind in (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent):
-            events.subscribe(kind, self._tell)
+            events.subscribe(kind, self._tell_of)
         super().runforever()
 
-    def _tell(self, event: events.ProcessStateEvent) -> None:
+    def _tell_of(self, event: events.ProcessStateEvent) -> None:
         config = event.process.config
-        print(
-            f"{time.strftime('%X')} The {config.name.replace('_', ' ')} has ended and is started again. "
-            f"See {config.stdout_logfile}",
-            flush=True,
-        )
+        name = config.name.replace("_", " ")
+        _tell(f"{time.strftime('%X')} The {name} has ended and is started again. See {config.stdout_logfile}")
 
 
 def _tell_when_there(port: int) -> None:
     while True:
-        with suppress(URLError, OSError), urllib.request.urlopen(f"{_address(port)}/server_info", timeout=5):
-            print(f"Dagster's UI is on {_address(port)}   (Ctrl-C ends it)", flush=True)
+        with suppress(OSError), socket.create_connection((ADDRESS, port)):
+            _tell(f"Dagster's UI is on {_address(port)}   (Ctrl-C ends it)")
             return
         time.sleep(0.5)
+
+
+def _tell(what: str) -> None:
+    with suppress(OSError):  # the terminal may be gone; what is served goes on
+        print(what, flush=True)
 
 
 def _address(port: int) -> str:
