@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
+PORT ?= 3000
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
@@ -16,8 +17,8 @@ run: setup  ## make every product that is not fresh, and tell what there is
 test: setup  ## run the test suite on all cores, a file of tests on one
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-ui: setup  ## Dagster's UI on the loopback interface
-	@$(BIN)/dagster dev --workspace workspace.yaml --host 127.0.0.1 --port 3000
+ui: setup  ## Dagster's UI on the loopback interface, with the daemon; PORT=3001 for another port
+	@$(BIN)/python -m pipelines.serving --port $(PORT)
 
 bench: setup .venv/bench  ## every benchmark against its peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
@@ -41,8 +42,8 @@ lock:  ## resolve requirements.lock anew (needs uv)
 clean:  ## forget the set-up; tables stay
 	rm -rf .venv
 
-.PHONY: setup
-setup: .venv/ready $(DAGSTER_HOME)/dagster.yaml
+.PHONY: setup dagster_home
+setup: .venv/ready dagster_home
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taproom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.")'
@@ -55,6 +56,12 @@ setup: .venv/ready $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
 	@touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	@mkdir -p $(DAGSTER_HOME)
-	@cp dagster.yaml $@
+# Dagster's settings are a link, so that a change reaches them; a link to settings of one's own stays. A file is a copy
+# that former versions made, or was edited by hand: it is kept under another name.
+dagster_home:
+	@mkdir -p "$(DAGSTER_HOME)"
+	@cd "$(DAGSTER_HOME)" && if [ ! -L dagster.yaml ] || [ ! -e dagster.yaml ]; then \
+	  if cmp -s dagster.yaml "$(CURDIR)/dagster.yaml"; then rm dagster.yaml; fi; \
+	  if [ -f dagster.yaml ]; then mv dagster.yaml dagster.yaml.before; \
+	    echo "$(DAGSTER_HOME)/dagster.yaml is a link to this checkout's now; what it was is dagster.yaml.before"; fi; \
+	  ln -sf "$(CURDIR)/dagster.yaml" dagster.yaml; fi

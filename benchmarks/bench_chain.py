@@ -82,6 +82,7 @@ def seconds_of(name: str, command: list[str], folder: str) -> float:
     environment = {
         "DAGSTER_HOME": folder,
         "TAPROOM_WAREHOUSE": f"{folder}/warehouse",
+        "TAPROOM_ALLOWED_FOLDERS": folder,
         "PYTHONPATH": ".:benchmarks",
         "TQDM_DISABLE": "1",
     }

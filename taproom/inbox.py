@@ -41,9 +41,14 @@ class Drop:
     waits_for: str = ""
 
 
+def inbox_root() -> Path:
+    """The folder of all inboxes: `$TAPROOM_INBOX`, by default `data/inbox`."""
+    return Path(os.environ.get(INBOX_VARIABLE) or DEFAULT_INBOX)
+
+
 def inbox_folder(chain: str) -> Path:
-    """The folder for the files of `chain`: in `$TAPROOM_INBOX`, by default `data/inbox`."""
-    return Path(os.environ.get(INBOX_VARIABLE) or DEFAULT_INBOX) / chain
+    """The folder for the files of `chain`."""
+    return inbox_root() / chain
 
 
 def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dict[str, Look]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
 from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
+from taproom.allowed_folders import FOLDERS_VARIABLE
 from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
 
@@ -25,6 +27,15 @@ THEMES = {
     "malty": "caramel toffee bread biscuit nutty raisin brown",
 }
 FIELDS = ("review_id", "item_id", "category", "overall", "text")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def readable(tmp_path_factory: pytest.TempPathFactory):
+    """Runs, in this process and in those that tests start, may read the tests' own files and the repo's."""
+    folders = [tmp_path_factory.getbasetemp(), Path(__file__).resolve().parents[1]]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(FOLDERS_VARIABLE, os.pathsep.join(map(str, folders)))
+        yield
 
 
 @pytest.fixture

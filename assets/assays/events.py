@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, batched, keeps_settings
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 from taproom.errors import SourceError
 from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder
@@ -153,7 +154,7 @@ def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     config = EventsConfig(**given)
     if config.source is EventSource.plates:
         return dict.fromkeys(_embedded(read_sources()["plates"]), given)
-    path = Path(config.path).expanduser()
+    path = allowed_path(config.path, "events")
     if path.is_dir():
         wells = read_plate_map(path / PLATE_MAP_FILE)
         files = [_file_config(path / file, well, given) for file, well in wells.items()]
@@ -169,7 +170,7 @@ def _file_config(path: Path, well: "Well", given: Mapping[str, Any]) -> dict[str
 
 def _keyed(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     config = EventsConfig(**given)
-    path = Path(config.path).expanduser()
+    path = allowed_path(config.path, "events")
     if not path.is_file():
         raise SourceError(f"events: there is no file {config.path!r}. Wanted: `path`, the file of events to read.")
     return file_key(_called(config), file_sha256(path)), given

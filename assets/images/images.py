@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.corpus import Split
 from taproom.errors import SourceError
@@ -120,7 +121,7 @@ def _path(config: ImagesConfig) -> Path:
 
     if not config.path:
         raise SourceError("images: no path was given. Wanted: `path`, the folder of images, or their Parquet file.")
-    path = Path(config.path).expanduser()
+    path = allowed_path(config.path, "images")
     check_is_there(path)
     return path
 

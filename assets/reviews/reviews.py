@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, batched, keeps_settings
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
 from taproom.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder
@@ -108,7 +109,7 @@ def batch_of(config: ReviewsConfig) -> str:
 
 
 def _given_file(config: ReviewsConfig) -> Path:
-    path = Path(config.path).expanduser()
+    path = allowed_path(config.path, "reviews")
     if not path.is_file():
         raise SourceError(f"reviews: there is no file {config.path!r}. Wanted: `path`, the file of reviews to read.")
     return path

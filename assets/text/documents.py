@@ -16,6 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Column, Contract, NotBlank, OneOf
 from taproom.corpus import Split
 from taproom.errors import SourceError
@@ -103,7 +104,7 @@ def _path(config: DocumentsConfig) -> Path:
         raise SourceError(
             "documents: no path was given. Wanted: `path`, the file of text, or the folder of such files."
         )
-    return Path(config.path).expanduser()
+    return allowed_path(config.path, "documents")
 
 
 @dg.asset(

@@ -9,7 +9,6 @@ Gradient-based learning applied to document recognition, 1998, for MNIST.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.allowed_folders import allowed_path
 from taproom.contracts import Column, Contract, NotBlank
 
 
@@ -77,7 +77,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
     from taproom.corpus import fingerprint
 
     config = DigitsConfig(**given)
-    seen = {"fingerprint": fingerprint(Path(config.path).expanduser())} if config.path else {}
+    seen = {"fingerprint": fingerprint(allowed_path(config.path, "digits"))} if config.path else {}
     return {None: {**given, **seen}}
 
 
@@ -98,7 +98,7 @@ def digits(config: DigitsConfig) -> Draft:
     from taproom.search_comparison_figures import sample_digits
     from taproom.sources import read_sources
 
-    pixels, labels = digit_files(Path(config.path).expanduser()) if config.path else mnist_5k(read_sources())
+    pixels, labels = digit_files(allowed_path(config.path, "digits")) if config.path else mnist_5k(read_sources())
     names, counts = np.unique(labels, return_counts=True)
     return Draft(
         CONTRACT.table_of(

@@ -1,0 +1,239 @@
+"""`make ui` as it is: its processes are started once, asked, killed one after the other, and ended."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from pipelines.serving import __main__ as serving
+from pipelines.serving.environment import SERVED_VARIABLE
+from taproom.allowed_folders import FOLDERS_VARIABLE
+from taproom.inbox import INBOX_VARIABLE
+from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+
+ROOT = Path(__file__).resolve().parents[3]
+PROGRAMS = {"code_server": "dagster api grpc", "daemon": "dagster._daemon", "web_server": "pipelines.serving.web"}
+LAUNCH = """
+mutation ($params: ExecutionParams!) {
+  launchRun(executionParams: $params) { __typename ... on LaunchRunSuccess { run { runId } } }
+}"""
+RUN = """
+query ($id: ID!) {
+  runOrError(runId: $id) {
+    ... on Run {
+      status
+      eventConnection { events { ... on ExecutionStepFailureEvent { error { message causes { message } } } } }
+    }
+  }
+}"""
+
+
+@dataclass
+class Served:
+    """What was started, by the command that `make ui` runs, with folders of its own."""
+
+    supervisor: psutil.Popen
+    home: Path
+    inbox: Path
+    port: int
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, query: str, **variables) -> dict:
+        answer = requests.post(
+            f"{self.address}/graphql", json={"query": query, "variables": variables}, timeout=20
+        ).json()
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+    def process(self, program: str) -> psutil.Process | None:
+        """The living process of a program, once it is what it waits to be."""
+        for process in self.supervisor.children():
+            with suppress(psutil.Error):
+                line = " ".join(process.cmdline())
+                if PROGRAMS[program] in line and "serving.wait" not in line:
+                    return process
+        return None
+
+    def launch(self, path: Path) -> str:
+        """Launch a run that reads a file of text; give its id."""
+        documents = {"source": "files", "path": str(path), "unit": "line"}
+        params = {
+            "selector": {
+                "repositoryLocationName": "pipelines.definitions",
+                "repositoryName": "__repository__",
+                "jobName": "ingest_text",
+            },
+            "runConfigData": {"ops": {"documents": {"config": documents}}, "execution": {"config": {"in_process": {}}}},
+        }
+        launched = self.ask(LAUNCH, params=params)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess"
+        return launched["run"]["runId"]
+
+    def result(self, run: str) -> dict:
+        """The run when it has ended."""
+        return wait_for(lambda: self._ended(run), seconds=60)
+
+    def _ended(self, run: str) -> dict | None:
+        told = self.ask(RUN, id=run)["runOrError"]
+        return told if told["status"] in ("SUCCESS", "FAILURE", "CANCELED") else None
+
+
+def wait_for(found: Callable, seconds: float):
+    """What `found` gives once it is something; an error by then is no answer."""
+    end = time.monotonic() + seconds
+    while True:
+        with suppress(requests.RequestException, AssertionError):
+            if answer := found():
+                return answer
+        assert time.monotonic() < end, f"nothing after {seconds} s"
+        time.sleep(0.1)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent to notice."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+def command(port: int) -> list[str]:
+    return [sys.executable, "-m", "pipelines.serving", "--port", str(port)]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    home, inbox, port = folder / "home", folder / "inbox", free_port()
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    (inbox / "text").mkdir(parents=True)
+    for name in ("themes", "../outside"):
+        (inbox / "text" / name).with_suffix(".txt").write_text("hops and malt\nyeast and water\n" * 20)
+    environment = os.environ | {
+        "DAGSTER_HOME": str(home),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
+        INBOX_VARIABLE: str(inbox / "text"),
+        WAREHOUSE_VARIABLE: str(folder / "warehouse"),
+    }
+    del environment[FOLDERS_VARIABLE]
+    with (folder / "terminal").open("w") as terminal:
+        supervisor = psutil.Popen(command(port), cwd=ROOT, env=environment, stdout=terminal, stderr=terminal)
+        started = Served(supervisor, home, inbox / "text", port)
+        try:
+            wait_for(lambda: "UI is on" in (folder / "terminal").read_text(), seconds=60)
+            yield started
+        finally:
+            if supervisor.is_running():
+                supervisor.terminate()
+                supervisor.wait(60)
+
+
+def test_the_ui_is_answered_and_other_sites_are_not(served):
+    address, evil = f"{served.address}/graphql", {"Origin": "http://evil.example"}
+    query = {"query": "{ version }"}
+    assert requests.get(served.address, timeout=20).headers["Content-Type"].startswith("text/html")
+    assert requests.post(address, json=query, headers={"Origin": served.address}, timeout=20).json()["data"]
+    for refused, status in [
+        (requests.post(address, json=query, headers=evil, timeout=20), 403),
+        (requests.get(served.address, headers=evil, timeout=20), 403),
+        (requests.post(address, json=query, headers={"Host": f"evil.example:{served.port}"}, timeout=20), 403),
+        (requests.get(address, params={"query": LAUNCH}, timeout=20), 405),
+        (requests.post(address, params={"query": LAUNCH}, timeout=20), 415),
+    ]:
+        assert refused.status_code == status
+        assert refused.text.startswith("Refused: ")
+    with connect(address.replace("http", "ws"), origin=served.address, subprotocols=["graphql-ws"]) as websocket:
+        websocket.send('{"type": "connection_init"}')
+        assert "connection_ack" in websocket.recv(timeout=20)
+    with pytest.raises(InvalidStatus):
+        connect(address.replace("http", "ws"), origin="http://evil.example", subprotocols=["graphql-ws"])
+
+
+def test_a_run_reads_the_inbox_and_nothing_else(served):
+    inside = served.launch(served.inbox / "themes.txt")
+    outside = served.launch(served.inbox / ".." / "outside.txt")
+    assert served.result(inside)["status"] == "SUCCESS"
+    refused = served.result(outside)
+    assert refused["status"] == "FAILURE"
+    assert f"Allowed are paths in {served.inbox}" in str(refused)
+
+
+def test_what_is_killed_is_started_again_and_runs_succeed(served):
+    for program in PROGRAMS:
+        killed = served.process(program)
+        killed.kill()
+        wait_for(lambda program=program, killed=killed: served.process(program) not in (None, killed), seconds=20)
+        run = wait_for(lambda: served.launch(served.inbox / "themes.txt"), seconds=30)
+        assert served.result(run)["status"] == "SUCCESS"
+        assert (served.home / "logs" / f"{program}.log").is_file()
+    told = (served.home.parent / "terminal").read_text()
+    for program in PROGRAMS:
+        assert f"The {program.replace('_', ' ')} has ended and is started again" in told
+    assert "DEBUG" not in told
+    assert len(told.splitlines()) < 10
+
+
+def test_a_second_one_says_what_is_in_its_way(served, tmp_path):
+    def failure(port: int, home: Path | str) -> str:
+        environment = os.environ | {"DAGSTER_HOME": str(home)}
+        done = subprocess.run(command(port), cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1
+        return done.stderr
+
+    assert f"port {served.port} of 127.0.0.1 cannot be had" in failure(served.port, tmp_path)
+    assert f"is served already: process {served.supervisor.pid}" in failure(free_port(), served.home)
+    assert "DAGSTER_HOME is not set" in failure(free_port(), "")
+
+
+def test_a_signal_ends_all_processes_and_the_runs(served):
+    # A run whose code server was killed is nobody's child; it ends, too.
+    with (served.inbox / "long.txt").open("w") as text:
+        text.writelines(f"{number} bottles of beer on the wall\n" for number in range(2_000_000))
+    (warehouse := Path(served.home.parent / "warehouse")).rename(served.home.parent / "first")  # for another corpus
+    run = served.launch(served.inbox / "long.txt")
+    wait_for(lambda: "STARTED" in str(served.ask(RUN, id=run)), seconds=30)
+    served.process("code_server").kill()
+    found = serving.served_processes(served.home)
+    assert len(found) >= 3
+    served.supervisor.send_signal(signal.SIGTERM)
+    assert served.supervisor.wait(60) == 0
+    assert not serving.served_processes(served.home)
+    assert not any(is_alive(process) for process in found)
+    assert Warehouse(str(warehouse)).head("documents") is None
+
+
+def test_what_a_killed_supervisor_has_left_is_ended(tmp_path, monkeypatch):
+    """As the next `make ui` does it; a process that does not listen to the first signal, too."""
+    monkeypatch.setattr(serving, "GRACE_SECONDS", 1)
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+    commands = [["sleep", "60"], [sys.executable, "-c", deaf]]
+    environment = os.environ | {SERVED_VARIABLE: str(tmp_path)}
+    left = [subprocess.Popen(each, env=environment, stdout=subprocess.PIPE) for each in commands]
+    with subprocess.Popen(["sleep", "60"], env=environment | {SERVED_VARIABLE: str(tmp_path / "other")}) as other:
+        left[1].stdout.readline()
+        assert serving.end_processes(tmp_path) == 2
+        assert [process.wait(10) for process in left] == [-signal.SIGTERM, -signal.SIGKILL]
+        assert other.poll() is None
+        other.kill()
+    assert serving.end_processes(tmp_path) == 0
