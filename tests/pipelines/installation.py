@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -40,36 +39,22 @@ class Installation:
         }
         self.port = free_port()
         self._log = (folder / "log.txt").open("wb")
-        self.processes: list[subprocess.Popen] = []
 
     def start(self) -> None:
-        """Start the processes and wait until the web server knows the jobs."""
-        with self.instance as instance:  # two processes that create the same storage at once may fail
-            instance.get_runs_count()
-            list(instance.all_instigator_state())
-            instance.get_latest_materialization_event(dg.AssetKey("items"))
-        bin_ = Path(sys.executable).parent
-        for command in (
-            [bin_ / "dagster-webserver", "-h", "127.0.0.1", "-p", str(self.port), "-w", "workspace.yaml"],
-            [bin_ / "dagster-daemon", "run", "-w", "workspace.yaml"],
-        ):
-            self.processes.append(
-                subprocess.Popen(
-                    [str(word) for word in command],
-                    cwd=ROOT,
-                    env=self.environment,
-                    stdout=self._log,
-                    stderr=self._log,
-                    start_new_session=True,
-                )
-            )
-        wait_for(self._is_up, 60, "the web server is up")
+        """Start it as `make ui` does, and wait until the web server knows the jobs."""
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-m", "pipelines.serving", "--port", str(self.port)],
+            cwd=ROOT,
+            env=self.environment,
+            stdout=self._log,
+            stderr=self._log,
+        )
+        wait_for(self._is_up, 90, "the web server is up")
 
     def stop(self) -> None:
         """End all that was started."""
-        for process in self.processes:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self._supervisor.terminate()
+        self._supervisor.wait(60)
 
     @property
     def instance(self) -> dg.DagsterInstance:
@@ -196,10 +181,10 @@ class Installation:
 
     def _is_up(self) -> bool:
         try:
-            self.ask("{ version }")
+            answer = self.ask("{ repositoriesOrError { __typename ... on RepositoryConnection { nodes { name } } } }")
         except OSError:
             return False
-        return True
+        return bool(answer["repositoriesOrError"].get("nodes"))
 
 
 def is_alive(pid: int) -> bool:

@@ -108,7 +108,8 @@ def test_what_was_made_again_with_the_same_rows_makes_nothing(installation):
 
 def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(installation):
     settings = installation.inbox / "reviews" / "inbox.toml"
-    settings.write_text('[columns]\ntext = "nowhere"\n')
+    columns = '[columns]\nreview_id = "review_id"\nitem_id = "item_id"\ntext = "{}"\n'
+    settings.write_text(columns.format("nowhere"))
     key = installation.drop("odd.csv", reviews(range(36, 40), header="review_id,item_id,body"))
     wait_for(
         lambda: [run for run in installation.runs(job_name="ingest_reviews") if run.tags["dagster/partition"] == key
@@ -116,7 +117,7 @@ def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(insta
         60, "the batch has failed",
     )  # fmt: skip
     installation.stop_sensor("review_inbox")
-    settings.write_text('[columns]\ntext = "body"\n')
+    settings.write_text(columns.format("body"))
     assert installation.run("ingest_reviews", {"dagster/partition": key}) == "SUCCESS"
     wait_for_map(installation, 40)
     settings.unlink()
