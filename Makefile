@@ -3,12 +3,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CONFIG ?=
+REPAIR ?=
 PORT ?= 3000
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run test ui bench lint check contracts lock clean
+.PHONY: run test ui doctor bench lint check contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every product that is not fresh, and tell what there is
@@ -19,6 +20,9 @@ test: setup  ## run the test suite on all cores, a file of tests on one
 
 ui: setup  ## Dagster's UI on the loopback interface, with the daemon; PORT=3001 for another port
 	@$(BIN)/python -m pipelines.serving --port $(PORT)
+
+doctor: setup  ## what is wrong with this installation; REPAIR=yes mends what is safe to mend
+	@$(BIN)/python -m pipelines.doctor $(if $(REPAIR),--repair)
 
 bench: setup .venv/bench  ## every benchmark against its peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done

@@ -68,8 +68,8 @@ class InputsDiffer(dg.AutomationCondition):
 
     def _inputs_then(self, context: dg.AutomationContext) -> Mapping[str, Any] | None:
         record = _newest(context, context.key)
-        if record is None:
-            return None
+        if record is None or Warehouse(default_root()).head(context.key.path[0]) is None:
+            return None  # it was never made, or the warehouse was lost
         if self._of_batches:
             inputs = record.metadata["inputs"].value
             return {table: inputs[table] for table in self._parents(context) if table in inputs}

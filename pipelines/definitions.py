@@ -26,7 +26,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
             maintenance.maintain_warehouse,
         ],
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
-        sensors=jobs.SENSORS,
+        sensors=[*jobs.SENSORS, maintenance.reconciling_sensor(list(jobs.INGEST_BATCHES.values()))],
         resources={"io_manager": table_io_manager, **resources},
         # A process a step would cost seconds, and go on after its run was killed. Steps come one by one either way.
         executor=dg.in_process_executor,

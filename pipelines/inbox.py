@@ -10,6 +10,7 @@ import dagster as dg
 from pydantic import Field
 
 from pipelines.chains import Chain
+from pipelines.reconcile import abandoned_runs
 from pipelines.tables import recorded_version
 from pipelines.watch import UNFINISHED, check_run_goes_on
 from taproom.errors import TaproomError
@@ -39,6 +40,8 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
         from pipelines.definitions import defs  # which has this job
         from pipelines.products import Products
 
+        for finding in abandoned_runs(context.instance):  # an attempt that was killed has left the run of a batch
+            finding.repair()
         warehouse = Warehouse(default_root())
         products = Products(context.instance, warehouse, defs, {}, tags={"taproom/read_by": context.run.run_id})
         errors = {}
@@ -56,7 +59,7 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
             )
 
     @dg.job(
-        name=f"ingest_{chain.name}_batches",
+        name=job_name(chain),
         description=f"Read several batches: {', '.join(chain.ingested)}. The sensor {chain.batches.inbox} asks for it.",
         tags={"taproom/reads_batches": "yes"},
     )
@@ -64,6 +67,23 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
         ingest()
 
     return job
+
+
+def requests(chain: Chain, batches: Mapping[str, Mapping[str, Any]], key: str) -> list[dg.RunRequest]:
+    """Runs that read batches, whose settings are given by their keys.
+
+    Dagster runs a run key, which begins with `key`, once.
+    """
+    keys = sorted(batches)
+    parts = [keys[first : first + BATCHES_PER_RUN] for first in range(0, len(keys), BATCHES_PER_RUN)]
+    return [
+        dg.RunRequest(
+            run_key=f"{key}-{part[0]}",
+            run_config={"ops": {_op(chain): {"config": {"batches": {name: dict(batches[name]) for name in part}}}}},
+            job_name=job_name(chain),
+        )
+        for part in parts
+    ]
 
 
 def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
@@ -78,12 +98,12 @@ def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
         "`follow_changes` too to have what follows from batches made.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return _look_into_inbox(chain, job, context)
+        return _look_into_inbox(chain, context)
 
     return sensor
 
 
-def _look_into_inbox(chain: Chain, job: dg.JobDefinition, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for runs that read the files that have settled since the last look and are not in the warehouse yet.
 
     The cursor holds how each file looked, how it is to be read, and the key of the batch that it became. So an
@@ -94,7 +114,7 @@ def _look_into_inbox(chain: Chain, job: dg.JobDefinition, context: dg.SensorEval
     cursor = _cursor(context.cursor)
     looks = look(folder, {name: Look(**seen["look"]) for name, seen in cursor["files"].items()})
     settings = read_settings(folder)
-    room = BATCHES_PER_RUN * _free_runs(context.instance, job)
+    room = BATCHES_PER_RUN * _free_runs(context.instance, chain)
     asked: dict[str, dict[str, Any]] = {}
     files = {}
     for name, now in looks.items():
@@ -111,13 +131,11 @@ def _look_into_inbox(chain: Chain, job: dg.JobDefinition, context: dg.SensorEval
                 asked[seen["key"]] = drop.config
         files[name] = seen
     looks_so_far = cursor["looks"] + 1
-    keys = sorted(asked)
+    # A look whose cursor was lost asks again under the same key; a file that is to be read as it was some time ago, or
+    # that is asked for after the cursor was reset, is asked for under another.
     return dg.SensorResult(
-        run_requests=[
-            _request(chain, {key: asked[key] for key in keys[first : first + BATCHES_PER_RUN]}, cursor, looks_so_far)
-            for first in range(0, len(keys), BATCHES_PER_RUN)
-        ],
-        dynamic_partitions_requests=[chain.batches.partitions.build_add_request(keys)] if keys else [],
+        run_requests=requests(chain, asked, f"{cursor['since']}-{looks_so_far}"),
+        dynamic_partitions_requests=[chain.batches.partitions.build_add_request(sorted(asked))] if asked else [],
         cursor=json.dumps({**cursor, "looks": looks_so_far, "files": files}),
     )
 
@@ -132,9 +150,10 @@ def _has_settled(now: Look) -> bool:
     return time.time() - now.since >= SETTLE_SECONDS
 
 
-def _free_runs(instance: dg.DagsterInstance, job: dg.JobDefinition) -> int:
+def _free_runs(instance: dg.DagsterInstance, chain: Chain) -> int:
     """How many more runs may read batches now; the rest of the files waits, so that runs do not pile up."""
-    return max(0, RUNS_AT_ONCE - instance.get_runs_count(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED)))
+    going_on = dg.RunsFilter(job_name=job_name(chain), statuses=UNFINISHED)
+    return max(0, RUNS_AT_ONCE - instance.get_runs_count(going_on))
 
 
 def _is_read(chain: Chain, instance: dg.DagsterInstance, key: str, settings: Mapping[str, Any]) -> bool:
@@ -147,17 +166,10 @@ def _is_read(chain: Chain, instance: dg.DagsterInstance, key: str, settings: Map
     return commit is not None and commit["settings"] == settings
 
 
+def job_name(chain: Chain) -> str:
+    """The job that reads several batches of a chain."""
+    return f"ingest_{chain.name}_batches"
+
+
 def _op(chain: Chain) -> str:
     return f"read_{chain.name}_batches"
-
-
-def _request(chain: Chain, batches: Mapping[str, Any], cursor: Mapping[str, Any], looks_so_far: int) -> dg.RunRequest:
-    """A run that reads batches.
-
-    Dagster runs a run key once. A look whose cursor was lost asks again under the same key; a file that is to be read
-    as it was some time ago, or that is asked for after the cursor was reset, is asked for under another.
-    """
-    return dg.RunRequest(
-        run_key=f"{cursor['since']}-{looks_so_far}-{next(iter(batches))}",
-        run_config={"ops": {_op(chain): {"config": {"batches": dict(batches)}}}},
-    )

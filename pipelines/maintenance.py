@@ -1,11 +1,14 @@
 """Keeping the warehouse in order: what Dagster has on record is held against it, and old files are swept."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 from pydantic import Field
 
-from pipelines.reconcile import reconcile
+from pipelines.chains import CHAINS
+from pipelines.inbox import requests
+from pipelines.reconcile import lost_batches, reconcile
 from taproom.warehouse import Warehouse, default_root
 
 
@@ -48,3 +51,31 @@ maintain_warehouse_weekly = dg.ScheduleDefinition(
     default_status=dg.DefaultScheduleStatus.STOPPED,
     description="Every Sunday at 3:00 UTC.",
 )
+
+
+def reconciling_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
+    """The sensor that holds the records against the warehouse; `jobs` read batches."""
+
+    @dg.sensor(
+        name="reconcile_records",
+        jobs=jobs,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="Puts on record what the warehouse has, ends runs whose process is gone, and has batches read "
+        "again that a lost warehouse had.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        from pipelines.definitions import defs  # which has this sensor
+
+        warehouse = Warehouse(default_root())
+        found = list(reconcile(context.instance, warehouse, defs))
+        asked = []
+        for chain in CHAINS:
+            if chain.batches and (lost := lost_batches(context.instance, warehouse, chain)):
+                # Once an hour: a batch whose file is gone, too, cannot be had by asking more often.
+                asked += requests(chain, lost, f"lost {datetime.now(UTC):%Y-%m-%d %H}")
+        told = "; ".join(found) or "the records are what the warehouse has"
+        context.log.info(told)
+        return dg.SensorResult(run_requests=asked, skip_reason=None if asked else dg.SkipReason(told))
+
+    return sensor

@@ -1,35 +1,106 @@
-"""Dagster's records held against the warehouse, which is the truth.
+"""Dagster's records held against the warehouse, which is the truth, and against the processes that there are.
 
 Either store may be lost, restored from a backup, or be ahead of the other because a process was killed between a commit
 and its record. What the warehouse has is put on record; what it does not have any more is reported.
 """
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
+import psutil
 
 from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
 from pipelines.tables import newest_materialization, place_of, recorded_version
+from pipelines.watch import UNFINISHED
 from taproom.errors import TaproomError
 from taproom.warehouse import Warehouse
 
+# A run that has just begun may not have told its process yet.
+YOUNG_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be: a sentence, and what mends it where that is safe."""
+
+    what: str
+    repair: Callable[[], object] | None = None
+
 
 def reconcile(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions) -> Iterator[str]:
-    """Have Dagster know what the warehouse has; give a sentence for each thing that the two did not agree on."""
+    """Mend what is safe to mend in Dagster's records; give a sentence for each thing that was found."""
+    for finding in differences(instance, warehouse, definitions):
+        if finding.repair:
+            finding.repair()
+        yield f"{finding.what}{' (repaired)' if finding.repair else ''}"
+
+
+def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions) -> Iterator[Finding]:
+    """Where Dagster's records are not what the warehouse and the processes say."""
     keys = definitions.resolve_asset_graph().materializable_asset_keys
+    yield from abandoned_runs(instance)
+    yield from _stale_slots(instance)
     for key in sorted(_records_of_no_asset(instance, keys)):
-        instance.wipe_assets([key])
-        yield f"{key.to_user_string()} is no asset, but had records: they were wiped"
+        yield Finding(
+            f"{key.to_user_string()} is no asset, but has records",
+            lambda key=key: instance.wipe_assets([key]),
+        )
     for chain in CHAINS:
         if chain.batches:
-            yield from _reconcile_batches(instance, warehouse, chain)
+            yield from _batches_on_one_side(instance, warehouse, chain)
     for key in sorted(keys):
         try:
-            yield from _reconcile_commits(instance, warehouse, key)
+            yield from _commits_on_one_side(instance, warehouse, key)
         except TaproomError as error:  # a damaged table must not keep the others from being looked at
-            yield f"{key.to_user_string()} could not be looked at: {error}"
+            yield Finding(f"{key.to_user_string()} could not be looked at: {error}")
+
+
+def abandoned_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """Runs that are on record as going on, but whose process is gone: nobody else would ever end them.
+
+    Dagster's monitor watches what the daemon has launched. What a person's process runs itself, and what one run has
+    another run do, it does not see; and a run that seems to go on keeps its tables from being made by themselves.
+    """
+    for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        run, pid = record.dagster_run, _process(instance, record.dagster_run.run_id)
+        old = time.time() - (record.start_time or 0) > YOUNG_SECONDS
+        if old and pid is not None and not psutil.pid_exists(pid):
+            yield Finding(
+                f"the run {run.run_id[:8]} of {run.job_name} is on record as going on, but its process {pid} is gone",
+                lambda run=run: instance.report_run_failed(run, "Its process is gone: it was killed."),
+            )
+
+
+def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
+    """The process that a run's steps are in, if it has told."""
+    of_type = {dg.DagsterEventType.ENGINE_EVENT}
+    told = [
+        entry.dagster_event.engine_event_data.metadata.get("pid")
+        for entry in instance.all_logs(run_id, of_type=of_type)
+    ]
+    pids = [int(pid.value) for pid in told if pid]
+    return pids[-1] if pids else None
+
+
+def _stale_slots(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """Slots of pools that runs hold which are over."""
+    storage = instance.event_log_storage
+    holders = {
+        slot.run_id
+        for pool in storage.get_concurrency_keys()
+        for slot in storage.get_concurrency_info(pool).claimed_slots
+    }
+    for run_id in sorted(holders):
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.status not in UNFINISHED:
+            yield Finding(
+                f"the run {run_id[:8]} is over, but holds a slot of a pool",
+                lambda run_id=run_id: storage.free_concurrency_slots_for_run(run_id),
+            )
 
 
 def lost_batches(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> dict[str, Mapping[str, Any]]:
@@ -61,31 +132,39 @@ def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.Ass
     return list(found.values())
 
 
-def _reconcile_batches(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> Iterator[str]:
+def _batches_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> Iterator[Finding]:
     name = chain.batches.partitions.name
     unknown = set(warehouse.partitions(chain.read)) - set(instance.get_dynamic_partitions(name))
     if unknown:
-        instance.add_dynamic_partitions(name, sorted(unknown))
-        yield f"{len(unknown)} batches of {chain.name} are in the warehouse, but Dagster did not know them: it does now"
+        yield Finding(
+            f"{len(unknown)} batches of {chain.name} are in the warehouse, but not known to Dagster",
+            lambda: instance.add_dynamic_partitions(name, sorted(unknown)),
+        )
     if lost := lost_batches(instance, warehouse, chain):
-        yield (
-            f"{len(lost)} batches of {chain.name} were read into {warehouse.root}, which does not have them any more: "
-            f"`make run` reads them again ({', '.join(sorted(lost)[:3])}{' ...' if len(lost) > 3 else ''})"
+        some = f"{', '.join(sorted(lost)[:3])}{' ...' if len(lost) > 3 else ''}"
+        yield Finding(
+            f"{len(lost)} batches of {chain.name} were read into {warehouse.root}, which does not have them any more "
+            f"({some}). `make run` reads them again"
         )
 
 
-def _reconcile_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> Iterator[str]:
+def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> Iterator[Finding]:
     table, _ = place_of(key)
     recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
     if recorded is not None and (head is None or head < recorded):
         has = "has no such table" if head is None else f"has only version {head}"
-        yield f"{key.to_user_string()}: version {recorded} is on record, the warehouse {has}; `make run` makes it again"
-    lost = lost_commits(instance, warehouse, key)
-    for commit in reversed(lost):
-        instance.report_runless_asset_event(_materialization(warehouse, key, commit))
+        yield Finding(
+            f"{key.to_user_string()}: version {recorded} is on record, the warehouse {has}. `make run` makes it again"
+        )
+    lost = list(reversed(lost_commits(instance, warehouse, key)))
     if lost:
-        versions = ", ".join(str(commit["version"]) for commit in reversed(lost))
-        yield f"{key.to_user_string()}: version {versions} is in the warehouse, but was not on record: it is now"
+        versions = ", ".join(str(commit["version"]) for commit in lost)
+
+        def record() -> None:
+            for commit in lost:
+                instance.report_runless_asset_event(_materialization(warehouse, key, commit))
+
+        yield Finding(f"{key.to_user_string()}: version {versions} is in the warehouse, but not on record", record)
 
 
 def _records_of_no_asset(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> set[dg.AssetKey]:

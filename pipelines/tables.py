@@ -94,9 +94,18 @@ class StepTables(dg.IOManager):
         if partition is not None:
             head = recorded_version(instance, self.warehouse, key, partitions=[partition])
         if head is None or head > self.heads.get(table, -1):
-            return None
+            return self._settings_of_lost_table(instance, key, partition)
         commit = self.warehouse.newest_commit_of(table, partition or part, head)
         return settings_of(commit, kind) if commit else None
+
+    def _settings_of_lost_table(
+        self, instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
+    ) -> dict[str, Any] | None:
+        """What a table was made with that this warehouse does not have any more, as Dagster has it on record."""
+        record = newest_materialization(instance, key, [partition] if partition else None)
+        told = record.asset_materialization.metadata if record else {}
+        here = "settings" in told and told["dagster/uri"].value == self.warehouse.uri(place_of(key)[0])
+        return dict(told["settings"].value) if here else None
 
     def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
         """The table at the version that its materialization recorded; a reader where the asset asks for a stream.

@@ -67,7 +67,7 @@ def test_lost_commits_are_recorded_from_the_oldest_on(warehouse, instance):
         since = version - 1 if version else None
         warehouse.publish(REVIEW_BATCHES, rows, since=since, origin=Origin(run_id=f"run {version}"))
     assert list(reconcile(instance, warehouse, defs)) == [
-        "review_batches: version 0, 1, 2 is in the warehouse, but was not on record: it is now"
+        "review_batches: version 0, 1, 2 is in the warehouse, but not on record (repaired)"
     ]
     assert recorded_version(instance, warehouse, KEY) == 2
 
@@ -88,7 +88,7 @@ def test_a_lost_part_of_a_table_is_recorded_as_the_asset_that_it_is(warehouse, i
     crown("topics", topics=7)
     key = dg.AssetKey(["champions", "topics"])
     told = list(reconcile(instance, warehouse, defs))
-    assert told == ["champions/topics: version 0 is in the warehouse, but was not on record: it is now"]
+    assert told == ["champions/topics: version 0 is in the warehouse, but not on record (repaired)"]
     assert recorded_version(instance, warehouse, key) == 0
     assert newest_materialization(instance, key).partition_key is None
     assert not instance.has_asset_key(dg.AssetKey("champions"))
@@ -96,7 +96,7 @@ def test_a_lost_part_of_a_table_is_recorded_as_the_asset_that_it_is(warehouse, i
 
 def test_records_of_tables_that_are_no_assets_are_wiped(warehouse, instance):
     instance.report_runless_asset_event(dg.AssetMaterialization("trials", partition="topics"))
-    assert list(reconcile(instance, warehouse, defs)) == ["trials is no asset, but had records: they were wiped"]
+    assert list(reconcile(instance, warehouse, defs)) == ["trials is no asset, but has records (repaired)"]
     assert not instance.has_asset_key(dg.AssetKey("trials"))
 
 
@@ -104,7 +104,7 @@ def test_the_batches_of_a_lost_instance_are_known_again(write_csv, ingest, wareh
     ingest(write_csv("a.csv", themed_reviews(items=4)))
     with dg.DagsterInstance.ephemeral() as another:
         told = list(reconcile(another, warehouse, defs))
-        assert told[0] == "1 batches of reviews are in the warehouse, but Dagster did not know them: it does now"
+        assert told[0] == "1 batches of reviews are in the warehouse, but not known to Dagster (repaired)"
         assert another.get_dynamic_partitions("review_batches") == warehouse.partitions("reviews")
         assert another.get_materialized_partitions(dg.AssetKey("reviews")) == set(warehouse.partitions("reviews"))
         assert list(reconcile(another, warehouse, defs)) == []

@@ -1,0 +1,89 @@
+"""`make doctor`: tell what is wrong with an installation, and mend it where that is safe.
+
+    python -m pipelines.doctor [--repair]
+
+Looks at the records (against the warehouse and the processes that there are), at every byte of the newest version of
+every table, at the room that is left, and at what is switched on. Exits 0 where nothing is wrong, 1 where something is
+(with --repair: where something is left), so that cron can tell.
+"""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import dagster as dg
+
+from pipelines.definitions import defs
+from pipelines.reconcile import Finding, differences
+from taproom.errors import TaproomError
+from taproom.warehouse import Warehouse, default_root
+
+LEAST_ROOM_BYTES = 2 * 2**30
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Look, tell, and give the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.doctor", description=__doc__.split("\n\n")[0])
+    parser.add_argument("--repair", action="store_true", help="mend what is safe to mend")
+    repair = parser.parse_args(arguments).repair
+    warehouse = Warehouse(default_root())
+    left = 0
+    with dg.DagsterInstance.get() as instance:
+        for finding in findings(instance, warehouse):
+            done = _repaired(finding) if repair and finding.repair else ""
+            left += done != "repaired"
+            print(f"- {finding.what}{f' ({done})' if done else ''}", flush=True)
+            if finding.repair and not repair:
+                print("  Can be repaired: make doctor REPAIR=yes")
+    print(f"{left} problems are left." if left else "Nothing is wrong.")
+    return 1 if left else 0
+
+
+def findings(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Finding]:
+    """All that is not as it should be."""
+    yield from _damage(warehouse)
+    yield from differences(instance, warehouse, defs)
+    yield from _little_room(warehouse)
+    yield from _half_switched_on(instance)
+
+
+def _repaired(finding: Finding) -> str:
+    try:
+        finding.repair()
+    except TaproomError as error:
+        return f"not repaired: {error}"
+    return "repaired"
+
+
+def _damage(warehouse: Warehouse) -> Iterator[Finding]:
+    """Tables whose newest version does not verify, every byte of it."""
+    for table in warehouse.tables():
+        found = warehouse.check(table)
+        for number, problem in enumerate(found.problems):
+            # One repair mends all of a table.
+            yield Finding(problem, partial(warehouse.repair, table) if number == 0 else None)
+
+
+def _little_room(warehouse: Warehouse) -> Iterator[Finding]:
+    """A disk that the next run may fill."""
+    if "://" not in warehouse.root and warehouse.tables():
+        free = shutil.disk_usage(warehouse.root).free
+        if free < LEAST_ROOM_BYTES:
+            yield Finding(
+                f"{warehouse.root} has {free / 2**30:.1f} GB left; {LEAST_ROOM_BYTES / 2**30:.0f} GB are wanted. "
+                "Run the job maintain_warehouse with a smaller keep_days, or make room"
+            )
+
+
+def _half_switched_on(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """An inbox whose batches are read while nothing follows them."""
+    on = {state.name for state in instance.all_instigator_state() if state.is_running}
+    inboxes = sorted(sensor.name for sensor in defs.sensors if sensor.name.endswith("_inbox") and sensor.name in on)
+    if inboxes and "follow_changes" not in on:
+        yield Finding(f"{', '.join(inboxes)} is switched on, but not follow_changes: what follows batches is not made")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
