@@ -9,10 +9,12 @@ ends itself when the process that started it is gone.
 """
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from taproom.errors import InputError
@@ -45,9 +47,7 @@ def worker_processes(n_jobs: int | None = None, cluster: str | None = None) -> I
         with _dask(cluster), Parallel(n_jobs=-1, return_as="generator") as parallel:
             yield _runner(parallel)
         return
-    workers = Parallel(
-        n_jobs, return_as="generator", prefer="processes", initializer=_end_after, initargs=(os.getpid(),)
-    )
+    workers = Parallel(n_jobs, return_as="generator", prefer="processes", initializer=_beginning(os.getpid()))
     several = effective_n_jobs(n_jobs) > 1
     try:
         with workers as parallel:
@@ -71,15 +71,25 @@ def _end_workers() -> None:
     get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
-def _end_after(parent: int) -> None:
-    """In a worker process: end it when its parent process has ended, however that did."""
+def _beginning(parent: int) -> Callable[[], None]:
+    """What a worker process begins with: it finds this package, and ends when its parent process has, however that did.
+
+    Dagster has the folder of the code in `sys.path` only while it loads that, so workers do not inherit it. A function
+    within a function is sent to them as code, and needs no import.
+    """
+    folder = str(Path(__file__).resolve().parents[1])
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
         os._exit(1)
 
-    threading.Thread(target=watch, daemon=True).start()
+    def begin() -> None:
+        if folder not in sys.path:
+            sys.path.append(folder)
+        threading.Thread(target=watch, daemon=True).start()
+
+    return begin
 
 
 @contextmanager

@@ -130,6 +130,23 @@ def test_a_configuration_around_the_block_chooses_threads():
         assert {pid for pid, _ in run(pid_and, [(value,) for value in range(4)])} == {os.getpid()}
 
 
+# As Dagster loads code: the folder is in `sys.path` only meanwhile.
+LOADED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from taproom.compute import worker_processes
+from taproom.search import seed_of
+sys.path.remove(sys.argv[1])
+with worker_processes(2) as run:
+    assert list(run(seed_of, [(1,), (2,)])) == [seed_of(1), seed_of(2)]
+"""
+
+
+def test_workers_find_the_code_that_their_parent_has_loaded(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    subprocess.run([sys.executable, "-c", LOADED, str(REPO)], cwd=tmp_path, env=environment, timeout=60, check=True)
+
+
 # As a step of Dagster's executor ends: a process of `multiprocessing` waits for all processes that it has started.
 STEP = """
 import multiprocessing, sys
