@@ -6,6 +6,8 @@ process in a shell of their own, and may read what lies in the current folder, i
 """
 
 import os
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 from taproom.errors import SourceError
@@ -30,7 +32,7 @@ def allowed_path(path: str | os.PathLike, asked_by: str) -> Path:
     """
     given = Path(path).expanduser()
     folders = allowed_folders()
-    for place in (given, *_links_in(given)):
+    for place in chain([given], _links_in(given)):
         target = place.resolve()
         if not any(target.is_relative_to(folder) for folder in folders):
             leads = "" if target == place else f", which is {str(target)!r},"
@@ -42,7 +44,7 @@ def allowed_path(path: str | os.PathLike, asked_by: str) -> Path:
     return given
 
 
-def _links_in(folder: Path) -> list[Path]:
+def _links_in(folder: Path) -> Iterator[Path]:
     """All links in a folder and its subfolders."""
-    entries = (Path(parent, name) for parent, *names in os.walk(folder) for name in (*names[0], *names[1]))
-    return [entry for entry in entries if entry.is_symlink()]
+    for parent, folders, files in os.walk(folder):
+        yield from (entry for name in (*folders, *files) if (entry := Path(parent, name)).is_symlink())
