@@ -37,7 +37,7 @@ _NEWEST_COMMIT = "_newest_commit"
 _NUMBERED = re.compile(r"(?P<version>\d{20})\.(?P<kind>json|checkpoint\..*parquet)")
 _FILE_NAME = re.compile(r"(?P<place>\d{5})-(?P<sha256>[0-9a-f]{64})-[0-9a-f]{8}\.parquet$")
 # Reader and writer versions that deltalake gives tables: the first ones, and the ones that list features.
-_PROTOCOLS = ((1, 2), (3, 7))
+PROTOCOLS = ((1, 2), (3, 7))
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,10 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Entry:
-    """One commit, as its log entry has it; `metadata` is verified where `is_sealed`."""
+    """One commit, as its log entry has it; `metadata` is verified where `is_sealed`.
+
+    `declared` has the Delta actions `protocol` and `metaData`, where there are any, and `info` the whole `commitInfo`.
+    """
 
     version: int
     time: datetime
@@ -79,7 +82,7 @@ class Entry:
     is_sealed: bool
     added: tuple[DataFile, ...]
     removed: frozenset[str]
-    table_metadata: Mapping[str, Any] | None
+    declared: Mapping[str, Any]
     info: Mapping[str, Any]
 
     @property
@@ -136,7 +139,7 @@ class Snapshot:
             return "its columns are"
         if self.delta.metadata().configuration != TABLE_PROPERTIES:
             return "its properties are"
-        if (protocol.min_reader_version, protocol.min_writer_version) not in _PROTOCOLS:
+        if (protocol.min_reader_version, protocol.min_writer_version) not in PROTOCOLS:
             return "its protocol is"
         return None
 
@@ -163,8 +166,7 @@ class TableLog:
 
     def numbered(self) -> list[tuple[int, str, str]]:
         """Version, kind (`json` or the checkpoint's) and name of all entries and checkpoints."""
-        names = (info.base_name for info in self.storage.list(f"{self.table}/{LOG}"))
-        matches = (match for match in map(_NUMBERED.fullmatch, names) if match)
+        matches = (match for match in map(_NUMBERED.fullmatch, self.storage.names(f"{self.table}/{LOG}")) if match)
         return [(int(match["version"]), match["kind"], match[0]) for match in matches]
 
     def entry(self, version: int) -> Entry:
@@ -337,8 +339,8 @@ def _parsed(version: int, content: bytes) -> Entry:
         metadata,
         is_sealed,
         tuple(_data_file(action["add"]) for action in actions if "add" in action),
-        frozenset(action["remove"]["path"] for action in actions if "remove" in action),
-        next((action["metaData"] for action in actions if "metaData" in action), None),
+        frozenset(_removed(action["remove"]) for action in actions if "remove" in action),
+        {name: action[name] for name in ("protocol", "metaData") for action in actions if name in action},
         info,
     )
 
@@ -348,6 +350,11 @@ def _data_file(add: Mapping[str, Any]) -> DataFile:
     return DataFile(
         add["path"], add["size"], stats.get("numRecords"), next(iter(add["partitionValues"].values()), None)
     )
+
+
+def _removed(remove: Mapping[str, Any]) -> str:
+    remove["dataChange"]
+    return remove["path"]
 
 
 def _add(partition_by: str | None, file: DataFile) -> AddAction:

@@ -22,6 +22,8 @@ from taproom.errors import StorageError
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 10
 _TRIES = 2
+# Of a local folder pyarrow lists names and then looks at each: one that a writer has renamed meanwhile is an error.
+_VANISHED = 9
 
 
 class Storage:
@@ -69,22 +71,37 @@ class Storage:
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
 
-    def list(self, folder: str = "", recursive: bool = False) -> list[pafs.FileInfo]:
+    def listing(self, folder: str = "", recursive: bool = False) -> list[pafs.FileInfo]:
         """What lies in a folder, nothing where there is none; `path` of each is relative to the folder.
 
         Raises `StorageError` where the storage fails: a bucket that is missing or refused is no empty folder.
         """
-        base = self._full(folder)
+        selector = pafs.FileSelector(self._full(folder), allow_not_found=True, recursive=recursive)
         with self.errors(f"{self.uri(folder) if folder else self.root} could not be listed"):
-            found = self.files.get_file_info(pafs.FileSelector(base, allow_not_found=True, recursive=recursive))
+            for _ in range(_VANISHED):
+                with suppress(FileNotFoundError):
+                    found = self.files.get_file_info(selector)
+                    break
+            else:
+                found = self.files.get_file_info(selector)
             if not found and isinstance(self.files, pafs.S3FileSystem):
                 bucket = self._base.partition("/")[0]
                 if self.files.get_file_info(bucket).type == pafs.FileType.NotFound:
                     raise FileNotFoundError(f"there is no bucket {bucket!r}")
         return found
 
+    def names(self, folder: str) -> list[str]:
+        """Names of what lies in a folder, nothing where there is none. Raises as `listing` does."""
+        if not self.is_local:
+            return [info.base_name for info in self.listing(folder)]
+        with self.errors(f"{self.uri(folder)} could not be listed"):
+            try:
+                return [path.name for path in Path(self._full(folder)).iterdir()]
+            except (FileNotFoundError, NotADirectoryError):
+                return []
+
     def relative(self, info: pafs.FileInfo, folder: str) -> str:
-        """The path that `list(folder)` found, relative to the folder."""
+        """The path that `listing(folder)` found, relative to the folder."""
         return info.path.removeprefix(f"{self._full(folder)}/")
 
     def size(self, path: str) -> int | None:

@@ -26,6 +26,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,7 @@ from taproom.errors import (
     UnknownTableError,
     WriteConflictError,
 )
+from taproom.log_repair import Checked, Repaired, check, repair
 from taproom.storage import Storage, reason
 
 WAREHOUSE_VARIABLE = "TAPROOM_WAREHOUSE"
@@ -112,7 +114,7 @@ class Warehouse:
 
     def heads(self) -> dict[str, int]:
         """The newest version of every table. None is opened, so a damaged one keeps nobody from the others."""
-        folders = [info.base_name for info in self._storage.list() if info.type == pafs.FileType.Directory]
+        folders = [info.base_name for info in self._storage.listing() if info.type == pafs.FileType.Directory]
         newest = {table: self.head(table) for table in sorted(folders)}
         return {table: version for table, version in newest.items() if version is not None}
 
@@ -360,6 +362,10 @@ class Warehouse:
             raise UnknownTableError(f"{table} has versions 0 to {newest}; version {version} was wanted")
         return self._log(table).snapshot(newest if version is None else version, even_if_lost)
 
+    def _existing(self, table: str) -> TableLog:
+        self._known_head(table)
+        return self._log(table)
+
     def _known_head(self, table: str) -> int:
         if (newest := self.head(table)) is None:
             known = ", ".join(self.tables()) or "none yet: `make run` makes them"
@@ -444,12 +450,26 @@ class Warehouse:
         committed = {file.path for entry in entries for file in entry.added}
         uncommitted = min(oldest, datetime.now(UTC) - UNCOMMITTED_FILES_ARE_KEPT)
         unused = []
-        for info in self._storage.list(table, recursive=True):
+        for info in self._storage.listing(table, recursive=True):
             path = self._storage.relative(info, table)
             is_data = info.type == pafs.FileType.File and not path.startswith("_")
             if is_data and path not in used and info.mtime < (oldest if path in committed else uncommitted):
                 unused.append(path)
         return sorted(unused)
+
+    def check(self, table: str) -> Checked:
+        """Verify a table's newest version in full and the log of all, and list what is wrong without raising it.
+
+        Raises `UnknownTableError` where there is no such table, `StorageError` where the storage fails.
+        """
+        return check(self._existing(table), partial(self._verified, table))
+
+    def repair(self, table: str) -> Repaired:
+        """Make the newest version that verifies completely the newest again; see `taproom.log_repair.repair`.
+
+        Raises what that raises.
+        """
+        return repair(self._existing(table), partial(self._verified, table))
 
     def put_figure(self, name: str, content: bytes) -> str:
         """Store a picture under `_figures/` of the warehouse, in place of the last of its name; give its address."""
