@@ -234,15 +234,30 @@ def _replay(log: TableLog, head: int, has_checkpoints: bool) -> tuple[list[_Vers
             columns = _columns(entry, columns)
         version = None
         if entry is not None and not entry.is_lost and columns is not None:
-            if files_sha256(files.values()) == entry.metadata["files_sha256"] if entry.is_sealed else is_whole:
-                version = _Version(entry, files, columns)
-            elif entry.is_sealed and has_checkpoints and (version := _from_checkpoint(log, entry)):
-                files = dict(version.files)
+            sets = [files, _replaced(entry, files)]
+            if entry.is_sealed:
+                sets = [each for each in sets if files_sha256(each.values()) == entry.metadata["files_sha256"]]
+            if sets and (entry.is_sealed or is_whole):
+                version = _Version(entry, sets[0], columns)
+            elif entry.is_sealed and has_checkpoints:
+                version = _from_checkpoint(log, entry)
             if version is None:
                 problems.append(str(log.damaged(number, "gives other files and rows than were committed")))
+            else:
+                files = dict(version.files)
         versions.append(version)
         found.append((present, files))
     return versions, found, problems
+
+
+def _replaced(entry: Entry, files: Mapping[str, DataFile]) -> dict[str, DataFile]:
+    """The files after a commit that left none of its table (its partition) but what it added itself.
+
+    That is what most commits do, so a version need not be lost with the one before it.
+    """
+    partition = entry.metadata.get("partition")
+    others = {path: file for path, file in files.items() if partition is not None and file.partition != partition}
+    return others | {file.path: file for file in entry.added}
 
 
 def _columns(entry: Entry, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -42,9 +42,8 @@ def describe(done: Checked | Repaired) -> str:
     lines = [f"  {problem}" for problem in done.problems]
     if isinstance(done, Checked):
         verdict = "is damaged" if done.problems else "verifies"
-        return "\n".join(
-            [f"{done.table}: version {done.version} {verdict}, {len(done.readable)} versions read", *lines]
-        )
+        found = f"{done.table}: version {done.version} {verdict}; {len(done.readable)} versions can be read"
+        return "\n".join([found, *lines])
     if done.restored is None:
         lines.append(f"{done.table}: no version of it verifies. Materialize it again, then what is made from it.")
     elif done.restored != done.version:

@@ -135,6 +135,7 @@ class Storage:
             return
         beside = f"{path.partition('/')[0]}/_{uuid.uuid4().hex[:8]}.part"
         self.write(beside, content, is_durable)
+        self.files.create_dir(self._full(path).rpartition("/")[0], recursive=True)
         self.files.move(self._full(beside), self._full(path))
         if is_durable:
             self.sync(path)
@@ -178,7 +179,7 @@ _ADVICE = (
 
 def reason(error: BaseException) -> str:
     """What a library says went wrong, in one line: no colours, no backtrace."""
-    text = re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)).partition("Backtrace")[0]
+    text = re.split(r"(?i)\n?(stack )?backtrace|\s0: ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)))[0]
     return " ".join(text.split())[:300].rstrip(". ")
 
 
