@@ -60,8 +60,12 @@ def _repaired(finding: Finding) -> str:
 def _damage(warehouse: Warehouse) -> Iterator[Finding]:
     """Tables whose newest version does not verify, every byte of it."""
     for table in warehouse.tables():
-        found = warehouse.check(table)
-        for number, problem in enumerate(found.problems):
+        try:
+            problems = warehouse.check(table).problems
+        except TaproomError as error:
+            yield Finding(str(error))
+            continue
+        for number, problem in enumerate(problems):
             # One repair mends all of a table.
             yield Finding(problem, partial(warehouse.repair, table) if number == 0 else None)
 

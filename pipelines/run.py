@@ -24,7 +24,7 @@ from pipelines.reconcile import reconcile
 from pipelines.tables import newest_materialization, place_of
 from taproom.analogies import DECK
 from taproom.corpus_topics import WEIGHTINGS
-from taproom.errors import TaproomError
+from taproom.errors import DamagedFileError, TaproomError
 from taproom.warehouse import Warehouse, default_root
 
 
@@ -58,7 +58,10 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
     seconds = seconds_by_table(instance)
     for table in warehouse.tables():
         took = f"{seconds[table]:8.1f}" if table in seconds else "       -"
-        yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {took}"
+        try:
+            yield f"{table:24}{warehouse.head(table):8d} {_rows(warehouse, table):10,d} {took}"
+        except DamagedFileError as error:
+            yield f"{table:24} damaged: {error}"
     made = set(warehouse.tables())
     if not made:
         return

@@ -20,8 +20,12 @@ class DamagedFileError(TaproomError):
     """A data file's bytes are not the bytes that were committed."""
 
 
+class DamagedLogError(DamagedFileError):
+    """A table's log is not what was committed, so nobody knows which files are the table: it has to be repaired."""
+
+
 class UnknownTableError(TaproomError):
-    """The warehouse has no such table, version or partition."""
+    """The warehouse has no such table, version or partition (or had it, and lost it in a repair)."""
 
 
 class RunEndedError(TaproomError):
@@ -41,4 +45,4 @@ class InputError(TaproomError):
 
 
 class StorageError(TaproomError):
-    """The warehouse's storage refused a write (a full disk, no permission)."""
+    """The warehouse's storage could not be reached, or refused (a full disk, no permission, no such bucket)."""

@@ -6,7 +6,9 @@ Why a layer over `deltalake` at all:
   one exact version, and what is done about a lost race is decided here;
 - a flipped byte in a data file would read as a wrong number; here a file's SHA-256 is part of its name, and it is
   compared whenever the file is read;
-- a table that has not changed gets no new version.
+- a table that has not changed gets no new version;
+- a damaged log would read as other rows; here each commit carries hashes of itself and of the version that it made,
+  which `taproom/delta_log.py` compares before anything is read or written.
 
 A data file is called `<place>-<sha256>-<random>.parquet`: its place in the table's row order, the hash of its bytes,
 and enough chance that no two writers ever share a file. Partition columns lie in the Delta log alone, as the protocol
@@ -17,15 +19,14 @@ Nothing here knows of Dagster; `pipelines/tables.py` joins the two.
 
 import hashlib
 import io
-import json
 import os
 import re
-import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -33,12 +34,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, Schema
-from deltalake.exceptions import DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, CommitProperties, RemoveAction, create_table_with_add_actions
+from deltalake import Schema
+from deltalake.exceptions import DeltaError
 
 from taproom.content import ContentHash
 from taproom.contracts import Contract
+from taproom.delta_log import DataFile, Entry, Snapshot, TableLog, lost_version
 from taproom.errors import (
     CollectionError,
     ContractError,
@@ -47,15 +48,17 @@ from taproom.errors import (
     UnknownTableError,
     WriteConflictError,
 )
+from taproom.log_repair import Checked, Repaired, check, repair
+from taproom.storage import Storage, reason
 
 WAREHOUSE_VARIABLE = "TAPROOM_WAREHOUSE"
 DEFAULT_WAREHOUSE = Path(__file__).resolve().parents[1] / "data" / "warehouse"
 
-# Commits are found again by run id and read by version for as long as their files are kept, so the log outlives them.
-_TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 36500 days"}
 _BYTES_PER_FILE = 64 * 2**20
 _LOST_RACES = 100
-_FILE_NAME = re.compile(r"(?P<place>\d{5})-(?P<sha256>[0-9a-f]{64})-[0-9a-f]{8}\.parquet$")
+# A file that no commit names may be one that a run is about to commit. The longest run (`max_runtime_seconds` in
+# dagster.yaml) takes 4 hours.
+UNCOMMITTED_FILES_ARE_KEPT = timedelta(hours=24)
 _PARTITION_VALUE = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]*[A-Za-z0-9_-])?")
 
 
@@ -85,35 +88,6 @@ class Published:
     content_hash: str
 
 
-@dataclass(frozen=True)
-class DataFile:
-    """One Parquet file of a table version."""
-
-    path: str
-    size_bytes: int
-    rows: int
-    partition: str | None
-
-    @property
-    def place(self) -> int:
-        """Position of the file's rows in the order of the table (or partition)."""
-        return int(self._name["place"])
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 that the file's bytes had when they were committed."""
-        return self._name["sha256"]
-
-    @property
-    def _name(self) -> re.Match[str]:
-        if not (match := _FILE_NAME.search(self.path)):
-            raise DamagedFileError(
-                f"{self.path} was not written by Taproom: its name holds no SHA-256, so its bytes cannot be verified. "
-                "Write tables through Taproom, or keep this one outside its warehouse."
-            )
-        return match
-
-
 def default_root() -> str:
     """`$TAPROOM_WAREHOUSE`, or `data/warehouse` in the repo."""
     return os.environ.get(WAREHOUSE_VARIABLE) or str(DEFAULT_WAREHOUSE)
@@ -124,31 +98,32 @@ class Warehouse:
 
     def __init__(self, root: str | os.PathLike | None = None) -> None:
         """Open the warehouse at `root`, by default the one that `default_root` names. Nothing is created yet."""
-        root = str(root or default_root())
-        if "://" in root:
-            self._files, self._base = pafs.FileSystem.from_uri(root)
-            self.root = root.rstrip("/")
-        else:
-            self._files, self._base = pafs.LocalFileSystem(), str(Path(root).resolve())
-            self.root = self._base
+        self._storage = Storage(str(root or default_root()))
+        self.root = self._storage.root
 
     def uri(self, table: str) -> str:
         """Where the table lies, as deltalake, pandas and DuckDB take it."""
-        return f"{self.root}/{table}"
+        return self._storage.uri(table)
 
     def tables(self) -> list[str]:
-        """Names of the tables that exist, sorted."""
-        entries = self._files.get_file_info(pafs.FileSelector(self._base, allow_not_found=True))
-        folders = [entry.base_name for entry in entries if entry.type == pafs.FileType.Directory]
-        return sorted(name for name in folders if DeltaTable.is_deltatable(self.uri(name)))
+        """Names of the tables that exist, sorted. Raises `StorageError` where the storage cannot be reached."""
+        return sorted(self.heads())
 
     def head(self, table: str) -> int | None:
-        """The newest version of a table, or None where there is no such table."""
-        return delta.version() if (delta := self._newest(table)) else None
+        """The newest version of a table, or None where there is no such table.
+
+        This and `heads` go by names in the log: a damaged table has a newest version, too, that cannot be read.
+        """
+        return self._log(table).newest()
 
     def heads(self) -> dict[str, int]:
-        """The newest version of every table."""
-        return {table: self.head(table) for table in self.tables()}
+        """The newest version of every table. None is opened, so a damaged one keeps nobody from the others."""
+        folders = [info.base_name for info in self._storage.listing() if info.type == pafs.FileType.Directory]
+        newest = {table: self.head(table) for table in sorted(folders)}
+        return {table: version for table, version in newest.items() if version is not None}
+
+    def _log(self, table: str) -> TableLog:
+        return TableLog(self._storage, table)
 
     # Writing
 
@@ -169,16 +144,17 @@ class Warehouse:
         rows are committed only if they are to be `anew`, because `origin` says something that has to be remembered.
 
         Raises `ContractError` when the rows break the contract, `CollectionError` when a single-valued column has
-        another value in the table, `WriteConflictError` when the table (the partition) has changed since `since`, and
-        `StorageError` when the storage refuses. In each case the table is as it was.
+        another value in the table, `WriteConflictError` when the table (the partition) has changed since `since`,
+        `DamagedLogError` when the table's log is damaged, and `StorageError` when the storage refuses or a file that
+        was just written is gone. In each case the table is as it was.
         """
         _check_partition(contract, partition)
         contract.check_schema(rows.schema)  # a stream without batches has one too
-        began = self._at(contract.table, since) if since is not None else None
-        known = self._files_of(began, partition)
+        began = self._at(contract.table, since, even_if_lost=True) if since is not None else None
+        known = _files_of(began, partition)
         replaced = [] if _schema_changed(contract, began) else known
         content = ContentHash(contract.schema, contract.volatile)
-        single_values: dict[str, Any] = self._single_values(contract, since)
+        single_values = _single_values(contract, began)
         batches = rows.to_batches() if isinstance(rows, pa.Table) else rows
 
         def observed() -> Iterator[pa.RecordBatch]:
@@ -191,6 +167,8 @@ class Warehouse:
         metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
         with self._storage_errors(contract.table):
             version, changed = self._commit(contract, known, now, since, partition, metadata, anew)
+        if changed:
+            self._log(contract.table).settle(version)
         size = sum(file.size_bytes for file in now)
         return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
 
@@ -233,20 +211,24 @@ class Warehouse:
         """
         for _ in range(_LOST_RACES):
             head = self._newest(contract.table)
-            version = head.version() if head else None
-            moved = version != since if partition is None else _paths(self._files_of(head, partition)) != _paths(known)
+            version = head.version if head else None
+            moved = version != since if partition is None else _paths(_files_of(head, partition)) != _paths(known)
             if moved:
                 place = contract.table if partition is None else f"{contract.table}, {contract.partition}={partition}"
                 raise WriteConflictError(
                     f"{place} was version {since} when this step began and is version {version} now: another run wrote "
                     "it meanwhile. Nothing was written; run the step again to take the newest into account."
                 )
-            metadata = {**metadata, "single_values": self._agreed(contract, version, metadata["single_values"])}
-            same = head is not None and _paths(known) == _paths(now) and not _schema_changed(contract, head)
-            if same and not anew:
+            metadata = {**metadata, "single_values": self._agreed(contract, head, metadata["single_values"])}
+            is_new_schema = _schema_changed(contract, head)
+            is_there = head is not None and not head.entry.is_lost and not is_new_schema
+            if is_there and _paths(known) == _paths(now) and not anew:
                 return version, False
+            self._check_files(contract.table, now)
+            schema = Schema.from_arrow(contract.schema) if head is None or is_new_schema else head.schema
             try:
-                return self._swap(contract, head, known, now, metadata), True
+                log = self._log(contract.table)
+                return log.commit(head, schema, contract.partition, known, now, metadata, contract.grain), True
             except DeltaError:
                 if self.head(contract.table) == version:
                     raise  # nobody else committed: this is no lost race
@@ -255,58 +237,27 @@ class Warehouse:
             "run the step again, with fewer runs at a time."
         )
 
-    def _swap(
-        self,
-        contract: Contract,
-        head: DeltaTable | None,
-        known: Sequence[DataFile],
-        now: Sequence[DataFile],
-        metadata: Mapping[str, Any],
-    ) -> int:
-        schema = Schema.from_arrow(contract.schema)
-        partition_by = [contract.partition] if contract.partition else []
-        # One try: a retry inside deltalake would not look whether the partition is still the one that was known.
-        properties = CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0)
-        if head is None:
-            create_table_with_add_actions(
-                self.uri(contract.table), schema, [_add(contract, file) for file in now], mode="error",
-                partition_by=partition_by, name=contract.table, description=contract.grain,
-                configuration=_TABLE_PROPERTIES, commit_properties=properties,
-            )  # fmt: skip
-            return 0
-        added = [_add(contract, file) for file in now if file not in known]
-        if _schema_changed(contract, head):
-            head.create_write_transaction(added, "overwrite", schema, partition_by, commit_properties=properties)
-        else:
-            removed = [_remove(contract, file) for file in known if file not in now]
-            head.create_write_transaction(
-                [*added, *removed], "append", schema, partition_by, commit_properties=properties
-            )
-        return head.version() + 1
+    def _check_files(self, table: str, files: Iterable[DataFile]) -> None:
+        """A commit names only files that are there: whatever took one, the table must stay readable."""
+        for file in files:
+            size = self._storage.size(f"{table}/{file.path}")
+            if size != file.size_bytes:
+                found = "is gone" if size is None else f"has {size} bytes instead of {file.size_bytes}"
+                raise StorageError(
+                    f"{self.uri(table)}/{file.path} was written for this commit and {found}: something else deletes or "
+                    "changes files there. Nothing was committed and the last version is as it was; run the step again."
+                )
 
-    def _agreed(self, contract: Contract, version: int | None, written: Mapping[str, Any]) -> dict[str, Any]:
+    def _agreed(self, contract: Contract, head: Snapshot | None, written: Mapping[str, Any]) -> dict[str, Any]:
         """The table's single values with those just written, which another first write may have contradicted."""
-        agreed = self._single_values(contract, version)
+        agreed = _single_values(contract, head)
         for name, value in written.items():
             _check_single_value(contract, name, value, agreed, self.root)
         return agreed
 
-    def _single_values(self, contract: Contract, version: int | None) -> dict[str, Any]:
-        if version is None or not contract.single_valued:
-            return {}
-        return dict(self._commit_info(contract.table, version).get("single_values", {}))
-
     def _put(self, table: str, path: str, content: bytes) -> None:
-        full = f"{self._base}/{table}/{path}"
         with self._storage_errors(table):
-            self._files.create_dir(full.rpartition("/")[0], recursive=True)
-            try:
-                with self._files.open_output_stream(full) as stream:
-                    stream.write(content)
-            except OSError:
-                with suppress(OSError):
-                    self._files.delete_file(full)  # or what was written of it would keep a full disk full
-                raise
+            self._storage.write(f"{table}/{path}", content)
 
     @contextmanager
     def _storage_errors(self, table: str) -> Iterator[None]:
@@ -314,8 +265,8 @@ class Warehouse:
             yield
         except (OSError, DeltaError) as error:
             raise StorageError(
-                f"{table} could not be written to {self.uri(table)}: {error}. "
-                "Free room or mend the permissions and run again; the last version is as it was."
+                f"{table} could not be written to {self.uri(table)}: {reason(error)}. "
+                f"{self._storage.what_to_check} The last version is as it was; run the step again."
             ) from error
 
     # Reading
@@ -345,9 +296,9 @@ class Warehouse:
         columns: Sequence[str] | None = None,
     ) -> pa.RecordBatchReader:
         """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows)."""
-        delta = self._at(table, version)
-        schema = _arrow_schema(delta.schema())
-        files = self._files_of(delta)
+        snapshot = self._at(table, version)
+        schema = snapshot.arrow_schema
+        files = list(snapshot.files)
         if partitions is not None:
             wanted = set(partitions)
             files = [file for file in files if file.partition in wanted]
@@ -356,7 +307,7 @@ class Warehouse:
             first = next(contents)
             schema = _exact_schema(first, schema)
             contents = chain([first], contents)  # a file is read and verified once
-        partition_column = next(iter(delta.metadata().partition_columns), None)
+        partition_column = snapshot.partition_column
         schema = pa.schema([schema.field(name) for name in columns]) if columns is not None else schema
 
         def batches() -> Iterator[pa.RecordBatch]:
@@ -369,29 +320,38 @@ class Warehouse:
 
     def partitions(self, table: str, version: int | None = None) -> list[str]:
         """The partitions that a version of a table holds, sorted; none where there is no table."""
-        delta = self._newest(table) if version is None else self._at(table, version)
-        return sorted({file.partition for file in self._files_of(delta) if file.partition is not None})
+        if version is None and self.head(table) is None:
+            return []
+        return sorted({file.partition for file in self._at(table, version).files if file.partition is not None})
 
     def files(self, table: str, version: int | None = None) -> list[DataFile]:
         """The data files of a table version, in row order."""
-        return self._files_of(self._at(table, version))
+        return list(self._at(table, version).files)
 
     def history(self, table: str) -> list[dict[str, Any]]:
         """What each version was made from, newest first.
 
         Keys: version, time (UTC), run_id, partition, rows, content_hash, code_version, inputs (table -> version),
-        config, settings (None in commits that are older than these).
+        config, settings (None in commits that are older than these). Versions that were lost in a repair are left out.
+
+        Raises `DamagedLogError` where a commit is not what it was.
         """
-        newest = self._at(table, None).version()
-        return [self.commit_of(table, version) for version in range(newest, -1, -1)]
+        return [_as_history(entry) for entry in self._entries(table)]
 
     def find_run(self, table: str, run_id: str) -> list[dict[str, Any]]:
         """The versions that a run committed, newest first, even if nothing else remembers that run."""
         return [entry for entry in self.history(table) if entry["run_id"] == run_id]
 
     def commit_of(self, table: str, version: int) -> dict[str, Any]:
-        """What the given version was made from: one entry of `history`."""
-        return _as_history(version, self._commit_info(table, version))
+        """What the given version was made from: one entry of `history`.
+
+        Raises `UnknownTableError` where there is no such version or a repair has lost it, `DamagedLogError` where its
+        commit is not what it was.
+        """
+        entry = self._log(table).entry(version)
+        if entry.is_lost:
+            raise lost_version(table, version)
+        return _as_history(entry)
 
     def newest_commit_of(self, table: str, partition: str | None, version: int) -> dict[str, Any] | None:
         """What the partition was made from as of a version of its table; without one, what the table was.
@@ -399,61 +359,45 @@ class Warehouse:
         None where no commit up to that version is of the partition.
         """
         for at in range(version, -1, -1):
-            commit = self.commit_of(table, at)
-            if partition is None or commit["partition"] == partition:
-                return commit
+            entry = self._log(table).entry(at)
+            if not entry.is_lost and partition in (None, entry.metadata.get("partition")):
+                return _as_history(entry)
         return None
 
-    def _commit_info(self, table: str, version: int) -> dict[str, Any]:
-        return next(action["commitInfo"] for action in self._log_entry(table, version) if "commitInfo" in action)
+    def _entries(self, table: str) -> list[Entry]:
+        """All commits but lost ones, newest first."""
+        entries = map(self._log(table).entry, range(self._known_head(table), -1, -1))
+        return [entry for entry in entries if not entry.is_lost]
 
-    def _log_entry(self, table: str, version: int) -> list[dict[str, Any]]:
-        """What the log itself says: `DeltaTable.history` counts back from the newest commit, whichever that is."""
-        try:
-            with self._files.open_input_file(f"{self._base}/{table}/_delta_log/{version:020d}.json") as log:
-                return [json.loads(line) for line in log.read().splitlines()]
-        except FileNotFoundError as error:
-            raise UnknownTableError(f"{self.root} has no commit {version} of a table {table!r}") from error
+    def _newest(self, table: str) -> Snapshot | None:
+        """What a writer commits on top of."""
+        version = self.head(table)
+        return None if version is None else self._log(table).snapshot(version, even_if_lost=True)
 
-    def _newest(self, table: str) -> DeltaTable | None:
-        try:
-            return DeltaTable(self.uri(table))
-        except TableNotFoundError:
-            return None
+    def _at(self, table: str, version: int | None, even_if_lost: bool = False) -> Snapshot:
+        newest = self._known_head(table)
+        if version is not None and not 0 <= version <= newest:
+            raise UnknownTableError(f"{table} has versions 0 to {newest}; version {version} was wanted")
+        return self._log(table).snapshot(newest if version is None else version, even_if_lost)
 
-    def _at(self, table: str, version: int | None) -> DeltaTable:
-        newest = self._newest(table)
-        if newest is None:
+    def _existing(self, table: str) -> TableLog:
+        self._known_head(table)
+        return self._log(table)
+
+    def _known_head(self, table: str) -> int:
+        if (newest := self.head(table)) is None:
             known = ", ".join(self.tables()) or "none yet: `make run` makes them"
             raise UnknownTableError(f"{self.root} has no table {table!r}; it has: {known}")
-        if version is None or version == newest.version():
-            return newest
-        if not 0 <= version <= newest.version():
-            raise UnknownTableError(f"{table} has versions 0 to {newest.version()}; version {version} was wanted")
-        return DeltaTable(self.uri(table), version=version)
-
-    def _files_of(self, delta: DeltaTable | None, partition: str | None = None) -> list[DataFile]:
-        if delta is None:
-            return []
-        column = next(iter(delta.metadata().partition_columns), None)
-        actions = pa.table(delta.get_add_actions(flatten=True)).to_pylist()
-        files = [
-            DataFile(add["path"], add["size_bytes"], add["num_records"], add[f"partition.{column}"] if column else None)
-            for add in actions
-        ]
-        chosen = [file for file in files if partition is None or file.partition == partition]
-        return sorted(chosen, key=lambda file: (file.partition or "", file.place))
+        return newest
 
     def _verified(self, table: str, file: DataFile) -> bytes:
-        path = f"{self._base}/{table}/{file.path}"
-        try:
-            with self._files.open_input_file(path) as stream:
-                content = stream.read()
-        except FileNotFoundError as error:
+        path = f"{self.uri(table)}/{file.path}"
+        content = self._storage.read(f"{table}/{file.path}")
+        if content is None:
             raise DamagedFileError(
                 f"{table}: {path} is gone. Either it was vacuumed with the old version it belonged to (read a newer "
                 "one), or it was deleted by hand (materialize the table again)."
-            ) from error
+            )
         if hashlib.sha256(content).hexdigest() != file.sha256:
             raise DamagedFileError(
                 f"{table}: the bytes of {path} are not those that were committed (SHA-256 {file.sha256[:12]}... was "
@@ -483,7 +427,8 @@ class Warehouse:
             table, version = waiting.pop()
             if version not in pinned.setdefault(table, set()):
                 pinned[table].add(version)
-                inputs = dict(self.commit_of(table, version)["inputs"])
+                entry = self._log(table).entry(version)
+                inputs = dict(entry.metadata.get("inputs", {}))  # those of a lost version are lost
                 if (continued := inputs.pop(table, None)) is not None:
                     pinned[table].add(continued)
                 waiting.extend((name, at) for name, at in inputs.items() if at <= heads.get(name, -1))
@@ -493,36 +438,56 @@ class Warehouse:
         """Delete data files that no kept version uses; give their paths by table.
 
         Kept are all pinned versions, the `keep_newest` newest of each table, and those committed within
-        `keep_younger_than`. That age also protects files which a writer has not committed yet. The log stays whole:
-        only the rows of versions that are not kept are gone. deltalake's own vacuum is not used, because it commits
-        (and so moves the head under every writer) and leaves files that were never committed.
+        `keep_younger_than`. Files that no commit has named are kept for `UNCOMMITTED_FILES_ARE_KEPT` at least: a writer
+        may be about to commit them. The log stays whole: only the rows of versions that are not kept are gone.
+        deltalake's own vacuum is not used, because it commits (and so moves the head under every writer) and leaves
+        files that were never committed.
+
+        Raises `DamagedLogError` where a table's log is damaged, before anything is deleted: what that table was made
+        from cannot be known.
         """
         pinned = self.pinned_versions()
         oldest = datetime.now(UTC) - keep_younger_than
-        return {table: self._sweep_table(table, pinned[table], keep_newest, oldest) for table in self.tables()}
+        unused = {table: self._unused(table, pinned[table], keep_newest, oldest) for table in self.tables()}
+        for table, paths in unused.items():
+            for path in paths:
+                with self._storage.errors(f"{path} of {table} could not be deleted from {self.root}"):
+                    self._storage.delete(f"{table}/{path}")
+        return unused
 
-    def _sweep_table(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
-        history = self.history(table)
-        young = [entry["version"] for entry in history if entry["time"] >= oldest]
+    def _unused(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
+        entries = self._entries(table)
+        young = [entry for entry in entries if entry.time >= oldest]
         # What young versions use was in use when the window began, or one of them added it. There may be thousands of
         # them, so they are not opened one by one.
-        when_it_began = [entry["version"] for entry in history if entry["time"] < oldest][:1]
-        kept = pinned | {entry["version"] for entry in history[:keep_newest]} | set(when_it_began if young else [])
+        when_it_began = [entry.version for entry in entries if entry.time < oldest][:1]
+        kept = {entry.version for entry in entries if entry.version in pinned}
+        kept |= {entry.version for entry in entries[:keep_newest]} | set(when_it_began if young else [])
         used = {file.path for version in kept for file in self.files(table, version)}
-        used |= {path for version in young for path in self._added(table, version)}
-        base = f"{self._base}/{table}/"
-        swept = []
-        for entry in self._files.get_file_info(pafs.FileSelector(base, recursive=True)):
-            path = entry.path.removeprefix(base)
-            is_data = entry.type == pafs.FileType.File and not path.startswith("_delta_log/")
-            if is_data and path not in used and entry.mtime < oldest:
-                self._files.delete_file(entry.path)
-                swept.append(path)
-        return sorted(swept)
+        used |= {file.path for entry in young for file in entry.added}
+        committed = {file.path for entry in entries for file in entry.added}
+        uncommitted = min(oldest, datetime.now(UTC) - UNCOMMITTED_FILES_ARE_KEPT)
+        unused = []
+        for info in self._storage.listing(table, recursive=True):
+            path = self._storage.relative(info, table)
+            is_data = info.type == pafs.FileType.File and not path.startswith("_")
+            if is_data and path not in used and info.mtime < (oldest if path in committed else uncommitted):
+                unused.append(path)
+        return sorted(unused)
 
-    def _added(self, table: str, version: int) -> Iterator[str]:
-        """Paths of the files that a commit added."""
-        return (action["add"]["path"] for action in self._log_entry(table, version) if "add" in action)
+    def check(self, table: str) -> Checked:
+        """Verify a table's newest version in full and the log of all, and list what is wrong without raising it.
+
+        Raises `UnknownTableError` where there is no such table, `StorageError` where the storage fails.
+        """
+        return check(self._existing(table), partial(self._verified, table))
+
+    def repair(self, table: str) -> Repaired:
+        """Make the newest version that verifies completely the newest again; see `taproom.log_repair.repair`.
+
+        Raises what that raises.
+        """
+        return repair(self._existing(table), partial(self._verified, table))
 
     def put_figure(self, name: str, content: bytes) -> str:
         """Store a picture under `_figures/` of the warehouse, in place of the last of its name; give its address."""
@@ -557,33 +522,27 @@ def _paths(files: Iterable[DataFile]) -> set[str]:
     return {file.path for file in files}
 
 
-def _partition_values(contract: Contract, file: DataFile) -> dict[str, str | None]:
-    return {contract.partition: file.partition} if contract.partition else {}
+def _files_of(snapshot: Snapshot | None, partition: str | None) -> list[DataFile]:
+    files = snapshot.files if snapshot else ()
+    return [file for file in files if partition is None or file.partition == partition]
 
 
-def _schema_changed(contract: Contract, delta: DeltaTable | None) -> bool:
+def _single_values(contract: Contract, snapshot: Snapshot | None) -> dict[str, Any]:
+    known = snapshot.entry.metadata.get("single_values", {}) if snapshot and contract.single_valued else {}
+    return dict(known)
+
+
+def _schema_changed(contract: Contract, snapshot: Snapshot | None) -> bool:
     """Whether the contract's columns differ from the table's. A partitioned table cannot change them."""
-    if delta is None or _arrow_schema(delta.schema()).equals(_arrow_schema(Schema.from_arrow(contract.schema))):
+    wanted = pa.schema(Schema.from_arrow(contract.schema).to_arrow())
+    if snapshot is None or snapshot.arrow_schema.equals(wanted):
         return False  # whatever the descriptions say
-    if contract.partition:
+    if contract.partition and snapshot.files:
         raise ContractError(
             f"{contract.table}: its columns have changed since the table was made, and the other partitions still "
             f"have the old ones. Make the table anew in another warehouse ({WAREHOUSE_VARIABLE})."
         )
     return True
-
-
-def _add(contract: Contract, file: DataFile) -> AddAction:
-    stats = json.dumps({"numRecords": file.rows})
-    return AddAction(file.path, file.size_bytes, _partition_values(contract, file), _now_ms(), True, stats)
-
-
-def _remove(contract: Contract, file: DataFile) -> RemoveAction:
-    return RemoveAction(file.path, True, _now_ms(), file.size_bytes, _partition_values(contract, file))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def _commit_metadata(
@@ -602,16 +561,14 @@ def _commit_metadata(
     }
 
 
-def _as_history(version: int, info: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: info.get(name) for name in ("run_id", "partition", "rows", "content_hash", "code_version")}
-    at = datetime.fromtimestamp(info["timestamp"] / 1000, tz=UTC)
+def _as_history(entry: Entry) -> dict[str, Any]:
+    names = ("run_id", "partition", "rows", "content_hash", "code_version")
     return {
-        "version": version,
-        "time": at,
-        **kept,
-        "inputs": info.get("inputs", {}),
-        "config": info.get("config", {}),
-        "settings": info.get("settings"),
+        "version": entry.version,
+        "time": entry.time,
+        **{name: entry.metadata.get(name) for name in (*names, "settings")},
+        "inputs": entry.metadata.get("inputs", {}),
+        "config": entry.metadata.get("config", {}),
     }
 
 
@@ -643,10 +600,6 @@ def _check_single_value(contract: Contract, name: str, value: Any, known: dict[s
             f"{root} holds the {name} {known[name]!r}, and {value!r} was to be written to {contract.table}. "
             f"A warehouse holds one {name}: set {WAREHOUSE_VARIABLE} to another folder for this one."
         )
-
-
-def _arrow_schema(schema: Schema) -> pa.Schema:
-    return pa.schema(schema.to_arrow())
 
 
 def _exact_schema(content: bytes, schema: pa.Schema) -> pa.Schema:

@@ -10,7 +10,7 @@ from pipelines.definitions import defs
 from pipelines.freshness import is_fresh
 from pipelines.tables import TableIOManager, newest_materialization, recorded_version
 from taproom.contracts import Between, Column, Contract
-from taproom.errors import ContractError, UnknownTableError, WriteConflictError
+from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
 
 RESOURCES = {"io_manager": TableIOManager()}
@@ -46,6 +46,14 @@ def numbers_asset(*values: int, code_version: str = "1") -> dg.AssetsDefinition:
         return numbers_of(*values)
 
     return numbers
+
+
+def wishes_asset(*values: int) -> dg.AssetsDefinition:
+    @dg.asset
+    def wishes() -> pa.Table:
+        return WISHES.table_of(n=values)
+
+    return wishes
 
 
 @dg.asset(code_version="1")
@@ -97,6 +105,32 @@ def test_each_step_of_one_process_knows_the_heads_of_its_own_start(warehouse, in
     assert materialize(numbers, doubles, instance=instance).success
     assert values(warehouse, "doubles") == [2, 4]
     assert warehouse.head("doubles") == 1
+
+
+def test_a_damaged_table_does_not_stop_a_step_that_has_nothing_to_do_with_it(warehouse, instance):
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    warehouse.publish(WISHES, WISHES.table_of(n=[1]), since=None)
+    (entry,) = Path(warehouse.uri("wishes"), "_delta_log").iterdir()
+    entry.write_bytes(entry.read_bytes()[:-30])
+    assert materialize(numbers_asset(3), doubles, instance=instance).success
+    assert values(warehouse, "doubles") == [6]
+    with pytest.raises(DamagedLogError, match=r"python -m taproom\.repair wishes"):
+        materialize(wishes_asset(4), instance=instance)
+    assert warehouse.repair("wishes").restored == 0
+    assert materialize(wishes_asset(4), instance=instance).success
+    assert values(warehouse, "wishes") == [4]
+
+
+def test_a_version_that_a_repair_has_lost_is_refused_until_its_table_is_made_again(warehouse, instance):
+    for number in (1, 2):
+        materialize(numbers_asset(number), instance=instance)
+    Path(warehouse.uri("numbers"), "_newest_commit").unlink()
+    Path(warehouse.uri("numbers"), "_delta_log", f"{1:020d}.json").write_bytes(b"")
+    assert (warehouse.repair("numbers").version, values(warehouse, "numbers")) == (2, [1])
+    with pytest.raises(UnknownTableError, match="numbers: version 1 was lost when the log was repaired"):
+        materialize(numbers_asset(2), doubles, instance=instance, select=["doubles"])
+    assert materialize(numbers_asset(2), doubles, instance=instance).success
+    assert (warehouse.head("numbers"), values(warehouse, "doubles")) == (3, [4])
 
 
 def test_a_table_can_continue_its_newest_version_or_what_that_continued(warehouse, instance):

@@ -1,10 +1,13 @@
+import json
 import multiprocessing
 import os
 import random
 import resource
+import shutil
 import subprocess
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,11 +16,13 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from taproom import storage
 from taproom.contracts import Between, Column, Contract
 from taproom.errors import (
     CollectionError,
     ContractError,
     DamagedFileError,
+    DamagedLogError,
     StorageError,
     TaproomError,
     UnknownTableError,
@@ -268,6 +273,62 @@ def test_a_commit_is_found_by_its_run_when_all_else_was_lost(warehouse):
     assert warehouse.find_run("notes", "run 7") == []
 
 
+# Sweeps and writers at once
+
+
+@pytest.fixture
+def file_a_batch(monkeypatch):
+    monkeypatch.setattr("taproom.warehouse._BYTES_PER_FILE", 1)
+
+
+@pytest.mark.parametrize("age", [0, 5 * 3600], ids=["just written", "written by a run of five hours"])
+def test_a_sweep_spares_the_files_of_a_write_that_is_under_way(warehouse, file_a_batch, age):
+    warehouse.publish(NOTES, notes(0), since=None)
+    is_written, is_swept = threading.Event(), threading.Event()
+
+    def rows():
+        yield from notes(1).to_batches()
+        yield from notes(2).to_batches()
+        is_written.set()
+        assert is_swept.wait(60)
+        yield from notes(3).to_batches()
+
+    with ThreadPoolExecutor(1) as pool:
+        writing = pool.submit(warehouse.publish, NOTES, reader(rows()), since=0)
+        assert is_written.wait(60)
+        for name in data_files(warehouse):
+            at = time.time() - age
+            os.utime(Path(warehouse.uri("notes"), name), (at, at))
+        assert len(data_files(warehouse)) >= 2
+        swept = Warehouse(warehouse.root).sweep(keep_newest=0, keep_younger_than=timedelta(0))
+        is_swept.set()
+        assert writing.result(60).version == 1
+    assert swept == {"notes": []}
+    assert ids(warehouse.read("notes")) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [(Path.unlink, "is gone"), (lambda path: path.write_bytes(b"x"), "has 1 bytes instead of")],
+    ids=["deleted", "truncated"],
+)
+def test_a_commit_whose_files_are_not_there_is_refused_and_the_last_version_stays(
+    warehouse, file_a_batch, damage, found
+):
+    warehouse.publish(NOTES, notes(0), since=None)
+    old = data_files(warehouse)
+
+    def rows():
+        yield from notes(1).to_batches()
+        yield from notes(2).to_batches()
+        damage(Path(warehouse.uri("notes"), (data_files(warehouse) - old).pop()))
+
+    with pytest.raises(StorageError, match=f"was written for this commit and {found}"):
+        warehouse.publish(NOTES, reader(rows()), since=0)
+    assert warehouse.head("notes") == 0
+    assert warehouse.read("notes").equals(notes(0))
+
+
 # Bad storage
 
 
@@ -352,6 +413,96 @@ def test_a_table_that_taproom_did_not_write_cannot_be_verified(warehouse):
     write_deltalake(warehouse.uri("guests"), pa.table({"id": [1]}))
     with pytest.raises(DamagedFileError, match="was not written by Taproom"):
         warehouse.read("guests")
+
+
+# The log
+
+
+def as_an_older_release_wrote_it(warehouse, table):
+    """Take from a table's log what older releases did not write: hashes, and the note beside the log."""
+    Path(warehouse.uri(table), "_newest_commit").unlink()
+    own = {"version", "committed_at", "table_rows", "files_sha256", "described"}
+    for path in Path(warehouse.uri(table), "_delta_log").glob("*.json"):
+        actions = [json.loads(line) for line in path.read_text().splitlines()]
+        info = actions[0]["commitInfo"]
+        del info["taproom_sha256"]
+        metadata = json.loads(info.pop("taproom"))
+        info |= {name: value for name, value in metadata.items() if name not in own}
+        path.write_text("".join(f"{json.dumps(action)}\n" for action in actions))
+
+
+def test_a_warehouse_of_an_older_release_is_read_and_continued(warehouse):
+    origin = Origin(run_id="r", inputs={"beers": 3}, config={"k": 1})
+    for batch, number in (("a", 1), ("b", 2), ("a", 3)):
+        warehouse.publish(MAIL, mail(batch, number), since=warehouse.head("mail"), partition=batch, origin=origin)
+    history = warehouse.history("mail")
+    as_an_older_release_wrote_it(warehouse, "mail")
+    assert warehouse.heads() == {"mail": 2}
+    assert ids(warehouse.read("mail")) == [3, 2]
+    assert ids(warehouse.read("mail", 1)) == [1, 2]
+    old = warehouse.history("mail")
+    assert [{**entry, "time": 0} for entry in old] == [{**entry, "time": 0} for entry in history]
+    assert warehouse.check("mail").readable == (0, 1, 2)
+    assert warehouse.repair("mail").problems == ()
+    assert not warehouse.publish(MAIL, mail("b", 2), since=2, partition="b").changed
+    with pytest.raises(CollectionError):
+        warehouse.publish(MAIL, mail("c", 4, collection="brewery"), since=2, partition="c")
+    warehouse.publish(MAIL, mail("c", 4), since=2, partition="c")
+    assert ids(warehouse.read("mail")) == [3, 2, 4]
+    entry = Path(warehouse.uri("mail"), "_delta_log", f"{0:020d}.json")
+    entry.write_bytes(entry.read_bytes().replace(b'"batch":"a"', b'"batch":"b"'))
+    assert ids(warehouse.read("mail")) == [3, 2, 4]  # what entry 0 added is no part of it
+    entry = Path(warehouse.uri("mail"), "_delta_log", f"{1:020d}.json")
+    entry.write_bytes(entry.read_bytes().replace(b'"batch": "b"', b'"batch": "a"'))
+    with pytest.raises(DamagedLogError, match="its files and rows"):
+        warehouse.read("mail")
+
+
+def test_a_configuration_comes_back_to_the_last_bit(warehouse):
+    config = {"floats": [2.7715077941825975e-163, 0.1, 1e-5, -0.0, 5e-324], "large": 2**70, "text": "ä\u2028\n"}
+    warehouse.publish(NOTES, notes(1), since=None, origin=Origin(config=config))
+    assert warehouse.commit_of("notes", 0)["config"] == config
+
+
+def test_heads_open_no_table_and_a_damaged_one_keeps_nobody_from_the_others(warehouse):
+    for number in range(3):
+        publish_from(warehouse, "notes", number)
+        publish_from(warehouse, "beers", number)
+    for path in Path(warehouse.uri("notes"), "_delta_log").iterdir():
+        path.write_bytes(b"{")
+    assert warehouse.heads() == {"notes": 2, "beers": 2}
+    assert warehouse.tables() == ["beers", "notes"]
+    assert ids(warehouse.read("beers")) == [2]
+    assert publish_from(warehouse, "beers", 3) == 3
+    damaged = "notes: .*_delta_log/.*json .*: python -m taproom.repair notes --warehouse"
+    for ask in (warehouse.read, warehouse.stream, warehouse.files, warehouse.partitions, warehouse.history):
+        with pytest.raises(DamagedLogError, match=damaged):
+            ask("notes")
+    for ask in (warehouse.pinned_versions, warehouse.sweep, lambda: publish_from(warehouse, "notes", 3)):
+        with pytest.raises(DamagedLogError, match=damaged):
+            ask()
+
+
+def test_a_log_that_is_gone_as_a_whole_is_no_table_that_never_was(warehouse):
+    publish_from(warehouse, "notes", 0)
+    shutil.rmtree(Path(warehouse.uri("notes"), "_delta_log"))
+    assert warehouse.heads() == {"notes": 0}
+    with pytest.raises(DamagedLogError, match="is gone"):
+        publish_from(warehouse, "notes", 1)
+    assert warehouse.repair("notes").restored == 0
+    assert ids(warehouse.read("notes")) == [0]
+
+
+def test_what_was_written_is_safe_on_the_disk_before_it_counts(warehouse, monkeypatch):
+    synced = []
+    sync = storage._sync
+    monkeypatch.setattr(storage, "_sync", lambda path: (synced.append(path), sync(path)))
+    warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
+    (file,) = warehouse.files("mail")
+    folder = Path(warehouse.uri("mail"))
+    data, entry = folder / file.path, folder / "_delta_log" / f"{0:020d}.json"
+    assert {data, data.parent, folder, folder.parent, entry, entry.parent} <= set(synced)
+    assert synced.index(data) < synced.index(entry)
 
 
 # Contracts
