@@ -6,7 +6,7 @@ from importlib import import_module
 import dagster as dg
 
 import assets
-from pipelines import jobs, maintenance
+from pipelines import jobs, maintenance, removal
 from pipelines.tables import table_io_manager
 
 
@@ -24,6 +24,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),
             jobs.TUNE,
             maintenance.maintain_warehouse,
+            removal.remove_batch,
         ],
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
         sensors=[*jobs.SENSORS, maintenance.reconciling_sensor(list(jobs.INGEST_BATCHES.values()))],

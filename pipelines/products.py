@@ -12,6 +12,7 @@ import dagster as dg
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
 from pipelines.reconcile import lost_batches
+from pipelines.removal import remove_batch_of, replaced_batches
 from pipelines.tables import asked_for, newest_materialization
 from taproom.errors import TaproomError
 from taproom.progress import progress
@@ -76,9 +77,24 @@ class Products:
             ops = self._ops if settings is None else self._ops | {chain.read: {"config": dict(settings)}}
             try:
                 outcomes[batch] = self._run(f"ingest_{chain.name}", ops, batch)
+                if settings and settings.get("replaces"):
+                    self._remove_replaced(chain, batch, settings["replaces"])
             except TaproomError as error:
                 outcomes[batch] = error
         return outcomes
+
+    def follow(self, chain: Chain) -> bool:
+        """Make what follows from a chain's batches, as far as they have changed; give whether anything was made."""
+        # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
+        also = {chain.batches.rollup} if self._batches_changed(chain.batches) else set()
+        return self._run(f"refresh_{chain.name}", self._ops, also=also)
+
+    def _remove_replaced(self, chain: Chain, batch: str, name: str) -> None:
+        """Take back the batches that one which was just read replaces."""
+        for replaced in replaced_batches(self._warehouse.partitions(chain.read), batch, name):
+            record = newest_materialization(self._instance, dg.AssetKey(chain.read), [batch])
+            reason = f"replaced by {batch}"
+            remove_batch_of(self._instance, self._warehouse, chain, replaced, reason, "its settings", record.run_id)
 
     def _make_chain(self, chain: Chain, failures: dict[str, TaproomError]) -> bool:
         """Make a chain; give whether anything had to be made. Batches that cannot be read are among the failures."""

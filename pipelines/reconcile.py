@@ -127,7 +127,8 @@ def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.Ass
     found: dict[Any, dict[str, Any]] = {}
     for version in range(last, first - 1, -1):
         commit = warehouse.commit_of(table, version)
-        if commit["run_id"] and part in (None, commit["partition"]):
+        of_run = commit["run_id"] and "removed_batch" not in commit["config"]
+        if of_run and part in (None, commit["partition"]):
             found.setdefault(commit["partition"] or version, commit)
     return list(found.values())
 

@@ -80,6 +80,19 @@ def data_files(folder: Path) -> Iterator[Path]:
             yield from data_files(path)
 
 
+def of_file(settings: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The settings of one file: of those that name files (`replaces`), what they say of this one.
+
+    Raises `SourceError` where `replaces` is no table.
+    """
+    by_file = settings.get("replaces", {})
+    if not isinstance(by_file, dict):
+        raise SourceError(f'{SETTINGS_FILE}: `replaces` is {by_file!r}. Wanted: a table, [replaces], of "new" = "old".')
+    replaced = by_file.get(path.name)
+    others = {name: value for name, value in settings.items() if name != "replaces"}
+    return {**others, "replaces": replaced} if replaced else others
+
+
 def find_batch(folder: Path, key: str, dropped: Callable[[Path, dict[str, Any]], Drop]) -> tuple[Path, Drop] | None:
     """The data file in `folder` that is the batch `key`, with what `dropped` says of it; None where there is none.
 

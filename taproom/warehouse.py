@@ -172,6 +172,22 @@ class Warehouse:
         size = sum(file.size_bytes for file in now)
         return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
 
+    def remove(self, contract: Contract, partition: str, *, since: int, origin: Origin) -> Published:
+        """Publish a table without one of its partitions; older versions keep it.
+
+        Raises `UnknownTableError` when version `since` has no such partition, `WriteConflictError` when the partition
+        has changed since, and `StorageError` when the storage refuses. In each case the table is as it was.
+        """
+        known = _files_of(self._at(contract.table, since), partition)
+        if not known:
+            raise UnknownTableError(f"{contract.table} has no {contract.partition} {partition!r} in version {since}")
+        content = ContentHash(contract.schema, contract.volatile)
+        metadata = _commit_metadata(contract, partition, content, {}, origin)
+        with self._storage_errors(contract.table):
+            version, changed = self._commit(contract, known, [], since, partition, metadata, anew=False)
+        self._log(contract.table).settle(version)
+        return Published(contract.table, version, changed, 0, 0, metadata["content_hash"])
+
     def _write_files(
         self, contract: Contract, batches: Iterable[pa.RecordBatch], partition: str | None, known: Sequence[DataFile]
     ) -> list[DataFile]:

@@ -18,7 +18,7 @@ from assets.table import Draft, batched, keeps_settings
 from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 from taproom.errors import SourceError
-from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder
+from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
 from taproom.sources import Source, member, read_sources
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ class EventsConfig(dg.Config):
     linear: list[str] = Field(
         ["Time", "HDR-*", "*-W"], description="channels that stay as they are, as patterns that shells understand"
     )
+    replaces: str = Field("", description="name or key of a sample that is taken back once this one is read")
 
 
 def _embedded(source: Source) -> dict[str, tuple[str, "Well"]]:
@@ -186,7 +187,7 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     from taproom.plates import read_plate_map
 
     if path.suffix.lower() not in FCS_SUFFIXES:
-        return Drop(path.name, {"source": "table", "path": str(path), **settings})
+        return Drop(path.name, of_file({"source": "table", "path": str(path), **settings}, path))
     plate_map = path.parent / PLATE_MAP_FILE
     try:
         well = read_plate_map(plate_map).get(path.name) if plate_map.is_file() else None
@@ -194,7 +195,7 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
         return Drop(path.name, {}, waits_for=f"a sound plate map: {error}")
     if well is None:
         return Drop(path.name, {}, waits_for=f"its row (file, plate, well, label) in {plate_map}")
-    given = _file_config(path, well, {"source": "fcs", **settings})
+    given = of_file(_file_config(path, well, {"source": "fcs", **settings}), path)
     return Drop(_called(EventsConfig(**given)), given)
 
 

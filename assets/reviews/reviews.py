@@ -18,7 +18,7 @@ from assets.table import Draft, batched, keeps_settings
 from taproom.allowed_folders import allowed_path
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
-from taproom.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder
+from taproom.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
 from taproom.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
 from taproom.sources import member, read_sources
 
@@ -93,6 +93,7 @@ class ReviewsConfig(dg.Config):
     )
     encoding: str = Field("utf-8", description="table, beer_text: the text's encoding")
     collection: str = Field("", description="what the reviews are of; empty: the source's name")
+    replaces: str = Field("", description="name or key of a batch that is taken back once this one is read")
 
 
 def embedded_batch() -> str:
@@ -122,7 +123,7 @@ def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     """What a file in the inbox is, and how the inbox's settings want it read."""
-    return Drop(path.name, {"source": "table", **settings})
+    return Drop(path.name, of_file({"source": "table", **settings}, path))
 
 
 def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:

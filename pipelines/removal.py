@@ -1,0 +1,81 @@
+"""Batches taken back: one that should not have been read, or that a corrected file replaces."""
+
+from enum import Enum
+
+import dagster as dg
+from pydantic import Field
+
+from assets.table import CONTRACTS
+from pipelines.chains import CHAINS, Chain
+from taproom.errors import InputError
+from taproom.inbox import find_batch, inbox_folder
+from taproom.warehouse import Origin, Warehouse, default_root
+
+# The inbox passes hidden folders over.
+REMOVED_FOLDER = ".removed"
+
+BatchedChain = Enum("BatchedChain", {chain.name: chain.name for chain in CHAINS if chain.batches})
+
+
+class RemovalConfig(dg.Config):
+    """Which batch, and why."""
+
+    chain: BatchedChain = Field(description="the chain that the batch was read by")
+    batch: str = Field(min_length=1, description="the key of the batch, as in review_batches or samples")
+    reason: str = Field(min_length=1, description="why it is taken back; kept with the commits")
+    by: str = Field(min_length=1, description="who takes it back")
+
+
+@dg.op(
+    out=dg.Out(dg.Nothing),
+    description="Publish the tables of a chain without a batch, and make what follows again. Older versions keep it; "
+    "its file, if it lies in the inbox, goes to the folder .removed there.",
+)
+def remove(context: dg.OpExecutionContext, config: RemovalConfig) -> None:
+    """Take the batch back, then make the chain's products without it."""
+    from pipelines.definitions import defs  # which has this op
+    from pipelines.products import Products
+
+    (chain,) = [chain for chain in CHAINS if chain.name == config.chain.value]
+    warehouse = Warehouse(default_root())
+    remove_batch_of(context.instance, warehouse, chain, config.batch, config.reason, config.by, context.run.run_id)
+    context.log.info(f"{config.batch} is taken back by {config.by}: {config.reason}")
+    Products(context.instance, warehouse, defs, {}).follow(chain)
+
+
+@dg.job(description="Take a batch back: tables without it, who took it back and why, and all that follows anew.")
+def remove_batch() -> None:
+    """One step, since a half-removed batch is no use."""
+    remove()
+
+
+def remove_batch_of(
+    instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain, batch: str, reason: str, by: str, run_id: str
+) -> None:
+    """Publish a chain's tables without a batch, and forget its partition and its file.
+
+    Raises `InputError` where the chain has no such batch, or no other.
+    """
+    batches = warehouse.partitions(chain.read)
+    if batch not in batches:
+        raise InputError(f"{chain.name} has no batch {batch!r}; it has {', '.join(batches) or 'none'}.")
+    if len(batches) == 1:
+        raise InputError(f"{batch!r} is the only batch of {chain.name}: read another before you take it back.")
+    origin = Origin(run_id=run_id, config={"removed_batch": batch, "reason": reason, "by": by})
+    for table in chain.ingested:
+        if batch in warehouse.partitions(table):
+            warehouse.remove(CONTRACTS[table], batch, since=warehouse.head(table), origin=origin)
+        told = {"reason": reason, "by": by, "removed_by_run": run_id}
+        instance.report_runless_asset_event(dg.AssetObservation(table, partition=batch, metadata=told))
+    instance.delete_dynamic_partition(chain.batches.partitions.name, batch)
+    folder = inbox_folder(chain.name)
+    if found := find_batch(folder, batch, chain.batches.dropped):
+        path, _ = found
+        target = folder / REMOVED_FOLDER / path.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+
+
+def replaced_batches(batches: list[str], by: str, name: str) -> list[str]:
+    """The batches that have a name (or key), but for the one that replaces them."""
+    return [batch for batch in batches if batch != by and name in (batch, batch.rpartition("-")[0])]
