@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import CODE_VERSION_TAG, CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContext
 
-from pipelines.tables import asked_for, config_type, place_of, recorded_version, settings_of
+from pipelines.tables import asked_for, config_type, place_of, recorded_version, settings_of, that_matter
 from taproom.warehouse import Warehouse
 
 
@@ -57,7 +57,9 @@ def is_fresh(
         return True
     table, part = place_of(key)
     commit = warehouse.newest_commit_of(table, partition or part, version)
-    return commit is not None and asked == settings_of(commit, config_type(graph.get(key).assets_def))
+    if commit is None:
+        return False
+    return that_matter(asked) == that_matter(settings_of(commit, config_type(graph.get(key).assets_def)))
 
 
 def stale_batches(

@@ -197,11 +197,14 @@ class StepTables(dg.IOManager):
         step's own run has ended.
         """
         check_run_goes_on(context.instance, context.run.run_id)
+        key = dg.AssetKey([table, partition])
+        settled = self._as_asked(context.instance, context.run, context.assets_def, key)
         origin = Origin(
             run_id=context.run.run_id,
-            code_version=context.assets_def.specs_by_key[dg.AssetKey([table, partition])].code_version or "",
+            code_version=context.assets_def.specs_by_key[key].code_version or "",
             inputs=self.inputs,
-            config=context.op_execution_context.op_config or {},
+            config=settled.config,
+            settings=settled.settings,
         )
         published = self.warehouse.publish(
             CONTRACTS[table], rows, since=self.heads.get(table), partition=partition, origin=origin
@@ -225,7 +228,9 @@ class StepTables(dg.IOManager):
         draft = obj if isinstance(obj, Draft) else Draft(obj)
         table, part = place_of(context.asset_key)
         partition = part or (context.asset_partition_key if context.has_asset_partitions else None)
-        settled = self._settled or self._as_asked(context)
+        step = context.step_context
+        assets = step.job_def.asset_layer.get(context.asset_key).assets_def
+        settled = self._settled or self._as_asked(step.instance, step.dagster_run, assets, context.asset_key)
         origin = Origin(
             run_id=context.run_id,
             code_version=context.asset_spec.code_version or "",
@@ -233,14 +238,14 @@ class StepTables(dg.IOManager):
             config=settled.config,
             settings=settled.settings,
         )
-        check_run_goes_on(context.step_context.instance, context.run_id)
+        check_run_goes_on(step.instance, context.run_id)
         published = self.warehouse.publish(
             CONTRACTS[table],
             draft.rows,
             since=self.heads.get(table),
             partition=partition,
             origin=origin,
-            anew=settled.settings != settled.recorded,
+            anew=that_matter(settled.settings) != that_matter(settled.recorded or {}),
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
@@ -256,14 +261,14 @@ class StepTables(dg.IOManager):
             "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 
-    def _as_asked(self, context: dg.OutputContext) -> "Settled":
-        """What a step was made with whose table keeps no settings: those that its run names."""
-        config = context.step_context.op_config or {}
-        settings = asked_for(context.step_context.dagster_run.run_config.get("ops", {}), context.op_def.name)
-        if settings is None:
-            return Settled({}, config, {})
-        kind = config_type(context.step_context.job_def.asset_layer.get(context.asset_key).assets_def)
-        recorded = self._settings_on_record(context.step_context.instance, context.asset_key, kind)
+    def _as_asked(
+        self, instance: dg.DagsterInstance, run: dg.DagsterRun, assets: dg.AssetsDefinition, key: dg.AssetKey
+    ) -> "Settled":
+        """What a step is made with whose table keeps no settings: those that its run names."""
+        kind = config_type(assets)
+        settings = asked_for(run.run_config.get("ops", {}), assets.op.name) or {}
+        config = kind(**settings).model_dump(mode="json")
+        recorded = self._settings_on_record(instance, key, kind) if settings else {}
         return Settled(settings, config, recorded)
 
     def _metadata(self, published: Published, origin: Origin, seconds: float) -> Mapping[str, Any]:
@@ -310,6 +315,11 @@ def config_type(assets: dg.AssetsDefinition) -> type[dg.Config]:
     """The configuration that an asset's op takes; one without parameters where it takes none."""
     compute = assets.op.compute_fn
     return compute.get_config_arg().annotation if compute.has_config_arg() else dg.Config
+
+
+def that_matter(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that can change a row: all but the number of workers."""
+    return {name: value for name, value in settings.items() if name != "workers"}
 
 
 def settings_of(commit: Mapping[str, Any], kind: type[dg.Config]) -> dict[str, Any]:
