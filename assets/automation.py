@@ -18,6 +18,9 @@ _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/{}"
 _NEVER_MADE = "INITIAL"
 
+# All that follows is made again with a rollup, so it comes once a minute at most.
+SECONDS_BETWEEN_ROLLUPS = 60
+
 # Tables that are read batch by batch have this tag.
 BATCHED = {"taproom/batched": "yes"}
 _BATCHED = dg.AssetSelection.tag("taproom/batched", "yes")
@@ -51,7 +54,7 @@ class InputsDiffer(dg.AutomationCondition):
         requested = context.get_previous_requested_subset(context.key)
         asked = known["seen"] if requested is not None and not requested.is_empty else known["asked"]
         now, made_from = self._inputs_now(context), self._inputs_then(context)
-        differ = bool(now) and now not in (made_from, asked)
+        differ = bool(now) and now not in (made_from, asked) and not self._waits(context)
         view = context.asset_graph_view
         return dg.AutomationResult(
             context,
@@ -76,6 +79,12 @@ class InputsDiffer(dg.AutomationCondition):
         versions = {name: record.tags.get(_INPUT_DATA_VERSION.format(name)) for name in self._parents(context)}
         return {name: version for name, version in versions.items() if version not in (None, _NEVER_MADE)}
 
+    def _waits(self, context: dg.AutomationContext) -> bool:
+        """Whether a rollup was made so recently that more batches are waited for."""
+        event = _newest_event(context, context.key)
+        age = context.evaluation_time.timestamp() - event.timestamp if event else SECONDS_BETWEEN_ROLLUPS
+        return self._of_batches and age < SECONDS_BETWEEN_ROLLUPS
+
     def _parents(self, context: dg.AutomationContext) -> list[str]:
         graph = context.asset_graph
         parents = graph.get(context.key).parent_keys
@@ -83,13 +92,17 @@ class InputsDiffer(dg.AutomationCondition):
 
 
 def _newest(context: dg.AutomationContext, key: dg.AssetKey) -> dg.AssetMaterialization | None:
+    event = _newest_event(context, key)
+    return event.asset_materialization if event else None
+
+
+def _newest_event(context: dg.AutomationContext, key: dg.AssetKey) -> dg.EventLogEntry | None:
     """The newest record of an asset; those of all assets are fetched at once, once an evaluation."""
     view = context.asset_graph_view
     if view not in _RECORDS:
         keys = context.asset_graph.materializable_asset_keys
         _RECORDS[view] = view.instance.get_latest_materialization_events(sorted(keys))
-    event = _RECORDS[view].get(key)
-    return event.asset_materialization if event else None
+    return _RECORDS[view].get(key)
 
 
 WHEN_AN_INPUT_CHANGES = (
@@ -107,9 +120,7 @@ WHEN_AN_INPUT_CHANGES = (
 )
 
 # Of a rollup. A batch that failed to be read stays missing, and others are being read all the time: neither keeps the
-# rest from being rolled up. All that follows is made again with it, so it comes once a minute at most.
-WHEN_A_BATCH_CHANGES = (
-    InputsDiffer(of_batches=True)
-    & dg.AutomationCondition.cron_tick_passed("* * * * *").since_last_handled()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("when a batch changes")
+# rest from being rolled up.
+WHEN_A_BATCH_CHANGES = (InputsDiffer(of_batches=True) & ~dg.AutomationCondition.in_progress()).with_label(
+    "when a batch changes"
+)
