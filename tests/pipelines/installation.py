@@ -73,43 +73,33 @@ class Installation:
         return answer["data"]
 
     def switch_on(self, sensor: str) -> None:
-        answer = self.ask(
-            "mutation($s: SensorSelector!) { startSensor(sensorSelector: $s) "
-            "{ __typename ... on PythonError { message } } }",
-            s={**LOCATION, "sensorName": sensor},
-        )
-        assert answer["startSensor"]["__typename"] == "Sensor", answer
+        self._switch("startSensor", "sensorSelector: SensorSelector!", {"sensorName": sensor}, "Sensor")
 
     def stop_sensor(self, sensor: str) -> None:
-        found = self.ask(
-            "query($s: SensorSelector!) { sensorOrError(sensorSelector: $s) { ... on Sensor { sensorState { id } } } }",
-            s={**LOCATION, "sensorName": sensor},
-        )
-        answer = self.ask(
-            "mutation($id: String!) { stopSensor(id: $id) { __typename ... on PythonError { message } } }",
-            id=found["sensorOrError"]["sensorState"]["id"],
-        )
-        assert answer["stopSensor"]["__typename"] == "StopSensorMutationResult", answer
+        self._stop("sensorOrError", "sensorSelector: SensorSelector!", {"sensorName": sensor}, "stopSensor")
 
     def start_schedule(self, schedule: str) -> None:
-        answer = self.ask(
-            "mutation($s: ScheduleSelector!) { startSchedule(scheduleSelector: $s) "
-            "{ __typename ... on PythonError { message } } }",
-            s={**LOCATION, "scheduleName": schedule},
-        )
-        assert answer["startSchedule"]["__typename"] == "ScheduleStateResult", answer
+        selector = "scheduleSelector: ScheduleSelector!"
+        self._switch("startSchedule", selector, {"scheduleName": schedule}, "ScheduleStateResult")
 
     def stop_schedule(self, schedule: str) -> None:
-        found = self.ask(
-            "query($s: ScheduleSelector!) { scheduleOrError(scheduleSelector: $s) "
-            "{ ... on Schedule { scheduleState { id } } } }",
-            s={**LOCATION, "scheduleName": schedule},
+        selector = "scheduleSelector: ScheduleSelector!"
+        self._stop("scheduleOrError", selector, {"scheduleName": schedule}, "stopRunningSchedule")
+
+    def _switch(self, mutation: str, selector: str, name: dict[str, str], wanted: str) -> None:
+        argument, kind = selector.split(": ")
+        query = (
+            f"mutation($s: {kind}) {{ {mutation}({argument}: $s) {{ __typename ... on PythonError {{ message }} }} }}"
         )
-        answer = self.ask(
-            "mutation($id: String!) { stopRunningSchedule(id: $id) { __typename ... on PythonError { message } } }",
-            id=found["scheduleOrError"]["scheduleState"]["id"],
-        )
-        assert answer["stopRunningSchedule"]["__typename"] == "ScheduleStateResult", answer
+        assert self.ask(query, s=LOCATION | name)[mutation]["__typename"] == wanted
+
+    def _stop(self, question: str, selector: str, name: dict[str, str], mutation: str) -> None:
+        argument, kind = selector.split(": ")
+        of, state = question.removesuffix("OrError"), question.replace("OrError", "State")
+        query = f"query($s: {kind}) {{ {question}({argument}: $s) {{ ... on {of.title()} {{ {state} {{ id }} }} }} }}"
+        found = self.ask(query, s=LOCATION | name)[question][state]["id"]
+        query = f"mutation($id: String!) {{ {mutation}(id: $id) {{ __typename ... on PythonError {{ message }} }} }}"
+        assert self.ask(query, id=found)[mutation]["__typename"] != "PythonError"
 
     def terminate(self, run_id: str) -> None:
         answer = self.ask(

@@ -124,7 +124,7 @@ def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(insta
     (installation.inbox / "reviews" / "odd.csv").unlink()
 
 
-def test_a_killed_run_is_tried_again_at_once_and_its_process_is_gone(installation):
+def test_runs_that_are_killed_taken_for_lost_or_cancelled_commit_nothing_and_end(installation):
     heads = installation.warehouse.heads()
     long = {"updates_per_item": 20_000_000}
     run_id = installation.launch("refresh_reviews", item_map=long)
@@ -138,24 +138,24 @@ def test_a_killed_run_is_tried_again_at_once_and_its_process_is_gone(installatio
     installation.wait_for_step(retried.run_id, "item_map")
     assert not is_alive(worker)
 
-    # the retry is ended by hand, as if the monitor had taken it for lost
+    # The retry is marked as failed, as if the monitor had taken it for lost: it must not commit, and ends.
     worker = installation.worker(retried.run_id)
     with installation.instance as instance:
         instance.report_run_failed(instance.get_run_by_id(retried.run_id), "taken for lost")
     wait_for(lambda: not is_alive(worker), 60, "the process has ended")
-    assert installation.warehouse.head("item_map") == heads["item_map"]
 
-
-def test_a_cancelled_run_leaves_the_tables_and_its_process_ends(installation):
-    heads = installation.warehouse.heads()
-    run_id = installation.launch("refresh_reviews", item_map={"updates_per_item": 20_000_000})
-    installation.wait_for_step(run_id, "item_map")
-    worker = installation.worker(run_id)
-    installation.terminate(run_id)
-    assert installation.end(run_id) == "CANCELED"
+    # The last retry is cancelled.
+    last = wait_for(
+        lambda: [run for run in installation.runs() if run.parent_run_id == retried.run_id], 60, "it is tried again"
+    )[0]
+    installation.wait_for_step(last.run_id, "item_map")
+    worker = installation.worker(last.run_id)
+    installation.terminate(last.run_id)
+    assert installation.end(last.run_id) == "CANCELED"
     wait_for(lambda: not is_alive(worker), 60, "the process has ended")
+
     assert installation.warehouse.head("item_map") == heads["item_map"]
-    # what was asked for never became a table, so it is not on record
+    # What was asked for never became a table, so it is not on record.
     assert installation.warehouse.history("item_map")[0]["settings"] == {}
 
 
@@ -191,7 +191,7 @@ def plate() -> str:
     return "\n".join(lines) + "\n"
 
 
-QUICK_SEARCH = {"trials": 1, "workers": 1}
+QUICK_SEARCH = {"trials": 2, "workers": 1}
 QUICK = {
     "make_text": {
         "bag_of_words": {"min_document_frequency": 2, "max_document_share": 0.5},
