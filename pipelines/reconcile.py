@@ -2,6 +2,8 @@
 
 Either store may be lost, restored from a backup, or be ahead of the other because a process was killed between a commit
 and its record. What the warehouse has is put on record; what it does not have any more is reported.
+
+    python -m pipelines.reconcile    does so once; `make ui` begins with it
 """
 
 import time
@@ -17,7 +19,7 @@ from pipelines.chains import CHAINS, Chain
 from pipelines.tables import newest_materialization, place_of, recorded_version
 from pipelines.watch import UNFINISHED
 from taproom.errors import TaproomError
-from taproom.warehouse import Warehouse
+from taproom.warehouse import Warehouse, default_root
 
 # A run that has just begun may not have told its process yet.
 YOUNG_SECONDS = 60
@@ -159,7 +161,8 @@ def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key
         )
     lost = list(reversed(lost_commits(instance, warehouse, key)))
     if lost:
-        versions = ", ".join(str(commit["version"]) for commit in lost)
+        numbers = [str(commit["version"]) for commit in lost]
+        versions = ", ".join(numbers) if len(numbers) < 6 else f"{numbers[0]} ... {numbers[-1]}"
 
         def record() -> None:
             for commit in lost:
@@ -190,3 +193,11 @@ def _materialization(warehouse: Warehouse, key: dg.AssetKey, commit: dict[str, A
         },
         tags={"dagster/data_version": commit["content_hash"], "dagster/code_version": commit["code_version"]},
     )
+
+
+if __name__ == "__main__":
+    from pipelines.definitions import defs
+
+    with dg.DagsterInstance.get() as records:
+        for sentence in reconcile(records, Warehouse(default_root()), defs):
+            print(sentence, flush=True)

@@ -10,6 +10,7 @@ import argparse
 import fcntl
 import os
 import socket
+import subprocess
 import sys
 import tempfile
 import threading
@@ -49,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with _alone(home, port), tempfile.TemporaryDirectory(prefix="taproom-") as folder:
             _check_is_free(port)
             _prepare(home, port, Path(folder))
+            # The warehouse may have been lost, or restored, since these records were last served. This process does
+            # not load the definitions, which would stay in its memory.
+            subprocess.run([sys.executable, "-m", "pipelines.reconcile"], check=False)
             try:
                 _supervise(port)
             finally:

@@ -98,7 +98,7 @@ class Installation:
         of, state = question.removesuffix("OrError"), question.replace("OrError", "State")
         query = f"query($s: {kind}) {{ {question}({argument}: $s) {{ ... on {of.title()} {{ {state} {{ id }} }} }} }}"
         found = self.ask(query, s=LOCATION | name)[question][state]["id"]
-        query = f"mutation($id: String!) {{ {mutation}(id: $id) {{ __typename ... on PythonError {{ message }} }} }}"
+        query = f"mutation($id: String!) {{ {mutation}(id: $id) {{ __typename }} }}"
         assert self.ask(query, id=found)[mutation]["__typename"] != "PythonError"
 
     def terminate(self, run_id: str) -> None:
