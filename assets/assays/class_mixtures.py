@@ -24,6 +24,8 @@ from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
+LEAST_VARIANCE = 1e-5  # of the widest component's in the channel
+
 CLASS_MIXTURES = Contract(
     table="class_mixtures",
     grain="a component of a class's mixture",
@@ -112,7 +114,6 @@ SHARE_ERRORS = Contract(
     may_be_empty=True,
     invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
 )
-
 
 TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)
 
@@ -265,4 +266,43 @@ def sure_calls_are_right(classes: pa.Table) -> dg.AssetCheckResult:
         passed=bool(rows) and reached >= rows[0]["wanted_accuracy"],
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"reached_accuracy": reached, "classes": len(rows)},
+    )
+
+
+@dg.asset_check(
+    asset="class_mixtures",
+    description=f"No component's variance in a channel is below {LEAST_VARIANCE:g} of the widest component's.",
+)
+def no_component_has_collapsed(class_mixtures: pa.Table) -> dg.AssetCheckResult:
+    """A component without width stands on a few equal values, such as those at an end of a channel's range."""
+    import numpy as np
+
+    if not len(class_mixtures):
+        return dg.AssetCheckResult(passed=True, description="There are no classes.")
+    channels = len(class_mixtures["mean"][0])
+    variances = np.stack(class_mixtures["covariance"].to_pylist())[:, :: channels + 1]
+    least = float((variances / variances.max(axis=0)).min())
+    return dg.AssetCheckResult(
+        passed=least >= LEAST_VARIANCE, severity=dg.AssetCheckSeverity.WARN, metadata={"least_variance": least}
+    )
+
+
+@dg.asset_check(
+    asset="held_out_events", description="The most likely class of held-out events is right more often than by chance."
+)
+def held_out_events_beat_chance(held_out_events: pa.Table) -> dg.AssetCheckResult:
+    """Where it is not, the classes differ no more than wells of one class do."""
+    import numpy as np
+
+    from taproom.events import from_lists
+
+    if not len(held_out_events):
+        return dg.AssetCheckResult(passed=True, description="There are no classes.")
+    names, labels = np.unique(held_out_events["class"].to_numpy(), return_inverse=True)
+    right = from_lists(held_out_events["log_densities"], len(names)).argmax(axis=1) == labels
+    recall = float(np.mean([right[labels == place].mean() for place in range(len(names))]))
+    return dg.AssetCheckResult(
+        passed=recall > 1 / len(names),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"mean_recall": recall, "chance": 1 / len(names)},
     )

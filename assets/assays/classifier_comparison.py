@@ -23,6 +23,9 @@ METHODS = (
     "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
     "gradient_boosting",
 )  # fmt: skip
+DOUBTFUL_BELOW = 0.5  # of the median well's best accuracy
+LARGEST_CALIBRATION_ERROR = 0.1
+
 _METHOD = Column("method", pa.string(), "class_mixtures is ours; the others by their usual names")
 
 COMPARISON = Contract(
@@ -166,4 +169,33 @@ def class_mixtures_keep_up(classifier_comparison: pa.Table) -> dg.AssetCheckResu
         passed=behind <= (best["accuracy_error"] or 0.0),
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"best": best["method"], "behind": behind},
+    )
+
+
+@dg.asset_check(
+    asset="classifier_wells",
+    description=f"On every well some method is at least {DOUBTFUL_BELOW:.0%} as accurate as on the median well.",
+)
+def no_well_defies_all_methods(classifier_wells: pa.Table) -> dg.AssetCheckResult:
+    """A well that no method gets right may bear another class's label."""
+    best = classifier_wells.select(["well", "accuracy"]).to_pandas().groupby("well")["accuracy"].max()
+    doubtful = best[best < DOUBTFUL_BELOW * best.median()]
+    return dg.AssetCheckResult(
+        passed=doubtful.empty, severity=dg.AssetCheckSeverity.WARN, metadata={"doubtful_wells": doubtful.to_dict()}
+    )
+
+
+@dg.asset_check(
+    asset="classifier_calibration",
+    description=f"Posteriors of class_mixtures are {LARGEST_CALIBRATION_ERROR} off at most, on average.",
+)
+def posteriors_are_calibrated(classifier_calibration: pa.Table) -> dg.AssetCheckResult:
+    """The calls' flag `ambiguous` is a threshold of these posteriors, and means what it says only where they hold."""
+    rows = [row for row in classifier_calibration.to_pylist() if row["method"] == "class_mixtures"]
+    events = sum(row["events"] for row in rows)
+    error = sum(row["events"] * abs(row["confidence"] - row["observed"]) for row in rows) / max(events, 1)
+    return dg.AssetCheckResult(
+        passed=error <= LARGEST_CALIBRATION_ERROR,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"mean_calibration_error": error},
     )

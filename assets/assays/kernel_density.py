@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.density import grid_contract, on_grid
+from assets.assays.density import grid_contract, is_on_its_grid, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out
 from assets.tuning.champions import champion_of, settled
@@ -123,3 +123,9 @@ def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"bandwidth": chosen},
     )
+
+
+@dg.asset_check(asset="kernel_density", description="The grid holds all but a twentieth of the kernel density.")
+def grid_holds_the_kernel_density(kernel_density: pa.Table) -> dg.AssetCheckResult:
+    """A wide kernel puts probability outside of the grid, a narrow one between its points."""
+    return is_on_its_grid(kernel_density)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from taproom.mixtures import Mixture
 
 PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
+LARGEST_DIFFERENCE = 0.1
 
 _VECTOR = pa.list_(pa.float64())
 _CHANNELS = Column("channels", pa.list_(pa.string()), "the channels that mean and covariance are in")
@@ -285,3 +286,26 @@ def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
     """A lost component would show in the weights."""
     total = float(pa.compute.sum(mixture["weight"]).as_py())
     return dg.AssetCheckResult(passed=abs(total - 1) < 1e-9, metadata={"weights_sum": total})
+
+
+@dg.asset_check(
+    asset="assignments",
+    additional_ins={"mixture": dg.AssetIn(metadata={"columns": ["population", "weight"]})},
+    description=f"Each population's share of the events is within {LARGEST_DIFFERENCE} of its weight.",
+)
+def populations_have_their_weights(assignments: pa.RecordBatchReader, mixture: pa.Table) -> dg.AssetCheckResult:
+    """Where shares are far from weights, populations overlap so much that counting their events misleads."""
+    import numpy as np
+
+    populations = mixture["population"].to_numpy()
+    weights = np.bincount(populations, weights=mixture["weight"].to_numpy())
+    counts = sum(
+        (np.bincount(batch["population"].to_numpy(), minlength=len(weights)) for batch in assignments),
+        start=np.zeros(len(weights)),
+    )
+    differences = abs(counts / max(counts.sum(), 1) - weights)
+    return dg.AssetCheckResult(
+        passed=bool(differences.max() <= LARGEST_DIFFERENCE),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"largest_difference": float(differences.max()), "population": int(differences.argmax())},
+    )

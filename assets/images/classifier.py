@@ -103,3 +103,18 @@ def classifier(
         },
         figure=figures.penalties(chosen.accuracies, chosen.penalty),
     )  # fmt: skip
+
+
+@dg.asset_check(
+    asset="classifier",
+    description="Validation images are recognized more often than by naming the most frequent class.",
+)
+def better_than_the_largest_class(classifier: pa.Table) -> dg.AssetCheckResult:
+    """A classifier that is not has learned how frequent the classes are, and nothing of the images."""
+    images = classifier["images"].to_pylist()
+    guessed, accuracy = max(images) / max(sum(images), 1), classifier["validation_accuracy"][0].as_py()
+    return dg.AssetCheckResult(
+        passed=accuracy > guessed,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"validation_accuracy": accuracy, "of_the_best_guess": guessed},
+    )

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from taproom.patches import Whitening
 
 COLOURS = ("red", "green", "blue")
+MOST_FLAT = 0.1
+MOST_UNUSED = 0.05
 
 PATCHES = Contract(
     table="patches",
@@ -221,4 +223,56 @@ def _whitening_rows(whitening: "Whitening", size: int) -> pa.Table:
         channel=[COLOURS[place] for place in channel],
         mean=whitening.mean,
         weights=list(whitening.matrix),
+    )
+
+
+@dg.asset_check(asset="patches", description=f"At most {MOST_FLAT:.0%} of the patches are of one colour.")
+def few_patches_are_flat(patches: pa.Table) -> dg.AssetCheckResult:
+    """Of a flat patch nothing is learned; images with wide borders, or drawn on a plain ground, have many."""
+    import numpy as np
+
+    pixels = np.frombuffer(b"".join(patches["pixels"].to_pylist()), np.uint8).reshape(len(patches), -1, len(COLOURS))
+    share = float((pixels == pixels[:, :1]).all(axis=(1, 2)).mean())
+    return dg.AssetCheckResult(
+        passed=share <= MOST_FLAT, severity=dg.AssetCheckSeverity.WARN, metadata={"flat_share": share}
+    )
+
+
+@dg.asset_check(asset="whitening", description="The ZCA matrix is symmetric and positive definite, up to rounding.")
+def whitening_only_scales(whitening: pa.Table) -> dg.AssetCheckResult:
+    """ZCA stretches patches along their principal directions and turns none; else its rows are out of order."""
+    import numpy as np
+
+    matrix = np.stack(whitening["weights"].to_pylist())
+    asymmetry = float(abs(matrix - matrix.T).max() / abs(matrix).max())
+    smallest = float(np.linalg.eigvalsh(matrix)[0])
+    return dg.AssetCheckResult(
+        passed=asymmetry < 1e-3 and smallest > 0,
+        metadata={"largest_asymmetry": asymmetry, "smallest_eigenvalue": smallest},
+    )
+
+
+@dg.asset_check(asset="filters", description=f"At most {MOST_UNUSED:.0%} of the filters have no patch of their own.")
+def few_filters_are_unused(filters: pa.Table) -> dg.AssetCheckResult:
+    """A filter that is nearest to no patch costs as many features as any other; fewer filters would do."""
+    share = filters["patches"].to_pylist().count(0) / max(len(filters), 1)
+    return dg.AssetCheckResult(
+        passed=share <= MOST_UNUSED, severity=dg.AssetCheckSeverity.WARN, metadata={"unused_share": share}
+    )
+
+
+@dg.asset_check(
+    asset="encoder",
+    additional_ins={"filters": dg.AssetIn(), "whitening": dg.AssetIn(metadata={"columns": ["channel"]})},
+    blocking=True,
+    description="Filters and whitening are of the encoder's number and patch size.",
+)
+def encoder_is_of_one_run(encoder: pa.Table, filters: pa.Table, whitening: pa.Table) -> dg.AssetCheckResult:
+    """The tables are committed one by one: a run that ended in between leaves parts of two encoders."""
+    (row,) = encoder.to_pylist()
+    numbers = row["patch_size"] ** 2 * len(COLOURS)
+    widths = pa.compute.unique(pa.compute.list_value_length(filters["weights"])).to_pylist()
+    return dg.AssetCheckResult(
+        passed=(len(filters), widths, len(whitening)) == (row["filters"], [numbers], numbers),
+        metadata={"filters": len(filters), "numbers_of_filters": widths, "numbers_of_whitening": len(whitening)},
     )

@@ -20,6 +20,7 @@ from assets.table import Draft, keeps_settings, nothing, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 
 FEW_BYTES = 10**9
+MOST_DEAD = 0.05
 
 GRAM = Contract(
     table="gram",
@@ -77,6 +78,11 @@ _out = partial(refreshed_out, module=__name__, config=GramConfig)
         "image_features": _out(IMAGE_FEATURES, "The features of every image, where they are not too large."),
         "gram": _out(GRAM, "Sums over training images: what least squares needs of their features."),
     },
+    check_specs=[
+        dg.AssetCheckSpec(
+            "more_images_than_features", asset="gram", description="There are more images to fit to than features."
+        )
+    ],
     pool="numerics",
 )
 @keeps_settings
@@ -126,6 +132,14 @@ def gram(
         ),
         "gram",
     )
+    # With fewer, a classifier can be right on all of them whatever their labels are; only the penalty prevents it.
+    yield dg.AssetCheckResult(
+        check_name="more_images_than_features",
+        asset_key="gram",
+        passed=bool(sums.weight > model.dimensions),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"images": int(sums.weight), "dimensions": model.dimensions},
+    )
 
 
 def _features_batch(images: pa.Table, block, features) -> pa.RecordBatch:
@@ -135,3 +149,24 @@ def _features_batch(images: pa.Table, block, features) -> pa.RecordBatch:
     columns = [column.chunk(0) for column in chosen.columns]
     lists = matrix_to_lists(pa.array(features.ravel()), features.shape[1])
     return pa.RecordBatch.from_arrays([*columns, lists], schema=IMAGE_FEATURES.schema)
+
+
+@dg.asset_check(
+    asset="image_features",
+    additional_ins={"gram": dg.AssetIn(metadata={"columns": ["feature", "centre"]})},
+    description=f"At most {MOST_DEAD:.0%} of the features are 0 in all images that were looked at first.",
+)
+def few_features_are_dead(gram: pa.Table) -> dg.AssetCheckResult:
+    """Features are means of what is above the encoder's offset; where that is too high, nothing is.
+
+    Their means are read from `gram`, which has them also where the features are not kept.
+    """
+    import numpy as np
+
+    centres = gram.sort_by("feature")["centre"].to_numpy()[:-1]
+    dead = int(np.sum(centres == 0))
+    return dg.AssetCheckResult(
+        passed=dead <= MOST_DEAD * len(centres),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"dead_features": dead, "features": len(centres)},
+    )

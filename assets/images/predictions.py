@@ -150,3 +150,19 @@ def classifier_beats_chance(confusion: pa.Table) -> dg.AssetCheckResult:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"test_accuracy": accuracy, "of_the_best_guess": guessed},
     )
+
+
+@dg.asset_check(
+    asset="predictions",
+    additional_ins={"classifier": dg.AssetIn(metadata={"columns": ["class", "images"]})},
+    description="Each class that the classifier was trained on is the answer for some image.",
+)
+def every_class_is_named(predictions: pa.Table, classifier: pa.Table) -> dg.AssetCheckResult:
+    """A class that is never the answer had too few training images beside the others, or looks like another."""
+    trained = {row["class"] for row in classifier.to_pylist() if row["images"]}
+    never = sorted(trained - set(predictions["predicted"].to_pylist()))
+    return dg.AssetCheckResult(
+        passed=not len(predictions) or not never,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"classes_never_named": never},
+    )

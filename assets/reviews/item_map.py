@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 DIMENSIONS = (2, 3)
 ANCHORS_CHECKED = 1_000
+MEDIAN_MOVE = 0.5  # in RMS radii; two unrelated maps are more than 1 apart
 
 ITEM_MAP = Contract(
     table="item_map",
@@ -237,3 +238,16 @@ def every_item_is_placed(item_map: pa.Table, neighbors: pa.Table) -> dg.AssetChe
         for dimension in DIMENSIONS
     }
     return dg.AssetCheckResult(passed=not any(missing.values()), metadata={"items_missing": missing})
+
+
+@dg.asset_check(
+    asset="map_moves", description=f"Half of the items have moved by at most {MEDIAN_MOVE} of the map's radius."
+)
+def most_items_stay(map_moves: pa.Table) -> dg.AssetCheckResult:
+    """A map on which most items lie elsewhere is a new one to its readers, though it continues the one before."""
+    medians = map_moves.select(["dimension", "moved"]).to_pandas().groupby("dimension")["moved"].median()
+    return dg.AssetCheckResult(
+        passed=bool((medians <= MEDIAN_MOVE).all()),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={f"median_move_{dimension}d": float(median) for dimension, median in medians.items()},
+    )

@@ -16,6 +16,8 @@ from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
+MOST_DUPLICATES = 0.5
+
 ITEMS = Contract(
     table="items",
     grain="a reviewed item",
@@ -124,4 +126,18 @@ def one_token_pattern(review_batches: pa.Table, term_counts: pa.Table) -> dg.Ass
         passed=len(patterns) <= 1,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"token_patterns": patterns, "batches": len(review_batches)},
+    )
+
+
+@dg.asset_check(
+    asset="duplicate_reviews",
+    additional_ins={"review_batches": dg.AssetIn()},
+    description=f"At most {MOST_DUPLICATES:.0%} of the reviews in all batches are duplicates.",
+)
+def few_duplicates(review_batches: pa.Table) -> dg.AssetCheckResult:
+    """Where most are, batches are copies of each other: dropped in under other names, or each with all before it."""
+    duplicates, counted = (sum(review_batches[name].to_pylist()) for name in ("duplicates", "reviews"))
+    share = duplicates / max(duplicates + counted, 1)
+    return dg.AssetCheckResult(
+        passed=share <= MOST_DUPLICATES, severity=dg.AssetCheckSeverity.WARN, metadata={"duplicate_share": share}
     )

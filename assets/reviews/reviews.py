@@ -181,7 +181,12 @@ def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
     check_specs=[
         dg.AssetCheckSpec(
             "few_rejected", asset="reviews", description=f"At most {MAX_REJECTED_SHARE:.0%} of the rows were rejected."
-        )
+        ),
+        dg.AssetCheckSpec(
+            "every_rejection_is_listed",
+            asset="rejected_reviews",
+            description="The table has every row that was rejected, not only the first of them.",
+        ),
     ],
 )  # fmt: skip
 @keeps_settings(of_batch=_inbox_settings)
@@ -205,4 +210,12 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
         passed=share <= MAX_REJECTED_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"rejected_share": share},
+    )
+    unlisted = counts["rows_read"] - counts["rows_kept"] - counts["left_out"] - len(rejected)
+    yield dg.AssetCheckResult(
+        check_name="every_rejection_is_listed",
+        asset_key="rejected_reviews",
+        passed=unlisted == 0,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"rows_not_listed": unlisted},
     )

@@ -32,6 +32,7 @@ CONTRACT = Contract(
     may_be_empty=True,
 )
 ITEMS_AT_ONCE = 2_000
+FEW_WORDS = 5
 
 
 class TermCountsConfig(dg.Config):
@@ -56,19 +57,41 @@ class TermCountsConfig(dg.Config):
     ),
     partitions_def=BATCHES,
     ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
+    check_specs=[
+        dg.AssetCheckSpec(
+            "items_have_words",
+            asset=CONTRACT.table,
+            description=f"Half of the batch's items have {FEW_WORDS} different words at least.",
+        )
+    ],
 )
 @keeps_settings
-def term_counts(context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader) -> Draft:
+def term_counts(
+    context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader
+) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
     """Count the words of one batch as its reviews stream by."""
+    import numpy as np
+
     from taproom.figures import zipf
 
     stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in reviews)
     counted = count_stream(stream, config.token_pattern, n_jobs=config.workers)
     by_word = counted.counts.sum(axis=0)
-    return Draft(
-        pa.RecordBatchReader.from_batches(CONTRACT.schema, _rows(counted, context.partition_key, config.token_pattern)),
-        metadata={"items": len(counted.item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
-        figure=zipf("How often words occur", by_word) if len(by_word) else None,
+    rows = _rows(counted, context.partition_key, config.token_pattern)
+    yield dg.Output(
+        Draft(
+            pa.RecordBatchReader.from_batches(CONTRACT.schema, rows),
+            metadata={"items": len(counted.item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
+            figure=zipf("How often words occur", by_word) if len(by_word) else None,
+        )
+    )
+    # A token pattern that does not fit the language finds next to nothing.
+    median = float(np.median(np.diff(counted.counts.indptr))) if len(counted.item_ids) else 0.0
+    yield dg.AssetCheckResult(
+        check_name="items_have_words",
+        passed=median >= FEW_WORDS,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"median_words": median},
     )
 
 

@@ -19,6 +19,9 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
+MIN_KNOWN = 0.5
+MOST_NEAR = 0.5
+
 ANALOGIES = Contract(
     table="analogies",
     grain="a question whose four words are known: a is to b as c is to expected",
@@ -182,4 +185,30 @@ def corpus_is_large_enough(analogies: pa.Table, word_vectors: pa.Table) -> dg.As
             "published_words": PUBLISHED_WORDS,
             "published_accuracy": PUBLISHED_ACCURACY,
         },
+    )
+
+
+@dg.asset_check(asset="analogy_sections", description=f"At least {MIN_KNOWN:.0%} of the questions can be asked.")
+def most_questions_are_known(analogy_sections: pa.Table) -> dg.AssetCheckResult:
+    """An accuracy on few of the questions cannot be compared with published ones, which are on all of them."""
+    known, questions = (sum(analogy_sections[name].to_pylist()) for name in ("known", "questions"))
+    return dg.AssetCheckResult(
+        passed=known >= MIN_KNOWN * questions,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"known_share": known / max(questions, 1)},
+    )
+
+
+@dg.asset_check(
+    asset="nearest_words", description=f"No word is among the nearest of more than {MOST_NEAR:.0%} of the words."
+)
+def no_word_is_near_most(nearest_words: pa.Table) -> dg.AssetCheckResult:
+    """A word that is near most others (a hub) says that the vectors share a direction that means nothing."""
+    near = pa.compute.value_counts(pa.compute.list_flatten(nearest_words["neighbors"])).to_pylist()
+    most = max(near, key=lambda each: each["counts"], default={"values": "", "counts": 0})
+    share = most["counts"] / max(len(nearest_words), 1)
+    return dg.AssetCheckResult(
+        passed=share <= MOST_NEAR,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"word": most["values"], "share_of_words": share},
     )

@@ -20,6 +20,7 @@ from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, On
 from taproom.counting import DEFAULT_TOKEN_PATTERN
 
 MAX_WITHOUT_TERMS = 0.05
+MIN_WITH_LETTERS = 0.8
 
 TERMS = Contract(
     table="terms",
@@ -150,4 +151,13 @@ def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> I
         passed=rows.without_terms <= MAX_WITHOUT_TERMS * count,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"documents_without_terms": rows.without_terms},
+    )
+
+
+@dg.asset_check(asset="terms", description=f"At least {MIN_WITH_LETTERS:.0%} of the terms have a letter.")
+def terms_are_words(terms: pa.Table) -> dg.AssetCheckResult:
+    """Topics of numbers and signs are of tables and headers, not of the text; the token pattern decides what counts."""
+    share = pa.compute.mean(pa.compute.match_substring_regex(terms["word"], r"\p{L}")).as_py()
+    return dg.AssetCheckResult(
+        passed=share >= MIN_WITH_LETTERS, severity=dg.AssetCheckSeverity.WARN, metadata={"share_with_letters": share}
     )

@@ -26,6 +26,8 @@ from taproom.corpus_topics import WEIGHTINGS
 if TYPE_CHECKING:
     import numpy as np
 
+LARGEST_TOPIC = 0.5
+
 _WEIGHTING = Column(
     "weighting", pa.string(), "what documents are factorised by: tfidf, TF * log(1/DF) of length 1, or bag_of_words"
 )
@@ -177,4 +179,20 @@ def topics_are_coherent(topics: pa.Table) -> dg.AssetCheckResult:
         passed=bool(known) and sum(known) > 0,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"npmi": sum(known) / max(len(known), 1), "incoherent_topics": sum(npmi <= 0 for npmi in known)},
+    )
+
+
+@dg.asset_check(
+    asset="document_topics",
+    description=f"At most {LARGEST_TOPIC:.0%} of the documents have one and the same topic (by TF * log(1/DF)).",
+)
+def documents_are_told_apart(document_topics: pa.Table) -> dg.AssetCheckResult:
+    """A topic that most documents have most of says what they have in common, such as a header."""
+    found = document_topics.filter(pa.compute.equal(document_topics["weighting"], WEIGHTINGS[0]))["topic"]
+    documents = pa.compute.value_counts(found.drop_null()).field("counts").to_pylist()
+    share = max(documents, default=0) / max(len(found), 1)
+    return dg.AssetCheckResult(
+        passed=share <= LARGEST_TOPIC,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"largest_share": share, "documents_without_topic": found.null_count},
     )

@@ -174,3 +174,14 @@ def _pairs_shown(documents: list[dict], token_pattern: str) -> list[dict]:
         for document_id, words in [each for each in begun if len(each[1]) > 1][:SENTENCES_SHOWN]
         for position, place in training_pairs(words, WINDOW_SHOWN)
     ]
+
+
+@dg.asset_check(asset="training_pairs", description=f"The pairs are of {SENTENCES_SHOWN} sentences.")
+def sentences_are_shown(training_pairs: pa.Table) -> dg.AssetCheckResult:
+    """Where the first documents have none of two words, words are not found: their pattern is another language's."""
+    shown = len(training_pairs["document_id"].unique())
+    return dg.AssetCheckResult(
+        passed=shown == SENTENCES_SHOWN,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"sentences": shown, "pairs": len(training_pairs)},
+    )

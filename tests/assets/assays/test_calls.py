@@ -1,8 +1,21 @@
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 import taproom
+from assets.assays.class_mixtures import (
+    CLASS_MIXTURES,
+    HELD_OUT_EVENTS,
+    held_out_events_beat_chance,
+    no_component_has_collapsed,
+)
+from assets.assays.classifier_comparison import (
+    CALIBRATION,
+    WELLS,
+    no_well_defies_all_methods,
+    posteriors_are_calibrated,
+)
 from taproom.errors import InputError, UnknownTableError
 
 CLASS_TABLES = ("class_mixtures", "classes", "held_out_events", "share_errors")
@@ -124,7 +137,11 @@ def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
     assert summary.accuracy["class_mixtures"] > 0.65
     wells = warehouse.read("classifier_wells").to_pandas()
     np.testing.assert_allclose(wells.groupby("method").accuracy.mean().sort_index(), summary.accuracy.sort_index())
-    assert [check.passed for check in result.get_asset_check_evaluations()] == [True]
+    assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
+        "class_mixtures_keep_up": True,
+        "no_well_defies_all_methods": True,
+        "posteriors_are_calibrated": True,
+    }
 
 
 def test_classes_of_one_well_each_are_called_but_not_compared(tmp_path, ingest_events, make, warehouse):
@@ -138,3 +155,56 @@ def test_classes_of_one_well_each_are_called_but_not_compared(tmp_path, ingest_e
     make(*COMPARISON_TABLES)
     assert [row["held_out_accuracy"] > 0.9 for row in warehouse.read("classes").to_pylist()] == [True, True]
     assert [len(warehouse.read(table)) for table in COMPARISON_TABLES] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(("variance", "passed"), [(0.01, True), (1e-7, False)])
+def test_a_component_without_width_is_warned_of(variance, passed):
+    rows = [
+        {"class": "red", "component": 0, "weight": 0.9, "mean": [0.0, 0.0], "covariance": [1.0, 0.5, 0.5, 4.0]},
+        {"class": "red", "component": 1, "weight": 0.1, "mean": [1.0, 1.0], "covariance": [1.0, 0.0, 0.0, variance]},
+    ]
+    result = no_component_has_collapsed(pa.Table.from_pylist(rows, CLASS_MIXTURES.schema))
+    assert result.passed is passed
+    assert result.metadata["least_variance"].value == variance / 4
+    assert no_component_has_collapsed(CLASS_MIXTURES.schema.empty_table()).passed
+
+
+@pytest.mark.parametrize(("called", "recall"), [(["green", "red", "red"], 1.0), (["green", "red", "green"], 0.75)])
+def test_held_out_events_called_no_better_than_by_chance_are_warned_of(called, recall):
+    rows = [
+        {"sample": "s", "event": place, "class": name, "log_densities": [-1.0, -2.0][:: 1 if call == "green" else -1]}
+        for place, (name, call) in enumerate(zip(["green", "red", "red"], called, strict=True))
+    ]
+    result = held_out_events_beat_chance(pa.Table.from_pylist(rows, HELD_OUT_EVENTS.schema))
+    assert result.passed
+    assert result.metadata["mean_recall"].value == recall
+    mistaken = [{**row, "log_densities": row["log_densities"][::-1]} for row in rows]
+    result = held_out_events_beat_chance(pa.Table.from_pylist(mistaken, HELD_OUT_EVENTS.schema))
+    assert not result.passed
+    assert result.metadata["mean_recall"].value == 1 - recall
+    assert held_out_events_beat_chance(HELD_OUT_EVENTS.schema.empty_table()).passed
+
+
+@pytest.mark.parametrize(("accuracies", "doubtful"), [([(0.8, 0.1)], {}), ([(0.3, 0.2)], {"P1 A3": 0.3})])
+def test_a_well_that_no_method_gets_right_is_warned_of(accuracies, doubtful):
+    rows = [
+        {"method": method, "well": f"P1 A{place + 1}", "events": 10, "accuracy": accuracy, "log_loss": 1.0}
+        for place, of_well in enumerate([(0.8, 0.7), (0.7, 0.8), *accuracies])
+        for method, accuracy in zip(("class_mixtures", "logistic_regression"), of_well, strict=True)
+    ]
+    result = no_well_defies_all_methods(pa.Table.from_pylist(rows, WELLS.schema))
+    assert result.passed is not bool(doubtful)
+    assert result.metadata["doubtful_wells"].value == doubtful
+    assert no_well_defies_all_methods(WELLS.schema.empty_table()).passed
+
+
+@pytest.mark.parametrize(("observed", "passed"), [(0.85, True), (0.6, False)])
+def test_posteriors_that_promise_too_much_are_warned_of(observed, passed):
+    rows = [
+        {"method": "class_mixtures", "bin": 9, "events": 30, "confidence": 0.9, "observed": observed},
+        {"method": "class_mixtures", "bin": 5, "events": 10, "confidence": 0.5, "observed": 0.5},
+        {"method": "logistic_regression", "bin": 9, "events": 30, "confidence": 0.9, "observed": 0.1},
+    ]
+    result = posteriors_are_calibrated(pa.Table.from_pylist(rows, CALIBRATION.schema))
+    assert result.passed is passed
+    assert result.metadata["mean_calibration_error"].value == pytest.approx(0.75 * (0.9 - observed))

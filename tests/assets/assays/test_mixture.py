@@ -1,8 +1,10 @@
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from assets.assays.mixture import populations_have_their_weights
 from pipelines.tables import newest_materialization
 from taproom.errors import InputError
 from taproom.event_mixture import mixture_from
@@ -95,3 +97,12 @@ def test_fewer_events_than_components_and_constant_channels_are_refused(tmp_path
     with pytest.raises(InputError, match="Channel y is constant"):
         make(*TABLES, mixture=QUICK)
     assert "mixture" not in warehouse.tables()
+
+
+@pytest.mark.parametrize(("events", "passed"), [([0, 0, 0, 1], True), ([0, 0, 1, 1], False), ([0, 0, 0, 0], False)])
+def test_a_population_whose_events_are_not_its_weight_is_warned_of(events, passed):
+    mixture = pa.table({"population": pa.array([0, 0, 1], pa.int32()), "weight": [0.5, 0.25, 0.25]})
+    assigned = pa.table({"population": pa.array(events, pa.int32())})
+    result = populations_have_their_weights(assigned.to_reader(max_chunksize=3), mixture)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert result.metadata["largest_difference"].value == abs(events.count(1) / 4 - 0.25)

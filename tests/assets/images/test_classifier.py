@@ -1,8 +1,9 @@
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.images.classifier import CONTRACT
+from assets.images.classifier import CONTRACT, better_than_the_largest_class
 from pipelines.tables import newest_materialization
 from taproom.errors import InputError
 from taproom.image_classifier import LabelledImages, classifier_of
@@ -102,3 +103,12 @@ def test_the_classifier_is_the_one_of_all_training_images(read_images, fit, ware
         with pytest.raises(InputError, match="singular at the penalty lambda 0"):
             fit(penalties=[0.0])
         assert warehouse.head("classifier") == before
+
+
+@pytest.mark.parametrize(("accuracy", "passed"), [(0.8, True), (0.75, False)])
+def test_a_classifier_that_knows_only_how_frequent_classes_are_is_warned_of(accuracy, passed):
+    rows = [{"class": "ale", "images": 3}, {"class": "stout", "images": 1}]
+    table = pa.Table.from_pylist([{**row, "validation_accuracy": accuracy} for row in rows], CONTRACT.schema)
+    result = better_than_the_largest_class(table)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert result.metadata["of_the_best_guess"].value == 0.75

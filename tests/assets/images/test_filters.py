@@ -1,8 +1,18 @@
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.images.filters import ENCODER, FILTERS, PATCHES, WHITENING
+from assets.images.filters import (
+    ENCODER,
+    FILTERS,
+    PATCHES,
+    WHITENING,
+    encoder_is_of_one_run,
+    few_filters_are_unused,
+    few_patches_are_flat,
+    whitening_only_scales,
+)
 from pipelines.tables import newest_materialization
 from taproom.errors import InputError
 from taproom.image_features import BUDGETS, EncoderParameters, encoder_of, learn_encoder
@@ -145,3 +155,39 @@ def test_without_training_images_there_is_nothing_to_learn_from(tmp_path, make):
     make("images", images={"source": "files", "path": str(tmp_path / "tests.parquet")})
     with pytest.raises(InputError, match="none of the 6 images is for training"):
         make(*LEARNED, filters=QUICK)
+
+
+@pytest.mark.parametrize(("flat", "passed"), [(1, True), (3, False)])
+def test_many_patches_of_one_colour_are_warned_of(flat, passed):
+    pixels = [bytes([10, 20, 30] * 4)] * flat + [bytes(range(12))] * (20 - flat)
+    result = few_patches_are_flat(pa.table({"pixels": pa.array(pixels, pa.binary())}))
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert result.metadata["flat_share"].value == flat / 20
+
+
+@pytest.mark.parametrize(
+    ("matrix", "passed"),
+    [([[2, 1], [1, 2]], True), ([[1, 2], [2, 1]], False), ([[1, 2], [0, 1]], False)],
+    ids=["whitening", "a direction turned round", "rows of another"],
+)
+def test_a_whitening_that_turns_patches_is_told(matrix, passed):
+    table = pa.table({"weights": pa.array(matrix, pa.list_(pa.float32()))})
+    assert whitening_only_scales(table).passed is passed
+
+
+@pytest.mark.parametrize(("unused", "passed"), [(1, True), (2, False)])
+def test_filters_that_no_patch_belongs_to_are_warned_of(unused, passed):
+    result = few_filters_are_unused(pa.table({"patches": [5] * (20 - unused) + [0] * unused}))
+    assert result.passed is passed
+    assert result.metadata["unused_share"].value == unused / 20
+
+
+def test_parts_of_two_encoders_are_told_and_stop_what_follows():
+    encoder = pa.Table.from_pylist([{"filters": 2, "patch_size": 1}], ENCODER.schema)
+    filters = pa.table({"weights": pa.array([[1, 0, 0], [0, 1, 0]], pa.list_(pa.float32()))})
+    whitening = pa.table({"channel": ["red", "green", "blue"]})
+    assert encoder_is_of_one_run(encoder, filters, whitening).passed
+    assert not encoder_is_of_one_run(encoder, filters.slice(1), whitening).passed
+    assert not encoder_is_of_one_run(encoder, filters, whitening.slice(1)).passed
+    (spec,) = encoder_is_of_one_run.check_specs
+    assert spec.blocking

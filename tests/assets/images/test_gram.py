@@ -1,8 +1,9 @@
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.images.gram import GRAM, IMAGE_FEATURES
+from assets.images.gram import GRAM, IMAGE_FEATURES, few_features_are_dead
 from pipelines.tables import newest_materialization
 from taproom import image_classifier
 from taproom.errors import InputError
@@ -100,3 +101,22 @@ def test_an_image_too_small_for_the_windows_is_refused(add_up, make):
     make(*LEARNED, filters=QUICK | {"pools": 8})
     with pytest.raises(InputError, match="7 x 7 patches of size 6, too few for 8 windows a side"):
         add_up()
+
+
+@pytest.mark.parametrize(("dead", "passed"), [(1, True), (2, False)])
+def test_features_that_are_always_0_are_warned_of(dead, passed):
+    centres = [0.0] * dead + [0.4] * (20 - dead) + [0.0]  # the last is the constant's
+    numbers = pa.array(range(21), pa.int32())
+    result = few_features_are_dead(pa.table({"feature": numbers, "centre": centres}).take(pa.array(range(21)[::-1])))
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert (result.metadata["dead_features"].value, result.metadata["features"].value) == (dead, 20)
+
+
+@pytest.mark.parametrize(("pools", "passed"), [(1, True), (3, False)])
+def test_fewer_images_than_features_are_warned_of(learned, make, pools, passed):
+    make(*LEARNED, filters=QUICK | {"pools": pools, "encoding": "relu"})
+    result = make("gram", "image_features")
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert checks["more_images_than_features"].passed is passed
+    assert checks["more_images_than_features"].metadata["dimensions"].value == 16 * pools**2
+    assert checks["few_features_are_dead"].passed

@@ -2,9 +2,10 @@ from itertools import product
 
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance
+from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance, every_class_is_named
 from pipelines.tables import newest_materialization
 from tests.planted_images import CLASSES, FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
 
@@ -109,3 +110,14 @@ def test_the_check_compares_with_the_best_guess(counts, passed):
     ]
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     assert classifier_beats_chance(CONFUSION.table_of(**columns)).passed is passed
+
+
+@pytest.mark.parametrize(
+    ("predicted", "never"), [(["ale", "stout"], []), (["ale", "ale"], ["stout"]), ([], ["ale", "stout"])]
+)
+def test_a_class_that_is_never_the_answer_is_warned_of(predicted, never):
+    classifier = pa.table({"class": ["ale", "stout", "zebra"], "images": [5, 1, 0]})
+    rows = [{"image_id": str(place), "predicted": name} for place, name in enumerate(predicted)]
+    result = every_class_is_named(pa.Table.from_pylist(rows, PREDICTIONS.schema), classifier)
+    assert result.passed is (not never or not predicted)
+    assert result.metadata["classes_never_named"].value == never

@@ -3,7 +3,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assets.reviews.item_map import DIMENSIONS, ITEM_MAP, MAP_ERRORS, every_item_is_placed, map_beats_chance
+from assets.reviews.item_map import (
+    DIMENSIONS,
+    ITEM_MAP,
+    MAP_ERRORS,
+    MAP_MOVES,
+    every_item_is_placed,
+    map_beats_chance,
+    most_items_stay,
+)
 from pipelines.definitions import defs
 from pipelines.tables import newest_materialization
 from taproom.errors import InputError
@@ -182,3 +190,13 @@ def test_heavy_steps_share_a_pool():
         name: defs.resolve_asset_graph().get(dg.AssetKey(name)).assets_def.op.pool for name in ("neighbors", "item_map")
     }
     assert set(pools.values()) == {"numerics"}
+
+
+@pytest.mark.parametrize(("moved", "passed"), [([0.1, 0.2, 2.0], True), ([0.1, 0.8, 0.9], False), ([], True)])
+def test_a_map_on_which_most_items_have_moved_is_warned_of(moved, passed):
+    rows = [
+        {"dimension": 2, "item_id": str(place), "x": 0.0, "y": 0.0, "moved": far} for place, far in enumerate(moved)
+    ]
+    result = most_items_stay(pa.Table.from_pylist(rows, MAP_MOVES.schema))
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert [value.value for value in result.metadata.values()] == ([float(np.median(moved))] if moved else [])

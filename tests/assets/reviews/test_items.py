@@ -1,7 +1,8 @@
+import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.reviews.items import REVIEW_BATCHES, items_with_reviews, one_token_pattern
+from assets.reviews.items import REVIEW_BATCHES, few_duplicates, items_with_reviews, one_token_pattern
 
 JUNE = [
     {"review_id": "r1", "item_id": "ale", "category": "IPA", "overall": 4, "text": "citrus pine pine"},
@@ -71,3 +72,12 @@ def test_the_rollup_is_checked_for_one_token_pattern_over_all_batches(ingest, ma
     (check,) = [found for found in result.get_asset_check_evaluations() if found.check_name == "one_token_pattern"]
     assert not check.passed
     assert len(check.metadata["token_patterns"].value) == 2
+
+
+@pytest.mark.parametrize(("duplicates", "passed"), [([0, 0], True), ([0, 4], True), ([0, 5], False), ([], True)])
+def test_batches_that_copy_each_other_are_warned_of(duplicates, passed):
+    rows = [{"batch": str(place), "reviews": 2, "duplicates": count} for place, count in enumerate(duplicates)]
+    batches = pa.Table.from_pylist([{**row, "words_hash": ""} for row in rows], REVIEW_BATCHES.schema)
+    result = few_duplicates(batches)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert result.metadata["duplicate_share"].value == sum(duplicates) / max(sum(duplicates) + 2 * len(rows), 1)

@@ -27,8 +27,9 @@ def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_
     read = next(outputs)
     assert read.output_name == "reviews"
     assert read.value.rows.read_all()["item_id"].to_pylist()[::3] == [f"item {item:03d}" for item in range(6)]
-    rejected, check = outputs
+    rejected, check, listed = outputs
     assert rejected.value.rows.num_rows == 0
+    assert listed.passed
     assert read.value.told()["rows_kept"] == 18
     assert check.passed
 
@@ -134,8 +135,10 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse
     assert warehouse.read("reviews")["review_id"].to_pylist() == ["a", "g"]
     told = metadata_of(instance, "reviews")
     assert (told["rows_read"], told["rows_kept"], told["bad_score"]) == (8, 2, 1)
-    (check,) = result.get_asset_check_evaluations()
-    assert (check.check_name, check.passed, check.severity) == ("few_rejected", False, dg.AssetCheckSeverity.WARN)
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert set(checks) == {"few_rejected", "every_rejection_is_listed", "items_have_words"}
+    check = checks["few_rejected"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.metadata["rejected_share"].value == 0.75
 
 
@@ -218,3 +221,15 @@ def test_the_same_batch_again_changes_nothing(good_csv, ingest, warehouse):
     heads = warehouse.heads()
     ingest(good_csv)
     assert warehouse.heads() == heads
+
+
+@pytest.mark.parametrize(("most", "unlisted"), [(3, 0), (2, 1)])
+def test_rejected_rows_that_are_not_listed_are_warned_of(tmp_path, monkeypatch, most, unlisted):
+    monkeypatch.setattr("taproom.reviews.MAX_REJECTED_ROWS", most)
+    (tmp_path / "blank.csv").write_bytes(HEADER + b"a,Ale,x,3,hops\nb,Ale,x,3,\nc,Ale,x,3,\nd,Ale,x,3,\n")
+    config = ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "blank.csv"))
+    outputs = reviews(dg.build_asset_context(partition_key=batch_of(config)), config)
+    next(outputs).value.rows.read_all()
+    *_, check = outputs
+    assert (check.check_name, check.passed) == ("every_rejection_is_listed", not unlisted)
+    assert check.metadata["rows_not_listed"].value == unlisted

@@ -13,7 +13,8 @@ from taproom import counting
 def counted(texts: list[tuple[str, str]], **config) -> list[dict]:
     table = pa.table({"item_id": [item for item, _ in texts], "text": [text for _, text in texts]})
     context = dg.build_asset_context(partition_key="b1")
-    rows = term_counts(context, TermCountsConfig(**config), table.to_reader()).rows.read_all()
+    output, _ = term_counts(context, TermCountsConfig(**config), table.to_reader())
+    rows = output.value.rows.read_all()
     assert rows.schema.equals(CONTRACT.schema)
     return rows.to_pylist()
 
@@ -58,3 +59,14 @@ def test_a_new_batch_leaves_the_rows_of_the_others(write_csv, ingest, warehouse,
     assert set(files) < set(warehouse.files("term_counts"))
     (row,) = [row for row in warehouse.read("term_counts").to_pylist() if row["batch"].startswith("july")]
     assert (row["item_id"], row["words"], row["counts"]) == ("item 000", ["pine"], [1])
+
+
+@pytest.mark.parametrize(("pattern", "passed"), [("[a-z]+", True), ("[0-9]+", False)])
+def test_a_pattern_that_finds_few_words_is_warned_of(pattern, passed):
+    table = pa.table(
+        {"item_id": ["ale", "stout"], "text": ["pine citrus resin and malt 7", "one two three four five 8"]}
+    )
+    config = TermCountsConfig(token_pattern=pattern)
+    _, check = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
+    assert (check.passed, check.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert check.metadata["median_words"].value == (5 if passed else 1)

@@ -1,6 +1,8 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from assets.text.bag_of_words import terms_are_words
 from taproom.errors import InputError
 
 
@@ -32,9 +34,10 @@ def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make,
     result = make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
     (row,) = [row for row in warehouse.read("bag_of_words").to_pylist() if row["document_id"] == "odd.txt"]
     assert (row["label"], row["words"], row["term_ids"], row["shares"]) == (None, 1, [], [])
-    (check,) = result.get_asset_check_evaluations()
-    assert check.passed
-    assert check.metadata["documents_without_terms"].value == 1
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert set(checks) == {"documents_have_terms", "terms_are_words"}
+    assert all(check.passed for check in checks.values())
+    assert checks["documents_have_terms"].metadata["documents_without_terms"].value == 1
 
 
 @pytest.mark.parametrize(
@@ -59,3 +62,12 @@ def test_words_that_no_blank_sets_apart_can_be_counted_by_the_character(tmp_path
     given = {"token_pattern": r"(?u)\w", "min_document_frequency": 2, "max_document_share": 0.9}
     make("terms", "bag_of_words", bag_of_words=given)
     assert warehouse.read("terms")["word"].to_pylist() == sorted("啤酒很")
+
+
+@pytest.mark.parametrize(
+    ("words", "share"), [(["ale", "über", "啤酒", "b2", "7"], 0.8), (["ale", "malt", "hops", "1998", "7"], 0.6)]
+)
+def test_terms_without_letters_are_warned_of(words, share):
+    result = terms_are_words(pa.table({"word": words}))
+    assert result.metadata["share_with_letters"].value == share
+    assert result.passed is (share >= 0.8)

@@ -1,8 +1,10 @@
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
 import taproom
+from assets.text.topics import DOCUMENT_TOPICS, documents_are_told_apart
 from taproom.errors import InputError, UnknownTableError
 
 
@@ -81,3 +83,16 @@ def test_documents_without_a_known_word_have_no_topic(themes, make, warehouse):
     make("topics", "document_topics", topics={"topics": 4})
     odd = [row for row in warehouse.read("document_topics").to_pylist() if row["document_id"] == "odd.txt"]
     assert [(row["topic"], row["mixture"]) for row in odd] == [(None, None)] * 2
+
+
+@pytest.mark.parametrize(("topics", "share"), [([0, 0, 1, None], 0.5), ([0, 0, 0, 1], 0.75), ([None], 0.0)])
+def test_a_topic_of_most_documents_is_warned_of(topics, share):
+    rows = [
+        {"weighting": weighting, "document_id": str(place), "split": "test", "topic": topic}
+        for weighting, all_topics in (("tfidf", topics), ("bag_of_words", [0] * 9))
+        for place, topic in enumerate(all_topics)
+    ]
+    result = documents_are_told_apart(pa.Table.from_pylist(rows, DOCUMENT_TOPICS.schema))
+    assert result.passed is (share <= 0.5)
+    assert result.metadata["largest_share"].value == share
+    assert result.metadata["documents_without_topic"].value == topics.count(None)

@@ -1,6 +1,9 @@
+import pyarrow as pa
 import pytest
 
 import taproom
+from assets.text.analogies import ANALOGY_SECTIONS, NEAREST_WORDS, most_questions_are_known, no_word_is_near_most
+from assets.text.word_vectors import TRAINING_PAIRS, sentences_are_shown
 from taproom.errors import InputError, UnknownTableError
 from tests.planted_corpus import planted_corpus
 
@@ -81,3 +84,29 @@ def test_a_corpus_whose_words_are_all_rare_is_refused(themes, make, warehouse):
     with pytest.raises(InputError, match="1000"):
         make("word_vectors", "training_pairs", word_vectors={"min_count": 1_000})
     assert warehouse.head("word_vectors") is None
+
+
+@pytest.mark.parametrize(("known", "passed"), [([3, 2], True), ([3, 1], False), ([0, 0], False)])
+def test_an_accuracy_on_few_of_the_questions_is_warned_of(known, passed):
+    rows = [{"section": str(place), "questions": 5, "known": count} for place, count in enumerate(known)]
+    result = most_questions_are_known(pa.Table.from_pylist(rows, ANALOGY_SECTIONS.schema))
+    assert result.passed is passed
+    assert result.metadata["known_share"].value == sum(known) / 10
+
+
+@pytest.mark.parametrize(
+    ("neighbors", "passed"), [([["b"], ["a"], ["d"], ["a"]], True), ([["d"], ["d"], ["d"], ["a"]], False)]
+)
+def test_a_word_that_is_near_most_others_is_warned_of(neighbors, passed):
+    rows = [{"word": word, "neighbors": near} for word, near in zip("abcd", neighbors, strict=True)]
+    result = no_word_is_near_most(pa.Table.from_pylist(rows, NEAREST_WORDS.schema))
+    assert result.passed is passed
+    assert result.metadata["word"].value == ("a" if passed else "d")
+
+
+@pytest.mark.parametrize(("documents", "passed"), [("aabbcc", True), ("aabb", False), ("", False)])
+def test_fewer_sentences_than_are_to_be_shown_are_warned_of(documents, passed):
+    rows = [{"document_id": document, "position": place} for place, document in enumerate(documents)]
+    result = sentences_are_shown(pa.Table.from_pylist(rows, TRAINING_PAIRS.schema))
+    assert result.passed is passed
+    assert result.metadata["pairs"].value == len(documents)
