@@ -5,6 +5,7 @@ resolved to, an object made anew for each step) are pinned by `tests/pipelines/t
 """
 
 import base64
+import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,9 @@ from taproom.errors import InputError, StorageError, UnknownTableError
 from taproom.warehouse import Origin, Published, Warehouse, default_root
 
 log = logging.getLogger("taproom.pipelines")
+
+# Of a PNG. Dagster keeps the metadata of every event, and its pages load many at a time; a file has the whole figure.
+MOST_FIGURE_BYTES = 60_000
 
 
 class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
@@ -249,9 +253,9 @@ class StepTables(dg.IOManager):
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
-        context.add_output_metadata(
-            {**self._metadata(published, origin, seconds), **draft.told(), **self._figure(context, draft.drawn())}
-        )
+        # Dagster's pages list metadata in this order: what people look for comes first.
+        figure = self._figure(context, draft.drawn())
+        context.add_output_metadata({**figure, **draft.told(), **self._metadata(published, origin, seconds)})
         # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
         draft.rows = draft.figure = None
         pa.default_memory_pool().release_unused()
@@ -276,25 +280,42 @@ class StepTables(dg.IOManager):
             "dagster/uri": self.warehouse.uri(published.table),
             "dagster/row_count": published.rows,
             "version": published.version,
-            "content_hash": published.content_hash,
             "size_bytes": published.size_bytes,
             "seconds": seconds,
             "inputs": dg.JsonMetadataValue(origin.inputs),
+            "content_hash": published.content_hash,
             "config": dg.JsonMetadataValue(origin.config),
             "settings": dg.JsonMetadataValue(origin.settings),
         }
 
     def _figure(self, context: dg.OutputContext, png: bytes | None) -> Mapping[str, Any]:
+        """The figure, a reduced one where it is large, and the path of the whole one."""
         if png is None:
             return {}
         name = "-".join(context.asset_key.path)
-        picture = f"![{name}](data:image/png;base64,{base64.b64encode(png).decode()})"
+        picture = f"![{name}](data:image/png;base64,{base64.b64encode(_preview(png)).decode()})"
         told: dict[str, Any] = {"figure": dg.MetadataValue.md(picture)}
         try:
             told["figure_path"] = dg.MetadataValue.path(self.warehouse.put_figure(f"{name}.png", png))
         except StorageError as error:
             log.warning("%s", error)  # the table is committed; a picture must not lose its record
         return told
+
+
+def _preview(png: bytes) -> bytes:
+    """The figure itself if it has at most `MOST_FIGURE_BYTES`; else in 256 colours, and as small as that takes."""
+    if len(png) <= MOST_FIGURE_BYTES:
+        return png
+    from PIL import Image
+
+    whole = Image.open(io.BytesIO(png)).convert("RGB")
+    scale = 1.0
+    while len(png) > MOST_FIGURE_BYTES:
+        size = [max(1, round(side * scale)) for side in whole.size]
+        reduced = io.BytesIO()
+        whole.resize(size, Image.Resampling.LANCZOS).quantize(256).save(reduced, "PNG", optimize=True)
+        png, scale = reduced.getvalue(), scale * 0.8
+    return png
 
 
 @dataclass(frozen=True)
