@@ -44,6 +44,12 @@ def test_every_asset_has_a_code_version_and_a_freshness_policy(name):
     assert isinstance(node.freshness_policy, dg.FreshnessPolicy)
 
 
+def test_every_table_has_a_check():
+    """Of a study, the trials have one; what follows from them was decided by a test of its own."""
+    unchecked = {place_of(key)[0] for key in KEYS.values() if not GRAPH.get(key).check_keys}
+    assert unchecked == {"challenges", "champions"}
+
+
 def test_the_definitions_hold_together():
     dg.Definitions.validate_loadable(defs)
     assert {"ingest_reviews", "refresh_reviews", "make_reviews", "tune", "maintain_warehouse"} <= {
