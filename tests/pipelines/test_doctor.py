@@ -1,0 +1,119 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from assets.reviews.items import REVIEW_BATCHES
+from pipelines import doctor
+from pipelines.chains import REVIEWS
+from pipelines.definitions import defs
+from pipelines.products import Products
+from pipelines.reconcile import YOUNG_SECONDS, abandoned_runs
+from taproom.warehouse import Origin
+from tests.pipelines.test_maintenance import batches_of
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Dagster's records in a folder, as commands find them."""
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "dagster.yaml").write_text("")
+    with dg.DagsterInstance.get() as instance:
+        yield instance
+
+
+@pytest.fixture
+def two_versions(warehouse, home):
+    """A table of two versions, the first of which is on record."""
+    warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=Origin(run_id="one"))
+    assert doctor.main(["--repair"]) == 0
+    warehouse.publish(REVIEW_BATCHES, batches_of("b1", "b2"), since=0, origin=Origin(run_id="two"))
+    assert doctor.main(["--repair"]) == 0
+
+
+def test_a_sound_installation_is_told_so(warehouse, home, capsys):
+    assert doctor.main([]) == 0
+    assert capsys.readouterr().out == "Nothing is wrong.\n"
+
+
+def test_what_is_not_on_record_is_told_and_repaired_on_demand(warehouse, home, capsys):
+    warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=Origin(run_id="killed"))
+    assert doctor.main([]) == 1
+    told = capsys.readouterr().out
+    assert "- review_batches: version 0 is in the warehouse, but not on record\n  Can be repaired: make doctor" in told
+    assert "1 problems are left." in told
+    assert doctor.main(["--repair"]) == 0
+    assert "not on record (repaired)" in capsys.readouterr().out
+    assert doctor.main([]) == 0
+
+
+def test_a_damaged_table_is_named_and_its_newest_sound_version_restored(two_versions, warehouse, capsys):
+    newest = Path(warehouse.uri("review_batches"), warehouse.files("review_batches")[0].path)
+    newest.write_bytes(newest.read_bytes()[:-1])
+    capsys.readouterr()
+    assert doctor.main([]) == 1
+    assert newest.name in capsys.readouterr().out
+    doctor.main(["--repair"])
+    assert warehouse.read("review_batches")["batch"].to_pylist() == ["b1"]
+    assert doctor.main(["--repair"]) == 0
+
+
+def test_an_inbox_that_nothing_follows_is_told(warehouse, home, capsys, monkeypatch):
+    on = [type("State", (), {"name": "review_inbox", "is_running": True})]
+    monkeypatch.setattr(dg.DagsterInstance, "all_instigator_state", lambda self: on)
+    assert doctor.main([]) == 1
+    assert "review_inbox is switched on, but not follow_changes" in capsys.readouterr().out
+
+
+def test_a_full_disk_is_told(two_versions, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "LEAST_ROOM_BYTES", 2**60)
+    assert doctor.main([]) == 1
+    assert "GB left" in capsys.readouterr().out
+
+
+KILLED = """
+import os, signal, dagster as dg
+@dg.op
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+@dg.job
+def killed():
+    die()
+with dg.DagsterInstance.get() as instance:
+    killed.execute_in_process(instance=instance)
+"""
+
+
+def test_a_run_whose_process_was_killed_is_ended(home, warehouse, monkeypatch):
+    subprocess.run([sys.executable, "-c", KILLED], check=False, capture_output=True)
+    (run,) = home.get_runs()
+    assert run.status is dg.DagsterRunStatus.STARTED
+    assert list(abandoned_runs(home)) == []  # it has only just begun
+    monkeypatch.setattr("pipelines.reconcile.YOUNG_SECONDS", YOUNG_SECONDS - 61)
+    (finding,) = abandoned_runs(home)
+    assert "the run" in finding.what
+    assert "is gone" in finding.what
+    finding.repair()
+    assert home.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert list(abandoned_runs(home)) == []
+
+
+def test_batches_of_a_lost_warehouse_are_read_again_with_their_settings(
+    write_csv, ingest, instance, warehouse, tmp_path, themed_reviews
+):
+    there = write_csv("a.csv", themed_reviews(items=4))
+    ingest(there, collection="beers")
+    gone = write_csv("b.csv", [{"review_id": "r", "item_id": "ale", "text": "pine"}])
+    ingest(gone, collection="beers")
+    (tmp_path / "warehouse").rename(tmp_path / "away")
+    gone.unlink()
+    products = Products(instance, warehouse, defs, {})
+    outcomes = products.read(REVIEWS, products._reads(REVIEWS))
+    told = {key.partition("-")[0]: outcome for key, outcome in outcomes.items()}
+    assert told["a.csv"] is True
+    assert "there is no file" in str(told["b.csv"])
+    assert warehouse.read("reviews")["collection"].unique().to_pylist() == ["beers"]
+    assert len(warehouse.read("reviews")) == 12
