@@ -229,12 +229,14 @@ def test_a_signal_ends_all_processes_and_the_runs(served):
 def test_what_a_killed_supervisor_has_left_is_ended(tmp_path, monkeypatch):
     """As the next `make ui` does it; a process that does not listen to the first signal, too."""
     monkeypatch.setattr(serving, "GRACE_SECONDS", 1)
-    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
-    commands = [["sleep", "60"], [sys.executable, "-c", deaf]]
+    # Each says what it does about the signal: a process inherits that this one ignores it, as after some other tests.
+    waiting = "import signal, time; signal.signal(signal.SIGTERM, signal.{}); print(flush=True); time.sleep(60)"
+    commands = [[sys.executable, "-c", waiting.format(how)] for how in ("SIG_DFL", "SIG_IGN")]
     environment = os.environ | {SERVED_VARIABLE: str(tmp_path)}
     left = [subprocess.Popen(each, env=environment, stdout=subprocess.PIPE) for each in commands]
     with subprocess.Popen(["sleep", "60"], env=environment | {SERVED_VARIABLE: str(tmp_path / "other")}) as other:
-        left[1].stdout.readline()
+        for process in left:
+            process.stdout.readline()
         assert serving.end_processes(tmp_path) == 2
         assert [process.wait(10) for process in left] == [-signal.SIGTERM, -signal.SIGKILL]
         assert other.poll() is None
