@@ -9,7 +9,7 @@ PORT ?= 3000
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run test ui doctor bench lint check contracts lock clean
+.PHONY: run test soak ui doctor bench lint check contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every product that is not fresh, and tell what there is
@@ -17,6 +17,9 @@ run: setup  ## make every product that is not fresh, and tell what there is
 
 test: setup  ## run the test suite on all cores, a file of tests on one
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+soak: setup  ## every job and every schedule through the real daemon, some minutes
+	@$(BIN)/python -m pytest tests/pipelines/test_every_job.py -m soak
 
 ui: setup  ## Dagster's UI on the loopback interface, with the daemon; PORT=3001 for another port
 	@$(BIN)/python -m pipelines.serving --port $(PORT)

@@ -1,0 +1,169 @@
+"""Every job and every schedule by the real daemon: some minutes, so `make soak` runs these and `make test` does not."""
+
+import time
+
+import dagster as dg
+import numpy as np
+import pytest
+from dagster._utils.schedules import schedule_execution_time_iterator
+
+from pipelines.definitions import defs
+from tests.conftest import THEMES
+from tests.pipelines.installation import Installation, wait_for
+from tests.pipelines.test_daemon import reviews
+from tests.planted_images import few_test_images, planted_images, write_images
+
+pytestmark = pytest.mark.soak
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory):
+    installation = Installation(tmp_path_factory.mktemp("installation"))
+    installation.start()
+    yield installation
+    installation.stop()
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    """Small inputs for the chains of text, assays, images and tuning."""
+    folder = tmp_path_factory.mktemp("sources")
+    for number in range(80):
+        theme = list(THEMES)[number % 4]
+        words = THEMES[theme].split()
+        said = [words[(number // 4 + 2 * step + step // 3) % len(words)] for step in range(30)]
+        path = folder / "corpus" / theme / f"{number:03d}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(" ".join([*said, "beer", f"glass{number % 7}"]))
+    pixels, labels = planted_images(40)
+    write_images(folder / "images.parquet", pixels, labels, few_test_images(len(labels)))
+    random = np.random.default_rng(0)
+    levels = random.integers(0, 80, (120, 28, 28))
+    levels[::2, 4:24, 12:16] = 255
+    levels[1::2, 12:16, 4:24] = 255
+    np.savez(folder / "digits.npz", x=levels, y=np.arange(120) % 2)
+    return folder
+
+
+def plate() -> str:
+    """A table of events in two channels: two wells of each of two classes, and one to call."""
+    random = np.random.default_rng(0)
+    lines = ["plate,well,label,first,second"]
+    for place, label in enumerate(["green", "green", "red", "red", ""]):
+        values = random.normal(0, 1, (120, 2))
+        values[::2, place // 2 % 2] += 6
+        lines += [f"P1,A{place + 1},{label},{first:.4f},{second:.4f}" for first, second in values]
+    return "\n".join(lines) + "\n"
+
+
+QUICK_SEARCH = {"trials": 2, "workers": 1}
+QUICK = {
+    "make_text": {
+        "bag_of_words": {"min_document_frequency": 2, "max_document_share": 0.5},
+        "topics": {"topics": 4},
+        "topic_methods": {"topics": 4, "workers": 1},
+        "word_vectors": {"dimensions": 8, "epochs": 1},
+        "word_map": {"updates_per_word": 50},
+        "tune_topics": QUICK_SEARCH,
+        "tune_word_vectors": QUICK_SEARCH,
+    },
+    "make_assays": {
+        "mixture": {"sizes": [2, 3], "restarts": 1},
+        "class_mixtures": {"sizes": [2], "restarts": 1},
+        "tune_class_mixtures": QUICK_SEARCH,
+        "tune_kernel_density": QUICK_SEARCH,
+    },
+    "make_images": {
+        "filters": {"filters": 8, "patches": 500, "patch_size": 4, "pools": 2},
+        "filter_gallery": {},
+        "feature_baselines": {"training_images": 60, "test_images": 30},
+        "tune_classifier": QUICK_SEARCH,
+    },
+    "make_reviews": {"tune_item_map": QUICK_SEARCH},
+    "make_tuning": {"search_comparison": {"workers": 1}},
+}
+
+
+def test_every_job_runs(installation, sources, subtests):
+    installation.switch_on("review_inbox")
+    installation.switch_on("assay_inbox")
+    installation.drop("good.csv", reviews(range(24)))
+    (installation.inbox / "assays" / "inbox.toml").write_text(
+        '[columns]\nplate = "plate"\nwell = "well"\nlabel = "label"\n'
+    )
+    installation.drop("plate.csv", plate(), chain="assays")
+    read = {
+        "ingest_text": {"documents": {"source": "files", "path": str(sources / "corpus")}},
+        "ingest_images": {"images": {"source": "files", "path": str(sources / "images.parquet")}},
+        "ingest_tuning": {"digits": {"path": str(sources / "digits.npz")}},
+    }
+    runs = {job: installation.launch(job, **settings) for job, settings in read.items()}
+    for table in ("samples", "term_counts"):
+        wait_for(lambda table=table: table in installation.warehouse.tables(), 60, f"{table} was read")
+    for chain, table in (("assays", "events"), ("reviews", "reviews")):
+        batch = {"dagster/partition": installation.warehouse.partitions(table)[0]}
+        runs[f"ingest_{chain}"] = installation.launch(f"ingest_{chain}", batch)
+    for job, run_id in runs.items():
+        with subtests.test(job):
+            assert installation.end(run_id) == "SUCCESS"
+    for jobs in (QUICK, {f"refresh_{chain}": {} for chain in ("reviews", "text", "assays", "images", "tuning")}):
+        runs |= {job: installation.launch(job, **settings) for job, settings in jobs.items()}
+        for job in jobs:
+            with subtests.test(job):
+                assert installation.end(runs[job], seconds=400) == "SUCCESS"
+    searches = {op: QUICK_SEARCH for settings in QUICK.values() for op in settings if op.startswith("tune_")}
+    runs["tune"] = installation.launch("tune", **searches)
+    with subtests.test("tune"):
+        assert installation.end(runs["tune"], seconds=400) == "SUCCESS"
+
+    runs["maintain_warehouse"] = installation.launch("maintain_warehouse")
+    with subtests.test("maintain_warehouse"):
+        assert installation.end(runs["maintain_warehouse"]) == "SUCCESS"
+    installation.drop("more.csv", reviews(range(24, 32)))
+    wait_for(lambda: len(installation.warehouse.partitions("term_counts")) == 2, 60, "another batch was read")
+    wrong = installation.warehouse.partitions("reviews")[1]
+    removal = {"chain": "reviews", "batch": wrong, "reason": "a test", "by": "the daemon's test"}
+    runs["remove_batch"] = installation.launch("remove_batch", remove=removal)
+    with subtests.test("remove_batch"):
+        assert installation.end(runs["remove_batch"]) == "SUCCESS"
+
+    with subtests.test("these are all jobs"):
+        ran = {run.job_name for run in installation.runs()}
+        assert ran >= {job.name for job in defs.resolve_all_job_defs() if not job.name.startswith("__")}
+    with subtests.test("these make all tables"):
+        tables = {key.path[0] for key in defs.resolve_asset_graph().materializable_asset_keys}
+        assert set(installation.warehouse.tables()) == tables
+
+
+def last_tick(schedule: dg.ScheduleDefinition) -> float:
+    """When the schedule was last due; seconds since the epoch."""
+    ticks = schedule_execution_time_iterator(time.time(), schedule.cron_schedule, "UTC", ascending=False)
+    return next(tick.timestamp() for tick in ticks if tick.timestamp() < time.time() - 1)
+
+
+def wait_for_run(installation: Installation, job: str, before: set[str]) -> dg.DagsterRun:
+    """A run of a job that was not there before."""
+    return wait_for(
+        lambda: [run for run in installation.runs(job_name=job) if run.run_id not in before], 60, f"{job} is launched"
+    )[0]
+
+
+def test_every_schedule_launches_its_run(installation, subtests):
+    """The daemon makes up for the last tick of a schedule that is on record as running since before it."""
+    for schedule in defs.schedules:
+        with subtests.test(schedule.name):
+            before = {run.run_id for run in installation.runs()}
+            installation.start_schedule(schedule.name)
+            with installation.instance as instance:
+                (state,) = [each for each in instance.all_instigator_state() if each.name == schedule.name]
+                data = state.instigator_data._replace(start_timestamp=last_tick(schedule) - 1)
+                instance.update_instigator_state(state.with_data(data))
+            run = wait_for_run(installation, schedule.job_name, before)
+            assert run.tags["dagster/schedule_name"] == schedule.name
+            if schedule.name.startswith("tune_"):
+                installation.wait_for_step(run.run_id)
+                installation.terminate(run.run_id)
+                assert installation.end(run.run_id) == "CANCELED"
+            else:
+                assert installation.end(run.run_id, seconds=400) == "SUCCESS"
+            installation.stop_schedule(schedule.name)
