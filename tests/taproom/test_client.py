@@ -63,7 +63,8 @@ def test_history_tells_what_each_version_was_made_from(beers):
     assert (first["version"], first["run_id"], first["config"], first["rows"]) == (0, "one", {"source": "bar"}, 2)
     assert first["time"] <= second["time"]
     assert set(first) == {
-        "version", "time", "run_id", "partition", "rows", "content_hash", "code_version", "inputs", "config"
+        "version", "time", "run_id", "partition", "rows", "content_hash", "code_version", "inputs", "config",
+        "settings",
     }  # fmt: skip
 
 

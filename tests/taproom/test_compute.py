@@ -196,7 +196,9 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
 
 
 def test_workers_end_when_the_process_that_started_them_is_interrupted(tmp_path):
-    process = start(WAITING, str(tmp_path))
+    # As in a terminal, also where these tests are run in the background of a shell, which ignores the signal.
+    listening = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    process = start(listening + WAITING, str(tmp_path))
     try:
         pids = pids_said(tmp_path)
         process.send_signal(signal.SIGINT)
