@@ -85,9 +85,7 @@ class Products:
 
     def follow(self, chain: Chain) -> bool:
         """Make what follows from a chain's batches, as far as they have changed; give whether anything was made."""
-        # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
-        also = {chain.batches.rollup} if self._batches_changed(chain.batches) else set()
-        return self._run(f"refresh_{chain.name}", self._ops, also=also)
+        return self._run(f"refresh_{chain.name}", self._ops, also=self._changed_rollup(chain))
 
     def _remove_replaced(self, chain: Chain, batch: str, name: str) -> None:
         """Take back the batches that one which was just read replaces."""
@@ -110,10 +108,7 @@ class Products:
             f"{chain.name}, {batch}" if len(reads) > 1 else chain.name: error for batch, error in errors.items()
         }
         was_read = any(outcome is True for outcome in outcomes.values())
-        also = set()
-        if chain.batches and (was_read or self._batches_changed(chain.batches)):
-            # Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
-            also = {chain.batches.rollup}
+        also = self._changed_rollup(chain, was_read)
         ops = self._ops
         if not chain.batches and reads[None]:
             ops = ops | {chain.read: {"config": dict(reads[None])}}
@@ -136,6 +131,14 @@ class Products:
             return dict.fromkeys(batches)
         keys = [dg.AssetKey(table) for table in chain.ingested]
         return dict.fromkeys(stale_batches(self._instance, self._warehouse, self._definitions, keys))
+
+    def _changed_rollup(self, chain: Chain, was_read: bool = False) -> set[str]:
+        """The op that rolls the batches up, if one was read since it did; none for a chain without batches.
+
+        Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
+        """
+        changed = chain.batches is not None and (was_read or self._batches_changed(chain.batches))
+        return {chain.batches.rollup} if changed else set()
 
     def _batches_changed(self, batches: Batches) -> bool:
         """Whether a batch was read since the batches were rolled up."""

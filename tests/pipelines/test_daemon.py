@@ -9,18 +9,9 @@ import time
 from pathlib import Path
 
 import dagster as dg
-import pytest
 
 from tests.conftest import THEMES
 from tests.pipelines.installation import Installation, is_alive, wait_for
-
-
-@pytest.fixture(scope="module")
-def installation(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("installation"))
-    installation.start()
-    yield installation
-    installation.stop()
 
 
 def reviews(items: range, word: str = "beer", header: str = "review_id,item_id,text") -> str:

@@ -17,14 +17,6 @@ pytestmark = pytest.mark.soak
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory):
-    installation = Installation(tmp_path_factory.mktemp("installation"))
-    installation.start()
-    yield installation
-    installation.stop()
-
-
-@pytest.fixture(scope="module")
 def sources(tmp_path_factory):
     """Small inputs for the chains of text, assays, images and tuning."""
     folder = tmp_path_factory.mktemp("sources")
