@@ -12,6 +12,8 @@ from assets.tuning.champions import CHAMPIONS
 from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
 from pipelines.inbox import inbox_sensor, ingest_batches
+from pipelines.tables import place_of
+from taproom.warehouse import Warehouse, default_root
 
 
 def _ingest(chain: Chain) -> Any:
@@ -45,9 +47,11 @@ def _following(chain: Chain) -> dg.AssetSelection:
 
 def _tuning(studies: Iterable[str]) -> dg.AssetSelection:
     """What searches for the champions of some studies."""
-    return dg.AssetSelection.assets(
-        *(dg.AssetKey([contract.table, study]) for study in studies for contract in (TRIALS, CHALLENGES, CHAMPIONS))
-    )
+    return dg.AssetSelection.assets(*(key for study in studies for key in _keys_of(study)))
+
+
+def _keys_of(study: str) -> list[dg.AssetKey]:
+    return [dg.AssetKey([contract.table, study]) for contract in (TRIALS, CHALLENGES, CHAMPIONS)]
 
 
 def _daily(chain: Chain) -> dg.ScheduleDefinition:
@@ -74,14 +78,26 @@ def _tuned(name: str, cron: str, when: str, size: SearchSize, seconds: int) -> d
         default_status=dg.DefaultScheduleStatus.STOPPED,
         description=f"{when}, each study by its {size.value} plan, for {seconds // 60} minutes at most.",
     )
-    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    def schedule(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        studies = _studies_with_input(context.repository_def, Warehouse(default_root()))
+        if not studies:
+            return dg.SkipReason("No study has its input tables yet.")
         search = f"{name} {context.scheduled_execution_time:%Y-%m-%d}"
         config = {"search": search, "size": size.name, "seconds": seconds}
         return dg.RunRequest(
-            run_key=search, run_config={"ops": {f"tune_{study}": {"config": config} for study in STUDIES}}
+            run_key=search,
+            run_config={"ops": {f"tune_{study}": {"config": config} for study in studies}},
+            asset_selection=[key for study in studies for key in _keys_of(study)],
         )
 
     return schedule
+
+
+def _studies_with_input(repository: dg.RepositoryDefinition, warehouse: Warehouse) -> list[str]:
+    """The studies whose input tables are all there: who has no images is not to see a search for them fail each day."""
+    made, graph = set(warehouse.tables()), repository.asset_graph
+    inputs = {study: graph.get(dg.AssetKey([TRIALS.table, study])).parent_keys for study in STUDIES}
+    return [study for study, keys in inputs.items() if {place_of(key)[0] for key in keys} <= made]
 
 
 STUDIES = tuple(study for chain in CHAINS for study in chain.studies)

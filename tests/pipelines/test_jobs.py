@@ -5,7 +5,6 @@ import pytest
 
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
-from pipelines.jobs import STUDIES
 from pipelines.reconcile import reconcile
 from pipelines.tables import newest_materialization
 from taproom.errors import SourceError
@@ -33,16 +32,27 @@ def test_a_schedule_makes_the_tables_as_they_were_last_made(themes, make, instan
 @pytest.mark.parametrize(
     ("name", "size", "search"), [("nightly", "small", "nightly 2026-03-03"), ("weekly", "large", "weekly 2026-03-03")]
 )
-def test_a_tuning_schedule_asks_for_a_search_of_every_study_by_a_name_of_its_own(name, size, search):
+def test_a_tuning_schedule_asks_for_a_search_of_every_study_that_has_its_input(name, size, search, themes, instance):
     (schedule,) = [schedule for schedule in defs.schedules if schedule.name == f"tune_{name}"]
-    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 3, 3, 1, tzinfo=UTC))
-    (request,) = schedule.evaluate_tick(context).run_requests
+    with dg.build_schedule_context(
+        instance, scheduled_execution_time=datetime(2026, 3, 3, 1, tzinfo=UTC), repository_def=defs.get_repository_def()
+    ) as context:
+        (request,) = schedule.evaluate_tick(context).run_requests
     assert request.run_key == search
-    assert request.run_config["ops"].keys() == {f"tune_{study}" for study in STUDIES}
+    assert request.run_config["ops"].keys() == {"tune_topics", "tune_word_vectors"}
+    assert {key.path[1] for key in request.asset_selection} == {"topics", "word_vectors"}
     for op in request.run_config["ops"].values():
         assert (op["config"]["search"], op["config"]["size"]) == (search, size)
         assert op["config"]["seconds"] > 0
     dg.validate_run_config(defs.resolve_job_def("tune"), request.run_config)
+
+
+def test_a_tuning_schedule_asks_for_nothing_where_no_study_has_its_input(warehouse, instance):
+    (schedule,) = [schedule for schedule in defs.schedules if schedule.name == "tune_nightly"]
+    with dg.build_schedule_context(instance, repository_def=defs.get_repository_def()) as context:
+        asked = schedule.evaluate_tick(context)
+    assert asked.run_requests == []
+    assert "No study has its input" in asked.skip_message
 
 
 def keys_of(job: str) -> set[str]:
