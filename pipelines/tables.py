@@ -4,8 +4,6 @@ Dagster's parts that this leans on beyond its documented ways (data versions set
 resolved to, an object made anew for each step) are pinned by `tests/pipelines/test_dagster_behaviour.py`.
 """
 
-import base64
-import io
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,8 +21,8 @@ from taproom.warehouse import Origin, Published, Warehouse, default_root
 
 log = logging.getLogger("taproom.pipelines")
 
-# Of a PNG. Dagster keeps the metadata of every event, and its pages load many at a time; a file has the whole figure.
-MOST_FIGURE_BYTES = 60_000
+# On the web server (`pipelines.serving.web`).
+FIGURE_ADDRESS = "/figures/{table}/{content_hash}.png"
 
 
 class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
@@ -254,7 +252,7 @@ class StepTables(dg.IOManager):
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
         # Dagster's pages list metadata in this order: what people look for comes first.
-        figure = self._figure(context, draft.drawn())
+        figure = self._figure(context.asset_key, published, draft.drawn())
         context.add_output_metadata({**figure, **draft.told(), **self._metadata(published, origin, seconds)})
         # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
         draft.rows = draft.figure = None
@@ -288,34 +286,22 @@ class StepTables(dg.IOManager):
             "settings": dg.JsonMetadataValue(origin.settings),
         }
 
-    def _figure(self, context: dg.OutputContext, png: bytes | None) -> Mapping[str, Any]:
-        """The figure, a reduced one where it is large, and the path of the whole one."""
+    def _figure(self, key: dg.AssetKey, published: Published, png: bytes | None) -> Mapping[str, Any]:
+        """The figure, small and with a link to the whole one, both served by `make ui`; and the path of its file.
+
+        It is not in the record itself: Dagster keeps all records, loads many of them for a page, and folds long ones.
+        """
         if png is None:
             return {}
-        name = "-".join(context.asset_key.path)
-        picture = f"![{name}](data:image/png;base64,{base64.b64encode(_preview(png)).decode()})"
-        told: dict[str, Any] = {"figure": dg.MetadataValue.md(picture)}
+        _, part = place_of(key)
         try:
-            told["figure_path"] = dg.MetadataValue.path(self.warehouse.put_figure(f"{name}.png", png))
+            path = self.warehouse.put_figure(published, png, part)
         except StorageError as error:
             log.warning("%s", error)  # the table is committed; a picture must not lose its record
-        return told
-
-
-def _preview(png: bytes) -> bytes:
-    """The figure itself if it has at most `MOST_FIGURE_BYTES`; else in 256 colours, and as small as that takes."""
-    if len(png) <= MOST_FIGURE_BYTES:
-        return png
-    from PIL import Image
-
-    whole = Image.open(io.BytesIO(png)).convert("RGB")
-    scale = 1.0
-    while len(png) > MOST_FIGURE_BYTES:
-        size = [max(1, round(side * scale)) for side in whole.size]
-        reduced = io.BytesIO()
-        whole.resize(size, Image.Resampling.LANCZOS).quantize(256).save(reduced, "PNG", optimize=True)
-        png, scale = reduced.getvalue(), scale * 0.8
-    return png
+            return {}
+        address = FIGURE_ADDRESS.format(table=published.table, content_hash=published.content_hash)
+        picture = f"[![{'-'.join(key.path)}]({address}?small)]({address})"
+        return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,8 @@ DEFAULT_WAREHOUSE = Path(__file__).resolve().parents[1] / "data" / "warehouse"
 
 _BYTES_PER_FILE = 64 * 2**20
 _LOST_RACES = 100
+_FIGURES = "_figures"
+_FIGURE_PATH = re.compile(rf"{_FIGURES}/\w+/[0-9a-f]{{64}}\.png")
 # A file that no commit names may be one that a run is about to commit. The longest run (`max_runtime_seconds` in
 # dagster.yaml) takes 4 hours.
 UNCOMMITTED_FILES_ARE_KEPT = timedelta(hours=24)
@@ -451,7 +453,7 @@ class Warehouse:
         return pinned
 
     def sweep(self, *, keep_newest: int = 10, keep_younger_than: timedelta = timedelta(days=7)) -> dict[str, list[str]]:
-        """Delete data files that no kept version uses; give their paths by table.
+        """Delete data files that no kept version uses, and such versions' figures; give the files' paths by table.
 
         Kept are all pinned versions, the `keep_newest` newest of each table, and those committed within
         `keep_younger_than`. Files that no commit has named are kept for `UNCOMMITTED_FILES_ARE_KEPT` at least: a writer
@@ -465,10 +467,12 @@ class Warehouse:
         pinned = self.pinned_versions()
         oldest = datetime.now(UTC) - keep_younger_than
         unused = {table: self._unused(table, pinned[table], keep_newest, oldest) for table in self.tables()}
-        for table, paths in unused.items():
-            for path in paths:
-                with self._storage.errors(f"{path} of {table} could not be deleted from {self.root}"):
-                    self._storage.delete(f"{table}/{path}")
+        files = [f"{table}/{path}" for table, paths in unused.items() for path in paths]
+        for table in unused:
+            files += self._unused_figures(table, pinned[table], keep_newest, oldest)
+        for path in files:
+            with self._storage.errors(f"{path} could not be deleted from {self.root}"):
+                self._storage.delete(path)
         return unused
 
     def _unused(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
@@ -491,6 +495,15 @@ class Warehouse:
                 unused.append(path)
         return sorted(unused)
 
+    def _unused_figures(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
+        """Figures older than `oldest`, but for those of kept versions and the newest of each partition."""
+        entries = self._entries(table)
+        newest = {entry.metadata.get("partition"): entry for entry in reversed(entries)}
+        kept = [*newest.values(), *entries[:keep_newest], *(entry for entry in entries if entry.version in pinned)]
+        used = {_figure(table, entry.metadata.get("content_hash")) for entry in kept}
+        found = self._storage.listing(f"{_FIGURES}/{table}")
+        return sorted({f"{_FIGURES}/{table}/{info.base_name}" for info in found if info.mtime < oldest} - used)
+
     def check(self, table: str) -> Checked:
         """Verify a table's newest version in full and the log of all, and list what is wrong without raising it.
 
@@ -505,10 +518,27 @@ class Warehouse:
         """
         return repair(self._existing(table), partial(self._verified, table))
 
-    def put_figure(self, name: str, content: bytes) -> str:
-        """Store a picture under `_figures/` of the warehouse, in place of the last of its name; give its address."""
-        self._put("_figures", name, content)
-        return f"{self.root}/_figures/{name}"
+    # Figures
+
+    def put_figure(self, of: Published, content: bytes, part: str | None = None) -> str:
+        """Store the figure (PNG) of rows that were published, and as the newest one of the table or of a part of it.
+
+        Gives the address of the latter, `_figures/<table>.png` or `_figures/<table>-<part>.png`. Raises `StorageError`.
+        """
+        newest = f"{_FIGURES}/{of.table}{f'-{part}' if part else ''}.png"
+        for path in (_figure(of.table, of.content_hash), newest):
+            with self._storage.errors(f"{path} could not be written to {self.root}"):
+                self._storage.replace(path, content, is_durable=False)
+        return self._storage.uri(newest)
+
+    def figure(self, table: str, content_hash: str) -> bytes | None:
+        """The figure (PNG) of the rows of a table that have this hash; None where they have none, or it was swept."""
+        path = _figure(table, content_hash)
+        return self._storage.read(path) if _FIGURE_PATH.fullmatch(path) else None
+
+
+def _figure(table: str, content_hash: str) -> str:
+    return f"{_FIGURES}/{table}/{content_hash}.png"
 
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -3,6 +3,7 @@
 Its port and the code server's socket come from the environment.
 """
 
+import io
 import os
 from pathlib import Path
 
@@ -12,11 +13,18 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
+from PIL import Image
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
+from pipelines.tables import FIGURE_ADDRESS
+from taproom.warehouse import Warehouse, default_root
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
+SMALL_PIXELS = 480  # of the longer side: the column of values in Dagster's tables is about as wide
 STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW = 15_000, 3_600, 20  # Dagster's own defaults
 
 
@@ -27,8 +35,24 @@ def main() -> None:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(WORKSPACE)]), version=__version__) as workspace:
             app = create_app_from_workspace_process_context(workspace)
+            app.routes.insert(0, Route(FIGURE_ADDRESS, figure))  # the last of Dagster's own takes any address
             app.add_middleware(Guard, hosts=own_hosts(port, os.environ.get(HOSTS_VARIABLE, "")))
             uvicorn.run(app, host=ADDRESS, port=port, log_level="warning", timeout_graceful_shutdown=3)
+
+
+def figure(request: Request) -> Response:
+    """The figure of some rows of a table, which their materialization shows; with `?small`, as wide as its page."""
+    png = Warehouse(default_root()).figure(**request.path_params)
+    if png is None:
+        return PlainTextResponse("There is no such figure, or it was swept with its version.\n", 404)
+    return Response(_small(png) if "small" in request.query_params else png, media_type="image/png")
+
+
+def _small(png: bytes) -> bytes:
+    image, small = Image.open(io.BytesIO(png)), io.BytesIO()
+    image.thumbnail((SMALL_PIXELS, SMALL_PIXELS))
+    image.save(small, "PNG")
+    return small.getvalue()
 
 
 if __name__ == "__main__":

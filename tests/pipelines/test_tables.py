@@ -1,17 +1,13 @@
-import base64
-import io
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
 
 from assets.table import CONTRACTS, Draft
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh
-from pipelines.tables import MOST_FIGURE_BYTES, TableIOManager, newest_materialization, recorded_version
+from pipelines.tables import TableIOManager, newest_materialization, recorded_version
 from taproom.contracts import Between, Column, Contract
 from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
@@ -278,7 +274,10 @@ def test_a_figure_is_stored_and_shown(warehouse, instance):
     materialize(numbers, instance=instance)
     metadata = told(instance, "numbers")
     assert Path(metadata["figure_path"].value).read_bytes() == PNG
-    assert metadata["figure"].value == f"![numbers](data:image/png;base64,{base64.b64encode(PNG).decode()})"
+    content_hash = metadata["content_hash"].value
+    address = f"/figures/numbers/{content_hash}.png"
+    assert metadata["figure"].value == f"[![numbers]({address}?small)]({address})"
+    assert warehouse.figure("numbers", content_hash) == PNG
     assert isinstance(metadata["figure"], dg.MarkdownMetadataValue)
     assert metadata["odd"].value == 1
 
@@ -294,24 +293,17 @@ def test_the_figure_comes_first_and_what_few_look_for_last(warehouse, instance):
     assert names[-3:] == ["content_hash", "config", "settings"]
 
 
-def test_of_a_large_figure_the_record_has_a_preview_and_the_path_of_the_whole(warehouse, instance):
-    pixels = np.random.default_rng(0).integers(0, 256, (300, 500, 3), np.uint8)
-    drawn = io.BytesIO()
-    Image.fromarray(pixels).save(drawn, "PNG")
-
+def test_a_figure_that_cannot_be_stored_costs_the_table_nothing(warehouse, instance, caplog):
     @dg.asset
     def numbers() -> Draft:
-        return Draft(numbers_of(1), figure=drawn.getvalue())
+        return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
 
+    Path(warehouse.root).mkdir()
+    Path(warehouse.root, "_figures").write_text("in the way")
     materialize(numbers, instance=instance)
-    metadata = told(instance, "numbers")
-    assert Path(metadata["figure_path"].value).read_bytes() == drawn.getvalue()
-    _, _, encoded = metadata["figure"].value.removesuffix(")").partition("base64,")
-    preview = base64.b64decode(encoded)
-    assert len(preview) <= MOST_FIGURE_BYTES < len(drawn.getvalue())
-    width, height = Image.open(io.BytesIO(preview)).size
-    assert 100 < width < 500
-    assert width / height == pytest.approx(500 / 300, rel=0.02)
+    assert values(warehouse, "numbers") == [1]
+    assert told(instance, "numbers").keys().isdisjoint({"figure", "figure_path"})
+    assert "_figures/numbers" in caplog.text
 
 
 def test_metadata_and_figure_of_a_stream_are_asked_for_after_it_was_read(instance, warehouse):

@@ -15,7 +15,7 @@ from deltalake import DeltaTable
 from taproom import storage
 from taproom.contracts import Column, Contract
 from taproom.errors import StorageError
-from taproom.warehouse import Warehouse
+from taproom.warehouse import Published, Warehouse
 
 NOTES = Contract("notes", "one note", (Column("id", pa.int64(), "number"),), ("id",))
 SECRET = "not-to-be-seen"
@@ -29,7 +29,7 @@ ASKED = {
     "sweep": lambda warehouse: warehouse.sweep(),
     "check": lambda warehouse: warehouse.check("notes"),
     "publish": lambda warehouse: warehouse.publish(NOTES, NOTES.table_of(id=[1]), since=None),
-    "put_figure": lambda warehouse: warehouse.put_figure("map.png", b"picture"),
+    "put_figure": lambda warehouse: warehouse.put_figure(Published("notes", 0, True, 1, 1, "ab"), b"picture"),
 }
 
 

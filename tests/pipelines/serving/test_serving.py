@@ -1,5 +1,6 @@
 """`make ui` as it is: its processes are started once, asked, killed one after the other, and ended."""
 
+import io
 import os
 import shutil
 import signal
@@ -15,11 +16,14 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
+from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from pipelines.serving import __main__ as serving
 from pipelines.serving.environment import SERVED_VARIABLE
+from pipelines.serving.web import SMALL_PIXELS
+from pipelines.tables import FIGURE_ADDRESS
 from taproom.allowed_folders import FOLDERS_VARIABLE
 from taproom.inbox import INBOX_VARIABLE
 from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
@@ -37,6 +41,13 @@ query ($id: ID!) {
       status
       eventConnection { events { ... on ExecutionStepFailureEvent { error { message causes { message } } } } }
     }
+  }
+}"""
+
+MATERIALIZED = """
+query ($id: ID!) {
+  runOrError(runId: $id) {
+    ... on Run { assetMaterializations { metadataEntries { ... on MarkdownMetadataEntry { mdStr } } } }
   }
 }"""
 
@@ -177,6 +188,23 @@ def test_a_run_reads_the_inbox_and_nothing_else(served):
     refused = served.result(outside)
     assert refused["status"] == "FAILURE"
     assert f"Allowed are paths in {served.inbox}" in str(refused)
+
+
+def test_the_figure_of_a_materialization_is_served(served):
+    run = served.launch(served.inbox / "themes.txt")
+    assert served.result(run)["status"] == "SUCCESS"
+    warehouse = Warehouse(str(served.home.parent / "warehouse"))
+    address = FIGURE_ADDRESS.format(table="documents", content_hash=warehouse.history("documents")[0]["content_hash"])
+    assert f"[![documents]({address}?small)]({address})" in str(served.ask(MATERIALIZED, id=run))
+    figure = requests.get(f"{served.address}{address}", timeout=20)
+    assert figure.headers["Content-Type"] == "image/png"
+    assert figure.content == Path(warehouse.root, "_figures", "documents.png").read_bytes()
+    small = requests.get(f"{served.address}{address}?small", timeout=20).content
+    assert max(Image.open(io.BytesIO(small)).size) == SMALL_PIXELS
+    missing = FIGURE_ADDRESS.format(table="documents", content_hash="0" * 64)
+    assert requests.get(f"{served.address}{missing}", timeout=20).status_code == 404
+    foreign = {"Sec-Fetch-Site": "cross-site"}
+    assert requests.get(f"{served.address}{address}", headers=foreign, timeout=20).status_code == 403
 
 
 def test_what_is_killed_is_started_again_and_runs_succeed(served):
