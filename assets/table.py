@@ -37,7 +37,7 @@ class Draft:
 
     rows: pa.Table | pa.RecordBatchReader | None
     metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
-    figure: bytes | Callable[[], bytes] | None = None
+    figure: bytes | Callable[[], bytes | None] | None = None
 
     def told(self) -> dict[str, Any]:
         """The metadata, once the rows have been published."""

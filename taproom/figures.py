@@ -207,13 +207,16 @@ def method_errors(rows: Sequence[Mapping]) -> bytes:
     return _png(figure)
 
 
-def use_fonts() -> None:
-    """Let matplotlib draw each character in the first font that has it: its own (as it is set), or one of ours."""
+def fonts_for(text: str, own: Sequence[str] | None = None) -> list[str]:
+    """The families to draw a text in: its own (None: matplotlib's default), and ours if those lack any character.
+
+    Not always all of them: matplotlib looks each family up whenever it lays a text out, which doubled the time of a
+    figure.
+    """
     from matplotlib import rcParams
 
-    families = rcParams["font.family"]
-    if lacking := [family for family in _noto_families() if family not in families]:
-        rcParams["font.family"] = [*families, *lacking]
+    own = list(own or rcParams["font.family"])
+    return own if _letters_of(*own).issuperset(map(ord, text)) else [*own, *_noto_families()]
 
 
 @cache
@@ -231,14 +234,18 @@ def _noto_families() -> tuple[str, ...]:
 
 
 @cache
+def _letters_of(*families: str) -> frozenset[int]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
+    return frozenset({ord("\n")}.union(*(font.get_charmap() for font in fonts)))
+
+
 def letters() -> frozenset[int]:
     """The characters (code points) of the fonts that figures are written in."""
     from matplotlib import rcParams
-    from matplotlib.font_manager import FontProperties, findfont, get_font
 
-    use_fonts()
-    fonts = [get_font(findfont(FontProperties(family=[family]))) for family in rcParams["font.family"]]
-    return frozenset(letter for font in fonts for letter in font.get_charmap())
+    return _letters_of(*rcParams["font.family"], *_noto_families())
 
 
 def _category_colors(categories: Sequence[str | None]) -> dict[str, str]:
@@ -258,6 +265,7 @@ def _name_items(
     """Write up to `most` names, in the given order of items, leaving out those that would cover a written one."""
     import matplotlib.patheffects as effects
 
+    _choose_fonts(figure)
     figure.canvas.draw()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
     taken = []
@@ -273,6 +281,7 @@ def _name_items(
             fontsize=7,
             path_effects=halo,
             parse_math=False,
+            fontfamily=fonts_for(name),
         )
         box = text.get_window_extent().expanded(1.05, 1.2)
         if (
@@ -289,7 +298,6 @@ def _figure(width: float, height: float, layout: str | None = "constrained") -> 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    use_fonts()
     figure = Figure(figsize=(width, height), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
@@ -298,9 +306,22 @@ def _figure(width: float, height: float, layout: str | None = "constrained") -> 
 
 
 def _png(figure: "Figure", cropped: bool = True) -> bytes:
+    _choose_fonts(figure)
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110, bbox_inches="tight" if cropped else None)
     return sink.getvalue()
+
+
+def _choose_fonts(figure: "Figure") -> None:
+    """Give each text of a figure the fonts that have its characters."""
+    from matplotlib.text import Text
+
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            if axis.get_scale() == "linear":  # names are on no other
+                axis.get_ticklabels()  # which are written only now
+    for text in figure.findobj(Text):
+        text.set_fontfamily(fonts_for(text.get_text(), text.get_fontfamily()))
 
 
 def _panels(count: int, columns: int, size: float, height: float | None = None) -> "tuple[Figure, list[Axes]]":

@@ -18,6 +18,7 @@ from taproom.figures import (
     DARK,
     GREY,
     PALETTE,
+    _choose_fonts,
     _columns,
     _compact,
     _figure,
@@ -26,8 +27,8 @@ from taproom.figures import (
     _panels,
     _plain,
     _shades,
+    fonts_for,
     letters,
-    use_fonts,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -160,7 +161,8 @@ def method_comparison(rows: Sequence[Mapping]) -> bytes:
             title += "\n(hollow: training)"
         if measure == "seconds":
             title += "\n(logarithmic)"
-            axes.set_xscale("log")
+            if rows:
+                axes.set_xscale("log")
             axes.margins(x=0.3)
             axes.tick_params(axis="x", which="both", bottom=False, labelbottom=False)
         else:
@@ -355,8 +357,8 @@ def _width(text: str) -> float:
     from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import text_to_path
 
-    use_fonts()
-    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=LETTERS), ismath=False)
+    font = FontProperties(family=fonts_for(text), size=LETTERS)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
     # On a picture letters stand on whole dots, which makes the text a little wider.
     return 1.04 * width
 
@@ -385,12 +387,14 @@ def _name_ends(figure: "Figure", axes: "Axes", points: np.ndarray, names: Sequen
     """Write each name beside its point (the first half of them are starts of arrows) where it covers no other name."""
     import matplotlib.patheffects as effects
 
+    _choose_fonts(figure)
     figure.canvas.draw()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
     taken = []
     for place, (point, name) in enumerate(zip(points, names, strict=True)):
         start = place < len(names) / 2
         text = axes.annotate(_name(name), point, SIDES[0], textcoords="offset points", fontsize=8, path_effects=halo)
+        text.set_fontfamily(fonts_for(name))
         text.set_color(PALETTE[0] if start else PALETTE[1])
         for x, y in sorted(SIDES, reverse=not start):
             across, along = ("right", "center", "left")[np.sign(x) + 1], ("top", "center", "bottom")[np.sign(y) + 1]

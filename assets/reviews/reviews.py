@@ -7,6 +7,7 @@ Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for 
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from taproom.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_
 from taproom.sources import member, read_sources
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
+# Of a smaller batch no figure is drawn, which would take longer than to read it.
+ROWS_DRAWN = 1_000
 MAX_REJECTED_SHARE = 0.05
 
 CONTRACT = Contract(
@@ -196,7 +199,13 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
 
     batch = context.partition_key
     reader = ReviewReader(_review_file(config, batch), batch, config.collection or config.source.value, CONTRACT.schema)
-    picture = lambda: bars("What became of the rows", reader.counts, "rows")  # noqa: E731
+
+    @cache
+    def picture() -> bytes | None:
+        return (
+            bars("What became of the rows", reader.counts, "rows") if reader.counts["rows_read"] >= ROWS_DRAWN else None
+        )
+
     yield dg.Output(Draft(reader.reader(), metadata=lambda: reader.counts, figure=picture), "reviews")
 
     rejected = reader.rejected

@@ -33,6 +33,8 @@ CONTRACT = Contract(
 )
 ITEMS_AT_ONCE = 2_000
 FEW_WORDS = 5
+# Of a smaller batch no figure is drawn, which would take longer than to count it.
+TOKENS_DRAWN = 20_000
 
 
 class TermCountsConfig(dg.Config):
@@ -82,7 +84,7 @@ def term_counts(
         Draft(
             pa.RecordBatchReader.from_batches(CONTRACT.schema, rows),
             metadata={"items": len(counted.item_ids), "words": len(counted.words), "tokens": int(by_word.sum())},
-            figure=zipf("How often words occur", by_word) if len(by_word) else None,
+            figure=zipf("How often words occur", by_word) if by_word.sum() >= TOKENS_DRAWN else None,
         )
     )
     # A token pattern that does not fit the language finds next to nothing.

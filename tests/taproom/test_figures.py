@@ -2,7 +2,7 @@ import io
 
 import numpy as np
 import pytest
-from matplotlib import rc_context, rcParams
+from matplotlib import rc_context
 from PIL import Image
 
 from taproom import figures
@@ -112,11 +112,10 @@ def test_every_character_of_a_name_has_a_shape_of_its_own(script):
     assert {ord(letter) for letter in NAMES[script]} <= figures.letters()
 
 
-def test_fonts_stay_as_they_are_set_and_ours_come_after_them():
+def test_a_text_has_its_own_fonts_and_ours_after_them_only_if_those_lack_a_character():
     with rc_context({"font.family": ["DejaVu Serif"]}):
-        figures.use_fonts()
-        first, second, *rest = rcParams["font.family"]
+        assert figures.fonts_for("Köstritzer − ½\n") == ["DejaVu Serif"]
+        first, second, *rest = figures.fonts_for("Köstritzer 黑啤酒")
         assert (first, second) == ("DejaVu Serif", figures.CJK_FACE)
         assert len(rest) == len(set(rest))
-        figures.use_fonts()
-        assert rcParams["font.family"] == [first, second, *rest]
+    assert figures.fonts_for("啤", ["DejaVu Sans Mono"])[:2] == ["DejaVu Sans Mono", figures.CJK_FACE]
