@@ -66,7 +66,7 @@ def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_
     assert set(table.dimension) == {2, 3}
     assert set(table.query("items == 40").method) == {"ordinal", "kernel_pca", "locally_linear"}
     told = result.asset_materializations_for_node("map_methods")[0].metadata
-    assert told["figure"].value.startswith("![map_methods](data:image/png;base64,")
+    assert told["figure"].value.startswith("[![map_methods](/figures/map_methods/")
     assert told["items_compared"].value == 30
     assert {name for name in METHODS if f"error_random_{name}_2d" in told} == set(METHODS)
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
