@@ -107,10 +107,10 @@ class Installation:
         )
         assert answer["terminateRun"]["__typename"] == "TerminateRunSuccess", answer
 
-    def drop(self, name: str, text: str, chain: str = "reviews") -> str:
+    def drop(self, name: str, content: str | bytes, chain: str = "reviews") -> str:
         """Drop a file into an inbox; gives the key of the batch that it is."""
         path = self.inbox / chain / name
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         return file_key(name, file_sha256(path))
 
     def launch(self, job: str, tags: dict[str, str] | None = None, **ops: dict) -> str:
@@ -140,6 +140,17 @@ class Installation:
     def run(self, job: str, tags: dict[str, str] | None = None, **ops: dict) -> str:
         """Launch a job and wait for its end; gives its status."""
         return self.end(self.launch(job, tags, **ops))
+
+    def reason(self, run_id: str) -> str:
+        """Why the steps of a run have failed: all messages."""
+        messages = []
+        with self.instance as instance:
+            for event in self._events(instance, run_id):
+                error = event.step_failure_data.error if event.is_step_failure else None
+                while error:
+                    messages.append(error.message)
+                    error = error.cause
+        return "\n".join(messages)
 
     def wait_for_step(self, run_id: str, step: str | None = None) -> None:
         """Wait until a step of a run (None: any) has begun."""

@@ -3,15 +3,18 @@
 One small installation serves all of these tests, in their order; each leaves it as it found it, but for its tables.
 """
 
+import gzip
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import dagster as dg
 
 from tests.conftest import THEMES
-from tests.pipelines.installation import Installation, is_alive, wait_for
+from tests.pipelines.installation import ROOT, Installation, is_alive, wait_for
 
 
 def reviews(items: range, word: str = "beer", header: str = "review_id,item_id,text") -> str:
@@ -39,29 +42,34 @@ def wait_for_map(installation: Installation, items: int) -> None:
 
 def test_maintenance_sweeps_and_wipes_records_of_what_is_no_asset(installation):
     warehouse = installation.warehouse
-    stray = Path(warehouse.uri("items"), "00000-stray.parquet")
+    stray, written = (Path(warehouse.uri("items"), f"00000-{name}.parquet") for name in ("stray", "just-written"))
     stray.parent.mkdir(parents=True)
-    stray.write_bytes(b"never committed")
+    for file in (stray, written):
+        file.write_bytes(b"not committed")
     old = time.time() - 30 * 24 * 3600
     os.utime(stray, (old, old))
     with installation.instance as instance:
         instance.report_runless_asset_event(dg.AssetMaterialization("trials", partition="topics"))
-    assert installation.run("maintain_warehouse") == "SUCCESS"
+    assert installation.run("maintain_warehouse", maintain={"keep_days": 0}) == "SUCCESS"
     with installation.instance as instance:
         assert not instance.has_asset_key(dg.AssetKey("trials"))
 
 
-def test_files_go_to_the_map_and_a_bad_one_among_them_fails_alone(installation):
+def test_files_go_to_the_map_and_bad_ones_among_them_fail_alone(installation):
     installation.switch_on("review_inbox")
     installation.switch_on("follow_changes")
     good = installation.drop("good.csv", reviews(range(24)))
     wait_for_map(installation, 24)
     bad = installation.drop("bad.csv", reviews(range(24), "bad", header="review_id,item_id,score"))
+    bomb = installation.drop("bomb.csv.gz", gzip.compress(b"review_id,item_id,text\n" + bytes(2**25)))
     more = installation.drop("more.csv", reviews(range(24, 32)))
     wait_for_map(installation, 32)
     assert installation.warehouse.partitions("reviews") == sorted([good, more])
-    (failed,) = installation.runs(job_name="ingest_reviews", statuses=[dg.DagsterRunStatus.FAILURE])
-    assert failed.tags["dagster/partition"] == bad
+    failed = installation.runs(job_name="ingest_reviews", statuses=[dg.DagsterRunStatus.FAILURE])
+    reasons = {run.tags["dagster/partition"]: installation.reason(run.run_id) for run in failed}
+    assert reasons.keys() == {bad, bomb}
+    assert "text" in reasons[bad]
+    assert "decompression bomb" in reasons[bomb]
     items = set(installation.warehouse.read("items")["item_id"].to_pylist())
     assert set(installation.warehouse.read("neighbors")["item_id"].to_pylist()) == items
 
@@ -144,3 +152,50 @@ def test_runs_that_are_killed_taken_for_lost_or_cancelled_commit_nothing_and_end
     assert installation.warehouse.head("item_map") == heads["item_map"]
     # What was asked for never became a table, so it is not on record.
     assert installation.warehouse.history("item_map")[0]["settings"] == {}
+
+
+def test_a_damaged_log_stops_what_reads_it_by_name_and_nothing_else_until_it_is_repaired(installation):
+    warehouse = installation.warehouse
+    for sensor in ("review_inbox", "follow_changes"):
+        installation.stop_sensor(sensor)
+    ids = warehouse.read("neighbors")["neighbor_ids"]
+    newest = sorted(Path(warehouse.uri("neighbors"), "_delta_log").glob("*.json"))[-1]
+    newest.write_bytes(newest.read_bytes()[:100])
+
+    refused = installation.launch("refresh_reviews")
+    assert installation.end(refused) == "FAILURE"
+    assert "python -m taproom.repair neighbors" in installation.reason(refused)
+    assert installation.run("ingest_text", documents={"source": "reviews"}) == "SUCCESS"
+
+    repair = [sys.executable, "-m", "taproom.repair", "neighbors"]
+    done = subprocess.run(repair, cwd=ROOT, env=installation.environment, capture_output=True, text=True, check=True)
+    assert "The damaged log is kept as" in done.stdout
+    assert installation.run("refresh_reviews") == "SUCCESS"
+    assert warehouse.read("neighbors")["neighbor_ids"] == ids
+    assert mapped(installation) == 40
+
+
+def test_lost_records_are_had_from_the_warehouse_when_it_starts(installation):
+    heads, batches = installation.warehouse.heads(), installation.warehouse.partitions("reviews")
+    installation.stop()
+    for name in ("history", "schedules", "storage"):
+        (installation.home / name).rename(installation.home / f"lost_{name}")
+    installation.start()
+    with installation.instance as instance:
+        assert sorted(instance.get_dynamic_partitions("review_batches")) == batches
+    assert installation.run("refresh_reviews") == "SUCCESS"
+    assert installation.warehouse.heads() == heads
+    assert installation.warehouse.history("neighbors")[0]["settings"] == {"k": 2}
+
+
+def test_a_lost_warehouse_is_filled_again_from_the_files_with_its_settings(installation):
+    batches = installation.warehouse.partitions("reviews")
+    Path(installation.warehouse.root).rename(f"{installation.warehouse.root}_lost")
+    for sensor in ("reconcile_records", "follow_changes"):
+        installation.switch_on(sensor)
+    wait_for_map(installation, 36)  # the file of four items is gone, too
+    (gone,) = set(batches) - set(installation.warehouse.partitions("reviews"))
+    assert gone.startswith("odd.csv")
+    assert installation.warehouse.history("neighbors")[0]["settings"] == {"k": 2}
+    (failed,) = installation.runs(job_name="ingest_reviews", statuses=[dg.DagsterRunStatus.FAILURE])
+    assert failed.tags["dagster/partition"] == gone
