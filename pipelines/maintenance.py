@@ -1,4 +1,4 @@
-"""Keeping the warehouse in order: what Dagster has on record is held against it, and old files are swept."""
+"""Keeping the stores in order: Dagster's records are held against the warehouse, old files and old runs are deleted."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,20 +9,22 @@ from pydantic import Field
 from pipelines.chains import CHAINS
 from pipelines.inbox import requests
 from pipelines.reconcile import lost_batches, reconcile
+from pipelines.retention import delete_old_runs
 from taproom.warehouse import Warehouse, default_root
 
 
 class SweepConfig(dg.Config):
-    """What to keep, beside the versions that newest tables were made from."""
+    """What to keep, beside the versions that newest tables were made from and the runs that made newest tables."""
 
     keep_newest: int = Field(10, ge=1, description="newest versions of each table to keep")
     keep_days: float = Field(7, ge=0, description="versions younger than this are kept; days")
+    keep_runs_days: float = Field(90, ge=0, description="runs younger than this are kept, with their logs; days")
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),  # nothing that the warehouse's IO manager could take for a table
-    description="Reconcile the records with the warehouse, then delete the files of versions that nothing needs, and "
-    "files that were never committed.",
+    description="Reconcile the records with the warehouse, then delete the files of versions that nothing needs, "
+    "files that were never committed, and old runs.",
 )
 def maintain(context: dg.OpExecutionContext, config: SweepConfig) -> None:
     """Reconcile first: a commit that is on record may be another table's input."""
@@ -35,9 +37,12 @@ def maintain(context: dg.OpExecutionContext, config: SweepConfig) -> None:
     for table, paths in swept.items():
         if paths:
             context.log.info(f"{table}: {len(paths)} files swept")
+    keys = defs.resolve_asset_graph().materializable_asset_keys
+    before = datetime.now(UTC) - timedelta(days=config.keep_runs_days)
+    context.log.info(f"{delete_old_runs(context.instance, keys, before)} old runs deleted")
 
 
-@dg.job(description="Put lost commits on record and sweep files that nothing needs.")
+@dg.job(description="Put lost commits on record, sweep files that nothing needs, and delete old runs.")
 def maintain_warehouse() -> None:
     """One step, since there is nothing that could be had of a half."""
     maintain()
