@@ -93,21 +93,22 @@ class StepTables(dg.IOManager):
         """What the partition was last made with; without one, what the table was. None where it never was."""
         table, part = place_of(key)
         head = self.heads.get(table)
-        if partition is not None:
-            head = recorded_version(instance, self.warehouse, key, partitions=[partition])
-        if head is None or head > self.heads.get(table, -1):
-            return self._settings_of_lost_table(instance, key, partition)
-        commit = self.warehouse.newest_commit_of(table, partition or part, head)
-        return settings_of(commit, kind) if commit else None
-
-    def _settings_of_lost_table(
-        self, instance: dg.DagsterInstance, key: dg.AssetKey, partition: str | None
-    ) -> dict[str, Any] | None:
-        """What a table was made with that this warehouse does not have any more, as Dagster has it on record."""
+        if partition is None and head is not None:
+            return self._committed_settings(table, part, head, kind)
         record = newest_materialization(instance, key, [partition] if partition else None)
-        told = record.asset_materialization.metadata if record else {}
-        here = "settings" in told and told["dagster/uri"].value == self.warehouse.uri(place_of(key)[0])
-        return dict(told["settings"].value) if here else None
+        recorded = version_of(record, self.warehouse, key)
+        if recorded is None:
+            return None
+        if head is None or recorded > head:  # the warehouse has lost it: what Dagster has on record holds
+            told = record.asset_materialization.metadata
+            return dict(told["settings"].value) if "settings" in told else None
+        return self._committed_settings(table, partition, recorded, kind)
+
+    def _committed_settings(
+        self, table: str, partition: str | None, version: int, kind: type[dg.Config]
+    ) -> dict[str, Any] | None:
+        commit = self.warehouse.newest_commit_of(table, partition, version)
+        return settings_of(commit, kind) if commit else None
 
     def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
         """The table at the version that its materialization recorded; a reader where the asset asks for a stream.
@@ -191,6 +192,15 @@ class StepTables(dg.IOManager):
         if table not in self.heads:
             return CONTRACTS[table].schema.empty_table()
         return self.warehouse.read(table, self.heads[table], partitions=[partition])
+
+    def commit_by_this_code(
+        self, context: dg.AssetExecutionContext, table: str, partition: str
+    ) -> Mapping[str, Any] | None:
+        """The commit of a partition's newest rows (as `Warehouse.history` has it); None where other code made them."""
+        head = self.heads.get(table)
+        commit = None if head is None else self.warehouse.newest_commit_of(table, partition, head)
+        code_version = context.assets_def.specs_by_key[dg.AssetKey(table)].code_version
+        return commit if commit and commit["code_version"] == code_version else None
 
     def keep(self, context: dg.AssetExecutionContext, table: str, partition: str, rows: pa.Table) -> None:
         """Publish the rows that a step has so far, so that a kill costs only what comes after.
@@ -375,7 +385,11 @@ def recorded_version(
     Of a single partition, it is that partition's newest. None where nothing was recorded for this warehouse: the
     instance may have run on another one, and a version there says nothing here.
     """
-    record = newest_materialization(instance, key, partitions, record_id)
+    return version_of(newest_materialization(instance, key, partitions, record_id), warehouse, key)
+
+
+def version_of(record: dg.EventLogRecord | None, warehouse: Warehouse, key: dg.AssetKey) -> int | None:
+    """The table version that a record tells of; None without one, or where it is of another warehouse."""
     if record is None:
         return None
     told = record.asset_materialization.metadata

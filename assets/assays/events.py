@@ -228,50 +228,24 @@ def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
             "few_missing", asset="events", description=f"At most {MAX_MISSING_SHARE:.0%} of the values are missing."
         ),
     ],
+    required_resource_keys={"io_manager"},
 )  # fmt: skip
 @keeps_settings(of_batch=_inbox_settings)
 def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     """Read one file into events, and tell what it is."""
-    import numpy as np
-
     from taproom import assay_figures as figures
     from taproom.content import content_hash
-    from taproom.events import as_lists, transform_all, widest_channels
+    from taproom.events import from_lists, widest_channels
 
     key = context.partition_key
-    sample = _sample(config, key)
-    count = len(sample.values)
-    transformed = transform_all(sample.values, sample.transforms)
-    rows = EVENTS.table_of(
-        sample=pa.repeat(key, count),
-        event=np.arange(count),
-        plate=pa.array(sample.plates, pa.string()),
-        well=pa.array(sample.wells, pa.string()),
-        label=pa.array(sample.labels, pa.string()),
-        values=as_lists(np.where(np.isfinite(sample.values), sample.values, np.nan)),
-        transformed=as_lists(transformed),
-    )
-    told = {
-        "events": count,
-        "missing_values": int(np.isnan(sample.values).sum()),
-        "infinite_values": int(np.isinf(sample.values).sum()),
-    }
-    events_hash = content_hash(rows)
-    shown = widest_channels(transformed, sample.channels, sample.transforms)
-    names = [sample.channels[place] for place in shown]
+    rows, about = _relabelled(context, config) or _read(config, key)
+    about["events_hash"] = content_hash(rows)
+    told = {name: about[name] for name in ("events", "missing_values", "infinite_values")}
+    transformed = from_lists(rows["transformed"], len(about["channels"]))
+    shown = widest_channels(transformed, about["channels"], about["transforms"])
+    names = [about["channels"][place] for place in shown]
     picture = figures.sample_events(transformed[:, shown], names, key) if len(shown) == 2 else None
     yield dg.Output(Draft(rows, metadata=told, figure=picture), "events")
-
-    of_all = {"plate": sample.plates, "well": sample.wells, "label": sample.labels}
-    as_it_is = ("file", "instrument", "date", "channels", "transforms", "compensated", "damage", "detail")
-    about = {
-        "sample": key,
-        "content_sha256": sample.content_sha256,
-        "events_hash": events_hash,
-        **told,
-        **{name: getattr(sample, name) for name in as_it_is},
-        **{name: values[0] if len(set(values)) == 1 else None for name, values in of_all.items()},
-    }
     yield dg.Output(
         Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema), metadata=told, figure=picture), "samples"
     )
@@ -279,11 +253,11 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     yield dg.AssetCheckResult(
         check_name="file_was_read",
         asset_key="samples",
-        passed=sample.damage is None,
+        passed=about["damage"] is None,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"damage": sample.damage or "none", "detail": sample.detail or ""},
+        metadata={"damage": about["damage"] or "none", "detail": about["detail"] or ""},
     )
-    share = (told["missing_values"] + told["infinite_values"]) / max(sample.values.size, 1)
+    share = (about["missing_values"] + about["infinite_values"]) / max(transformed.size, 1)
     yield dg.AssetCheckResult(
         check_name="few_missing",
         asset_key="events",
@@ -291,6 +265,54 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"missing_share": share},
     )
+
+
+def _relabelled(context: dg.AssetExecutionContext, config: EventsConfig) -> tuple[pa.Table, dict[str, Any]] | None:
+    """The well's events and what it is, from the warehouse; None unless its label alone is another than then.
+
+    People correct a plate map when the files may be gone.
+    """
+    tables, key = context.resources.io_manager, context.partition_key
+    commit = tables.commit_by_this_code(context, "events", key)
+    then = {**commit["config"], "label": config.label} if commit else {}
+    if config.source is not EventSource.fcs or then != config.model_dump(mode="json"):
+        return None
+    rows, (about,) = tables.kept("events", key), tables.kept("samples", key).to_pylist()
+    label = config.label or None
+    labels = pa.array([label] * len(rows), pa.string())
+    rows = rows.set_column(rows.schema.get_field_index("label"), EVENTS.schema.field("label"), labels)
+    return rows, {**about, "label": label if len(rows) else None}
+
+
+def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
+    """The events of a file, and what it is."""
+    import numpy as np
+
+    from taproom.events import as_lists, transform_all
+
+    sample = _sample(config, key)
+    count = len(sample.values)
+    rows = EVENTS.table_of(
+        sample=pa.repeat(key, count),
+        event=np.arange(count),
+        plate=pa.array(sample.plates, pa.string()),
+        well=pa.array(sample.wells, pa.string()),
+        label=pa.array(sample.labels, pa.string()),
+        values=as_lists(np.where(np.isfinite(sample.values), sample.values, np.nan)),
+        transformed=as_lists(transform_all(sample.values, sample.transforms)),
+    )
+    of_all = {"plate": sample.plates, "well": sample.wells, "label": sample.labels}
+    as_it_is = ("file", "content_sha256", "instrument", "date", "compensated", "damage", "detail")
+    return rows, {
+        "sample": key,
+        "events": count,
+        "missing_values": int(np.isnan(sample.values).sum()),
+        "infinite_values": int(np.isinf(sample.values).sum()),
+        "channels": list(sample.channels),
+        "transforms": list(sample.transforms),
+        **{name: getattr(sample, name) for name in as_it_is},
+        **{name: values[0] if len(set(values)) == 1 else None for name, values in of_all.items()},
+    }
 
 
 def _sample(config: EventsConfig, key: str) -> "Sample":

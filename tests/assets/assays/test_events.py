@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from assets.assays.events import EventsConfig, batches_of, dropped, events
+from pipelines.tables import StepTables
 from taproom.errors import InputError, SourceError
 from tests.fcs_file import fcs_bytes
 
@@ -25,10 +26,11 @@ def fcs(folder, **more) -> dict:
     return {"source": "fcs", "path": str(folder), **more}
 
 
-def test_the_asset_called_directly_gives_events_a_sample_and_checks(folder):
+def test_the_asset_called_directly_gives_events_a_sample_and_checks(folder, warehouse):
     given = fcs(folder / "cells.fcs", plate="P1", well="A1", label="CFP")
     ((key, _),) = batches_of(given).items()
-    outputs = list(events(dg.build_asset_context(partition_key=key), EventsConfig(**given)))
+    context = dg.build_asset_context(partition_key=key, resources={"io_manager": StepTables(warehouse)})
+    outputs = list(events(context, EventsConfig(**given)))
     rows, about = (output.value.rows for output in outputs[:2])
     assert key.startswith("P1-A1-")
     assert rows["values"].to_pylist() == CELLS.tolist()
@@ -53,11 +55,29 @@ def test_every_file_of_a_folder_becomes_a_partition(folder, ingest_events, wareh
     assert [(row["plate"], row["well"], row["label"]) for row in samples] == [("P1", "A1", "CFP"), ("P1", "A2", None)]
 
 
-def test_a_corrected_label_replaces_the_sample(folder, ingest_events, warehouse):
-    for label in ("CFP", "RFP"):
-        ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label=label))
+def test_a_corrected_label_replaces_the_sample_without_its_file_being_read_again(
+    folder, ingest_events, warehouse, monkeypatch
+):
+    (folder / "cells.fcs").write_bytes(fcs_bytes(np.array([[150.0, np.nan], [np.inf, 300.0]])))
+    ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label="CFP"))
+    events_then, samples_then = (warehouse.read(table) for table in ("events", "samples"))
+    monkeypatch.setattr("taproom.samples.read_fcs", lambda path: pytest.fail(f"{path} was read"))
+    ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label="RFP"))
+    events_now, samples_now = (warehouse.read(table) for table in ("events", "samples"))
+    assert events_now["label"].to_pylist() == ["RFP"] * 2
+    assert events_now.drop(["label"]) == events_then.drop(["label"])
+    assert samples_now["label"].to_pylist() == ["RFP"]
+    assert samples_now.drop(["label", "events_hash"]) == samples_then.drop(["label", "events_hash"])
+    assert samples_now["events_hash"] != samples_then["events_hash"]
+    ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label=""))
+    assert warehouse.read("samples")["label"].to_pylist() == [None]
+
+
+def test_a_sample_that_is_to_be_read_otherwise_is_read_again(folder, ingest_events, warehouse):
+    for more in ({"label": "CFP"}, {"label": "RFP", "transform": "linear"}):
+        ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", **more))
+    assert warehouse.read("samples")["transforms"].to_pylist() == [["linear"] * 2]
     assert warehouse.read("samples")["label"].to_pylist() == ["RFP"]
-    assert set(warehouse.read("events")["label"].to_pylist()) == {"RFP"}
 
 
 @pytest.mark.parametrize(
@@ -142,10 +162,10 @@ def test_a_damaged_table_is_a_sample_that_says_why_and_columns_left_out_are_told
 
 def test_a_changed_file_is_not_taken_for_the_sample(folder, warehouse, instance):
     given = EventsConfig(**fcs(folder / "cells.fcs", plate="P1", well="A1"))
-    with pytest.raises(SourceError, match="Has the file changed"):
-        list(events(dg.build_asset_context(partition_key="P1-A1-00000000"), given))
-    with pytest.raises(SourceError, match="none of the embedded samples"):
-        list(events(dg.build_asset_context(partition_key="P1-A1-00000000"), EventsConfig()))
+    resources = {"io_manager": StepTables(warehouse)}
+    for config, told in ((given, "Has the file changed"), (EventsConfig(), "none of the embedded samples")):
+        with pytest.raises(SourceError, match=told):
+            list(events(dg.build_asset_context(partition_key="P1-A1-00000000", resources=resources), config))
 
 
 def test_the_embedded_samples_are_known_without_fetching_them(monkeypatch):
