@@ -4,12 +4,13 @@ import time
 
 import dagster as dg
 import numpy as np
+import psutil
 import pytest
 from dagster._utils.schedules import schedule_execution_time_iterator
 
 from pipelines.definitions import defs
 from tests.conftest import THEMES
-from tests.pipelines.installation import Installation, wait_for
+from tests.pipelines.installation import Installation, is_alive, wait_for
 from tests.pipelines.test_daemon import reviews
 from tests.planted_images import few_test_images, planted_images, write_images
 
@@ -37,14 +38,14 @@ def sources(tmp_path_factory):
     return folder
 
 
-def plate() -> str:
+def plate(wells: str = "A") -> str:
     """A table of events in two channels: two wells of each of two classes, and one to call."""
     random = np.random.default_rng(0)
     lines = ["plate,well,label,first,second"]
     for place, label in enumerate(["green", "green", "red", "red", ""]):
         values = random.normal(0, 1, (120, 2))
         values[::2, place // 2 % 2] += 6
-        lines += [f"P1,A{place + 1},{label},{first:.4f},{second:.4f}" for first, second in values]
+        lines += [f"P1,{wells}{place + 1},{label},{first:.4f},{second:.4f}" for first, second in values]
     return "\n".join(lines) + "\n"
 
 
@@ -72,7 +73,7 @@ QUICK = {
         "tune_classifier": QUICK_SEARCH,
     },
     "make_reviews": {"tune_item_map": QUICK_SEARCH},
-    "make_tuning": {"search_comparison": {"workers": 1}},
+    "make_tuning": {"search_comparison": {"workers": 2}},  # processes: a step that waits for them would take minutes
 }
 
 
@@ -99,25 +100,19 @@ def test_every_job_runs(installation, sources, subtests):
         with subtests.test(job):
             assert installation.end(run_id) == "SUCCESS"
     for jobs in (QUICK, {f"refresh_{chain}": {} for chain in ("reviews", "text", "assays", "images", "tuning")}):
-        runs |= {job: installation.launch(job, **settings) for job, settings in jobs.items()}
-        for job in jobs:
+        for job, settings in jobs.items():
             with subtests.test(job):
-                assert installation.end(runs[job], seconds=400) == "SUCCESS"
+                assert installation.run(job, **settings) == "SUCCESS"
     searches = {op: QUICK_SEARCH for settings in QUICK.values() for op in settings if op.startswith("tune_")}
-    runs["tune"] = installation.launch("tune", **searches)
-    with subtests.test("tune"):
-        assert installation.end(runs["tune"], seconds=400) == "SUCCESS"
-
-    runs["maintain_warehouse"] = installation.launch("maintain_warehouse")
-    with subtests.test("maintain_warehouse"):
-        assert installation.end(runs["maintain_warehouse"]) == "SUCCESS"
+    for job, settings in (("tune", searches), ("maintain_warehouse", {})):
+        with subtests.test(job):
+            assert installation.run(job, **settings) == "SUCCESS"
     installation.drop("more.csv", reviews(range(24, 32)))
     wait_for(lambda: len(installation.warehouse.partitions("term_counts")) == 2, 60, "another batch was read")
     wrong = installation.warehouse.partitions("reviews")[1]
     removal = {"chain": "reviews", "batch": wrong, "reason": "a test", "by": "the daemon's test"}
-    runs["remove_batch"] = installation.launch("remove_batch", remove=removal)
     with subtests.test("remove_batch"):
-        assert installation.end(runs["remove_batch"]) == "SUCCESS"
+        assert installation.run("remove_batch", remove=removal) == "SUCCESS"
 
     with subtests.test("these are all jobs"):
         ran = {run.job_name for run in installation.runs()}
@@ -157,5 +152,29 @@ def test_every_schedule_launches_its_run(installation, subtests):
                 installation.terminate(run.run_id)
                 assert installation.end(run.run_id) == "CANCELED"
             else:
-                assert installation.end(run.run_id, seconds=400) == "SUCCESS"
+                assert installation.end(run.run_id) == "SUCCESS"
             installation.stop_schedule(schedule.name)
+
+
+def test_the_workers_of_a_step_that_is_killed_end_with_it(installation):
+    run_id = installation.launch("refresh_tuning", search_comparison={"workers": 2, "seed": 1})
+    installation.wait_for_step(run_id, "search_comparison")
+    step = psutil.Process(installation.worker(run_id))
+    workers = wait_for(lambda: len(found := step.children(recursive=True)) >= 2 and found, 60, "there are workers")
+    step.kill()
+    wait_for(lambda: not any(is_alive(worker.pid) for worker in workers), 30, "they have ended")
+    assert installation.status(run_id) == "FAILURE"
+    (retried,) = [run for run in installation.runs() if run.parent_run_id == run_id]
+    assert installation.end(retried.run_id) == "SUCCESS"
+
+
+def test_a_bad_assay_keeps_no_other_from_the_products(installation):
+    installation.switch_on("follow_changes")
+    bad = installation.drop("bad.csv", "plate,well,label\nP2,A1,green\n", chain="assays")
+    good = installation.drop("good.csv", plate(wells="B"), chain="assays")
+    wells = lambda table: set(installation.warehouse.read(table)["well"].to_pylist())  # noqa: E731
+    wait_for(lambda: {"B1", "B5"} <= wells("well_shares"), 180, "the new wells are in the products")
+    assert good in installation.warehouse.partitions("events")
+    assert bad not in installation.warehouse.partitions("events")
+    (failed,) = installation.runs(job_name="ingest_assays", statuses=[dg.DagsterRunStatus.FAILURE])
+    assert failed.tags["dagster/partition"] == bad
