@@ -18,8 +18,12 @@ _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/{}"
 _NEVER_MADE = "INITIAL"
 
-# All that follows is made again with a rollup, so it comes once a minute at most.
+# All that follows is made again with a rollup, so it comes once a minute at most; more seldom while many batches are
+# being read, which it would hold up.
 SECONDS_BETWEEN_ROLLUPS = 60
+SECONDS_WHILE_READING = 180
+# Runs that read many batches have this tag.
+READS_BATCHES = {"taproom/reads_batches": "yes"}
 
 # Tables that are read batch by batch have this tag.
 BATCHED = {"taproom/batched": "yes"}
@@ -82,8 +86,13 @@ class InputsDiffer(dg.AutomationCondition):
     def _waits(self, context: dg.AutomationContext) -> bool:
         """Whether a rollup was made so recently that more batches are waited for."""
         event = _newest_event(context, context.key)
-        age = context.evaluation_time.timestamp() - event.timestamp if event else SECONDS_BETWEEN_ROLLUPS
-        return self._of_batches and age < SECONDS_BETWEEN_ROLLUPS
+        if not self._of_batches or event is None:
+            return False
+        going_on = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        reading = dg.RunsFilter(tags=READS_BATCHES, statuses=going_on)
+        is_reading = context.asset_graph_view.instance.get_runs_count(reading) > 0
+        age = context.evaluation_time.timestamp() - event.timestamp
+        return age < (SECONDS_WHILE_READING if is_reading else SECONDS_BETWEEN_ROLLUPS)
 
     def _parents(self, context: dg.AutomationContext) -> list[str]:
         graph = context.asset_graph

@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from math import ceil
 from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
+from assets.automation import READS_BATCHES
 from pipelines.chains import Chain
 from pipelines.reconcile import abandoned_runs
 from pipelines.tables import recorded_version
@@ -18,7 +20,9 @@ from taproom.inbox import Look, file_key, file_sha256, inbox_folder, look, read_
 from taproom.warehouse import Warehouse, default_root
 
 SETTLE_SECONDS = 5
-BATCHES_PER_RUN = 50
+# A run takes seconds to start, so few batches are not parted.
+FEW_BATCHES = 50
+BATCHES_PER_RUN = 200
 RUNS_AT_ONCE = 2
 
 
@@ -61,7 +65,7 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
     @dg.job(
         name=job_name(chain),
         description=f"Read several batches: {', '.join(chain.ingested)}. The sensor {chain.batches.inbox} asks for it.",
-        tags={"taproom/reads_batches": "yes"},
+        tags=READS_BATCHES,
     )
     def job() -> None:
         ingest()
@@ -75,7 +79,8 @@ def requests(chain: Chain, batches: Mapping[str, Mapping[str, Any]], key: str) -
     Dagster runs a run key, which begins with `key`, once.
     """
     keys = sorted(batches)
-    parts = [keys[first : first + BATCHES_PER_RUN] for first in range(0, len(keys), BATCHES_PER_RUN)]
+    runs = max(ceil(len(keys) / BATCHES_PER_RUN), min(RUNS_AT_ONCE, ceil(len(keys) / FEW_BATCHES)))
+    parts = [keys[number::runs] for number in range(runs)]
     return [
         dg.RunRequest(
             run_key=f"{key}-{part[0]}",
@@ -106,9 +111,9 @@ def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
 def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for runs that read the files that have settled since the last look and are not in the warehouse yet.
 
-    The cursor holds how each file looked, how it is to be read, and the key of the batch that it became. So an
-    unchanged file is hashed once and asked for once, a changed one becomes a new batch, and what is to be read
-    otherwise is read again. Without a cursor, the warehouse tells what was read.
+    The cursor holds how each file looked, how it is to be read, and the keys of the batches that it became and was. So
+    an unchanged file is hashed once and asked for once, a changed one becomes a new batch, what is to be read otherwise
+    is read again, and what is called otherwise replaces its batch. Without a cursor, the warehouse tells what was read.
     """
     folder = inbox_folder(chain.name)
     cursor = _cursor(context.cursor)
@@ -119,16 +124,22 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
     files = {}
     for name, now in looks.items():
         drop = chain.batches.dropped(folder / name, settings)
-        seen = {"look": asdict(now), "settings": drop.config, "key": None}
         before = cursor["files"].get(name, {})
-        if {**before, "key": None} == seen:
-            seen["key"] = before["key"]
+        is_same = before.get("look") == asdict(now)
+        seen = {
+            "look": asdict(now),
+            "settings": drop.config,
+            "key": before.get("key") if is_same and before["settings"] == drop.config else None,
+            "was": before.get("key") or before.get("was") if is_same else None,
+        }
         if drop.waits_for:
             context.log.info(f"{name} waits for {drop.waits_for}")
         elif seen["key"] is None and _has_settled(now) and len(asked) < room:
-            seen["key"] = file_key(drop.called, file_sha256(folder / name))
-            if before.get("key") == seen["key"] or not _is_read(chain, context.instance, seen["key"], drop.config):
-                asked[seen["key"]] = drop.config
+            key = seen["key"] = file_key(drop.called, file_sha256(folder / name))
+            if seen["was"] == key or not _is_read(chain, context.instance, key, drop.config):
+                # A file of another name that has not changed was called wrongly: its well was corrected.
+                moved = {"replaces": seen["was"]} if seen["was"] not in (None, key) else {}
+                asked[key] = {**drop.config, **moved}
         files[name] = seen
     looks_so_far = cursor["looks"] + 1
     # A look whose cursor was lost asks again under the same key; a file that is to be read as it was some time ago, or

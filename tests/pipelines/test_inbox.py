@@ -7,7 +7,7 @@ import pytest
 
 from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
-from pipelines.inbox import BATCHES_PER_RUN, RUNS_AT_ONCE, SETTLE_SECONDS
+from pipelines.inbox import BATCHES_PER_RUN, FEW_BATCHES, RUNS_AT_ONCE, SETTLE_SECONDS
 from taproom.errors import SourceError
 from taproom.inbox import file_key, file_sha256
 from tests.fcs_file import fcs_bytes
@@ -146,7 +146,7 @@ def test_thousands_of_files_are_taken_many_in_a_run_and_some_runs_at_a_time(inbo
     result, taken = look_at(1000), []
     while keys := keys_asked_for(result := look_at(1000 + SETTLE_SECONDS, result.cursor)):
         assert len(keys) <= most
-        assert len(result.run_requests) == -(-len(keys) // BATCHES_PER_RUN)
+        assert len(result.run_requests) == (1 if len(keys) <= FEW_BATCHES else RUNS_AT_ONCE)
         taken += keys
     assert sorted(taken) == sorted(wanted)
 
@@ -305,6 +305,25 @@ def test_a_plate_in_the_assays_inbox_is_read_when_its_map_is_there_and_again_whe
         (run,) = read(look, instance, job="ingest_assays_batches")
         assert run.success
     assert warehouse.read("samples")["label"].to_pylist() == ["RFP"]
+
+
+def test_a_well_that_is_corrected_replaces_what_it_was_taken_for(inbox, look_at, instance, warehouse, monkeypatch):
+    folder = inbox.parent / "assays"
+    folder.mkdir()
+    (folder / "a1.fcs").write_bytes(fcs_bytes())
+    looks, cursor = [], look_at(990, sensor="assay_inbox").cursor
+    for now, well in ((1000, "A1"), (1010, "A2"), (1020, "A3")):
+        (folder / "plate_map.csv").write_text(f"file,plate,well,label\na1.fcs,P7,{well},CFP\n")
+        if well == "A2":  # the map is broken for a while
+            (folder / "plate_map.csv").write_text("file\n")
+        looks.append(look_at(now, cursor, sensor="assay_inbox"))
+        cursor = looks[-1].cursor
+    monkeypatch.undo()
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
+    for look in looks:
+        read(look, instance, job="ingest_assays_batches")
+    assert [row["well"] for row in warehouse.read("samples").to_pylist()] == ["A3"]
+    assert set(warehouse.read("events")["well"].to_pylist()) == {"A3"}
 
 
 def test_the_cursor_is_small_and_readable(inbox, look_at):

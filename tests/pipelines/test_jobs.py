@@ -171,6 +171,23 @@ def test_rollups_come_once_a_minute_at_most(write_csv, ingest, make, automation,
     assert automation.requested() >= ROLLUP
 
 
+def test_rollups_come_more_seldom_while_batches_are_being_read(
+    write_csv, ingest, make, automation, themed_reviews, instance
+):
+    ingest(write_csv("a.csv", themed_reviews(items=4)))
+    automation.requested()
+    make("items", "review_batches", "duplicate_reviews")
+    ingest(write_csv("b.csv", [{"review_id": "new", "item_id": "item 000", "text": "pine"}]))
+    job = defs.resolve_job_def("ingest_reviews_batches")
+    ops = {"read_reviews_batches": {"config": {"batches": {}}}}
+    reading = instance.create_run_for_job(
+        job, run_config={"ops": ops}, tags=job.run_tags, status=dg.DagsterRunStatus.STARTED
+    )
+    assert not automation.requested(seconds=170) & ROLLUP
+    instance.report_run_failed(reading)
+    assert automation.requested(seconds=61) >= ROLLUP
+
+
 def test_what_follows_changes_is_one_sensor_of_all_tables():
     (sensor,) = [sensor for sensor in defs.sensors if isinstance(sensor, dg.AutomationConditionSensorDefinition)]
     assert sensor.name == "follow_changes"
