@@ -4,11 +4,11 @@ Here is what every table has in common (schema and key in the UI, owner, kinds, 
 itself stands in the table's own file.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial, wraps
-from inspect import isgeneratorfunction
+from inspect import isgeneratorfunction, signature
 from typing import Any
 
 import dagster as dg
@@ -85,6 +85,31 @@ def refreshed(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
 def refreshed_out(contract: Contract, description: str, **more: Any) -> dg.AssetOut:
     """The same as one output of a multi-asset; `more` has its `module`, and `config` if it takes any."""
     return dg.AssetOut(**refreshed(contract, description=description, **more))
+
+
+def several_tables(
+    *,
+    outs: Mapping[str, dg.AssetOut],
+    ins: Mapping[str, dg.AssetIn] | None = None,
+    deps: Sequence[str] = (),
+    **more: Any,
+) -> Callable[[Callable], dg.AssetsDefinition]:
+    """Decorate the function that makes several tables in one step: `dg.multi_asset` with a graph that can be read.
+
+    The first of `outs`, which is to be yielded first, depends on all inputs, and the others on the first. Dagster would
+    have each depend on each input.
+    """
+    places = ins or {}
+
+    def decorate(compute: Callable) -> dg.AssetsDefinition:
+        read = signature(compute).parameters.keys() - {"context", "config"}
+        inputs = {(places[each].key if each in places else None) or dg.AssetKey(each) for each in read}
+        first, *others = outs
+        hung = {first: inputs | {dg.AssetKey(each) for each in deps}}
+        hung |= {other: {dg.AssetKey(first)} for other in others}
+        return dg.multi_asset(outs=outs, ins=ins, deps=deps, internal_asset_deps=hung, **more)(compute)
+
+    return decorate
 
 
 def keeps_settings(

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
@@ -152,7 +152,7 @@ class ClassMixturesConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="class_mixtures",
     outs={
         "class_mixtures": _out(CLASS_MIXTURES, "Each class's density as a mixture of Gaussians."),

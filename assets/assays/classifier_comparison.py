@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, OneOf
 
 METHODS = (
@@ -97,7 +97,7 @@ class ClassifierComparisonConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="classifier_comparison",
     outs={
         "classifier_comparison": _out(COMPARISON, "How well classifiers do on wells that they have never seen."),

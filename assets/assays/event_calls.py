@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
@@ -80,7 +80,7 @@ class EventCallsConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="event_calls",
     outs={
         "event_calls": _out(EVENT_CALLS, "The class of each event, with posteriors, and flags where it is doubtful."),

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from assets.assays.density import grid_contract, is_on_its_grid, on_grid
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract
 
@@ -49,7 +49,7 @@ class KernelDensityConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="kernel_density",
     outs={
         "kernel_density": _out(KERNEL_DENSITY, "A kernel density estimate on the mixture's grid."),

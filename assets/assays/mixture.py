@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, SameLength, SumsTo
 from taproom.populations import MERGE_ABOVE
 
@@ -133,7 +133,7 @@ class MixtureConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=MixtureConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="mixture",
     outs={
         "mixture": _out(MIXTURE, "All events as a mixture of Gaussians; components merged into populations."),

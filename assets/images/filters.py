@@ -18,7 +18,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
@@ -143,7 +143,7 @@ class FiltersConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="filters",
     outs={
         "patches": _out(PATCHES, "Random patches of the training images, as they were cut out."),

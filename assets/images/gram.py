@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.images.images import SPLITS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out
+from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 
 FEW_BYTES = 10**9
@@ -72,7 +72,7 @@ class GramConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=GramConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="gram",
     outs={
         "image_features": _out(IMAGE_FEATURES, "The features of every image, where they are not too large."),

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.images.images import SPLITS
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 
 MOST_WRONG = 0.5  # of what naming the most frequent class has wrong
@@ -60,7 +60,7 @@ class PredictionsConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="predictions",
     outs={
         "predictions": _out(PREDICTIONS, "The class of each test image by the classifier, and every class's score."),

@@ -18,7 +18,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, OneOf
 
@@ -97,7 +97,7 @@ class ItemMapConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="item_map",
     outs={
         "item_map": _out(ITEM_MAP, "Where each item lies on a map that keeps the order of its neighbours' distances."),

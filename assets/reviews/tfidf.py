@@ -12,7 +12,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
@@ -61,7 +61,7 @@ class TfidfConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=TfidfConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="tfidf",
     outs={
         "vocabulary": _out(VOCABULARY, "The words that count, with their document frequencies."),

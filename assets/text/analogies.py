@@ -16,7 +16,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 
 MIN_KNOWN = 0.5
@@ -87,7 +87,7 @@ class AnalogiesConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=AnalogiesConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="analogies",
     outs={
         "analogies": _out(ANALOGIES, "Questions of the form a is to b as c is to ?, with expected word and answer."),

@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
 from taproom.counting import DEFAULT_TOKEN_PATTERN
@@ -87,7 +87,7 @@ class BagOfWordsConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="bag_of_words",
     outs={
         "terms": _out(TERMS, "The words that topics are made of, with their document frequencies."),

@@ -17,7 +17,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
@@ -94,7 +94,7 @@ class TopicsConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=TopicsConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="topics",
     outs={
         "topics": _out(TOPICS, "The topics of the corpus: words with weights, by two weightings of its documents."),

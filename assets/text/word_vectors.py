@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
 from taproom.contracts import Between, Column, Contract, NotBlank
 from taproom.counting import DEFAULT_TOKEN_PATTERN
@@ -75,7 +75,7 @@ class WordVectorsConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="word_vectors",
     outs={
         "word_vectors": _out(WORD_VECTORS, "A vector for each word: words amid the same words have similar vectors."),

@@ -16,7 +16,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.table import Draft, keeps_settings, refreshed_out
+from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.contracts import Between, Column, Contract, OneOf
 from taproom.search import METHODS
 from taproom.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
@@ -96,7 +96,7 @@ class SearchComparisonConfig(dg.Config):
 _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
 
 
-@dg.multi_asset(
+@several_tables(
     name="search_comparison",
     outs={
         "deck_settings": _out(DECK, "The ten settings that the deck shows, our losses beside the published ones."),

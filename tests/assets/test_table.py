@@ -2,7 +2,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.table import CONTRACTS, OWNER, Draft, column_schema, declare
+from assets.table import CONTRACTS, OWNER, Draft, column_schema, declare, several_tables
 from taproom.contracts import Between, Column, Contract
 
 BEERS = Contract(
@@ -56,3 +56,17 @@ def test_a_draft_tells_what_it_was_given_or_what_it_is_asked_for():
     assert (plain.told(), plain.drawn()) == ({"n": 1}, b"png")
     asked = Draft(rows, metadata=lambda: {"n": 2}, figure=lambda: b"late")
     assert (asked.told(), asked.drawn()) == ({"n": 2}, b"late")
+
+
+def test_of_tables_that_are_made_in_one_step_the_first_has_the_inputs_and_the_others_hang_on_it():
+    @several_tables(
+        outs={name: dg.AssetOut() for name in ("first", "second", "third")},
+        ins={"champions": dg.AssetIn(key=["champions", "beers"]), "events": dg.AssetIn(metadata={"columns": []})},
+        deps=["seen"],
+    )
+    def beers(context: dg.AssetExecutionContext, config: dg.Config, champions: object, events: object, wells: object):
+        """Make three tables."""
+
+    first, second, third = (dg.AssetKey(name) for name in ("first", "second", "third"))
+    inputs = {dg.AssetKey(each) for each in (["champions", "beers"], "events", "wells", "seen")}
+    assert beers.asset_deps == {first: inputs, second: {first}, third: {first}}
