@@ -111,20 +111,21 @@ def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
 def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Ask for runs that read the files that have settled since the last look and are not in the warehouse yet.
 
-    The cursor holds how each file looked, how it is to be read, and the keys of the batches that it became and was. So
+    A look remembers how each file looked, how it is to be read, and the keys of the batches that it became and was. So
     an unchanged file is hashed once and asked for once, a changed one becomes a new batch, what is to be read otherwise
     is read again, and what is called otherwise replaces its batch. Without a cursor, the warehouse tells what was read.
     """
     folder = inbox_folder(chain.name)
     cursor = _cursor(context.cursor)
-    looks = look(folder, {name: Look(**seen["look"]) for name, seen in cursor["files"].items()})
+    known = _remembered(context.instance, chain, cursor)
+    looks = look(folder, {name: Look(**seen["look"]) for name, seen in known.items()})
     settings = read_settings(folder)
     room = BATCHES_PER_RUN * _free_runs(context.instance, chain)
     asked: dict[str, dict[str, Any]] = {}
     files = {}
     for name, now in looks.items():
         drop = chain.batches.dropped(folder / name, settings)
-        before = cursor["files"].get(name, {})
+        before = known.get(name, {})
         is_same = before.get("look") == asdict(now)
         seen = {
             "look": asdict(now),
@@ -141,20 +142,42 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
                 moved = {"replaces": seen["was"]} if seen["was"] not in (None, key) else {}
                 asked[key] = {**drop.config, **moved}
         files[name] = seen
-    looks_so_far = cursor["looks"] + 1
+    if files != known:
+        cursor["looks"] += 1
+        _remember(context.instance, chain, cursor, files)
     # A look whose cursor was lost asks again under the same key; a file that is to be read as it was some time ago, or
     # that is asked for after the cursor was reset, is asked for under another.
     return dg.SensorResult(
-        run_requests=requests(chain, asked, f"{cursor['since']}-{looks_so_far}"),
+        run_requests=requests(chain, asked, f"{cursor['since']}-{cursor['looks']}"),
         dynamic_partitions_requests=[chain.batches.partitions.build_add_request(sorted(asked))] if asked else [],
-        cursor=json.dumps({**cursor, "looks": looks_so_far, "files": files}),
+        cursor=json.dumps(cursor),
     )
 
 
 def _cursor(kept: str | None) -> dict[str, Any]:
     """The cursor of the last look; a new one where there is none, or one of another form."""
     cursor = json.loads(kept or "{}")
-    return cursor if cursor.keys() == {"since", "looks", "files"} else {"since": time.time(), "looks": 0, "files": {}}
+    return cursor if cursor.keys() == {"since", "looks"} else {"since": time.time(), "looks": 0}
+
+
+def _remembered(instance: dg.DagsterInstance, chain: Chain, cursor: Mapping[str, Any]) -> dict[str, Any]:
+    """What the look that gave the cursor knew of each file.
+
+    It is kept beside the cursor, of which Dagster stores a copy for every look: with a thousand files, gigabytes a day.
+    """
+    place = _place(chain, cursor)
+    kept = json.loads(instance.daemon_cursor_storage.get_cursor_values({place}).get(place, "{}"))
+    return kept["files"] if kept.get("cursor") == cursor else {}
+
+
+def _remember(instance: dg.DagsterInstance, chain: Chain, cursor: Mapping[str, Any], files: Mapping[str, Any]) -> None:
+    told = json.dumps({"cursor": cursor, "files": files})
+    instance.daemon_cursor_storage.set_cursor_values({_place(chain, cursor): told})
+
+
+def _place(chain: Chain, cursor: Mapping[str, Any]) -> str:
+    """One of two places by turns: if what a look gave is lost, the next goes on from the look before."""
+    return f"taproom/{chain.batches.inbox}/{cursor['looks'] % 2}"
 
 
 def _has_settled(now: Look) -> bool:

@@ -326,8 +326,23 @@ def test_a_well_that_is_corrected_replaces_what_it_was_taken_for(inbox, look_at,
     assert set(warehouse.read("events")["well"].to_pylist()) == {"A3"}
 
 
-def test_the_cursor_is_small_and_readable(inbox, look_at):
+def test_the_cursor_stays_small_however_many_files_there_are(inbox, look_at):
+    first = look_at(1000)
+    for number in range(300):
+        drop(inbox, f"f{number:03d}.csv", f"{TEXT}{number}")
+    dropped = look_at(1000 + SETTLE_SECONDS, first.cursor)
+    taken = look_at(1000 + 2 * SETTLE_SECONDS, dropped.cursor)
+    idle = look_at(1000 + 3 * SETTLE_SECONDS, taken.cursor)
+    assert len(keys_asked_for(taken)) == 300
+    assert [json.loads(look.cursor) for look in (first, dropped, taken, idle)] == [
+        {"since": 1000, "looks": looks} for looks in (0, 1, 2, 2)
+    ]
+
+
+def test_a_look_whose_result_was_lost_is_had_again_under_the_same_key(inbox, look_at):
     drop(inbox, "june.csv")
-    cursor = json.loads(look_at(1000).cursor)
-    assert cursor["files"]["june.csv"]["key"] is None
-    assert cursor["files"]["june.csv"]["look"]["since"] == 1000
+    before = look_at(1000)
+    lost, again = (look_at(1000 + later * SETTLE_SECONDS, before.cursor) for later in (1, 2))
+    assert keys_asked_for(lost) == keys_asked_for(again)
+    assert lost.run_requests[0].run_key == again.run_requests[0].run_key
+    assert keys_asked_for(look_at(1020, again.cursor)) == []
