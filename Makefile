@@ -18,8 +18,8 @@ run: setup  ## make every product that is not fresh, and tell what there is
 test: setup  ## run the test suite on all cores, a file of tests on one
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-soak: setup  ## every job and every schedule through the real daemon, some minutes
-	@$(BIN)/python -m pytest tests/pipelines/test_every_job.py -m soak
+soak: setup  ## what breaks, every job and every schedule through the real daemon: a quarter of an hour
+	@$(BIN)/python -m pytest tests/pipelines -m soak
 
 ui: setup  ## Dagster's UI on the loopback interface, with the daemon; PORT=3001 for another port
 	@$(BIN)/python -m pipelines.serving --port $(PORT)

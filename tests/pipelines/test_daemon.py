@@ -1,6 +1,7 @@
 """What runs by schedule, sensor, automation or button, run by the real daemon and the real web server.
 
 One small installation serves all of these tests, in their order; each leaves it as it found it, but for its tables.
+They take minutes, so `make soak` runs them and `make test` does not.
 """
 
 import gzip
@@ -12,9 +13,12 @@ import time
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from tests.conftest import THEMES
 from tests.pipelines.installation import ROOT, Installation, is_alive, wait_for
+
+pytestmark = pytest.mark.soak
 
 
 def reviews(items: range, word: str = "beer", header: str = "review_id,item_id,text") -> str:
@@ -35,9 +39,21 @@ def mapped(installation: Installation) -> int:
     return len(installation.warehouse.read("item_map", columns=["item_id"])["item_id"].unique())
 
 
+def content_hashes(installation: Installation) -> dict[str, str]:
+    """Of the newest version of each table."""
+    warehouse = installation.warehouse
+    return {table: warehouse.history(table)[0]["content_hash"] for table in warehouse.tables()}
+
+
 def wait_for_map(installation: Installation, items: int) -> None:
     wait_for(lambda: mapped(installation) == items, 180, f"{items} items are on the map")
     wait_for(lambda: not installation.runs(statuses=[dg.DagsterRunStatus.STARTED]), 60, "the runs have ended")
+
+
+def command(installation: Installation, module: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Run one of our commands as a person does beside what is served."""
+    line = [sys.executable, "-m", module, *arguments]
+    return subprocess.run(line, cwd=ROOT, env=installation.environment, capture_output=True, text=True, check=False)
 
 
 def test_maintenance_sweeps_and_wipes_records_of_what_is_no_asset(installation):
@@ -57,6 +73,8 @@ def test_maintenance_sweeps_and_wipes_records_of_what_is_no_asset(installation):
 
 def test_files_go_to_the_map_and_bad_ones_among_them_fail_alone(installation):
     installation.switch_on("review_inbox")
+    doctor = command(installation, "pipelines.doctor")
+    assert (doctor.returncode, "review_inbox is switched on, but not follow_changes" in doctor.stdout) == (1, True)
     installation.switch_on("follow_changes")
     good = installation.drop("good.csv", reviews(range(24)))
     wait_for_map(installation, 24)
@@ -167,16 +185,16 @@ def test_a_damaged_log_stops_what_reads_it_by_name_and_nothing_else_until_it_is_
     assert "python -m taproom.repair neighbors" in installation.reason(refused)
     assert installation.run("ingest_text", documents={"source": "reviews"}) == "SUCCESS"
 
-    repair = [sys.executable, "-m", "taproom.repair", "neighbors"]
-    done = subprocess.run(repair, cwd=ROOT, env=installation.environment, capture_output=True, text=True, check=True)
-    assert "The damaged log is kept as" in done.stdout
+    doctor = command(installation, "pipelines.doctor")
+    assert (doctor.returncode, newest.name in doctor.stdout) == (1, True)
+    assert "The damaged log is kept as" in command(installation, "taproom.repair", "neighbors").stdout
     assert installation.run("refresh_reviews") == "SUCCESS"
     assert warehouse.read("neighbors")["neighbor_ids"] == ids
     assert mapped(installation) == 40
 
 
 def test_lost_records_are_had_from_the_warehouse_when_it_starts(installation):
-    heads, batches = installation.warehouse.heads(), installation.warehouse.partitions("reviews")
+    hashes, batches = content_hashes(installation), installation.warehouse.partitions("reviews")
     installation.stop()
     for name in ("history", "schedules", "storage"):
         (installation.home / name).rename(installation.home / f"lost_{name}")
@@ -184,7 +202,7 @@ def test_lost_records_are_had_from_the_warehouse_when_it_starts(installation):
     with installation.instance as instance:
         assert sorted(instance.get_dynamic_partitions("review_batches")) == batches
     assert installation.run("refresh_reviews") == "SUCCESS"
-    assert installation.warehouse.heads() == heads
+    assert content_hashes(installation) == hashes
     assert installation.warehouse.history("neighbors")[0]["settings"] == {"k": 2}
 
 

@@ -61,13 +61,6 @@ def test_a_damaged_table_is_named_and_its_newest_sound_version_restored(two_vers
     assert doctor.main(["--repair"]) == 0
 
 
-def test_an_inbox_that_nothing_follows_is_told(warehouse, home, capsys, monkeypatch):
-    on = [type("State", (), {"name": "review_inbox", "is_running": True})]
-    monkeypatch.setattr(dg.DagsterInstance, "all_instigator_state", lambda self: on)
-    assert doctor.main([]) == 1
-    assert "review_inbox is switched on, but not follow_changes" in capsys.readouterr().out
-
-
 def test_a_full_disk_is_told(two_versions, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "LEAST_ROOM_BYTES", 2**60)
     assert doctor.main([]) == 1
