@@ -75,7 +75,7 @@ def test_the_classifier_is_the_one_of_all_training_images(read_images, fit, ware
         assert metadata["validation_images"] == labelled.validation.sum()
         assert metadata["penalty"] == table["penalty"][0].as_py()
         assert metadata["classes_not_trained"] == []
-        assert any("base64" in str(value) for value in metadata.values())
+        assert "figure" in metadata
     with subtests.test("made again, with other workers, it is the same"):
         fit(workers=1)
         assert warehouse.head("classifier") == 0

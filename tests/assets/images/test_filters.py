@@ -76,7 +76,7 @@ def test_an_encoder_is_learned_from_the_training_images(learn, images, warehouse
     with subtests.test("what was made is told, with a figure"):
         for table in LEARNED[:3]:
             told = newest_materialization(instance, dg.AssetKey(table)).asset_materialization.metadata
-            assert any("base64" in str(value.value) for value in told.values()), table
+            assert "figure" in told, table
         assert (
             newest_materialization(instance, dg.AssetKey("filters")).asset_materialization.metadata["inertia"].value > 0
         )

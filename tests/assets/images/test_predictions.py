@@ -77,7 +77,7 @@ def test_images_that_nothing_was_fitted_to_are_classified_and_counted(read_image
         assert check.metadata["of_the_best_guess"].value == max(map(labels.count, classes)) / 29
     with subtests.test("there are figures"):
         for table in ("predictions", "confusion"):
-            assert any("base64" in str(value) for value in told(instance, table).values()), table
+            assert "figure" in told(instance, table), table
     with subtests.test("made again, by other workers, the tables are the same"):
         heads = warehouse.heads()
         make(*LEARNED, *FITTED, filters=QUICK | {"workers": 1}, gram={"workers": 1}, classifier={"workers": 1})
