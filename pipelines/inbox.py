@@ -127,20 +127,17 @@ def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.Se
         drop = chain.batches.dropped(folder / name, settings)
         before = known.get(name, {})
         is_same = before.get("look") == asdict(now)
-        seen = {
-            "look": asdict(now),
-            "settings": drop.config,
-            "key": before.get("key") if is_same and before["settings"] == drop.config else None,
-            "was": before.get("key") or before.get("was") if is_same else None,
-        }
+        was = before.get("key") or before.get("was") if is_same else None
+        key = was if is_same and before["settings"] == drop.config and before["key"] else None
         if drop.waits_for:
             context.log.info(f"{name} waits for {drop.waits_for}")
-        elif seen["key"] is None and _has_settled(now) and len(asked) < room:
-            key = seen["key"] = file_key(drop.called, file_sha256(folder / name))
-            if seen["was"] == key or not _is_read(chain, context.instance, key, drop.config):
+        elif key is None and _has_settled(now) and len(asked) < room:
+            key = file_key(drop.called, file_sha256(folder / name))
+            if was == key or not _is_read(chain, context.instance, key, drop.config):
                 # A file of another name that has not changed was called wrongly: its well was corrected.
-                moved = {"replaces": seen["was"]} if seen["was"] not in (None, key) else {}
+                moved = {"replaces": was} if was not in (None, key) else {}
                 asked[key] = {**drop.config, **moved}
+        seen = {"look": asdict(now), "settings": drop.config, "key": key, "was": was if key is None else None}
         files[name] = seen
     if files != known:
         cursor["looks"] += 1

@@ -36,6 +36,8 @@ def main(path: str, begin: int, end: int, memory_bytes: int, seconds: int) -> No
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             sys.exit(OUT_OF_MEMORY)
+        if getattr(error, "errno", None) == errno.ENOSPC:
+            sys.exit(NO_ROOM)
         sys.exit(f"{type(error).__name__}: {error}")
     try:
         sys.stdout.buffer.write(json.dumps({"events": len(values), "channels": data.pnn_labels}).encode() + b"\n")

@@ -34,10 +34,7 @@ def home(tmp_path):
 
 
 def make(instance: dg.DagsterInstance, asset: dg.AssetsDefinition, **more) -> str:
-    run_id = dg.materialize([asset], instance=instance, raise_on_error=False, **more).run_id
-    with instance.compute_log_manager.capture_logs([run_id, "compute_logs", "step"]):
-        print("said by a step")
-    return run_id
+    return dg.materialize([asset], instance=instance, raise_on_error=False, **more).run_id
 
 
 def runs(instance: dg.DagsterInstance) -> set[str]:
@@ -53,7 +50,8 @@ def test_old_runs_go_with_their_logs_but_for_those_that_made_the_newest(home, tm
     kept = {make(home, whole), make(home, parted, partition_key="a"), make(home, parted, partition_key="b")}
     job = dg.Definitions([whole], jobs=[dg.define_asset_job("make_whole")]).resolve_job_def("make_whole")
     going_on = home.create_run_for_job(job)
-    assert all(files(tmp_path, run_id) for run_id in (old, failed))
+    for run_id in (old, failed):
+        assert {path.suffix for path in files(tmp_path, run_id)} >= {".db", ".out"}
     now = datetime.now(UTC)
     assert delete_old_runs(home, KEYS, now - timedelta(days=1)) == 0
     assert delete_old_runs(home, KEYS, now + timedelta(seconds=1)) == 2
