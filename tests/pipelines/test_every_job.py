@@ -163,14 +163,16 @@ def test_the_workers_of_a_step_that_is_killed_end_with_it(installation):
     workers = wait_for(lambda: len(found := step.children(recursive=True)) >= 2 and found, 60, "there are workers")
     step.kill()
     wait_for(lambda: not any(is_alive(worker.pid) for worker in workers), 30, "they have ended")
+    (retried,) = wait_for(
+        lambda: [run for run in installation.runs() if run.parent_run_id == run_id], 60, "the run is tried again"
+    )
     assert installation.status(run_id) == "FAILURE"
-    (retried,) = [run for run in installation.runs() if run.parent_run_id == run_id]
     assert installation.end(retried.run_id) == "SUCCESS"
 
 
 def test_a_bad_assay_keeps_no_other_from_the_products(installation):
     installation.switch_on("follow_changes")
-    bad = installation.drop("bad.csv", "plate,well,label\nP2,A1,green\n", chain="assays")
+    bad = installation.drop("bad.csv", "well,label,first\nA1,green,1.0\n", chain="assays")  # no plate
     good = installation.drop("good.csv", plate(wells="B"), chain="assays")
     wells = lambda table: set(installation.warehouse.read(table)["well"].to_pylist())  # noqa: E731
     wait_for(lambda: {"B1", "B5"} <= wells("well_shares"), 180, "the new wells are in the products")
