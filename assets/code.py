@@ -18,7 +18,7 @@ _CANNOT_CHANGE_A_ROW = {
     "assets.automation",
     "assets.code",
     "assets.table",
-    "taproom.contracts",
+    "taproom.warehouse.contracts",
     "taproom.errors",
     "taproom.progress",
 }

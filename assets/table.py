@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from assets.automation import BATCHED, WHEN_AN_INPUT_CHANGES
 from assets.code import code_version
-from taproom.contracts import Contract
+from taproom.warehouse.contracts import Contract
 
 OWNER = "team:taproom"
 

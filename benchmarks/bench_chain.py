@@ -23,14 +23,14 @@ BARE = """
 import numpy as np
 from bench_chain import step
 from assets.reviews import items, reviews
-from taproom.counting import count_stream
-from taproom.item_map import NeighborGraph, map_items
-from taproom.map_methods import ItemGraph, compare
-from taproom.neighbors import choose_k, nearest
-from taproom.ordinal import OrdinalParameters
-from taproom.reviews import ReviewFile, ReviewReader
-from taproom.rollup import ReviewRollup
-from taproom.tfidf import select_words, weigh
+from taproom.words.counting import count_stream
+from taproom.maps.item_map import NeighborGraph, map_items
+from taproom.maps.map_methods import ItemGraph, compare
+from taproom.maps.neighbors import choose_k, nearest
+from taproom.maps.ordinal import OrdinalParameters
+from taproom.sources.reviews import ReviewFile, ReviewReader
+from taproom.words.rollup import ReviewRollup
+from taproom.words.tfidf import select_words, weigh
 
 rollup = ReviewRollup({})
 

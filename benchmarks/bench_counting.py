@@ -4,7 +4,7 @@ from measure import compare
 from sklearn.feature_extraction.text import CountVectorizer
 from zipf import zipf_texts
 
-from taproom.counting import count_words
+from taproom.words.counting import count_words
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from KDEpy import FFTKDE
 from measure import compare
 from sklearn.neighbors import KernelDensity
 
-from taproom.densities import Grid, choose_bandwidth, grid_over, kernel_density
+from taproom.assays.densities import Grid, choose_bandwidth, grid_over, kernel_density
 
 EVENTS, REPETITIONS = 70_000, 10
 

@@ -13,10 +13,10 @@ from dataclasses import replace
 import numpy as np
 from corpus import corpus
 
-from taproom.counting import count_stream
-from taproom.neighbors import choose_k, nearest
-from taproom.ordinal import OrdinalParameters, embed, triplet_errors
-from taproom.tfidf import select_words, weigh
+from taproom.maps.neighbors import choose_k, nearest
+from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.words.counting import count_stream
+from taproom.words.tfidf import select_words, weigh
 
 UPDATES_PER_ITEM = 2_000
 SAMPLES = 500_000

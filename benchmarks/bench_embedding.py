@@ -41,12 +41,12 @@ from threadpoolctl import threadpool_limits
 from trimap import TRIMAP
 from umap import UMAP
 
-from taproom.counting import count_words
-from taproom.figures import GREY, PALETTE
-from taproom.map_methods import ItemGraph
-from taproom.neighbors import choose_k, nearest
-from taproom.ordinal import OrdinalParameters, embed, triplet_errors
-from taproom.tfidf import select_words, weigh
+from taproom.drawing import GREY, PALETTE
+from taproom.maps.map_methods import ItemGraph
+from taproom.maps.neighbors import choose_k, nearest
+from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.words.counting import count_words
+from taproom.words.tfidf import select_words, weigh
 
 DIMENSIONS = (2, 3)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

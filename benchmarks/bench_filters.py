@@ -16,8 +16,8 @@ import numpy as np
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
 
-from taproom.filters import learn_filters
-from taproom.patches import fit_whitening, random_patches, standardized
+from taproom.images.filters import learn_filters
+from taproom.images.patches import fit_whitening, random_patches, standardized
 
 SIZE, SIDE, IMAGES = 6, 32, 2_000
 FEW_PASSES, PASSES, WORKERS = 3, 10, 2

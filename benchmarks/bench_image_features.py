@@ -23,7 +23,7 @@ import numpy as np
 from measure import compare
 from threadpoolctl import threadpool_limits
 
-from taproom.image_features import Encoder, EncoderParameters, learn_encoder
+from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
 
 FILTERS, SIZE, SIDE, POOLS = 1600, 6, 32, 2
 POSITIONS = SIDE - SIZE + 1

@@ -27,8 +27,8 @@ def main(megabytes: int = 50) -> None:
 
 def write(folder: Path, megabytes: int) -> None:
     """The corpus as a file."""
-    from taproom.corpus import newsgroups
-    from taproom.sources import member, read_sources
+    from taproom.sources.corpus import newsgroups
+    from taproom.sources.fetching import member, read_sources
 
     source = read_sources()["newsgroups"]
     texts = [document.text for document in newsgroups(*(member(source, name) for name in source.members))]
@@ -42,8 +42,8 @@ def write(folder: Path, megabytes: int) -> None:
 def read(folder: Path, megabytes: int) -> None:
     """The file as the table `documents`."""
     from assets.text.documents import CONTRACT
-    from taproom.corpus import DocumentReader, TextFiles, text_files
-    from taproom.warehouse import Warehouse
+    from taproom.sources.corpus import DocumentReader, TextFiles, text_files
+    from taproom.warehouse.warehouse import Warehouse
 
     found = text_files(TextFiles(folder / "corpus.txt"))
     reader = DocumentReader(found, "large", CONTRACT.schema)
@@ -57,9 +57,9 @@ def read(folder: Path, megabytes: int) -> None:
 def count(folder: Path, megabytes: int) -> None:
     """The table as bags of words."""
     from assets.text.bag_of_words import BAG_OF_WORDS
-    from taproom.bag_of_words import BagRows, choose_terms, count_documents
-    from taproom.counting import DEFAULT_TOKEN_PATTERN
-    from taproom.warehouse import Warehouse
+    from taproom.text.bag_of_words import BagRows, choose_terms, count_documents
+    from taproom.warehouse.warehouse import Warehouse
+    from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
     columns = ["document_id", "label", "split", "text"]
     with measured("counted"):
@@ -73,9 +73,9 @@ def count(folder: Path, megabytes: int) -> None:
 
 def train(folder: Path, megabytes: int) -> None:
     """The table as word vectors, in one epoch."""
-    from taproom.warehouse import Warehouse
-    from taproom.word_vectors import WordVectorParameters
-    from taproom.word_vectors import train as train_vectors
+    from taproom.text.word_vectors import WordVectorParameters
+    from taproom.text.word_vectors import train as train_vectors
+    from taproom.warehouse.warehouse import Warehouse
 
     with measured("trained on"):
         documents = Warehouse(folder / "warehouse").stream("documents", columns=["text"])

@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+from taproom.assays.mixtures import EmParameters, Mixture, fit, fit_all, standardization, start_at
 from taproom.errors import SourceError
-from taproom.fcs import read_fcs
-from taproom.mixtures import EmParameters, Mixture, fit, fit_all, standardization, start_at
-from taproom.sources import member, read_sources
+from taproom.sources.fcs import read_fcs
+from taproom.sources.fetching import member, read_sources
 
 EVENTS, COMPONENTS, ITERATIONS = 70_000, 10, 30
 CHANNELS = ("FSC-A", "SSC-A", "V2-A", "Y2-A", "B1-A")

@@ -19,7 +19,7 @@ from sklearn.neighbors import NearestNeighbors
 from sparse_dot_topn import sp_matmul_topn
 from zipf import zipf_matrix
 
-from taproom.neighbors import brute_force_distances, nearest
+from taproom.maps.neighbors import brute_force_distances, nearest
 
 K = 100
 WORDS, WORDS_PER_ITEM = 400_000, 1_540

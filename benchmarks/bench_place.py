@@ -22,10 +22,10 @@ from zipf import zipf_matrix, zipf_texts
 from assets.reviews.item_map import ITEM_MAP
 from assets.reviews.neighbors import CONTRACT as NEIGHBORS
 from assets.reviews.tfidf import TFIDF, VOCABULARY
-from taproom.counting import DEFAULT_TOKEN_PATTERN
-from taproom.out_of_sample import ItemMap
-from taproom.sparse import csr_to_lists
-from taproom.warehouse import Origin, Warehouse
+from taproom.maps.out_of_sample import ItemMap
+from taproom.warehouse.warehouse import Origin, Warehouse
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN
+from taproom.words.sparse import csr_to_lists
 
 WORDS = 400_000
 K = 100

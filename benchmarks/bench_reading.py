@@ -12,8 +12,8 @@ from pathlib import Path
 
 OURS = """
 from assets.reviews.reviews import CONTRACT
-from taproom.reviews import ReviewFile, ReviewReader
-from taproom.warehouse import Warehouse
+from taproom.sources.reviews import ReviewFile, ReviewReader
+from taproom.warehouse.warehouse import Warehouse
 reader = ReviewReader(ReviewFile(path), "big", "table", CONTRACT.schema)
 Warehouse(folder).publish(CONTRACT, reader.reader(), since=None, partition="big")
 """

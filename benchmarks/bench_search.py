@@ -10,8 +10,8 @@ import sys
 import time
 from dataclasses import dataclass
 
-from taproom.search import Plan, Trial, search
-from taproom.search_space import Choice, Integer, Parameters, Real
+from taproom.search.search_space import Choice, Integer, Parameters, Real
+from taproom.search.trials import Plan, Trial, search
 
 SPACE = {
     "rate": Real(1e-3, 1e-1, log=True),

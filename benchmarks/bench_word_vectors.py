@@ -17,11 +17,11 @@ from gensim.models.word2vec import LineSentence, Word2Vec
 from measure import compare
 
 from assets.text.documents import CONTRACT
-from taproom.corpus import DocumentReader, newsgroups
-from taproom.counting import tokens
-from taproom.sources import member, read_sources
-from taproom.warehouse import Warehouse
-from taproom.word_vectors import WordVectorParameters, train
+from taproom.sources.corpus import DocumentReader, newsgroups
+from taproom.sources.fetching import member, read_sources
+from taproom.text.word_vectors import WordVectorParameters, train
+from taproom.warehouse.warehouse import Warehouse
+from taproom.words.counting import tokens
 
 WORKERS = 2
 RUNS = 3

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from taproom.warehouse import Warehouse
+from taproom.warehouse.warehouse import Warehouse
 
 ANCHOR = "Bells Two Hearted Ale"
 # The fifteen of the slide "Two Hearted Ale - Nearest Neighbors", by words that identify them in RateBeer's names.

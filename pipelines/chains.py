@@ -16,7 +16,7 @@ from assets.images import images
 from assets.reviews import reviews
 from assets.text import documents
 from assets.tuning import digits
-from taproom.inbox import Drop
+from taproom.sources.inbox import Drop
 
 Config = Mapping[str, Any]
 

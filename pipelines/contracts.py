@@ -15,7 +15,7 @@ import yaml
 
 import pipelines.definitions  # noqa: F401  declares every contract
 from assets.table import CONTRACTS, OWNER
-from taproom.contracts import Column, Contract
+from taproom.warehouse.contracts import Column, Contract
 
 FOLDER = Path(__file__).resolve().parents[1] / "data" / "contracts"
 _LOGICAL = {

@@ -7,7 +7,7 @@ import dagster as dg
 
 import assets
 from pipelines import jobs, maintenance, removal
-from pipelines.tables import table_io_manager
+from pipelines.io_manager import table_io_manager
 
 
 def build_definitions(**resources: object) -> dg.Definitions:

@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.data_version import CODE_VERSION_TAG, CachingStaleStatusResolver, StaleStatus
-from dagster._core.loader import LoadingContext
 
-from pipelines.tables import asked_for, config_type, place_of, recorded_version, settings_of, that_matter
-from taproom.warehouse import Warehouse
+from pipelines.dagster_internals import CODE_VERSION_TAG, CachingStaleStatusResolver, LoadingContext, StaleStatus
+from pipelines.io_manager import asked_for, config_type, place_of, recorded_version, settings_of, that_matter
+from taproom.warehouse.warehouse import Warehouse
 
 
 class _Loading(LoadingContext):

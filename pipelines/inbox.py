@@ -12,12 +12,12 @@ from pydantic import Field
 
 from assets.automation import READS_BATCHES
 from pipelines.chains import Chain
+from pipelines.io_manager import recorded_version
 from pipelines.reconcile import abandoned_runs
-from pipelines.tables import recorded_version
-from pipelines.watch import UNFINISHED, check_run_goes_on
+from pipelines.run_watch import UNFINISHED, check_run_goes_on
 from taproom.errors import TaproomError
-from taproom.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
-from taproom.warehouse import Warehouse, default_root
+from taproom.sources.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
+from taproom.warehouse.warehouse import Warehouse, default_root
 
 SETTLE_SECONDS = 5
 # A run takes seconds to start, so few batches are not parted.

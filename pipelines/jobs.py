@@ -12,8 +12,8 @@ from assets.tuning.champions import CHAMPIONS
 from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
 from pipelines.inbox import inbox_sensor, ingest_batches
-from pipelines.tables import place_of
-from taproom.warehouse import Warehouse, default_root
+from pipelines.io_manager import place_of
+from taproom.warehouse.warehouse import Warehouse, default_root
 
 
 def _ingest(chain: Chain) -> Any:

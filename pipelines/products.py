@@ -11,12 +11,12 @@ import dagster as dg
 
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
+from pipelines.io_manager import asked_for, newest_materialization
 from pipelines.reconcile import lost_batches
 from pipelines.removal import remove_batch_of, replaced_batches
-from pipelines.tables import asked_for, newest_materialization
 from taproom.errors import TaproomError
 from taproom.progress import progress
-from taproom.warehouse import Warehouse
+from taproom.warehouse.warehouse import Warehouse
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 

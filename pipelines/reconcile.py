@@ -16,10 +16,10 @@ import psutil
 
 from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
-from pipelines.tables import newest_materialization, place_of, recorded_version
-from pipelines.watch import UNFINISHED
+from pipelines.io_manager import newest_materialization, place_of, recorded_version
+from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
-from taproom.warehouse import Warehouse, default_root
+from taproom.warehouse.warehouse import Warehouse, default_root
 
 # A run that has just begun may not have told its process yet.
 YOUNG_SECONDS = 60

@@ -8,8 +8,8 @@ from pydantic import Field
 from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
 from taproom.errors import InputError
-from taproom.inbox import find_batch, inbox_folder
-from taproom.warehouse import Origin, Warehouse, default_root
+from taproom.sources.inbox import find_batch, inbox_folder
+from taproom.warehouse.warehouse import Origin, Warehouse, default_root
 
 # The inbox passes hidden folders over.
 REMOVED_FOLDER = ".removed"

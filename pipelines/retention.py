@@ -5,9 +5,9 @@ from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 
-from pipelines.watch import UNFINISHED
+from pipelines.dagster_internals import SqliteEventLogStorage
+from pipelines.run_watch import UNFINISHED
 
 
 def delete_old_runs(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], before: datetime) -> int:

@@ -18,14 +18,14 @@ import dagster as dg
 import yaml
 
 from pipelines.definitions import defs
+from pipelines.io_manager import newest_materialization, place_of
 from pipelines.jobs import INGEST, MAKE
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
-from pipelines.tables import newest_materialization, place_of
-from taproom.analogies import DECK
-from taproom.corpus_topics import WEIGHTINGS
 from taproom.errors import DamagedFileError, TaproomError
-from taproom.warehouse import Warehouse, default_root
+from taproom.text.analogies import DECK
+from taproom.text.corpus_topics import WEIGHTINGS
+from taproom.warehouse.warehouse import Warehouse, default_root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from taproom.out_of_sample import Placement
-    from taproom.text_lookup import TopicMixture
+    from taproom.maps.out_of_sample import Placement
+    from taproom.text.text_lookup import TopicMixture
 
 __all__ = ["analogy", "call", "classify", "features", "history", "load", "nearest", "place", "topics_of"]
 
@@ -27,14 +27,14 @@ def load(table: str, version: int | None = None) -> "pa.Table":
     `version` is one of those that `history` lists; None is the newest. Raises `taproom.errors.UnknownTableError` where
     there is no such table or version, and `taproom.errors.DamagedFileError` where a file is not what was committed.
     """
-    from taproom.warehouse import Warehouse
+    from taproom.warehouse.warehouse import Warehouse
 
     return Warehouse().read(table, version)
 
 
 def history(table: str) -> list[dict[str, Any]]:
     """What each version of a table was made from (run, inputs and their versions, config), newest first."""
-    from taproom.warehouse import Warehouse
+    from taproom.warehouse.warehouse import Warehouse
 
     return Warehouse().history(table)
 
@@ -43,13 +43,13 @@ def place(text: str) -> "Placement":
     """Find the items nearest to a text and its place on the newest map, without a refit.
 
     The first call loads the map and the tables it was made from, at the versions it recorded; later ones only look
-    whether there is a newer map, or `$TAPROOM_WAREHOUSE` names another warehouse. See `taproom.out_of_sample.Placement`
-    for what comes back.
+    whether there is a newer map, or `$TAPROOM_WAREHOUSE` names another warehouse. See
+    `taproom.maps.out_of_sample.Placement` for what comes back.
 
     Raises `taproom.errors.InputError` where the text is no string or has no word that the map knows, and
     `taproom.errors.UnknownTableError` where there is no map yet.
     """
-    from taproom.out_of_sample import newest_map
+    from taproom.maps.out_of_sample import newest_map
 
     return newest_map().place(text)
 
@@ -65,7 +65,7 @@ def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> 
     Raises `taproom.errors.InputError` where no channel is one of the classes', `taproom.errors.SourceError` where a
     file is not sound, and `taproom.errors.UnknownTableError` where nothing has been called yet.
     """
-    from taproom.event_calls import call_events
+    from taproom.assays.event_calls import call_events
 
     return call_events(events)
 
@@ -73,13 +73,13 @@ def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> 
 def topics_of(text: str, weighting: str = "tfidf") -> "TopicMixture":
     """Find what a text is about: its shares of the newest topics of a weighting ("tfidf" or "bag_of_words").
 
-    A document of the corpus gets the mixture that it has in `document_topics`. See `taproom.text_lookup.TopicMixture`
-    for what comes back.
+    A document of the corpus gets the mixture that it has in `document_topics`. See
+    `taproom.text.text_lookup.TopicMixture` for what comes back.
 
     Raises `taproom.errors.InputError` where the text is no string or has no word that topics are made of, and
     `taproom.errors.UnknownTableError` where there are no topics yet.
     """
-    from taproom.text_lookup import newest_topics
+    from taproom.text.text_lookup import newest_topics
 
     return newest_topics.get().topics_of(text, weighting)
 
@@ -90,7 +90,7 @@ def nearest(word: str, k: int = 10) -> list[tuple[str, float]]:
     Raises `taproom.errors.InputError` where the word has no vector (the nearest spellings are offered) or k is out of
     range, and `taproom.errors.UnknownTableError` where there are no vectors yet.
     """
-    from taproom.text_lookup import nearest_words
+    from taproom.text.text_lookup import nearest_words
 
     return nearest_words(word, k)
 
@@ -100,7 +100,7 @@ def analogy(a: str, b: str, c: str, k: int = 5) -> list[tuple[str, float]]:
 
     `analogy("man", "king", "woman")` asks for king - man + woman. Raises as `nearest` does.
     """
-    from taproom.text_lookup import complete_analogy
+    from taproom.text.text_lookup import complete_analogy
 
     return complete_analogy(a, b, c, k)
 
@@ -115,7 +115,7 @@ def classify(images: "str | Path | np.ndarray | pa.Table") -> "pa.Table":
     Raises `taproom.errors.InputError` for images of another size or kind, `taproom.errors.SourceError` where a file is
     no sound picture, and `taproom.errors.UnknownTableError` where there is no classifier yet.
     """
-    from taproom.image_lookup import newest_classifier
+    from taproom.images.image_lookup import newest_classifier
 
     return newest_classifier.get().classify(images)
 
@@ -126,6 +126,6 @@ def features(images: "str | Path | np.ndarray | pa.Table") -> "np.ndarray":
     Takes and refuses what `classify` does. An image of the table gets the features that it has in `image_features`,
     where that has any.
     """
-    from taproom.image_lookup import newest_classifier
+    from taproom.images.image_lookup import newest_classifier
 
     return newest_classifier.get().features(images)

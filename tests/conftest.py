@@ -16,9 +16,9 @@ from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
 from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
-from taproom.allowed_folders import FOLDERS_VARIABLE
-from taproom.inbox import INBOX_VARIABLE, file_key, file_sha256
-from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.sources.allowed_folders import FOLDERS_VARIABLE
+from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
+from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
 
 THEMES = {
     "hoppy": "citrus pine grapefruit resin bitter piney floral",

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from taproom.class_mixtures import ClassModel, ClassParameters, cross_fit, model_of
+from taproom.assays.class_mixtures import ClassModel, ClassParameters, cross_fit, model_of
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 CENTRES = {"blue": (0.0, 0.0), "red": (4.0, 0.0), "yellow": (0.0, 4.0)}

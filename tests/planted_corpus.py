@@ -2,7 +2,7 @@
 
 import random
 
-from taproom.analogies import CAPITALS, DECK, Question, questions
+from taproom.text.analogies import CAPITALS, DECK, Question, questions
 
 ROYALTY = {
     ("man", "woman"): ["person", "adult", "wears", "boots"],

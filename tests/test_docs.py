@@ -19,8 +19,8 @@ from assets.text.documents import DocumentsConfig
 from assets.text.word_vectors import WordVectorsConfig
 from assets.tuning.item_map import STUDY as ITEM_MAP
 from pipelines.definitions import defs
-from taproom.inbox import file_key, file_sha256
-from taproom.plates import read_plate_map
+from taproom.sources.inbox import file_key, file_sha256
+from taproom.sources.plates import read_plate_map
 from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[1]

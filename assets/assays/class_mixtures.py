@@ -7,7 +7,7 @@ of all events of such a well, cells that do not shine and debris included.
 
 Grain: a component of a class; a class; an event that models without its well have scored; a class in a blend of known
 shares. Source: the deck's "Mixtures of Gaussians"
-and "Density Estimation"; `taproom.class_mixtures` has the rest.
+and "Density Estimation"; `taproom.assays.class_mixtures` has the rest.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
 LEAST_VARIANCE = 1e-5  # of the widest component's in the channel
 
@@ -168,11 +168,11 @@ def class_mixtures(
     config: ClassMixturesConfig, events: pa.Table, wells: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
-    from taproom import assay_figures as figures
-    from taproom.class_mixtures import ClassParameters, cross_fit, held_out_fates, model_of, model_rows
-    from taproom.class_shares import blend_errors
-    from taproom.event_mixture import pooled, separating_channels
-    from taproom.events import as_lists, event_matrix
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.class_mixtures import ClassParameters, cross_fit, held_out_fates, model_of, model_rows
+    from taproom.assays.class_shares import blend_errors
+    from taproom.assays.event_mixture import pooled, separating_channels
+    from taproom.sources.events import as_lists, event_matrix
 
     matrix = event_matrix(events, wells)
     labelled = matrix.labelled()
@@ -294,7 +294,7 @@ def held_out_events_beat_chance(held_out_events: pa.Table) -> dg.AssetCheckResul
     """Where it is not, the classes differ no more than wells of one class do."""
     import numpy as np
 
-    from taproom.events import from_lists
+    from taproom.sources.events import from_lists
 
     if not len(held_out_events):
         return dg.AssetCheckResult(passed=True, description="There are no classes.")

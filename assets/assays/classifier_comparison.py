@@ -17,7 +17,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 METHODS = (
     "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
@@ -112,9 +112,9 @@ def classifier_comparison(
     config: ClassifierComparisonConfig, events: pa.Table, wells: pa.Table, held_out_events: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:
     """Leave each labelled well out, fit all methods to the others, and judge them on it."""
-    from taproom import assay_figures as figures
-    from taproom.classifiers import compare
-    from taproom.events import event_matrix, from_lists
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.classifiers import compare
+    from taproom.sources.events import event_matrix, from_lists
 
     if not len(held_out_events):
         yield from nothing(COMPARISON, WELLS, CALIBRATION, because="wanted: classes")

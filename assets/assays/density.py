@@ -12,12 +12,12 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from taproom.densities import Grid
+    from taproom.assays.densities import Grid
 
 
 def grid_contract(table: str) -> Contract:
@@ -75,10 +75,10 @@ class DensityConfig(dg.Config):
 @keeps_settings
 def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
     """The mixture's density over two of its channels."""
-    from taproom import assay_figures as figures
-    from taproom.densities import enclosing_levels, grid_over, mixture_density
-    from taproom.event_mixture import mixture_from, shown_channels
-    from taproom.events import event_matrix
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.densities import enclosing_levels, grid_over, mixture_density
+    from taproom.assays.event_mixture import mixture_from, shown_channels
+    from taproom.sources.events import event_matrix
 
     matrix, fitted = event_matrix(events, wells), mixture_from(mixture)
     shown = shown_channels(matrix, fitted, config.channels)
@@ -95,7 +95,7 @@ def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: p
 
 def on_grid(contract: Contract, channels: list[str], grid: "Grid", found: "np.ndarray") -> pa.Table:
     """Rows of a density `found` on `grid`, x by x."""
-    from taproom.densities import enclosed
+    from taproom.assays.densities import enclosed
 
     points = grid.points()
     return contract.table_of(

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, NotBlank, SumsTo
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
     table="event_calls",
@@ -94,10 +94,10 @@ def event_calls(
     config: EventCallsConfig, events: pa.Table, wells: pa.Table, class_mixtures: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:
     """Call every event by the Bayes rule, and find the shares of each well."""
-    from taproom import assay_figures as figures
-    from taproom.class_mixtures import call, model_from_rows
-    from taproom.event_calls import fates_by_well, shares_by_well
-    from taproom.events import as_lists, event_matrix
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.class_mixtures import call, model_from_rows
+    from taproom.assays.event_calls import fates_by_well, shares_by_well
+    from taproom.sources.events import as_lists, event_matrix
 
     if not len(classes):
         yield from nothing(EVENT_CALLS, WELL_SHARES, because="wanted: classes")

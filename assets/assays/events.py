@@ -15,15 +15,15 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, batched, keeps_settings
-from taproom.allowed_folders import allowed_path
-from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
 from taproom.errors import SourceError
-from taproom.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
-from taproom.sources import Source, member, read_sources
+from taproom.sources.allowed_folders import allowed_path
+from taproom.sources.fetching import Source, member, read_sources
+from taproom.sources.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
 if TYPE_CHECKING:
-    from taproom.plates import Well
-    from taproom.samples import Sample
+    from taproom.sources.plates import Well
+    from taproom.sources.samples import Sample
 
 SAMPLES = dg.DynamicPartitionsDefinition(name="assay_samples")
 EMBEDDED_PLATE_MAP = Path(__file__).resolve().parents[2] / "data" / "plates.csv"
@@ -134,7 +134,7 @@ class EventsConfig(dg.Config):
 
 def _embedded(source: Source) -> dict[str, tuple[str, "Well"]]:
     """The embedded samples: member of the archive and well, by key; known without fetching anything."""
-    from taproom.plates import read_plate_map
+    from taproom.sources.plates import read_plate_map
 
     wells = read_plate_map(EMBEDDED_PLATE_MAP)
     by_file = {Path(name).name: name for name in source.members}
@@ -150,7 +150,7 @@ def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
     For a folder of FCS files these are the rows of its plate map. Raises `SourceError` when there is no such file.
     """
-    from taproom.plates import read_plate_map
+    from taproom.sources.plates import read_plate_map
 
     config = EventsConfig(**given)
     if config.source is EventSource.plates:
@@ -184,7 +184,7 @@ def _called(config: EventsConfig) -> str:
 
 def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     """What a file in the inbox is: an FCS file is a well by the plate map beside it, anything else a table."""
-    from taproom.plates import read_plate_map
+    from taproom.sources.plates import read_plate_map
 
     if path.suffix.lower() not in FCS_SUFFIXES:
         return Drop(path.name, of_file({"source": "table", "path": str(path), **settings}, path))
@@ -233,9 +233,9 @@ def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
 @keeps_settings(of_batch=_inbox_settings)
 def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     """Read one file into events, and tell what it is."""
-    from taproom import assay_figures as figures
-    from taproom.content import content_hash
-    from taproom.events import from_lists, widest_channels
+    from taproom.assays import assay_figures as figures
+    from taproom.sources.events import from_lists, widest_channels
+    from taproom.warehouse.content import content_hash
 
     key = context.partition_key
     rows, about = _relabelled(context, config) or _read(config, key)
@@ -288,7 +288,7 @@ def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
     """The events of a file, and what it is."""
     import numpy as np
 
-    from taproom.events import as_lists, transform_all
+    from taproom.sources.events import as_lists, transform_all
 
     sample = _sample(config, key)
     count = len(sample.values)
@@ -317,8 +317,8 @@ def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
 
 def _sample(config: EventsConfig, key: str) -> "Sample":
     """The file that the sample is named after, verified to be it, and read."""
-    from taproom.plates import Well
-    from taproom.samples import fcs_sample, table_sample
+    from taproom.sources.plates import Well
+    from taproom.sources.samples import fcs_sample, table_sample
 
     if config.source is EventSource.plates:
         source = read_sources()["plates"]

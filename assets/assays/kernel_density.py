@@ -18,7 +18,7 @@ from assets.assays.density import grid_contract, is_on_its_grid, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Between, Column, Contract
+from taproom.warehouse.contracts import Between, Column, Contract
 
 KERNEL_DENSITY = grid_contract("kernel_density")
 
@@ -64,8 +64,8 @@ def kernel_density(
     """Choose a bandwidth, and estimate the density where the mixture's is told."""
     import numpy as np
 
-    from taproom import assay_figures as figures
-    from taproom.densities import (
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.densities import (
         CANDIDATES,
         Grid,
         KernelDensityParameters,
@@ -73,7 +73,7 @@ def kernel_density(
         enclosing_levels,
         kernel_density,
     )
-    from taproom.events import event_matrix
+    from taproom.sources.events import event_matrix
 
     matrix = event_matrix(events, wells)
     channels = [density[f"{axis}_channel"][0].as_py() for axis in "xy"]

@@ -4,7 +4,7 @@
 
 The number of components is the one with the smallest BIC among several, each from several starts (`mixture_fits`).
 That is more than there are populations of cells, which are no Gaussians, so components are merged into populations
-afterwards (`taproom.populations` says how and why). The fit itself sees all events, missing values included.
+afterwards (`taproom.assays.populations` says how and why). The fit itself sees all events, missing values included.
 
 Grain: a component; a fit of so many components from one start; a component after an iteration; an event. Source: the
 deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
@@ -20,11 +20,11 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, SameLength, SumsTo
-from taproom.populations import MERGE_ABOVE
+from taproom.assays.populations import MERGE_ABOVE
+from taproom.warehouse.contracts import Between, Column, Contract, SameLength, SumsTo
 
 if TYPE_CHECKING:
-    from taproom.mixtures import Mixture
+    from taproom.assays.mixtures import Mixture
 
 PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
 LARGEST_DIFFERENCE = 0.1
@@ -149,12 +149,12 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
     """Choose a number of components, fit them to all events, merge them into populations."""
     import numpy as np
 
-    from taproom import assay_figures as figures
-    from taproom.event_mixture import fit_events, gaussian_columns, shown_channels
-    from taproom.events import as_lists, event_matrix
-    from taproom.figures import bars
-    from taproom.mixture_sizes import SizeParameters, best_by_bic, best_held_out
-    from taproom.mixtures import EmParameters
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.event_mixture import fit_events, gaussian_columns, shown_channels
+    from taproom.assays.mixture_sizes import SizeParameters, best_by_bic, best_held_out
+    from taproom.assays.mixtures import EmParameters
+    from taproom.drawing import bars
+    from taproom.sources.events import as_lists, event_matrix
 
     matrix = event_matrix(events, wells)
     fitted = fit_events(

@@ -1,8 +1,8 @@
 """two_component_trace: the deck's Algorithm 8.1, two components in one channel, iteration by iteration.
 
-The smallest case of `taproom.mixtures.fit`, the code that fits `mixture`: responsibilities by equation (8.42), then
-weighted means and variances and the mixing probability. It starts as the deck's source does, from two values drawn at
-random, the variance of all values and a half. Grain: a component after an iteration.
+The smallest case of `taproom.assays.mixtures.fit`, the code that fits `mixture`: responsibilities by equation (8.42),
+then weighted means and variances and the mixing probability. It starts as the deck's source does, from two values drawn
+at random, the variance of all values and a half. Grain: a component after an iteration.
 """
 
 import dagster as dg
@@ -12,7 +12,7 @@ from pydantic import Field
 from assets.assays.mixture import deck_pictures, never_falls
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
     table="two_component_trace",
@@ -63,10 +63,10 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
     """Fit two components to all events of a channel."""
     import numpy as np
 
-    from taproom import assay_figures as figures
-    from taproom.event_mixture import mixture_from, shown_channels, two_component_start
-    from taproom.events import event_matrix
-    from taproom.mixtures import EmParameters, fit
+    from taproom.assays import assay_figures as figures
+    from taproom.assays.event_mixture import mixture_from, shown_channels, two_component_start
+    from taproom.assays.mixtures import EmParameters, fit
+    from taproom.sources.events import event_matrix
 
     matrix = event_matrix(events, wells)
     chosen = [config.channel] if config.channel else []

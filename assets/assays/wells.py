@@ -11,9 +11,9 @@ from pydantic import Field
 
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
-# What `taproom.events.event_matrix` takes of the events.
+# What `taproom.sources.events.event_matrix` takes of the events.
 MATRIX_EVENTS = {
     "events": dg.AssetIn(
         metadata={
@@ -74,8 +74,8 @@ class WellsConfig(dg.Config):
 @keeps_settings
 def wells(config: WellsConfig, events: pa.RecordBatchReader, samples: pa.Table) -> Draft:
     """Roll all samples up in one pass over their events."""
-    from taproom.events import compared_channels, roll_up
-    from taproom.figures import bars
+    from taproom.drawing import bars
+    from taproom.sources.events import compared_channels, roll_up
 
     found = roll_up(events, samples, config.leave_out)
     of_sample = {row["sample"]: row for row in samples.to_pylist()}

@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
     table="classifier",
@@ -67,9 +67,9 @@ def classifier(
     """Compare penalties on the validation images, and fit the best to all training images."""
     import numpy as np
 
-    from taproom import classifier_figures as figures
-    from taproom.image_classifier import PENALTIES, LabelledImages, choose_classifier, gram_of
-    from taproom.image_features import encoder_of
+    from taproom.images import classifier_figures as figures
+    from taproom.images.image_classifier import PENALTIES, LabelledImages, choose_classifier, gram_of
+    from taproom.images.image_features import encoder_of
 
     model = encoder_of(encoder, whitening, filters)
     labelled = LabelledImages.of(images)

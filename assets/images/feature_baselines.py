@@ -2,9 +2,9 @@
 
 Plain pixels, and of the deck's six those that a maintained library has the parts for: HoG, dense SIFT as a bag of
 words, textons. No library that we know of has spin images of the intensity domain or RIFT for pictures; GLOH is in
-ArrayFire alone, see `taproom.hand_made_features`. The classifier is multiclass least squares. Its penalty is chosen on
-a tenth of the training images; the test images are used once. Test images whose label no training image has are left
-out and counted: no classifier could know them.
+ArrayFire alone, see `taproom.images.hand_made_features`. The classifier is multiclass least squares. Its penalty is
+chosen on a tenth of the training images; the test images are used once. Test images whose label no training image has
+are left out and counted: no classifier could know them.
 
 Grain: a kind of features. Source: the deck's slide "Some hand-created image features".
 """
@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 FEATURES = ("pixels", "hog", "sift", "textons")
 
@@ -74,10 +74,10 @@ def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft
     """Fit the classifier to each of the features, and judge it."""
     import numpy as np
 
-    from taproom import gallery_figures as figures
-    from taproom.hand_made_features import choose_images, compare
-    from taproom.image_classifier import LabelledImages
-    from taproom.images import labels_of
+    from taproom.images import gallery_figures as figures
+    from taproom.images.hand_made_features import choose_images, compare
+    from taproom.images.image_classifier import LabelledImages
+    from taproom.sources.images import labels_of
 
     labels, classes = labels_of(images)
     training = np.array(images["split"]) == "training"

@@ -15,12 +15,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from taproom.convolution import Step
+    from taproom.images.convolution import Step
 
 # The deck's example stands among the images, by this id.
 DECK = "deck"
@@ -80,9 +80,9 @@ def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
     """Take some training images through the deck's slides."""
     import numpy as np
 
-    from taproom import gallery_figures as figures
-    from taproom.convolution import choose_examples, deck_example, gallery, random_patch_filters
-    from taproom.images import labels_of, pixels_of
+    from taproom.images import gallery_figures as figures
+    from taproom.images.convolution import choose_examples, deck_example, gallery, random_patch_filters
+    from taproom.sources.images import labels_of, pixels_of
 
     training = np.array(images["split"]) == "training"
     rows = choose_examples(labels_of(images)[0], training, config.examples, config.seed)
@@ -111,7 +111,7 @@ def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
 
 def _shown(pixels: "np.ndarray") -> "np.ndarray":
     """Images no larger than those of the deck, in their own proportions."""
-    from taproom.hand_made_features import SIDE, reduced
+    from taproom.images.hand_made_features import SIDE, reduced
 
     height, width = pixels.shape[1:3]
     scale = min(1, SIDE / max(height, width))
@@ -150,7 +150,7 @@ def deck_numbers_come_out(filter_gallery: pa.Table) -> dg.AssetCheckResult:
 
 
 def _vector_length(image: dict) -> int:
-    from taproom.convolution import FILTER_SIZE, FILTERS, WINDOW
+    from taproom.images.convolution import FILTER_SIZE, FILTERS, WINDOW
 
     rows, columns = ((image[side] - FILTER_SIZE + 1) // WINDOW for side in ("height", "width"))
     return rows * columns * FILTERS

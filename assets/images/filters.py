@@ -20,11 +20,11 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 if TYPE_CHECKING:
-    from taproom.patches import Whitening
+    from taproom.images.patches import Whitening
 
 COLOURS = ("red", "green", "blue")
 MOST_FLAT = 0.1
@@ -108,7 +108,7 @@ ENCODER = Contract(
 
 
 class Budget(Enum):
-    """The budgets of `taproom.image_features.BUDGETS`."""
+    """The budgets of `taproom.images.image_features.BUDGETS`."""
 
     small = "small"
     coates = "coates"
@@ -161,10 +161,10 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
 
     import numpy as np
 
-    from taproom import classifier_figures as figures
-    from taproom.image_features import BUDGETS, EncoderParameters, learn
-    from taproom.images import pixels_of
-    from taproom.patches import CHANNELS
+    from taproom.images import classifier_figures as figures
+    from taproom.images.image_features import BUDGETS, EncoderParameters, learn
+    from taproom.images.patches import CHANNELS
+    from taproom.sources.images import pixels_of
 
     chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
     preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 FEW_BYTES = 10**9
 MOST_DEAD = 0.05
@@ -92,9 +92,9 @@ def gram(
     """Take the features of the images, block by block, and add them up."""
     import numpy as np
 
-    from taproom import classifier_figures as figures
-    from taproom.image_classifier import LabelledImages, empty_gram, feature_blocks, gram_batches
-    from taproom.image_features import encoder_of
+    from taproom.images import classifier_figures as figures
+    from taproom.images.image_classifier import LabelledImages, empty_gram, feature_blocks, gram_batches
+    from taproom.images.image_features import encoder_of
     from taproom.progress import progress
 
     model = encoder_of(encoder, whitening, filters)
@@ -143,7 +143,7 @@ def gram(
 
 
 def _features_batch(images: pa.Table, block, features) -> pa.RecordBatch:
-    from taproom.sparse import matrix_to_lists
+    from taproom.words.sparse import matrix_to_lists
 
     chosen = images.select(["image_id", "split", "label"]).slice(int(block[0]), len(block)).combine_chunks()
     columns = [column.chunk(0) for column in chosen.columns]

@@ -20,14 +20,14 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.allowed_folders import allowed_path
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
-from taproom.corpus import Split
 from taproom.errors import SourceError
-from taproom.sources import read_sources
+from taproom.sources.allowed_folders import allowed_path
+from taproom.sources.corpus import Split
+from taproom.sources.fetching import read_sources
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 if TYPE_CHECKING:
-    from taproom.images import ImageReader
+    from taproom.sources.images import ImageReader
 
 SPLITS = get_args(Split)
 MAX_LEFT_OUT_SHARE = 0.01
@@ -109,7 +109,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 
     Raises `SourceError` when there are no such files.
     """
-    from taproom.corpus import fingerprint
+    from taproom.sources.corpus import fingerprint
 
     config = ImagesConfig(**given)
     seen = {"fingerprint": fingerprint(_path(config))} if config.source is ImageSource.files else {}
@@ -117,7 +117,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 
 
 def _path(config: ImagesConfig) -> Path:
-    from taproom.images import check_is_there
+    from taproom.sources.images import check_is_there
 
     if not config.path:
         raise SourceError("images: no path was given. Wanted: `path`, the folder of images, or their Parquet file.")
@@ -147,7 +147,7 @@ def _path(config: ImagesConfig) -> Path:
 @keeps_settings
 def images(config: ImagesConfig) -> Iterator:
     """Stream the images into the warehouse."""
-    from taproom.image_figures import sample_images
+    from taproom.images.image_figures import sample_images
 
     reader = _reader(config)
     yield dg.Output(
@@ -172,7 +172,7 @@ def _told(reader: "ImageReader") -> list[str]:
 
 
 def _reader(config: ImagesConfig) -> "ImageReader":
-    from taproom.images import ImageReader, cifar10, image_files
+    from taproom.sources.images import ImageReader, cifar10, image_files
 
     if config.source is ImageSource.files:
         path = _path(config)

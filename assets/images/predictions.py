@@ -16,7 +16,7 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 MOST_WRONG = 0.5  # of what naming the most frequent class has wrong
 
@@ -81,10 +81,10 @@ def predictions(
     import numpy as np
     from scipy.stats import binomtest
 
-    from taproom import classifier_figures as figures
-    from taproom.image_classifier import classifier_of, confusion_counts, scores_of_images
-    from taproom.image_features import encoder_of
-    from taproom.images import pixels_of
+    from taproom.images import classifier_figures as figures
+    from taproom.images.image_classifier import classifier_of, confusion_counts, scores_of_images
+    from taproom.images.image_features import encoder_of
+    from taproom.sources.images import pixels_of
 
     model, (linear, classes) = encoder_of(encoder, whitening, filters), classifier_of(classifier)
     asked = images.filter(

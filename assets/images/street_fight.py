@@ -16,8 +16,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
-from taproom.street_fight import EXPERIMENTS, MEASURES, SIZES
+from taproom.images.street_fight import EXPERIMENTS, MEASURES, SIZES
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 CONTRACT = Contract(
     table="street_fight",
@@ -98,9 +98,9 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     """Try every setting on every seed's draw of the training images."""
     import numpy as np
 
-    from taproom.images import labels_of, pixels_of
-    from taproom.street_fight import compare, with_enough_images
-    from taproom.street_fight_figures import street_fight as picture
+    from taproom.images.street_fight import compare, with_enough_images
+    from taproom.images.street_fight_figures import street_fight as picture
+    from taproom.sources.images import labels_of, pixels_of
 
     numbers, names = labels_of(images)
     training = np.asarray(pa.compute.equal(images["split"], "training"))

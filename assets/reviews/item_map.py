@@ -20,7 +20,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,10 +121,10 @@ def item_map(
     """Embed the neighbours' order in two and in three dimensions, count what is violated, tell what moved."""
     import numpy as np
 
-    from taproom import figures
-    from taproom.item_map import map_items, neighbor_graph, positions_on
-    from taproom.ordinal import OrdinalParameters
-    from taproom.sparse import weighted_items
+    from taproom.maps import map_figures as figures
+    from taproom.maps.item_map import map_items, neighbor_graph, positions_on
+    from taproom.maps.ordinal import OrdinalParameters
+    from taproom.words.sparse import weighted_items
 
     made_with = settled(OrdinalParameters(), champions, ItemMapConfig, config.model_dump(exclude={"workers"}))
     chosen = made_with.parameters

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
-from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 MOST_DUPLICATES = 0.5
 
@@ -77,8 +77,8 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
     """Roll all batches up in one pass over their reviews."""
     import numpy as np
 
-    from taproom.figures import bars, histogram
-    from taproom.rollup import ReviewRollup, batch_hashes, token_patterns
+    from taproom.drawing import bars, histogram
+    from taproom.words.rollup import ReviewRollup, batch_hashes, token_patterns
 
     rollup = ReviewRollup(token_patterns(term_counts))
     for batch in reviews:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 METHODS = ("ordinal", "kernel_pca", "locally_linear", "maximum_variance_unfolding", "nonmetric_mds")
 
@@ -78,8 +78,8 @@ def map_methods(
     config: MapMethodsConfig, neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table, item_map: pa.Table
 ) -> Draft:
     """Fit what the graph's size allows, judge all on the same triplets; ours is taken as it was published."""
-    from taproom import figures
-    from taproom.map_methods import MethodParameters, compare, graph_of, maps_of
+    from taproom.maps import map_figures as figures
+    from taproom.maps.map_methods import MethodParameters, compare, graph_of, maps_of
 
     graph = graph_of(neighbors, tfidf, len(vocabulary))
     found = compare(graph, maps_of(item_map, neighbors["item_id"]), MethodParameters(**config.model_dump()))

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Ascending, Between, Column, Contract, SameLength
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, SameLength
 
 CONTRACT = Contract(
     table="neighbors",
@@ -52,9 +52,9 @@ def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: 
     """Search all pairs; items without a weighted word have no direction and are left out."""
     import numpy as np
 
-    from taproom.figures import distances_by_rank
-    from taproom.neighbors import choose_k, nearest
-    from taproom.sparse import matrix_to_lists, weighted_items
+    from taproom.maps.map_figures import distances_by_rank
+    from taproom.maps.neighbors import choose_k, nearest
+    from taproom.words.sparse import matrix_to_lists, weighted_items
 
     item_ids, weights = weighted_items(tfidf, len(vocabulary))
     indices, distances = nearest(weights, choose_k(len(item_ids), config.k), n_jobs=config.workers)
@@ -85,8 +85,8 @@ def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabu
     """Compare with all cosines of the checked items, computed in one dense product."""
     import numpy as np
 
-    from taproom.neighbors import brute_force_distances
-    from taproom.sparse import weighted_items
+    from taproom.maps.neighbors import brute_force_distances
+    from taproom.words.sparse import weighted_items
 
     _, weights = weighted_items(tfidf, len(vocabulary))
     rows = np.unique(np.linspace(0, len(neighbors) - 1, CHECKED_ITEMS).astype(int))

@@ -16,12 +16,12 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, batched, keeps_settings
-from taproom.allowed_folders import allowed_path
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import SourceError
-from taproom.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
-from taproom.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
-from taproom.sources import member, read_sources
+from taproom.sources.allowed_folders import allowed_path
+from taproom.sources.fetching import member, read_sources
+from taproom.sources.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
+from taproom.sources.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
 # Of a smaller batch no figure is drawn, which would take longer than to read it.
@@ -195,7 +195,7 @@ def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
 @keeps_settings(of_batch=_inbox_settings)
 def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterator:
     """Stream one file's reviews into the warehouse, then tell what was set aside."""
-    from taproom.figures import bars
+    from taproom.drawing import bars
 
     batch = context.partition_key
     reader = ReviewReader(_review_file(config, batch), batch, config.collection or config.source.value, CONTRACT.schema)

@@ -13,8 +13,8 @@ from pydantic import Field, field_validator
 
 from assets.reviews.reviews import BATCHES
 from assets.table import Draft, batched, keeps_settings
-from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
-from taproom.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream
 
 CONTRACT = Contract(
     table="term_counts",
@@ -74,7 +74,7 @@ def term_counts(
     """Count the words of one batch as its reviews stream by."""
     import numpy as np
 
-    from taproom.figures import zipf
+    from taproom.drawing import zipf
 
     stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in reviews)
     counted = count_stream(stream, config.token_pattern, n_jobs=config.workers)
@@ -99,7 +99,7 @@ def term_counts(
 
 def _rows(counted: Counts, batch: str, token_pattern: str) -> Iterator[pa.RecordBatch]:
     """A few items at a time: with all words written out, the table may be larger than the counts."""
-    from taproom.sparse import counts_to_lists
+    from taproom.words.sparse import counts_to_lists
 
     for first in range(0, len(counted.item_ids), ITEMS_AT_ONCE):
         some = slice(first, first + ITEMS_AT_ONCE)

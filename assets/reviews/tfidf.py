@@ -13,7 +13,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
     table="vocabulary",
@@ -78,10 +78,11 @@ def tfidf(
     """Add the batches up, choose the words, weigh them."""
     import numpy as np
 
-    from taproom.figures import histogram, weighted_words
-    from taproom.rollup import token_patterns
-    from taproom.sparse import csr_to_lists, item_counts
-    from taproom.tfidf import select_words, weigh
+    from taproom.drawing import histogram
+    from taproom.maps.map_figures import weighted_words
+    from taproom.words.rollup import token_patterns
+    from taproom.words.sparse import csr_to_lists, item_counts
+    from taproom.words.tfidf import select_words, weigh
 
     enough = items.filter(pa.compute.greater_equal(items["reviews"], config.min_reviews))["item_id"]
     patterns: dict[str, str] = {}

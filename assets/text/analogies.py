@@ -17,7 +17,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
 MIN_KNOWN = 0.5
 MOST_NEAR = 0.5
@@ -101,10 +101,10 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     """Answer what can be asked, and find the neighbours of the most frequent words."""
     import numpy as np
 
-    from taproom import text_figures as figures
-    from taproom.analogies import CAPITALS, answer, by_section, questions
-    from taproom.sparse import matrix_to_lists
-    from taproom.word_vectors import nearest, vectors_from_table
+    from taproom.text import text_figures as figures
+    from taproom.text.analogies import CAPITALS, answer, by_section, questions
+    from taproom.words.sparse import matrix_to_lists
+    from taproom.words.vectors import nearest, vectors_from_table
 
     vectors = vectors_from_table(word_vectors)
     asked = questions()
@@ -155,7 +155,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
 
 def _of_the_deck(answers: list[dict]) -> dict[str, int | str]:
     """The deck's own examples, for its first one in words."""
-    from taproom.analogies import DECK
+    from taproom.text.analogies import DECK
 
     of_deck = [row for row in answers if row["section"] == DECK]
     told: dict[str, int | str] = {"deck_known": len(of_deck), "deck_right": sum(row["rank"] == 1 for row in of_deck)}
@@ -172,7 +172,7 @@ def _of_the_deck(answers: list[dict]) -> dict[str, int | str]:
 )
 def corpus_is_large_enough(analogies: pa.Table, word_vectors: pa.Table) -> dg.AssetCheckResult:
     """A low score on a small corpus is the corpus's doing; the same code solves a corpus in which the answers are."""
-    from taproom.analogies import PUBLISHED_ACCURACY, PUBLISHED_WORDS
+    from taproom.text.analogies import PUBLISHED_ACCURACY, PUBLISHED_WORDS
 
     words = pa.compute.sum(word_vectors["count"]).as_py()
     right = pa.compute.sum(pa.compute.equal(analogies["rank"], 1)).as_py() or 0

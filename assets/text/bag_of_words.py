@@ -16,8 +16,8 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
-from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
-from taproom.counting import DEFAULT_TOKEN_PATTERN
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
 MAX_WITHOUT_TERMS = 0.05
 MIN_WITH_LETTERS = 0.8
@@ -107,8 +107,8 @@ def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> I
     """Count the words as the documents stream by, choose the terms, give each document's shares of them."""
     import numpy as np
 
-    from taproom.bag_of_words import BagRows, choose_terms, count_documents
-    from taproom.figures import histogram, zipf
+    from taproom.drawing import histogram, zipf
+    from taproom.text.bag_of_words import BagRows, choose_terms, count_documents
 
     bags = count_documents(documents, config.token_pattern, config.workers)
     terms = choose_terms(bags, config.min_document_frequency, config.max_document_share, config.max_words)

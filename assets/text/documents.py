@@ -16,14 +16,14 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.allowed_folders import allowed_path
-from taproom.contracts import Column, Contract, NotBlank, OneOf
-from taproom.corpus import Split
 from taproom.errors import SourceError
-from taproom.sources import member, read_sources
+from taproom.sources.allowed_folders import allowed_path
+from taproom.sources.corpus import Split
+from taproom.sources.fetching import member, read_sources
+from taproom.warehouse.contracts import Column, Contract, NotBlank, OneOf
 
 if TYPE_CHECKING:
-    from taproom.corpus import DocumentReader
+    from taproom.sources.corpus import DocumentReader
 
 SPLITS = get_args(Split)
 MAX_MARKUP_SHARE = 0.01
@@ -92,7 +92,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 
     Raises `SourceError` when there are no such files.
     """
-    from taproom.corpus import fingerprint
+    from taproom.sources.corpus import fingerprint
 
     config = DocumentsConfig(**given)
     seen = {"fingerprint": fingerprint(_path(config))} if config.source is CorpusSource.files else {}
@@ -130,7 +130,7 @@ def _path(config: DocumentsConfig) -> Path:
 @keeps_settings
 def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Iterator:
     """Stream the corpus into the warehouse."""
-    from taproom import text_figures as figures
+    from taproom.text import text_figures as figures
 
     reader = _reader(config, context.resources.io_manager)
     yield dg.Output(
@@ -150,7 +150,7 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
 
 
 def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
-    from taproom.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
+    from taproom.sources.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
 
     if config.path and config.source is not CorpusSource.files:
         raise SourceError(

@@ -16,9 +16,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, OneOf
-from taproom.corpus_topics import WEIGHTINGS
-from taproom.topic_methods import METHODS
+from taproom.text.corpus_topics import WEIGHTINGS
+from taproom.text.topic_methods import METHODS
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 CONTRACT = Contract(
     table="topic_methods",
@@ -86,10 +86,10 @@ class TopicMethodsConfig(dg.Config):
 @keeps_settings
 def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
     """Fit each method with each seed and judge what it found."""
-    from taproom import text_figures as figures
-    from taproom.bag_of_words import corpus_of
-    from taproom.topic_methods import MethodParameters, compare
-    from taproom.topics import TopicParameters
+    from taproom.text import text_figures as figures
+    from taproom.text.bag_of_words import corpus_of
+    from taproom.text.topic_methods import MethodParameters, compare
+    from taproom.text.topics import TopicParameters
 
     as_many = pa.compute.sum(pa.compute.equal(topics["weighting"], WEIGHTINGS[0])).as_py()
     chosen = TopicParameters(topics=config.topics or as_many, seed=config.seed)

@@ -20,8 +20,8 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
-from taproom.corpus_topics import WEIGHTINGS
+from taproom.text.corpus_topics import WEIGHTINGS
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,10 +108,10 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
     """Fit the training documents by each weighting, then find the mixture of every document."""
     import numpy as np
 
-    from taproom import text_figures as figures
-    from taproom.bag_of_words import corpus_of
-    from taproom.corpus_topics import fit_corpus, mean_by_label
-    from taproom.topics import TopicParameters, largest
+    from taproom.text import text_figures as figures
+    from taproom.text.bag_of_words import corpus_of
+    from taproom.text.corpus_topics import fit_corpus, mean_by_label
+    from taproom.text.topics import TopicParameters, largest
 
     made_with = settled(TopicParameters(), champions, TopicsConfig, config.model_dump())
     chosen = made_with.parameters
@@ -152,8 +152,8 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
 
 def _mixtures(bag_of_words: pa.Table, weighting: str, mixed: "np.ndarray") -> pa.Table:
     """The rows of `document_topics` of a weighting."""
-    from taproom.sparse import matrix_to_lists
-    from taproom.topics import largest
+    from taproom.text.topics import largest
+    from taproom.words.sparse import matrix_to_lists
 
     topic = largest(mixed)
     lists = matrix_to_lists(pa.array(mixed.ravel()), mixed.shape[1])

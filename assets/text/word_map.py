@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
 CONTRACT = Contract(
     table="word_map",
@@ -46,10 +46,10 @@ class WordMapConfig(dg.Config):
 @keeps_settings
 def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
     """Embed the words as the review chain embeds items."""
-    from taproom import text_figures as figures
-    from taproom.ordinal import OrdinalParameters
-    from taproom.word_map import map_words
-    from taproom.word_vectors import vectors_from_table
+    from taproom.maps.ordinal import OrdinalParameters
+    from taproom.maps.word_map import map_words
+    from taproom.text import text_figures as figures
+    from taproom.words.vectors import vectors_from_table
 
     first = word_vectors.slice(0, config.words)
     parameters = OrdinalParameters(updates_per_item=config.updates_per_word, seed=config.seed)

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, settled
-from taproom.contracts import Between, Column, Contract, NotBlank
-from taproom.counting import DEFAULT_TOKEN_PATTERN
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
 MIN_SHARE = 0.8
 SENTENCES_SHOWN = 3
@@ -101,9 +101,9 @@ def word_vectors(
     """Train on the documents as they stream by; show the pairs of the first sentences."""
     import numpy as np
 
-    from taproom import text_figures as figures
-    from taproom.sparse import matrix_to_lists
-    from taproom.word_vectors import WordVectorParameters, train
+    from taproom.text import text_figures as figures
+    from taproom.text.word_vectors import WordVectorParameters, train
+    from taproom.words.sparse import matrix_to_lists
 
     given = config.model_dump(exclude={"token_pattern", "workers"})
     made_with = settled(WordVectorParameters(), champions, WordVectorsConfig, given)
@@ -158,8 +158,8 @@ def word_vectors(
 
 def _pairs_shown(documents: list[dict], token_pattern: str) -> list[dict]:
     """The rows of `training_pairs`: the beginnings of the first documents that have two words."""
-    from taproom.counting import tokens
-    from taproom.word_vectors import training_pairs
+    from taproom.text.word_vectors import training_pairs
+    from taproom.words.counting import tokens
 
     begun = [(row["document_id"], tokens(row["text"], token_pattern)[:WORDS_SHOWN]) for row in documents]
     return [

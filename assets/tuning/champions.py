@@ -16,8 +16,8 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import ValidationError
 
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.errors import InputError
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 log = logging.getLogger("taproom.assets")
 

@@ -8,18 +8,18 @@ import dagster as dg
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Integer, Real
+from taproom.search.search_space import Integer, Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(events, wells, seed: int) -> Objective:
-    from taproom.class_mixtures_objective import ClassMixturesObjective
+    from taproom.assays.class_mixtures_objective import ClassMixturesObjective
 
     return ClassMixturesObjective.of(events, wells, seed)
 
 
 def _first() -> object:
-    from taproom.class_mixtures import ClassParameters
+    from taproom.assays.class_mixtures import ClassParameters
 
     return ClassParameters()
 

@@ -8,18 +8,18 @@ classifier chooses it.
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Integer, Real
+from taproom.search.search_space import Integer, Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(images, seed: int) -> Objective:
-    from taproom.classifier_objective import ClassifierObjective
+    from taproom.images.classifier_objective import ClassifierObjective
 
     return ClassifierObjective.of(images, seed)
 
 
 def _first() -> object:
-    from taproom.image_features import EncoderParameters
+    from taproom.images.image_features import EncoderParameters
 
     return EncoderParameters()
 

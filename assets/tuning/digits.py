@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.allowed_folders import allowed_path
-from taproom.contracts import Column, Contract, NotBlank
+from taproom.sources.allowed_folders import allowed_path
+from taproom.warehouse.contracts import Column, Contract, NotBlank
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 
     Raises `SourceError` when there are no such files.
     """
-    from taproom.corpus import fingerprint
+    from taproom.sources.corpus import fingerprint
 
     config = DigitsConfig(**given)
     seen = {"fingerprint": fingerprint(allowed_path(config.path, "digits"))} if config.path else {}
@@ -94,9 +94,9 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 @keeps_settings
 def digits(config: DigitsConfig) -> Draft:
     """Read all digits."""
-    from taproom.digits import binary, digit_files, mnist_5k
-    from taproom.search_comparison_figures import sample_digits
-    from taproom.sources import read_sources
+    from taproom.search.search_comparison_figures import sample_digits
+    from taproom.sources.digits import binary, digit_files, mnist_5k
+    from taproom.sources.fetching import read_sources
 
     pixels, labels = digit_files(allowed_path(config.path, "digits")) if config.path else mnist_5k(read_sources())
     names, counts = np.unique(labels, return_counts=True)

@@ -7,18 +7,18 @@ their mean, on triplets that no map is fitted to.
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Real
+from taproom.search.search_space import Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(neighbors, seed: int) -> Objective:
-    from taproom.item_map_objective import MapObjective
+    from taproom.maps.item_map_objective import MapObjective
 
     return MapObjective.of(neighbors, seed)
 
 
 def _first() -> object:
-    from taproom.ordinal import OrdinalParameters
+    from taproom.maps.ordinal import OrdinalParameters
 
     return OrdinalParameters()
 

@@ -8,18 +8,18 @@ import dagster as dg
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Real
+from taproom.search.search_space import Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(events, wells, density, seed: int) -> Objective:
-    from taproom.kernel_density_objective import KernelDensityObjective
+    from taproom.assays.kernel_density_objective import KernelDensityObjective
 
     return KernelDensityObjective.of(events, wells, density, seed)
 
 
 def _first() -> object:
-    from taproom.densities import KernelDensityParameters
+    from taproom.assays.densities import KernelDensityParameters
 
     return KernelDensityParameters()
 

@@ -17,9 +17,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.contracts import Between, Column, Contract, OneOf
-from taproom.search import METHODS
-from taproom.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
+from taproom.search.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
+from taproom.search.trials import METHODS
+from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 _LOSSES = pa.list_(pa.float64())
 
@@ -107,10 +107,10 @@ _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
 @keeps_settings
 def search_comparison(config: SearchComparisonConfig, digits: pa.Table) -> Iterator[dg.Output]:
     """Train the deck's settings, and let each method search."""
-    from taproom import search_comparison_figures as figures
-    from taproom.digits import intensities
-    from taproom.images import labels_of
-    from taproom.search_comparison import compare, part, share_to_reach
+    from taproom.search import search_comparison_figures as figures
+    from taproom.search.search_comparison import compare, part, share_to_reach
+    from taproom.sources.digits import intensities
+    from taproom.sources.images import labels_of
 
     spending = SPENDINGS[config.preset.value]
     parted = part(intensities(digits), labels_of(digits)[0], digits["digit_id"].to_pylist(), spending.digits)

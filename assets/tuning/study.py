@@ -27,13 +27,13 @@ from pydantic import Field
 from assets.code import code_version
 from assets.table import Draft, refreshed_out
 from assets.tuning.champions import CHAMPIONS
-from taproom.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
 from taproom.errors import InputError
-from taproom.search import METHODS, STATES, Objective, Plan
-from taproom.search_space import Space
+from taproom.search.search_space import Space
+from taproom.search.trials import METHODS, STATES, Objective, Plan
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
 
 if TYPE_CHECKING:
-    from taproom.search import Trial
+    from taproom.search.trials import Trial
 
 TRIALS = Contract(
     table="trials",
@@ -239,8 +239,8 @@ class StudyRun:
 
     def __init__(self, study: Study, context: dg.AssetExecutionContext, config: SearchConfig) -> None:
         """Read what is there, and find the rows of the search that this run goes on with."""
-        from taproom.search import seed_of
-        from taproom.trial_rows import made_from, parted
+        from taproom.search.trial_rows import made_from, parted
+        from taproom.search.trials import seed_of
 
         self.study, self.config = study, config
         self._context, self._tables = context, context.resources.io_manager
@@ -253,8 +253,8 @@ class StudyRun:
 
     def search(self, objective: Objective) -> "list[Trial]":
         """All trials of the search, each batch published as soon as it is done."""
-        from taproom.search import search
-        from taproom.trial_rows import best_of_last, trials_of_rows
+        from taproom.search.trial_rows import best_of_last, trials_of_rows
+        from taproom.search.trials import search
 
         study, plan, config = self.study, self.plan, self.config
         first = [study.first_setting()]
@@ -272,7 +272,7 @@ class StudyRun:
         )
 
     def _trial_rows(self, trials: "Sequence[Trial]") -> pa.Table:
-        from taproom.trial_rows import rows_of_trials
+        from taproom.search.trial_rows import rows_of_trials
 
         same = {"search": self.config.search, "method": self.plan.method, "made_from": self._made_from}
         own = rows_of_trials(trials, study=self.study.name, data=self._data, **same)
@@ -280,8 +280,8 @@ class StudyRun:
 
     def trials(self, trials: "Sequence[Trial]") -> Draft:
         """The rows of `trials`."""
-        from taproom import search_figures as figures
-        from taproom.search import best
+        from taproom.search import search_figures as figures
+        from taproom.search.trials import best
 
         study, higher_is_better = self.study, self.plan.higher_is_better
         found = best(trials, higher_is_better)
@@ -321,8 +321,8 @@ class StudyRun:
         self, objective: Objective | None, trials: "Sequence[Trial]", reason: str | None
     ) -> list[dict[str, Any]]:
         """The rows of the study's challenges, with what is decided now; `reason` is why there is no best trial."""
-        from taproom.challenge import Challenger, decide, judge
-        from taproom.search import best
+        from taproom.search.challenge import Challenger, decide, judge
+        from taproom.search.trials import best
 
         config = self.config
         found = best(trials, self.plan.higher_is_better)
@@ -356,7 +356,7 @@ class StudyRun:
 
     def challenges(self, rows: list[dict[str, Any]]) -> Draft:
         """The rows of `challenges`."""
-        from taproom import search_figures as figures
+        from taproom.search import search_figures as figures
 
         return Draft(
             pa.Table.from_pylist(rows, CHALLENGES.schema),
@@ -371,8 +371,8 @@ class StudyRun:
 
     def champion(self, rows: list[dict[str, Any]]) -> Draft:
         """The row of `champions`."""
-        from taproom import search_figures as figures
-        from taproom.challenge import reigning
+        from taproom.search import search_figures as figures
+        from taproom.search.challenge import reigning
 
         row = reigning(rows)
         first, own = self.study.first_setting(), json.loads(row["parameters"])

@@ -8,18 +8,18 @@ with 1,000 newsgroup messages settings cannot be told apart, with 500 nine topic
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Integer, Real
+from taproom.search.search_space import Integer, Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(bag_of_words, terms, seed: int) -> Objective:
-    from taproom.topics_objective import TopicsObjective
+    from taproom.text.topics_objective import TopicsObjective
 
     return TopicsObjective.of(bag_of_words, terms, seed)
 
 
 def _first() -> object:
-    from taproom.topics import TopicParameters
+    from taproom.text.topics import TopicParameters
 
     return TopicParameters()
 

@@ -9,18 +9,18 @@ end where training would take more than about twice as long as by the values set
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search import Objective, Plan
-from taproom.search_space import Integer, Real
+from taproom.search.search_space import Integer, Real
+from taproom.search.trials import Objective, Plan
 
 
 def _objective(documents, seed: int) -> Objective:
-    from taproom.word_vectors_objective import WordVectorsObjective
+    from taproom.text.word_vectors_objective import WordVectorsObjective
 
     return WordVectorsObjective.of(documents, seed)
 
 
 def _first() -> object:
-    from taproom.word_vectors import WordVectorParameters
+    from taproom.text.word_vectors import WordVectorParameters
 
     return WordVectorParameters()
 

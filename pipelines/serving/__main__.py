@@ -32,9 +32,9 @@ from pipelines.serving.environment import (
     SERVED_VARIABLE,
     SOCKET_VARIABLE,
 )
-from taproom.allowed_folders import FOLDERS_VARIABLE
 from taproom.errors import TaproomError
-from taproom.inbox import inbox_root
+from taproom.sources.allowed_folders import FOLDERS_VARIABLE
+from taproom.sources.inbox import inbox_root
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
 GRACE_SECONDS = 10

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import dagster as dg
 import uvicorn
-from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 from PIL import Image
@@ -18,10 +16,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from pipelines.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
+from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
-from pipelines.tables import FIGURE_ADDRESS
-from taproom.warehouse import Warehouse, default_root
+from taproom.warehouse.warehouse import Warehouse, default_root
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 SMALL_PIXELS = 480  # of the longer side: the column of values in Dagster's tables is about as wide

@@ -6,9 +6,9 @@ import pytest
 from pipelines.chains import CHAINS, Chain
 from pipelines.definitions import defs
 from pipelines.jobs import INGEST
-from taproom.allowed_folders import FOLDERS_VARIABLE
 from taproom.errors import SourceError
-from taproom.inbox import file_key, file_sha256
+from taproom.sources.allowed_folders import FOLDERS_VARIABLE
+from taproom.sources.inbox import file_key, file_sha256
 
 SOURCES = {
     "reviews": {"source": "table"},

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 
 from assets.table import CONTRACTS, OWNER, Draft, column_schema, declare, several_tables
-from taproom.contracts import Between, Column, Contract
+from taproom.warehouse.contracts import Between, Column, Contract
 
 BEERS = Contract(
     "beers",

@@ -3,14 +3,13 @@ import re
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet
 import pytest
 
 from benchmarks.corpus import REVIEW_WORDS, SCHEMA, STYLES, corpus, spelled, write_corpus
-from taproom.counting import DEFAULT_TOKEN_PATTERN, count_words
 from taproom.errors import InputError
-from taproom.neighbors import nearest
-from taproom.tfidf import select_words, weigh
+from taproom.maps.neighbors import nearest
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, count_words
+from taproom.words.tfidf import select_words, weigh
 
 SIZE = {"items": 400, "words": 5_000, "tokens": 400_000}
 

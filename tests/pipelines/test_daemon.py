@@ -182,12 +182,12 @@ def test_a_damaged_log_stops_what_reads_it_by_name_and_nothing_else_until_it_is_
 
     refused = installation.launch("refresh_reviews")
     assert installation.end(refused) == "FAILURE"
-    assert "python -m taproom.repair neighbors" in installation.reason(refused)
+    assert "python -m taproom.warehouse.repair neighbors" in installation.reason(refused)
     assert installation.run("ingest_text", documents={"source": "reviews"}) == "SUCCESS"
 
     doctor = command(installation, "pipelines.doctor")
     assert (doctor.returncode, newest.name in doctor.stdout) == (1, True)
-    assert "The damaged log is kept as" in command(installation, "taproom.repair", "neighbors").stdout
+    assert "The damaged log is kept as" in command(installation, "taproom.warehouse.repair", "neighbors").stdout
     assert installation.run("refresh_reviews") == "SUCCESS"
     assert warehouse.read("neighbors")["neighbor_ids"] == ids
     assert mapped(installation) == 40

@@ -2,9 +2,9 @@
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.execution.context.input import InputContext
 
+from pipelines.dagster_internals import CachingStaleStatusResolver, StaleStatus
 from pipelines.freshness import _Loading
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")

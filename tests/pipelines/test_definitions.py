@@ -8,7 +8,7 @@ import pytest
 
 from assets.table import CONTRACTS
 from pipelines.definitions import build_definitions, defs
-from pipelines.tables import place_of
+from pipelines.io_manager import place_of
 
 ROOT = Path(__file__).resolve().parents[2]
 GRAPH = defs.resolve_asset_graph()

@@ -11,11 +11,11 @@ from assets.table import CONTRACTS
 from pipelines import chains
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh, stale_batches
+from pipelines.io_manager import asked_for
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
-from pipelines.tables import asked_for
 from taproom.errors import InputError
-from taproom.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
 
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
 BATCH_COUNT = 101

@@ -9,7 +9,7 @@ from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
 from pipelines.inbox import BATCHES_PER_RUN, FEW_BATCHES, RUNS_AT_ONCE, SETTLE_SECONDS
 from taproom.errors import SourceError
-from taproom.inbox import file_key, file_sha256
+from taproom.sources.inbox import file_key, file_sha256
 from tests.fcs_file import fcs_bytes
 
 TEXT = "review_id,item_id,text\nr1,ale,citrus pine\n"

@@ -5,8 +5,8 @@ import pytest
 
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
+from pipelines.io_manager import newest_materialization
 from pipelines.reconcile import reconcile
-from pipelines.tables import newest_materialization
 from taproom.errors import SourceError
 
 ROLLUP = {dg.AssetKey(name) for name in ("items", "review_batches", "duplicate_reviews")}

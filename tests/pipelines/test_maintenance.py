@@ -9,9 +9,9 @@ import pytest
 from assets.reviews.items import REVIEW_BATCHES
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from pipelines.definitions import defs
+from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.reconcile import lost_commits, reconcile
-from pipelines.tables import newest_materialization, recorded_version
-from taproom.warehouse import Origin
+from taproom.warehouse.warehouse import Origin
 
 
 def batches_of(*names: str) -> pa.Table:

@@ -8,8 +8,8 @@ from pipelines.definitions import defs
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError, SourceError, TaproomError, UnknownTableError
-from taproom.inbox import file_key, file_sha256
-from taproom.warehouse import Origin
+from taproom.sources.inbox import file_key, file_sha256
+from taproom.warehouse.warehouse import Origin
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.definitions import defs
 from pipelines.run import main
-from taproom.warehouse import Warehouse
+from taproom.warehouse.warehouse import Warehouse
 from tests.fcs_file import fcs_bytes
 from tests.planted_corpus import planted_corpus
 from tests.planted_images import planted_images, write_images

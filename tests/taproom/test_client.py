@@ -10,9 +10,9 @@ import pytest
 from deltalake import DeltaTable
 
 import taproom
-from taproom.contracts import Column, Contract
 from taproom.errors import UnknownTableError
-from taproom.warehouse import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.warehouse import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE, Origin, Warehouse
 
 REPO = Path(taproom.__file__).resolve().parents[1]
 BEERS = Contract(
@@ -115,9 +115,9 @@ def printed_by(code):
 
 def test_no_module_of_taproom_loads_dagster():
     names, loaded = printed_by(IMPORT_EVERYTHING)
-    files = {f"taproom.{path.stem}" for path in (REPO / "taproom").glob("*.py")} - {"taproom.__init__"}
-    assert set(names) == files
-    assert {"taproom.warehouse", "pyarrow", "deltalake"} <= set(loaded)
+    files = {path.relative_to(REPO).with_suffix("") for path in (REPO / "taproom").rglob("*.py")}
+    assert set(names) == {".".join(file.parts).removesuffix(".__init__") for file in files} - {"taproom"}
+    assert {"taproom.warehouse.warehouse", "pyarrow", "deltalake"} <= set(loaded)
     assert [name for name in loaded if name.partition(".")[0].startswith("dagster")] == []
 
 

@@ -135,7 +135,7 @@ LOADED = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from taproom.compute import worker_processes
-from taproom.search import seed_of
+from taproom.search.trials import seed_of
 sys.path.remove(sys.argv[1])
 with worker_processes(2) as run:
     assert list(run(seed_of, [(1,), (2,)])) == [seed_of(1), seed_of(2)]

@@ -3,9 +3,9 @@ import pytest
 
 from assets.assays.density import on_grid
 from assets.assays.kernel_density import KERNEL_DENSITY, grid_holds_the_kernel_density
-from taproom.densities import Grid
+from taproom.assays.densities import Grid
+from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
-from taproom.event_mixture import mixture_from
 
 QUICK = {"components": 3, "restarts": 1, "selection_events": 300}
 MIXTURE = ("mixture", "mixture_fits", "mixture_trace", "assignments")

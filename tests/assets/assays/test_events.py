@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from assets.assays.events import EventsConfig, batches_of, dropped, events
-from pipelines.tables import StepTables
+from pipelines.io_manager import StepTables
 from taproom.errors import InputError, SourceError
 from tests.fcs_file import fcs_bytes
 
@@ -61,7 +61,7 @@ def test_a_corrected_label_replaces_the_sample_without_its_file_being_read_again
     (folder / "cells.fcs").write_bytes(fcs_bytes(np.array([[150.0, np.nan], [np.inf, 300.0]])))
     ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label="CFP"))
     events_then, samples_then = (warehouse.read(table) for table in ("events", "samples"))
-    monkeypatch.setattr("taproom.samples.read_fcs", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr("taproom.sources.samples.read_fcs", lambda path: pytest.fail(f"{path} was read"))
     ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label="RFP"))
     events_now, samples_now = (warehouse.read(table) for table in ("events", "samples"))
     assert events_now["label"].to_pylist() == ["RFP"] * 2

@@ -5,9 +5,9 @@ import pytest
 from pydantic import ValidationError
 
 from assets.assays.mixture import populations_have_their_weights
-from pipelines.tables import newest_materialization
+from pipelines.io_manager import newest_materialization
+from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
-from taproom.event_mixture import mixture_from
 
 QUICK = {"sizes": [1, 2, 3, 4], "restarts": 2, "selection_events": 300}
 TABLES = ("mixture", "mixture_fits", "mixture_trace", "assignments")

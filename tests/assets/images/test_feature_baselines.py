@@ -4,9 +4,9 @@ import pytest
 from PIL import Image
 
 from assets.images.feature_baselines import FEATURES
-from pipelines.tables import newest_materialization
+from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
-from taproom.hand_made_features import FEATURES as KNOWN
+from taproom.images.hand_made_features import FEATURES as KNOWN
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ from assets.images.filters import (
     few_patches_are_flat,
     whitening_only_scales,
 )
-from pipelines.tables import newest_materialization
+from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
-from taproom.image_features import BUDGETS, EncoderParameters, encoder_of, learn_encoder
-from taproom.images import pixels_of
+from taproom.images.image_features import BUDGETS, EncoderParameters, encoder_of, learn_encoder
+from taproom.sources.images import pixels_of
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 

@@ -4,12 +4,12 @@ import pyarrow as pa
 import pytest
 
 from assets.images.gram import GRAM, IMAGE_FEATURES, few_features_are_dead
-from pipelines.tables import newest_materialization
-from taproom import image_classifier
+from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
-from taproom.image_classifier import LabelledImages, gram_of
-from taproom.image_features import encoder_of
-from taproom.images import pixels_of
+from taproom.images import image_classifier
+from taproom.images.image_classifier import LabelledImages, gram_of
+from taproom.images.image_features import encoder_of
+from taproom.sources.images import pixels_of
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 

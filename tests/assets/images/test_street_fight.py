@@ -13,9 +13,9 @@ from assets.images.street_fight import (
     learning_filters_pays,
     street_fight,
 )
-from pipelines.tables import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager, newest_materialization
 from taproom.errors import ContractError, InputError
-from taproom.street_fight import Sizes, settings
+from taproom.images.street_fight import Sizes, settings
 
 TINY = Sizes(2, 60, 60, 60, filters=8, patches=300, iterations=1, pools=2)
 

@@ -13,9 +13,9 @@ from assets.reviews.item_map import (
     most_items_stay,
 )
 from pipelines.definitions import defs
-from pipelines.tables import newest_materialization
+from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
-from taproom.ordinal import OrdinalParameters
+from taproom.maps.ordinal import OrdinalParameters
 
 CHAIN = (
     "items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors",

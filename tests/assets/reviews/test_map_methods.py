@@ -8,10 +8,10 @@ from assets.reviews.map_methods import CONTRACT, METHODS, MapMethodsConfig, map_
 from assets.reviews.neighbors import CONTRACT as NEIGHBORS
 from assets.reviews.tfidf import TFIDF
 from pipelines.definitions import defs
-from taproom import map_methods as numerics
 from taproom.errors import InputError
-from taproom.neighbors import nearest
-from taproom.sparse import lists_to_csr
+from taproom.maps import map_methods as numerics
+from taproom.maps.neighbors import nearest
+from taproom.words.sparse import lists_to_csr
 
 CHAIN = (
     "items",

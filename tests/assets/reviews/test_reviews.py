@@ -5,9 +5,9 @@ import pytest
 
 from assets.reviews.reviews import BATCHES, ReviewsConfig, ReviewSource, batch_of, embedded_batch, reviews
 from pipelines.definitions import defs
-from pipelines.tables import newest_materialization
+from pipelines.io_manager import newest_materialization
 from taproom.errors import CollectionError, SourceError
-from taproom.inbox import file_key, file_sha256
+from taproom.sources.inbox import file_key, file_sha256
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ def test_the_same_batch_again_changes_nothing(good_csv, ingest, warehouse):
 
 @pytest.mark.parametrize(("most", "unlisted"), [(3, 0), (2, 1)])
 def test_rejected_rows_that_are_not_listed_are_warned_of(tmp_path, monkeypatch, most, unlisted):
-    monkeypatch.setattr("taproom.reviews.MAX_REJECTED_ROWS", most)
+    monkeypatch.setattr("taproom.sources.reviews.MAX_REJECTED_ROWS", most)
     (tmp_path / "blank.csv").write_bytes(HEADER + b"a,Ale,x,3,hops\nb,Ale,x,3,\nc,Ale,x,3,\nd,Ale,x,3,\n")
     config = ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "blank.csv"))
     outputs = reviews(dg.build_asset_context(partition_key=batch_of(config)), config)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from assets.reviews import term_counts as module
 from assets.reviews.term_counts import CONTRACT, TermCountsConfig, term_counts
-from taproom import counting
+from taproom.words import counting
 
 
 def counted(texts: list[tuple[str, str]], **config) -> list[dict]:

@@ -7,9 +7,9 @@ import pytest
 from assets.reviews.items import DUPLICATE_REVIEWS, ITEMS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.reviews.tfidf import TFIDF, VOCABULARY, TfidfConfig, items_have_weights, tfidf, vocabulary_is_stable
-from pipelines.tables import StepTables
-from taproom.counting import DEFAULT_TOKEN_PATTERN
+from pipelines.io_manager import StepTables
 from taproom.errors import InputError, TaproomError
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
 ROLLUP = ("items", "review_batches", "duplicate_reviews")
 WEIGHTS = ("vocabulary", "tfidf")

@@ -3,7 +3,7 @@ import pytest
 
 from assets.text.documents import read_at_once
 from taproom.errors import CollectionError, SourceError, UnknownTableError
-from taproom.sources import read_sources
+from taproom.sources.fetching import read_sources
 
 
 def rows(warehouse, *columns):

@@ -6,9 +6,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from assets.tuning.digits import CONTRACT, FEWEST_OF_A_LABEL, DigitsConfig, digits, enough_of_each_label, read_at_once
-from pipelines.tables import TableIOManager, newest_materialization
-from taproom.digits import intensities
+from pipelines.io_manager import TableIOManager, newest_materialization
 from taproom.errors import ContractError, SourceError
+from taproom.sources.digits import intensities
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (120, 784), dtype=np.uint8)
 LABELS = np.arange(120) % 2 + 4

@@ -14,10 +14,10 @@ from assets.tuning.search_comparison import (
     search_comparison,
     stopping_early_pays,
 )
-from pipelines.tables import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager, newest_materialization
 from taproom.errors import ContractError, InputError
-from taproom.search import METHODS
-from taproom.search_comparison import Spending, final_loss, rank_correlation, share_to_reach
+from taproom.search.search_comparison import Spending, final_loss, rank_correlation, share_to_reach
+from taproom.search.trials import METHODS
 
 TINY = Spending(seeds=2, trials=4, epochs=3, digits=120)
 

@@ -15,11 +15,11 @@ from assets.text.word_vectors import WordVectorsConfig
 from assets.tuning.study import SearchSize
 from pipelines.definitions import defs
 from pipelines.jobs import STUDIES
-from taproom.class_mixtures import ClassParameters
-from taproom.image_features import BUDGETS
-from taproom.ordinal import OrdinalParameters
-from taproom.search import Plan
-from taproom.search_space import holds
+from taproom.assays.class_mixtures import ClassParameters
+from taproom.images.image_features import BUDGETS
+from taproom.maps.ordinal import OrdinalParameters
+from taproom.search.search_space import holds
+from taproom.search.trials import Plan
 
 CONFIGS = {
     "item_map": ItemMapConfig,

@@ -20,12 +20,12 @@ from assets.table import CONTRACTS
 from assets.tuning.champions import champion_of, settled
 from assets.tuning.study import SearchSize, Study, study_assets
 from pipelines.freshness import is_fresh
-from pipelines.tables import TableIOManager, newest_materialization
-from taproom.contracts import Column, Contract
+from pipelines.io_manager import TableIOManager, newest_materialization
 from taproom.errors import InputError, WriteConflictError
-from taproom.search import Plan
-from taproom.search_space import Real
-from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.search.search_space import Real
+from taproom.search.trials import Plan
+from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGETS = Contract("targets", "a number", (Column("target", pa.float64(), "the best x"),), key=("target",))
@@ -355,7 +355,7 @@ def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
         from dataclasses import replace
         import dagster as dg
         from assets.table import CONTRACTS
-        from pipelines.tables import TableIOManager
+        from pipelines.io_manager import TableIOManager
         from tests.assets.tuning.test_study import MADE_WITH, STUDY, TARGETS, Nearness, planted
 
         CONTRACTS.update(targets=TARGETS, made_with=MADE_WITH)

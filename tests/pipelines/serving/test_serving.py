@@ -20,13 +20,13 @@ from PIL import Image
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.serving import __main__ as serving
 from pipelines.serving.environment import SERVED_VARIABLE
 from pipelines.serving.web import SMALL_PIXELS
-from pipelines.tables import FIGURE_ADDRESS
-from taproom.allowed_folders import FOLDERS_VARIABLE
-from taproom.inbox import INBOX_VARIABLE
-from taproom.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.sources.allowed_folders import FOLDERS_VARIABLE
+from taproom.sources.inbox import INBOX_VARIABLE
+from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {"code_server": "dagster api grpc", "daemon": "dagster._daemon", "web_server": "pipelines.serving.web"}

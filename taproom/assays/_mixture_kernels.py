@@ -1,0 +1,205 @@
+"""Compiled loops of `taproom.assays.mixtures`, apart from it so that importing that module does not load numba.
+
+Events lie channel by channel, so that the innermost loops run over events and the compiler vectorises them. They are
+sorted into segments: events that lack the same channels, of one block. All that depends on nothing but which channels
+are missing (factors of covariances, regressions of the missing channels on the observed ones) is done once a segment.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+NONE = -1
+# Events in the innermost loops: some rows of so many float64 stay in the processor's first cache.
+STRETCH = 512
+# The compiler may reorder a sum to vectorise it, but only in loops that store nothing. A loop that stores is vectorised
+# with a test whether its arrays overlap, whose outcome depends on where they lie, and so would the order of its sums.
+REORDERED = {"reassoc", "contract"}
+
+
+class Segments(NamedTuple):
+    """Events sorted by what they lack.
+
+    Attributes:
+        columns: (d, n) float64, the events.
+        bounds: (s + 1,) int64, where the segments begin and the last one ends.
+        channels: (s, d) int64, the channels of each segment, the observed ones first.
+        observed: (s,) int64, how many channels of each are observed.
+    """
+
+    columns: np.ndarray
+    bounds: np.ndarray
+    channels: np.ndarray
+    observed: np.ndarray
+
+
+class Moments(NamedTuple):
+    """Of each component, about its mean: responsibilities (K,), first (K, d) and second moments (K, d, d), summed."""
+
+    counts: np.ndarray
+    firsts: np.ndarray
+    seconds: np.ndarray
+
+
+@njit(nogil=True, cache=True)
+def fill_log_joint(segments, first, last, log_weights, means, covariances, joint):
+    """Fill `joint` (K, events) with log(weight * density of what is observed), segments `first` to `last`.
+
+    Returns the first component whose covariance is not positive definite, `NONE` if all are.
+    """
+    components, dimension = means.shape
+    factor, white = np.empty((dimension, dimension)), np.empty((dimension, STRETCH))
+    begin = segments.bounds[first]
+    for segment in range(first, last):
+        channels, observed = segments.channels[segment], segments.observed[segment]
+        for k in range(components):
+            if not _factorise(covariances[k], channels, observed, factor):
+                return k
+            constant = log_weights[k] - 0.5 * observed * np.log(2.0 * np.pi)
+            for i in range(observed):
+                constant -= np.log(factor[i, i])
+            for start in range(segments.bounds[segment], segments.bounds[segment + 1], STRETCH):
+                stop = min(start + STRETCH, segments.bounds[segment + 1])
+                _deviations(segments.columns, start, stop, channels, observed, means[k], white)
+                _whiten(white, stop - start, observed, factor)
+                _fill_log_density(white, stop - start, observed, constant, joint[k, start - begin : stop - begin])
+    return NONE
+
+
+@njit(nogil=True, cache=True)
+def add_moments(segments, first, last, means, covariances, responsibilities, moments):
+    """Add what the segments `first` to `last` contribute, given their `responsibilities` (K, events).
+
+    Expectations given the observed channels: what is missing is put in by its regression on them, and its conditional
+    covariance added to the second moments. Both are linear in the observed moments, so no event is completed itself.
+    """
+    components, dimension = means.shape
+    factor, apart = np.empty((dimension, dimension)), np.empty((dimension, STRETCH))
+    weighted = np.empty(STRETCH)
+    sums, products = np.empty(dimension), np.empty((dimension, dimension))
+    begin = segments.bounds[first]
+    for segment in range(first, last):
+        channels, observed = segments.channels[segment], segments.observed[segment]
+        for k in range(components):
+            count = 0.0
+            sums[:] = 0.0
+            products[:] = 0.0
+            for start in range(segments.bounds[segment], segments.bounds[segment + 1], STRETCH):
+                stop = min(start + STRETCH, segments.bounds[segment + 1])
+                share = responsibilities[k, start - begin : stop - begin]
+                _deviations(segments.columns, start, stop, channels, observed, means[k], apart)
+                count += _sum(share, stop - start)
+                _add_observed(apart, share, observed, weighted, sums, products)
+            if observed < dimension:
+                _factorise(covariances[k], channels, dimension, factor)
+                _add_missing(count, observed, factor, sums, products)
+            moments.counts[k] += count
+            for i in range(dimension):
+                moments.firsts[k, channels[i]] += sums[i]
+                for j in range(i):
+                    moments.seconds[k, channels[i], channels[j]] += products[i, j]
+                    moments.seconds[k, channels[j], channels[i]] += products[i, j]
+                moments.seconds[k, channels[i], channels[i]] += products[i, i]
+
+
+@njit(nogil=True, cache=True)
+def _factorise(covariance, channels, size, factor):
+    """The Cholesky factor of the first so many channels; False if their covariance is not positive definite."""
+    for i in range(size):
+        for j in range(i + 1):
+            rest = covariance[channels[i], channels[j]]
+            for m in range(j):
+                rest -= factor[i, m] * factor[j, m]
+            if j < i:
+                factor[i, j] = rest / factor[j, j]
+            elif rest > 0.0:
+                factor[i, i] = np.sqrt(rest)
+            else:
+                return False
+    return True
+
+
+@njit(nogil=True, cache=True)
+def _deviations(columns, start, stop, channels, observed, mean, apart):
+    for i in range(observed):
+        column, row, centre = columns[channels[i], start:stop], apart[i], mean[channels[i]]
+        for event in range(stop - start):
+            row[event] = column[event] - centre
+
+
+@njit(nogil=True, cache=True)
+def _whiten(white, events, observed, factor):
+    """Forward substitution, for all events at once and in place."""
+    for i in range(observed):
+        row = white[i]
+        for j in range(i):
+            known, slope = white[j], factor[i, j]
+            for event in range(events):
+                row[event] -= slope * known[event]
+        inverse = 1.0 / factor[i, i]
+        for event in range(events):
+            row[event] *= inverse
+
+
+@njit(nogil=True, cache=True)
+def _fill_log_density(white, events, observed, constant, log_density):
+    for event in range(events):
+        log_density[event] = constant
+    for i in range(observed):
+        row = white[i]
+        for event in range(events):
+            log_density[event] -= 0.5 * row[event] * row[event]
+    for event in range(events):
+        # Infinite distances in several directions may give NaN.
+        if np.isnan(log_density[event]):
+            log_density[event] = -np.inf
+
+
+@njit(nogil=True, cache=True)
+def _add_observed(apart, share, observed, weighted, sums, products):
+    for i in range(observed):
+        row = apart[i]
+        for event in range(len(share)):
+            weighted[event] = share[event] * row[event]
+        sums[i] += _sum(weighted, len(share))
+        for j in range(i + 1):
+            products[i, j] += _dot(weighted, apart[j], len(share))
+
+
+@njit(nogil=True, cache=True, fastmath=REORDERED)
+def _sum(values, events):
+    total = 0.0
+    for event in range(events):
+        total += values[event]
+    return total
+
+
+@njit(nogil=True, cache=True, fastmath=REORDERED)
+def _dot(one, other, events):
+    total = 0.0
+    for event in range(events):
+        total += one[event] * other[event]
+    return total
+
+
+@njit(nogil=True, cache=True)
+def _add_missing(count, observed, factor, sums, products):
+    """Complete the moments, whose observed channels stand first, by the missing ones; lower triangle only."""
+    dimension = len(sums)
+    for i in range(observed, dimension):
+        # Solving slopes @ factor_observed = factor[i] turns the factor's row into the regression on what is observed.
+        slopes = factor[i, :observed].copy()
+        for j in range(observed - 1, -1, -1):
+            for m in range(j + 1, observed):
+                slopes[j] -= slopes[m] * factor[m, j]
+            slopes[j] /= factor[j, j]
+        for j in range(observed):
+            sums[i] += slopes[j] * sums[j]
+            for m in range(observed):
+                products[i, j] += slopes[m] * products[max(j, m), min(j, m)]
+        for j in range(observed, i + 1):
+            for m in range(observed):
+                products[i, j] += slopes[m] * products[j, m]
+            for m in range(observed, j + 1):
+                products[i, j] += count * factor[i, m] * factor[j, m]

@@ -1,0 +1,134 @@
+"""What a search of the class mixtures' parameters is judged by: log loss on wells that the mixtures have never seen.
+
+The labelled events are parted in two, one part that settings are searched on and a fresh one, and each is judged by
+itself: every well in turn is left out, mixtures are fitted to the others, and the posteriors of its true classes are
+told by the Bayes rule, with uniform priors. That is the product's own `cross_fit`, so a setting is judged by the fits
+that the product would make. It needs two wells of each class in either part. Where every class has four, parts are
+made of whole wells; where one has fewer (plates often have two or three), of the events of each well. Then fresh events
+are still held out from fits of other wells and were in no fit of the search, but the wells are the same, so a better
+setting is better for these wells, and may be a little less so for others.
+
+Events of one well resemble each other: 2,000 of them do not say as much as 2,000 wells would. The units of what is
+fresh are therefore wells, which count the same. Below five wells, no difference could be told from noise; there a well
+is cut into folds, and what is told is of these wells alone.
+
+Source: the deck's Bayes rule, as in `taproom.assays.class_mixtures`; log loss as in `taproom.assays.classifiers`.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from scipy.special import log_softmax
+
+from taproom.assays.class_mixtures import FOLDS, ClassParameters, balanced_rows, checked_events, cross_fit
+from taproom.errors import InputError
+from taproom.search.search_space import Parameters
+from taproom.sources.events import event_matrix
+
+# Of each class, so that two are on either side.
+WELLS_TO_PART = 4
+# So many wells are units; of fewer, the folds are.
+WELLS_AS_UNITS = 5
+MOST_EVENTS_PER_WELL = ClassParameters().events_per_well
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledEvents:
+    """Values (n, d) float64, NaN where missing, with the class and the well of each event, (n,) str."""
+
+    values: np.ndarray
+    labels: np.ndarray
+    wells: np.ndarray
+
+    def where(self, rows: np.ndarray) -> "LabelledEvents":
+        """These rows (a mask, or their places)."""
+        return LabelledEvents(self.values[rows], self.labels[rows], self.wells[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class ClassMixturesObjective:
+    """The log loss on left-out wells, in nats, wells alike; lower is better. The budget is the number of events a well.
+
+    Attributes:
+        searched: what `score` fits to and judges on, well by well.
+        fresh: the same of `fresh_scores`.
+    """
+
+    searched: LabelledEvents
+    fresh: LabelledEvents
+
+    @classmethod
+    def of(cls, events: pa.Table, wells: pa.Table, seed: int) -> "ClassMixturesObjective":
+        """From the tables of these names. Raises `InputError` as `parted`."""
+        matrix = event_matrix(events, wells).labelled()
+        return cls.parted(matrix.values, matrix.labels, matrix.wells, seed)
+
+    @classmethod
+    def parted(cls, values: np.ndarray, labels: np.ndarray, wells: np.ndarray, seed: int) -> "ClassMixturesObjective":
+        """From values (n, d), labels (n,) and wells (n,) of events.
+
+        Raises `InputError` where there are no two classes, or a class has a single event.
+        """
+        given = LabelledEvents(*checked_events(values, labels, wells))
+        name, least = min(Counter(given.labels.tolist()).items(), key=lambda counted: counted[1])
+        if least < 2:
+            raise InputError(f"There is a single event of the class {name}; wanted: two at least, many if possible.")
+        is_fresh = _fresh(given, seed)
+        return cls(_drawn(given.where(~is_fresh), seed), _drawn(given.where(is_fresh), seed))
+
+    def score(self, parameters: Parameters, budget: int, seed: int) -> float:
+        """The mean over wells of the searched part. Raises `InputError` as `cross_fit`."""
+        return float(_log_losses(self.searched, parameters, budget, seed).mean())
+
+    def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
+        """The log loss of each well of the fresh part (below five wells, of each fold): (units,). Raises as `score`."""
+        return _log_losses(self.fresh, parameters, budget, seed)
+
+
+def _fresh(given: LabelledEvents, seed: int) -> np.ndarray:
+    """A mask of the fresh events: half of each class's wells, or half of the events of each class in each well."""
+    random = np.random.default_rng(seed)
+    pairs = sorted(set(zip(given.labels.tolist(), given.wells.tolist(), strict=True)))
+    wells_of = Counter(label for label, _ in pairs)
+    pure = len(pairs) == len({well for _, well in pairs})
+    if pure and min(wells_of.values()) >= WELLS_TO_PART:
+        of_class = {name: [well for label, well in pairs if label == name] for name in wells_of}
+        chosen = [well for wells in of_class.values() for well in random.permutation(wells)[: len(wells) // 2]]
+        return np.isin(given.wells, chosen)
+    fresh = np.zeros(len(given.wells), bool)
+    carried = dict.fromkeys(wells_of, 0)
+    for label, well in pairs:
+        rows = random.permutation(np.flatnonzero((given.labels == label) & (given.wells == well)))
+        # What an odd number leaves over goes to either part in turn, so that no class has all of it in one.
+        half, carried[label] = divmod(len(rows) + carried[label], 2)
+        fresh[rows[:half]] = True
+    return fresh
+
+
+def _drawn(part: LabelledEvents, seed: int) -> LabelledEvents:
+    return part.where(balanced_rows(part.labels, part.wells, MOST_EVENTS_PER_WELL, seed))
+
+
+def _log_losses(part: LabelledEvents, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
+    """Mean log loss of each unit, by mixtures that have not seen its well: (units,) float64."""
+    settled = ClassParameters(**{"events_per_well": budget, "seed": seed, **parameters})
+    crossed = cross_fit(part.values, part.labels, part.wells, settled, n_jobs=1)
+    log_posteriors = log_softmax(crossed.log_densities, axis=1)[np.arange(len(crossed.rows)), crossed.classes_of]
+    # As in the comparison of classifiers: to be sure and wrong is not infinitely bad.
+    losses = -np.maximum(log_posteriors, np.log(np.finfo(np.float64).eps))
+    units = _units(crossed.wells)
+    return np.bincount(units, losses) / np.bincount(units)
+
+
+def _units(wells: np.ndarray) -> np.ndarray:
+    """Numbers of the units that events are of, from 0: (n,) int64."""
+    names, well_of = np.unique(wells, return_inverse=True)
+    if len(names) >= WELLS_AS_UNITS:
+        return well_of
+    fold_of = np.zeros(len(wells), np.int64)
+    for place in range(len(names)):
+        inside = well_of == place
+        fold_of[inside] = np.arange(inside.sum()) % FOLDS
+    return np.unique(well_of * FOLDS + fold_of, return_inverse=True)[1]

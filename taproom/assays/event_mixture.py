@@ -1,0 +1,165 @@
+"""From events to a mixture of Gaussians and its populations, and back from the mixture's table.
+
+Here belongs what joins the parts: standard scales, the choice of a number of components
+(`taproom.assays.mixture_sizes`), EM (`taproom.assays.mixtures`) and populations (`taproom.assays.populations`). All
+that is given out is in the units of the events.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_by_bic, fit_sizes
+from taproom.assays.mixtures import EmParameters, Mixture, fit_all, standardization
+from taproom.assays.populations import merge
+from taproom.errors import InputError
+from taproom.sources.events import EventMatrix, as_lists, from_lists
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """Where events belong: most likely component and population (events,), responsibilities (events, components)."""
+
+    component: np.ndarray
+    population: np.ndarray
+    responsibilities: np.ndarray
+    log_density: np.ndarray
+
+
+@dataclass(frozen=True)
+class EventMixture:
+    """A mixture fitted to events, with its history (start first) and the fits that its size was chosen from.
+
+    `populations` (components,) int32 numbers the population of each component; components are the same ones, in the
+    same order, in all of `history`. `log_likelihoods` (iterations + 1,) are of all events, in nats.
+    """
+
+    mixture: Mixture
+    populations: np.ndarray
+    history: tuple[Mixture, ...]
+    log_likelihoods: np.ndarray
+    converged: bool
+    sizes: list[SizeFit]
+    chosen: SizeFit
+
+    def size_rows(self) -> list[dict]:
+        """The fits that the size was chosen from, as rows."""
+        return [
+            {
+                **asdict(each),
+                "held_out_log_density": None if np.isnan(each.held_out_log_density) else each.held_out_log_density,
+                "chosen": each == self.chosen,
+            }
+            for each in self.sizes
+        ]
+
+    def assigned(self, values: np.ndarray) -> Assigned:
+        """Where each of `values` (events, channels) belongs."""
+        responsibilities = self.mixture.responsibilities(values)
+        of_population = responsibilities @ np.eye(self.populations.max() + 1)[self.populations]
+        return Assigned(
+            component=responsibilities.argmax(axis=1),
+            population=of_population.argmax(axis=1),
+            responsibilities=responsibilities,
+            log_density=self.mixture.log_density(values),
+        )
+
+
+def fit_events(
+    matrix: EventMatrix,
+    sizes: SizeParameters,
+    em: EmParameters,
+    components: int | None,
+    merge_above: float,
+    seed: int,
+    n_jobs: int | None = None,
+) -> EventMixture:
+    """Fit all events, with as many components as BIC finds best among `sizes` unless `components` says how many.
+
+    Raises `InputError` as `taproom.assays.mixtures.fit` does: constant channels, fewer events than components.
+    """
+    offset, scale = standardization(matrix.values, matrix.channels)
+    values = (matrix.values - offset) / scale
+    tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
+    fits = fit_sizes(values, tried, em, seed, n_jobs)
+    components = best_by_bic(fits).components
+    seeds = [each.seed for each in fits if each.components == components]
+    # Which start is best is told only by all events: the same seed draws other centres from some of them.
+    wholes = fit_all(values, [(components, each) for each in seeds], em, keep_history=True, n_jobs=n_jobs)
+    best = max(range(len(wholes)), key=lambda place: wholes[place].log_likelihoods[-1])
+    whole, chosen = wholes[best], next(e for e in fits if (e.components, e.seed) == (components, seeds[best]))
+    order = whole.mixture.order()
+    mixture = whole.mixture.take(order).scaled(offset, scale)
+    return EventMixture(
+        mixture=mixture,
+        populations=merge(mixture, matrix.values, merge_above),
+        history=tuple(each.take(order).scaled(offset, scale) for each in whole.history),
+        # A density per unit of the events, not per standard deviation: only what was measured has units.
+        log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(values)).sum(axis=0),
+        converged=whole.converged,
+        sizes=fits,
+        chosen=chosen,
+    )
+
+
+def separating_channels(mixture: Mixture, count: int = 2) -> list[int]:
+    """The channels in which components lie farthest apart, against all variance in the channel; most first."""
+    centre = mixture.weights @ mixture.means
+    between = mixture.weights @ (mixture.means - centre) ** 2
+    within = mixture.weights @ np.diagonal(mixture.covariances, axis1=1, axis2=2)
+    return np.argsort(-between / (between + within), kind="stable")[:count].tolist()
+
+
+def shown_channels(matrix: EventMatrix, mixture: Mixture, names: Sequence[str], count: int = 2) -> list[int]:
+    """Places of the channels `names`, of which there must be `count`; of none the most separating ones.
+
+    Raises `InputError` for another number of names, or one that is no channel.
+    """
+    if names and len(names) != count:
+        wanted = {1: "one", 2: "two"}.get(count, count)
+        raise InputError(f"The channels {list(names)} were given; wanted: {wanted}, or none to have them chosen.")
+    return matrix.places(names) or separating_channels(mixture, count)
+
+
+def pooled(mixtures: Sequence[Mixture]) -> Mixture:
+    """All mixtures as one, in which each weighs the same."""
+    return Mixture(
+        np.concatenate([each.weights for each in mixtures]) / len(mixtures),
+        np.concatenate([each.means for each in mixtures]),
+        np.concatenate([each.covariances for each in mixtures]),
+    )
+
+
+def gaussian_columns(mixture: Mixture) -> dict[str, pa.Array]:
+    """The columns weight, mean and covariance (row by row) of a mixture, a row a component."""
+    return {
+        "weight": pa.array(mixture.weights),
+        "mean": as_lists(mixture.means),
+        "covariance": as_lists(mixture.covariances.reshape(mixture.components, -1)),
+    }
+
+
+def mixture_from(rows: pa.Table) -> Mixture:
+    """The mixture of which `gaussian_columns` made `rows`."""
+    channels = len(rows["mean"][0])
+    return Mixture(
+        weights=rows["weight"].to_numpy(),
+        means=from_lists(rows["mean"], channels),
+        covariances=from_lists(rows["covariance"], channels**2).reshape(-1, channels, channels),
+    )
+
+
+def two_component_start(values: np.ndarray, seed: int) -> Mixture:
+    """Initial guesses for the deck's Algorithm 8.1: `values` (events, 1), NaN where missing; two components.
+
+    Means are two different values drawn by `seed`, both variances that of all values, the mixing probability a half
+    (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd edition, section 8.5.1).
+    """
+    present = np.unique(values[~np.isnan(values)])
+    if len(present) < 2:
+        raise InputError(f"{len(present)} different values were given; wanted: two at least, for two components.")
+    means = np.random.default_rng(seed).choice(present, 2, replace=False)
+    variance = np.nanvar(values)
+    return Mixture(np.array([0.5, 0.5]), means[:, None], np.full((2, 1, 1), variance))

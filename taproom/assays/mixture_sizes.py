@@ -1,0 +1,80 @@
+"""How many components a mixture is given, and from which start.
+
+EM finds a local optimum (the deck: "In general, EM is non-convex so it can get stuck in local minima"), so every number
+of components is fitted from several starts. Numbers are compared by the Bayesian information criterion (Schwarz, Annals
+of Statistics 6, 1978), which the choice follows, and by the log density of events that the fit has not seen, which is
+told beside it. Both count Gaussians, not populations: see `taproom.assays.populations`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from taproom.assays.mixtures import EmParameters, fit_all, sizes_to_try
+from taproom.errors import InputError
+
+
+@dataclass(frozen=True)
+class SizeParameters:
+    """Numbers of components to try, starts for each, and how many events to fit and to hold out at most."""
+
+    sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
+    restarts: int = 3
+    events: int = 20_000
+
+
+@dataclass(frozen=True)
+class SizeFit:
+    """A fit of one number of components from one start; log densities are means per event, in nats."""
+
+    components: int
+    seed: int
+    log_density: float
+    held_out_log_density: float
+    bic: float
+    iterations: int
+    converged: bool
+
+
+def fit_sizes(
+    values: np.ndarray, parameters: SizeParameters, em: EmParameters, seed: int, n_jobs: int | None = None
+) -> list[SizeFit]:
+    """Fit every number of components from every start to some events, and judge the fits on as many others.
+
+    `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
+    by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
+    are passed over. Raises `InputError` where a number is below 1, and as `taproom.assays.mixtures.fit` does.
+    """
+    if not parameters.sizes or min(parameters.sizes) < 1:
+        raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
+    shuffled = np.random.default_rng(seed).permutation(len(values))
+    count = min(parameters.events, (len(values) + 1) // 2)
+    fitted, held_out = values[shuffled[:count]], values[shuffled[count : 2 * count]]
+    tasks = [
+        (components, seed + restart)
+        for components in sizes_to_try(parameters.sizes, *fitted.shape)
+        for restart in range(parameters.restarts if components > 1 else 1)
+    ]
+    return [
+        SizeFit(
+            components=components,
+            seed=task_seed,
+            log_density=float(fit.log_likelihoods[-1] / count),
+            held_out_log_density=float(fit.mixture.log_density(held_out).mean()) if len(held_out) else np.nan,
+            bic=float(fit.mixture.bic(fit.log_likelihoods[-1], count)),
+            iterations=len(fit.log_likelihoods) - 1,
+            converged=fit.converged,
+        )
+        for (components, task_seed), fit in zip(tasks, fit_all(fitted, tasks, em, n_jobs=n_jobs), strict=True)
+    ]
+
+
+def best_by_bic(fits: Sequence[SizeFit]) -> SizeFit:
+    """The fit with the smallest criterion; of equals the one with fewer components, then the smaller seed."""
+    return min(fits, key=lambda fit: (fit.bic, fit.components, fit.seed))
+
+
+def best_held_out(fits: Sequence[SizeFit]) -> SizeFit:
+    """The fit under which unseen events are most likely; of equals the one with fewer components."""
+    return max(fits, key=lambda fit: (fit.held_out_log_density, -fit.components, -fit.seed))

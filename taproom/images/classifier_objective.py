@@ -1,0 +1,120 @@
+"""What a search of the encoder's parameters is judged by: the accuracy of the classifier that its features lead to.
+
+A classifier of all images takes minutes, so some are drawn, of each class as many: an encoder and a classifier are
+fitted to the first part, settings are judged on others, and the rest is fresh. All are training images: what the
+product reports of its test images stays untouched. With so few images, filters and patches accuracies are far below the
+product's; only their differences count.
+
+The penalty of least squares is no parameter of a search: the best one depends on all else, so the product chooses it
+by itself whenever it is made, by the accuracy on validation images (`choose_classifier`). So it is here: a setting is
+judged at the penalty that is best for it. For fresh images the classifier is refitted at that penalty to the fitted and
+the validation images, as the product does.
+
+Source: the deck's slide "Mini case study", and its "Hyperparameter Optimization"; Coates, Lee and Ng 2011, section 4,
+for which parameters matter.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from taproom.errors import InputError
+from taproom.images.image_classifier import Chosen, choose_classifier
+from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
+from taproom.images.least_squares import Gram, one_hot
+from taproom.search.search_space import Parameters
+from taproom.sources.images import labels_of, pixels_of
+
+# Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores
+# that decide: what is best for few images need not be for many.
+IMAGES = (6_000, 1_000, 2_000)
+FITTED_FOR_SCORE = 1_500
+# What the budget's filters are learned from, so that k-means does not take longer than all else.
+LEARNING = {"patches": 10_000, "iterations": 3}
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Pixels (n, height, width, 3) uint8 and labels (n,) int64, which are places among the classes."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierObjective:
+    """The accuracy of a classifier on images that it was not fitted to; higher is better. The budget is filters.
+
+    Attributes:
+        fitted, validation, fresh: images of each class.
+        classes: how many there are.
+    """
+
+    fitted: Labelled
+    validation: Labelled
+    fresh: Labelled
+    classes: int
+
+    @classmethod
+    def of(cls, images: pa.Table, seed: int) -> "ClassifierObjective":
+        """From the table `images`.
+
+        Raises `InputError` where its labelled training images are not of two classes, or a class has fewer than three.
+        """
+        numbers, names = labels_of(images)
+        trained = (np.array(images["split"]) == "training") & (numbers >= 0)
+        present, labels = np.unique(numbers[trained], return_inverse=True)
+        _check_classes([names[number] for number in present], np.bincount(labels))
+        parts = _parts(labels, len(present), seed)
+        places = np.flatnonzero(trained)
+        drawn = (Labelled(pixels_of(images.take(places[rows])), labels[rows]) for rows in parts)
+        return cls(*drawn, classes=len(present))
+
+    def score(self, parameters: Parameters, budget: int, seed: int) -> float:
+        """The accuracy on the validation images at the best penalty. Raises `InputError` as `learn_encoder`."""
+        return max(self._fit(parameters, budget, seed, FITTED_FOR_SCORE)[1].accuracies.values())
+
+    def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
+        """Whether each fresh image is called right: (images,) float64 of 1.0 and 0.0. Raises as `score`."""
+        encoder, chosen = self._fit(parameters, budget, seed, len(self.fitted.labels))
+        scores = chosen.classifier.scores(encoder.features(self.fresh.pixels, n_jobs=1))
+        return (scores.argmax(axis=1) == self.fresh.labels).astype(np.float64)
+
+    def _fit(self, parameters: Parameters, budget: int, seed: int, most: int) -> tuple[Encoder, Chosen]:
+        settled = replace(EncoderParameters(filters=budget, **LEARNING), **parameters)
+        fitted = Labelled(self.fitted.pixels[:most], self.fitted.labels[:most])
+        encoder = learn_encoder(fitted.pixels, settled, seed, n_jobs=1)
+        features = encoder.features(fitted.pixels, n_jobs=1)
+        gram = Gram.like(features, self.classes)
+        gram.add(features, one_hot(fitted.labels, self.classes), n_jobs=1)
+        validation = encoder.features(self.validation.pixels, n_jobs=1)
+        return encoder, choose_classifier(gram, validation, self.validation.labels, n_jobs=1)
+
+
+def _check_classes(names: list[str], counts: np.ndarray) -> None:
+    if len(names) < 2:
+        raise InputError(
+            f"the labelled training images are of {len(names)} classes ({', '.join(names)}); wanted at least two"
+        )
+    if counts.min() < len(IMAGES):
+        raise InputError(
+            f"there are {counts.min()} training images of the class {names[counts.argmin()]!r}; wanted at least "
+            f"{len(IMAGES)} of each class: to fit to, to judge on, and fresh ones"
+        )
+
+
+def _parts(labels: np.ndarray, classes: int, seed: int) -> list[np.ndarray]:
+    """Places of the images of each part, in random order; a class with too few has fewer in all parts, one at least."""
+    random = np.random.default_rng(seed)
+    ends = np.cumsum(IMAGES) / sum(IMAGES)
+    parts: list[list[np.ndarray]] = [[] for _ in IMAGES]
+    for label in range(classes):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        rows = rows[: max(len(IMAGES), sum(IMAGES) // classes)]
+        first, second = np.round(ends[:-1] * len(rows)).astype(int)
+        first = min(max(first, 1), len(rows) - 2)
+        cuts = first, min(max(second, first + 1), len(rows) - 1)
+        for part, some in zip(parts, np.split(rows, cuts), strict=True):
+            part.append(some)
+    return [random.permutation(np.concatenate(part)) for part in parts]

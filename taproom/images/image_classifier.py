@@ -1,0 +1,224 @@
+"""A classifier of images: which images it is fitted to, its sums as a table, and its penalty.
+
+Here belongs the joint between the tables of the image chain and `taproom.images.image_features` and
+`taproom.images.least_squares`, which know of no tables. Asking the newest tables about a new image is in
+`taproom.images.image_lookup`.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from taproom.errors import InputError
+from taproom.images.image_features import Encoder
+from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.sources.images import labels_of, pixels_of
+
+VALIDATION_SHARE = 0.1
+BLOCK_IMAGES = 2048
+BATCH_NUMBERS = 1 << 23
+
+# Penalties that are compared at first, for features of about unit spread; more follow where the best is an end.
+PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
+MOST_PENALTIES = 12
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images of the table `images`, and what each is for.
+
+    `pixels` (n, height, width, 3) uint8, `labels` (n,) int64 (-1: none) are places in `classes`; `fitted`, `validation`
+    and `test` (n,) are masks. A tenth of each class's labelled training images, chosen by a hash of their ids, is for
+    validation, the others are fitted to.
+    """
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    classes: list[str]
+    fitted: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray
+
+    @classmethod
+    def of(cls, table: pa.Table) -> "LabelledImages":
+        """Raise `InputError` where the training images have no two classes, or a class has too few for both parts."""
+        labels, classes = labels_of(table)
+        is_training = np.array(table["split"]) == "training"
+        labelled = is_training & (labels >= 0)
+        trained, counts = np.unique(labels[labelled], return_counts=True)
+        if len(trained) < 2:
+            raise InputError(
+                f"the training images are of {len(trained)} classes "
+                f"({', '.join(classes[label] for label in trained)}); wanted at least two"
+            )
+        if counts.min() < 2:
+            rare = classes[trained[counts.argmin()]]
+            raise InputError(f"there is a single training image of the class {rare!r}; wanted at least two of each")
+        validation = labelled & _least_of_each(labels, table["image_id"].to_pylist(), labelled)
+        return cls(pixels_of(table), labels, classes, labelled & ~validation, validation, ~is_training)
+
+    def targets(self, rows: np.ndarray) -> np.ndarray:
+        """Their targets (n, classes) float32."""
+        return one_hot(self.labels[rows], len(self.classes))
+
+
+def _least_of_each(labels: np.ndarray, image_ids: Sequence[str], candidates: np.ndarray) -> np.ndarray:
+    """A mask of the tenth (one at least) of each label's candidates whose hashed ids are least."""
+    hashes = np.array([hashlib.sha256(image_id.encode()).digest()[:8] for image_id in image_ids], "S8")
+    chosen = np.zeros(len(labels), bool)
+    for label in np.unique(labels[candidates]):
+        places = np.flatnonzero(candidates & (labels == label))
+        share = max(1, round(VALIDATION_SHARE * len(places)))
+        chosen[places[np.argsort(hashes[places], kind="stable")[:share]]] = True
+    return chosen
+
+
+def feature_blocks(
+    encoder: Encoder, pixels: np.ndarray, rows: np.ndarray, n_jobs: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The features of some images, block by block: the rows of a block, and their features (rows, dimensions)."""
+    for start in range(0, len(rows), BLOCK_IMAGES):
+        block = rows[start : start + BLOCK_IMAGES]
+        yield block, encoder.features(pixels[block], n_jobs)
+
+
+def empty_gram(encoder: Encoder, images: LabelledImages, n_jobs: int | None = None) -> Gram:
+    """Sums of no image yet, about the centre of some fitted images that are spread over all."""
+    fitted = np.flatnonzero(images.fitted)
+    some = fitted[np.linspace(0, len(fitted) - 1, min(1000, len(fitted))).astype(int)]
+    return Gram.like(encoder.features(images.pixels[some], n_jobs), len(images.classes))
+
+
+def gram_batches(gram: Gram, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The sums as rows of the table `gram`; the last is that of the constant 1."""
+    size = len(gram.centre)
+    rows = max(1, BATCH_NUMBERS // size)
+    for start in range(0, size, rows):
+        stop = min(start + rows, size)
+        lengths = size - np.arange(start, stop)
+        products = np.concatenate([gram.products[row, row:] for row in range(start, stop)])
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        yield _gram_batch(
+            schema, np.arange(start, stop), gram.centre[start:stop], gram.spread[start:stop], gram.sums[start:stop],
+            gram.with_targets[start:stop], pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(products)),
+        )  # fmt: skip
+    one = pa.array([[gram.weight]], pa.list_(pa.float32()))
+    yield _gram_batch(
+        schema, np.array([size]), np.zeros(1, np.float32), np.ones(1, np.float32), np.array([gram.weight]),
+        gram.target_sums[None], one,
+    )  # fmt: skip
+
+
+def _gram_batch(schema: pa.Schema, features, centre, spread, sums, with_targets, products) -> pa.RecordBatch:
+    columns = [pa.array(features, pa.int32()), pa.array(centre), pa.array(spread), pa.array(sums)]
+    targets = pa.array(list(with_targets), pa.list_(pa.float64()))
+    return pa.RecordBatch.from_arrays([*columns, targets, products], schema=schema)
+
+
+def gram_of(batches: Iterable[pa.RecordBatch], size: int, classes: int) -> Gram:
+    """The sums of `size` features from the rows of the table `gram`."""
+    gram = Gram(np.zeros(size, np.float32), np.ones(size, np.float32), classes)
+    for batch in batches:
+        features = batch["feature"].to_numpy()
+        targets = batch["with_targets"].flatten().to_numpy().reshape(-1, classes)
+        offsets, products = batch["products"].offsets.to_numpy(), batch["products"].values.to_numpy()
+        for place, feature in enumerate(features):
+            if feature == size:
+                gram.weight, gram.target_sums = float(batch["sum"][place].as_py()), targets[place].copy()
+                continue
+            gram.products[feature, feature:] = products[offsets[place] : offsets[place + 1]]
+            gram.centre[feature], gram.spread[feature] = batch["centre"][place].as_py(), batch["spread"][place].as_py()
+            gram.sums[feature], gram.with_targets[feature] = batch["sum"][place].as_py(), targets[place]
+    return gram
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A classifier, fitted to all training images at the penalty whose accuracy on the validation images was best.
+
+    `accuracies` are those at each penalty that was tried.
+    """
+
+    classifier: LinearClassifier
+    penalty: float
+    accuracies: dict[float, float]
+
+
+def choose_classifier(
+    gram: Gram,
+    validation: np.ndarray,
+    labels: np.ndarray,
+    penalties: Sequence[float] = PENALTIES,
+    n_jobs: int | None = None,
+) -> Chosen:
+    """Compare penalties by validation images, then fit to these too.
+
+    `gram` is of the fitted images, and of all training images afterwards; `validation` (n, D) are the features of the
+    validation images, standardized afterwards; `labels` (n,) theirs. Where the best penalty is an end of the range, the
+    range grows by threefold steps. Of equally good ones the largest is taken.
+    """
+    ordered = sorted(penalties)
+    ridge = Ridge(gram, ordered[len(ordered) // 2], n_jobs)
+    accuracies: dict[float, float] = {}
+    fits: dict[float, LinearClassifier] = {}
+
+    def judge(penalty: float) -> None:
+        near = min(fits, key=lambda known: abs(known - penalty), default=None)
+        fits[penalty] = ridge.fit(gram, penalty, fits.get(near))
+        accuracies[penalty] = float(np.mean(fits[penalty].scores(validation).argmax(axis=1) == labels))
+
+    for penalty in ordered:
+        judge(penalty)
+    best = _best(accuracies)
+    while len(ordered) > 1 and len(accuracies) < MOST_PENALTIES and best in (min(accuracies), max(accuracies)):
+        further = best / 3 if best == min(accuracies) else best * 3
+        if further in accuracies:
+            break
+        judge(further)
+        if accuracies[further] <= accuracies[best]:
+            break
+        best = further
+    before = gram.weight
+    gram.add(validation, one_hot(labels, len(gram.target_sums)), n_jobs=n_jobs)
+    refit = ridge.fit(gram, best * gram.weight / before, fits[best])
+    return Chosen(refit, best, accuracies)
+
+
+def _best(accuracies: dict[float, float]) -> float:
+    return max(accuracies, key=lambda penalty: (accuracies[penalty], penalty))
+
+
+def classifier_of(table: pa.Table) -> tuple[LinearClassifier, list[str]]:
+    """The classifier from the rows of the table `classifier`, and its classes."""
+    weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
+    intercept = table["intercept"].to_numpy()
+    return LinearClassifier(np.ascontiguousarray(weights.T), intercept), table["class"].to_pylist()
+
+
+def scores_of_images(
+    encoder: Encoder, classifier: LinearClassifier, pixels: np.ndarray, n_jobs: int | None = None
+) -> np.ndarray:
+    """Scores (n, classes) float32 of images (n, height, width, 3) uint8."""
+    scores = np.empty((len(pixels), len(classifier.intercept)), np.float32)
+    for block, features in feature_blocks(encoder, pixels, np.arange(len(pixels)), n_jobs):
+        scores[block] = classifier.scores(features)
+    return scores
+
+
+def confusion_counts(
+    labels: Sequence[str | None], predicted: Sequence[str], classes: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """How many images of each label were taken for which class: a square matrix, and the names of its lines.
+
+    Images without a label are left out; a label that is none of the classes has a line, and a column of zeros.
+    """
+    names = sorted({*classes, *(label for label in labels if label is not None)})
+    places = {name: place for place, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), np.int64)
+    for label, taken_for in zip(labels, predicted, strict=True):
+        if label is not None:
+            counts[places[label], places[taken_for]] += 1
+    return counts, names

@@ -1,0 +1,71 @@
+"""What the image tables say of new images: their features, and their class.
+
+Here belongs what takes images to the newest tables; all are read at the versions that the newest classifier recorded.
+Encoder and classifier themselves are in `taproom.images.image_features` and `taproom.images.image_classifier`.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from taproom.errors import InputError
+from taproom.images.image_classifier import classifier_of, scores_of_images
+from taproom.images.image_features import encoder_of
+from taproom.sources.images import pixels_of, read_picture
+from taproom.warehouse.newest import Newest, recorded_inputs
+from taproom.warehouse.warehouse import Warehouse
+
+PARTS = ("encoder", "whitening", "filters")
+
+
+class ImageClassifier:
+    """A version of the table `classifier` (by default the newest), with the encoder that it was fitted with.
+
+    Raises:
+        UnknownTableError: there is no such version.
+        DamagedFileError: a file is not what was committed.
+    """
+
+    def __init__(self, warehouse: Warehouse | None = None, version: int | None = None) -> None:
+        """Load the tables."""
+        warehouse = warehouse or Warehouse()
+        version = warehouse.head("classifier") if version is None else version
+        self._linear, self._classes = classifier_of(warehouse.read("classifier", version))
+        inputs = recorded_inputs(warehouse.commit_of("classifier", version), "classifier", [*PARTS, "images"])
+        self._encoder = encoder_of(*(warehouse.read(part, inputs[part]) for part in PARTS))
+        first = next(warehouse.stream("images", inputs["images"], columns=["height", "width"]))
+        self._size = (first["height"][0].as_py(), first["width"][0].as_py())
+
+    def features(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:
+        """Features (n, dimensions) float32.
+
+        Raises:
+            InputError: the images are of another size or kind than those of the classifier.
+            SourceError: a file is no sound picture.
+        """
+        return self._encoder.features(self._pixels(images), n_jobs=-1)
+
+    def classify(self, images: str | Path | np.ndarray | pa.Table) -> pa.Table:
+        """`predicted` and `scores` of each image; raises as `features` does."""
+        scores = scores_of_images(self._encoder, self._linear, self._pixels(images), n_jobs=-1)
+        predicted = [self._classes[place] for place in scores.argmax(axis=1)]
+        rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
+        return pa.table(rows).replace_schema_metadata({"classes": ",".join(self._classes)})
+
+    def _pixels(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:
+        """The images as an array of the classifier's size."""
+        if isinstance(images, str | Path):
+            images = read_picture(Path(images).expanduser())
+        pixels = pixels_of(images) if isinstance(images, pa.Table) else np.asarray(images)
+        pixels = pixels[None] if pixels.ndim == 3 else pixels
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (*self._size, 3):
+            height, width = self._size
+            raise InputError(
+                f"The images are an array of shape {pixels.shape} of {pixels.dtype}; the classifier knows images of "
+                f"{height} x {width}. Wanted: (n, {height}, {width}, 3) of uint8, R G B."
+            )
+        return pixels
+
+
+newest_classifier = Newest("classifier", ImageClassifier)

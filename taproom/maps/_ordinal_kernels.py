@@ -1,0 +1,196 @@
+"""Compiled loops of `taproom.maps.ordinal`, apart from it so that importing that module does not load numba.
+
+Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and a counter: the n-th draw is the same
+number whoever makes it, with any version of numba or NumPy. Unsigned integers stay np.uint64 throughout, because numba
+turns arithmetic between them and plain integers into floats.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+RANDOM, NEAR_MISS, WITHIN = 0, 1, 2
+NONE = -1
+DRAWS_PER_ANCHOR = 8
+
+_DRAW, _ANCHOR, _HELD_OUT = (
+    np.uint64(0x9E3779B97F4A7C15),
+    np.uint64(0xD1B54A32D192ED03),
+    np.uint64(0x8CB92BA72F3D8DD7),
+)
+HELD_OUT_ONE_IN = np.uint64(16)
+
+
+class Graph(NamedTuple):
+    """Neighbours (n, k) int32 and their distances (n, k), and how many of each row are surely nearer than the rest."""
+
+    indices: np.ndarray
+    distances: np.ndarray
+    reach: np.ndarray
+
+
+class Descent(NamedTuple):
+    """A hinge descent: number of draws in all, seed, margin, first step, share of draws within the neighbours."""
+
+    draws: int
+    seed: np.uint64
+    margin: float
+    step: float
+    within_share: float
+
+
+@njit(nogil=True, cache=True)
+def displacement(coordinates, graph, descent, first, last):
+    """How far the draws `first` to `last` of a descent move the items from where they are: (n, d)."""
+    moved = coordinates.copy()
+    _descend(moved, graph, descent, first, last)
+    moved -= coordinates
+    return moved
+
+
+@njit(nogil=True, cache=True)
+def _descend(coordinates, graph, descent, first, last):
+    """Hinge descent in place; a draw may give no triplet.
+
+    Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
+    """
+    items, dimension = coordinates.shape
+    for draw in range(first, last):
+        # An anchor stays for some draws because its neighbours are then in the processor's cache.
+        anchor = _below(_mix(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
+        bits = _mix(descent.seed + np.uint64(draw) * _DRAW)
+        is_within = _is_within(bits, descent.within_share)
+        if is_within:
+            near, far = _within(bits, graph, anchor)
+            if near == NONE:
+                continue
+        else:
+            if graph.reach[anchor] == 0:
+                continue
+            near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
+            far = _below(bits, items)
+        to_near = _distance(coordinates, anchor, near)
+        to_far = _distance(coordinates, anchor, far)
+        if descent.margin + to_near - to_far <= 0.0:
+            continue
+        if not is_within and (far == anchor or _contains(graph.indices[anchor], far)):
+            continue
+        if is_held_out(anchor, near, far):
+            continue
+        step = descent.step * (1.0 - draw / descent.draws)
+        # A distance of 0 has no direction to grow in.
+        pull = step / to_near if to_near > 0.0 else 0.0
+        push = step / to_far if to_far > 0.0 else 0.0
+        for axis in range(dimension):
+            toward_near = pull * (coordinates[anchor, axis] - coordinates[near, axis])
+            from_far = push * (coordinates[anchor, axis] - coordinates[far, axis])
+            coordinates[anchor, axis] -= toward_near - from_far
+            coordinates[near, axis] += toward_near
+            coordinates[far, axis] -= from_far
+
+
+@njit(nogil=True, cache=True)
+def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kind, held_out):
+    """How many of the draws are triplets of a kind and split, and how many of these the map has the wrong way round."""
+    items, k = graph.indices.shape
+    triplets, violated = 0, 0
+    for draw in range(draws):
+        place = _below(_mix(seed + np.uint64(draw) * _ANCHOR), len(anchors))
+        anchor = anchors[place]
+        bits = _mix(seed + np.uint64(draw) * _DRAW)
+        near, far = NONE, NONE
+        if kind == WITHIN:
+            near, far = _within(bits, graph, anchor)
+        elif graph.reach[anchor] > 0:
+            near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
+            if kind == NEAR_MISS:
+                behind = wide_indices[place, k:]
+                far = np.int64(behind[_below(bits, len(behind))]) if len(behind) else NONE
+            else:
+                far = _below(bits, items)
+                if far == anchor or _contains(graph.indices[anchor], far):
+                    far = NONE
+        if far != NONE and is_held_out(anchor, near, far) == held_out:
+            triplets += 1
+            violated += _distance(coordinates, anchor, near) >= _distance(coordinates, anchor, far)
+    return triplets, violated
+
+
+@njit(nogil=True, cache=True)
+def is_held_out(anchor, near, far):
+    """Whether a triplet is of the sixteenth that is never trained on."""
+    code = np.uint64(anchor) * _DRAW + np.uint64(near) * _ANCHOR + np.uint64(far) * _HELD_OUT
+    return _mix(code) % HELD_OUT_ONE_IN == np.uint64(0)
+
+
+@njit(nogil=True, cache=True)
+def scattered(seed):
+    """Another number for each seed, far from those of near seeds, whose draws would else be each other's shifted."""
+    return _mix(seed + _HELD_OUT)
+
+
+@njit(nogil=True, cache=True)
+def fill_uniform(values, seed):
+    """Fill a 2-d array with uniform random numbers from -1 to 1."""
+    rows, columns = values.shape
+    for row in range(rows):
+        for column in range(columns):
+            bits = _mix(seed + np.uint64(row * columns + column) * _DRAW)
+            values[row, column] = np.float64(bits >> np.uint64(11)) * 2.0**-52 - 1.0
+
+
+@njit(nogil=True, cache=True)
+def _within(bits, graph, anchor):
+    """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
+    k = graph.indices.shape[1]
+    one, other = _near_place(bits, k), _below(bits, k)
+    first, last = min(one, other), max(one, other)
+    if graph.distances[anchor, first] == graph.distances[anchor, last]:
+        return NONE, NONE
+    return np.int64(graph.indices[anchor, first]), np.int64(graph.indices[anchor, last])
+
+
+@njit(nogil=True, cache=True)
+def _contains(values, wanted):
+    """Without a branch: a hundred numbers are compared at once faster than they are searched."""
+    found = False
+    for value in values:
+        found |= value == wanted
+    return found
+
+
+@njit(nogil=True, cache=True)
+def _distance(coordinates, one, other):
+    total = 0.0
+    for axis in range(coordinates.shape[1]):
+        difference = coordinates[one, axis] - coordinates[other, axis]
+        total += difference * difference
+    return np.sqrt(total)
+
+
+# The 64 bits of a draw: 32 for the far item, 20 for the near one, 12 for the kind of triplet.
+
+
+@njit(nogil=True, cache=True)
+def _below(bits, limit):
+    """A uniform random integer below a limit of at most 2^32."""
+    return np.int64((bits >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
+
+
+@njit(nogil=True, cache=True)
+def _near_place(bits, limit):
+    """A uniform random integer below a limit that is small beside 2^20."""
+    return np.int64((bits >> np.uint64(12) & np.uint64(0xFFFFF)) * np.uint64(limit) >> np.uint64(20))
+
+
+@njit(nogil=True, cache=True)
+def _is_within(bits, share):
+    return np.float64(bits & np.uint64(0xFFF)) < share * 4096.0
+
+
+@njit(nogil=True, cache=True)
+def _mix(bits):
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))

@@ -1,0 +1,129 @@
+"""Compiled loops of `taproom.maps.out_of_sample`, apart from it so that importing that module does not load numba.
+
+Sums over terms run in ascending order without fused or reordered arithmetic: a distance has the bits of a plain loop.
+"""
+
+import numpy as np
+from numba import njit
+
+RARE = -1
+
+
+@njit(nogil=True, cache=True)
+def add_rows(
+    row_starts, term_ids, weights, rows, starts, filled, posting_rows, posting_weights, frequent_number, frequent, norms
+):
+    """Add sparse rows to an inverted index; False where a term has no room left or a row with weights has no number.
+
+    Row i is the item `rows[i]`. A term that is not rare goes to the dense line `frequent[frequent_number[term]]`.
+    `filled` counts the weights of each term, `norms` sums the squared weights of each item.
+    """
+    for row, item in enumerate(rows):
+        for entry in range(row_starts[row], row_starts[row + 1]):
+            term, weight = term_ids[entry], weights[entry]
+            if item < 0:
+                return False
+            if frequent_number[term] != RARE:
+                frequent[frequent_number[term], item] = weight
+            else:
+                place = starts[term] + filled[term]
+                if place == starts[term + 1]:
+                    return False
+                posting_rows[place], posting_weights[place] = item, weight
+            filled[term] += 1
+            norms[item] += weight * weight
+    return True
+
+
+@njit(nogil=True, cache=True)
+def cosine_distances(term_ids, weights, starts, posting_rows, posting_weights, frequent_number, frequent, norms):
+    """Cosine distance of a text to every item; its terms ascend, so each item's sum over shared terms does too."""
+    dots = np.zeros(len(norms))
+    norm = 0.0
+    for place, term in enumerate(term_ids):
+        weight = weights[place]
+        norm += weight * weight
+        if frequent_number[term] != RARE:
+            line = frequent[frequent_number[term]]
+            for item in range(len(line)):
+                dots[item] += weight * line[item]
+        else:
+            for posting in range(starts[term], starts[term + 1]):
+                dots[posting_rows[posting]] += weight * posting_weights[posting]
+    for item in range(len(norms)):
+        dots[item] = max(0.0, 1.0 - dots[item] / np.sqrt(norm * norms[item]))
+    return dots
+
+
+@njit(nogil=True, cache=True)
+def descend(point, near, near_distances, reach, far, margin, within_share, steps, first_step):
+    """Move a point in place to where the hinge loss over its triplets is least, in steps of falling length.
+
+    The loss is the mean over the triplets within `near`, times `within_share`, plus the mean over those of one of the
+    first `reach` of `near` and one of `far`, times the rest.
+    """
+    dimension = len(point)
+    to_near, to_far = np.empty(len(near)), np.empty(len(far))
+    pull, push = np.empty(len(near)), np.empty(len(far))
+    slope = np.empty(dimension)
+    for step in range(steps):
+        _fill_distances(point, near, to_near)
+        _fill_distances(point, far, to_far)
+        _count_within(to_near, near_distances, margin, within_share, pull)
+        _count_random(to_near, to_far, reach, margin, 1.0 - within_share, pull, push)
+        slope[:] = 0.0
+        _add_slope(point, near, to_near, pull, slope)
+        _add_slope(point, far, to_far, push, slope)
+        length = np.sqrt((slope * slope).sum())
+        if length == 0.0:
+            break
+        for axis in range(dimension):
+            point[axis] -= first_step * (1.0 - step / steps) * slope[axis] / length
+
+
+@njit(nogil=True, cache=True)
+def _fill_distances(point, others, distances):
+    for place in range(len(others)):
+        total = 0.0
+        for axis in range(len(point)):
+            difference = point[axis] - others[place, axis]
+            total += difference * difference
+        distances[place] = np.sqrt(total)
+
+
+@njit(nogil=True, cache=True)
+def _count_within(to_near, near_distances, margin, share, pull):
+    """For each near item, the share of triplets that want it nearer less the share that want it farther."""
+    pull[:] = 0.0
+    triplets = 0
+    for far in range(len(to_near)):
+        for near in range(far):
+            if near_distances[near] < near_distances[far]:
+                triplets += 1
+                if margin + to_near[near] - to_near[far] > 0.0:
+                    pull[near] += 1.0
+                    pull[far] -= 1.0
+    for place in range(len(pull)):
+        pull[place] *= share / max(triplets, 1)
+
+
+@njit(nogil=True, cache=True)
+def _count_random(to_near, to_far, reach, margin, share, pull, push):
+    """Add to `pull`, and fill `push`, with the shares of triplets against items that are no neighbours."""
+    unit = share / max(reach * len(to_far), 1)
+    for far in range(len(to_far)):
+        wrong = 0
+        for near in range(reach):
+            if margin + to_near[near] - to_far[far] > 0.0:
+                wrong += 1
+                pull[near] += unit
+        push[far] = -unit * wrong
+
+
+@njit(nogil=True, cache=True)
+def _add_slope(point, others, distances, weights, slope):
+    """Add how the weighted sum of distances grows along each axis; at distance 0 it has no direction."""
+    for place in range(len(others)):
+        if distances[place] > 0.0:
+            for axis in range(len(point)):
+                slope[axis] += weights[place] * (point[axis] - others[place, axis]) / distances[place]

@@ -1,0 +1,398 @@
+"""The same neighbour graph, mapped by other methods: how often they have it the wrong way round, and their seconds.
+
+Here belong the methods that the lecture deck names beside its own, and the comparison. Ours is in
+`taproom.maps.ordinal`.
+
+Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017): "Could have also used
+local-linear-embedding, max-volume-unfolding, kernel-PCA, etc."; and scikit-learn's non-metric MDS, the textbook form of
+what the deck does with triplets.
+
+All see the items as their unit rows z / |z|, whose squared Euclidean distance is twice the cosine distance. Judged are
+held-out triplets, the same for all maps of a graph; none but ours was fitted to triplets at all. Methods that cost the
+square of the items per step run on a sample of them, judged on the sample's own graph, where ours runs too.
+
+scikit-learn is used where it can take the graph or the same distances. Its locally linear embedding would look for
+neighbours of its own in dense vectors, so that one is solved here, from the graph and the sparse rows.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+from scipy import sparse
+
+from taproom.errors import InputError
+from taproom.maps.item_map import positions_on, ranks
+from taproom.maps.neighbors import choose_k, nearest
+from taproom.maps.ordinal import OrdinalParameters, check_enough_items, embed, triplet_errors
+from taproom.progress import progress
+from taproom.words.sparse import weighted_items
+
+TRIPLETS = 50_000
+# As in scikit-learn: more neighbours than directions would make the weights of a reconstruction ambiguous.
+REGULARIZATION = 1e-3
+# Far below the eigenvalues that matter and far above their rounding errors.
+SHIFT = 1e-9
+UNFOLDING_ROUNDS, UNFOLDING_STEPS, UNFOLDING_TOLERANCE = 100, 100, 1e-3
+# scikit-learn's non-metric MDS takes a distance of 0 for a missing one.
+SMALLEST_DISTANCE = 1e-12
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class MethodParameters:
+    """What the methods are given.
+
+    Attributes:
+        sample: items for the methods that cost the square of the items per step; all items, if there are no more.
+        dense_items: up to how many items locally linear embedding, which factorises a dense matrix of items x items
+            (8,000 take 0.5 GB), maps them all, and ours is fitted once more for its seconds.
+        reconstruction_neighbors: from how many of its neighbours locally linear embedding reconstructs an item, at most
+            all. On 6,947 beers, 10 leave it without a unique solution, and 100 give larger errors than 20.
+        unfolding_neighbors: to how many of its neighbours maximum variance unfolding keeps an item's distance.
+        seed: of our map, of the triplets, and of the start vectors of iterations.
+    """
+
+    sample: int = 150
+    dense_items: int = 8_000
+    reconstruction_neighbors: int = 20
+    unfolding_neighbors: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class ItemGraph:
+    """Items by row number: `weights` (n, terms), their neighbours' `indices` (n, k) int32 and `distances` (n, k)."""
+
+    weights: sparse.csr_array
+    indices: np.ndarray
+    distances: np.ndarray
+
+    def unit_rows(self) -> sparse.csr_array:
+        """The weights, each row of length 1."""
+        lengths = np.sqrt(self.weights.multiply(self.weights).sum(axis=1))
+        return (sparse.diags_array(1.0 / lengths) @ self.weights).tocsr()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows (method, dimension, items, k, error_random, error_within, seconds), and why methods are left out."""
+
+    rows: list[dict] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+
+def graph_of(neighbors: pa.Table, tfidf: Iterable[pa.RecordBatch], words: int) -> ItemGraph:
+    """The graph of the tables `neighbors` and `tfidf`, its items in the order of `neighbors`."""
+    return ItemGraph(weighted_items(tfidf, words)[1], *ranks(neighbors))
+
+
+def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarray]:
+    """The positions (n, dimension) of the items on each map of the table `item_map`, by dimension.
+
+    Raises:
+        InputError: an item is on no map of some dimension.
+    """
+    dimensions = sorted(item_map["dimension"].unique().to_pylist())
+    maps = {dimension: positions_on(item_map, item_ids, dimension) for dimension in dimensions}
+    for dimension, positions in maps.items():
+        if missing := int(np.isnan(positions[:, 0]).sum()):
+            raise InputError(
+                f"{missing} of {len(item_ids)} items with neighbours are not on the map in {dimension} dimensions. "
+                "Make item_map anew from these neighbours."
+            )
+    return maps
+
+
+def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters | None = None) -> Comparison:
+    """Map the graph, and a sample of its items, by each method, and count violated held-out triplets.
+
+    A method that cannot map a graph is left out, with a warning in the log: it must not keep the others' rows back.
+
+    Args:
+        graph: at least 2 items.
+        maps: our map of the whole graph by dimension, (n, dimension); it is judged as it is. Its seconds are those of a
+            fit with the default `OrdinalParameters`, None for more than `dense_items` items.
+        parameters: see `MethodParameters`, whose defaults are taken if there are none.
+    """
+    parameters = parameters or MethodParameters()
+    _load()
+    graphs = [graph] if len(graph.indices) <= parameters.sample else [graph, _sample(graph, parameters.sample)]
+    tasks = [(each, method) for each in graphs for method in _methods_for(len(each.indices), parameters)]
+    found = Comparison()
+    for each, method in progress(tasks, doing="comparing map methods", unit="fit"):
+        items = len(each.indices)
+        try:
+            if method == "ordinal" and each is graph:
+                fits = _published(graph, maps, parameters)
+            else:
+                fits = _fits(method, each, sorted(maps), parameters)
+            found.rows.extend(_judged(method, each, fits, parameters.seed))
+        except (InputError, ValueError, RuntimeError) as error:  # ours; LinAlgError and scikit-learn's; ARPACK's
+            found.left_out[f"{method}, {items} items"] = str(error)
+            logger.warning("%s is left out of the comparison on %d items: %s", method, items, error)
+    return found
+
+
+def kernel_pca(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
+    """Kernel PCA with the cosine kernel: (n, dimension) float64.
+
+    That kernel is the linear one of the unit rows, so its centred eigenvectors are the scores of a PCA of these, which
+    needs no matrix of items x items.
+
+    Raises:
+        InputError: no more items or words than dimensions.
+
+    Source: Schölkopf, Smola and Müller, Nonlinear Component Analysis as a Kernel Eigenvalue Problem, 1998.
+    """
+    from sklearn.decomposition import PCA
+
+    rows = graph.unit_rows()
+    if min(rows.shape) <= dimension:
+        raise InputError(
+            f"{rows.shape[0]} items with {rows.shape[1]} words have no {dimension} principal components to compute; "
+            "there must be more of either."
+        )
+    return PCA(dimension, svd_solver="arpack", random_state=parameters.seed).fit_transform(rows)
+
+
+def locally_linear(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
+    """Locally linear embedding: (n, dimension) float64, each column of length 1.
+
+    Each item is reconstructed from its neighbours with weights W that sum to 1; the map has the eigenvectors of
+    (I - W)'(I - W) with the smallest eigenvalues beside the constant one.
+
+    Raises:
+        InputError: a graph in several pieces, or too few items.
+
+    Source: Roweis and Saul, Nonlinear Dimensionality Reduction by Locally Linear Embedding, Science 290, 2000.
+    """
+    from scipy.linalg import cho_factor, cho_solve
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    graph = _nearest_only(graph, parameters.reconstruction_neighbors)
+    items = len(graph.indices)
+    _check_mappable(graph.indices, dimension)
+    residual = (sparse.eye_array(items) - _reconstruction(graph)).tocsr()
+    cost = (residual.T @ residual + SHIFT * sparse.eye_array(items)).toarray()
+    factor = cho_factor(cost, overwrite_a=True, check_finite=False)
+    inverse = LinearOperator(
+        (items, items), matvec=lambda vector: cho_solve(factor, vector, check_finite=False), dtype=np.float64
+    )
+    start = np.random.default_rng(parameters.seed).uniform(-1, 1, items)
+    values, vectors = eigsh(inverse, k=dimension + 1, v0=start, tol=1e-6, maxiter=100)
+    return vectors[:, np.argsort(-values)[1:]]
+
+
+def maximum_variance_unfolding(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
+    """Maximum variance unfolding: (n, dimension) float64.
+
+    Maximises the variance sum_i |y_i - mean|^2 while items keep their Euclidean distance to their nearest neighbours;
+    the map has the leading principal components of the y. Instead of the semidefinite program in y_i'y_j, the y
+    themselves are found, in as many dimensions as a solution of m constraints can need, sqrt(2 m), by an augmented
+    Lagrangian and SciPy's L-BFGS. A solver of the program itself would be a dependency for nothing: for 300 films with
+    5 neighbours each, SCS 3.3 ends at the variance 918.25 after 5 s, and this after 1 s; Clarabel 0.11 takes 28 s for
+    100 films.
+
+    Raises:
+        InputError: a graph in several pieces, too few items, or distances that could not be kept.
+
+    Source: Weinberger and Saul, Unsupervised Learning of Image Manifolds by Semidefinite Programming, 2004; Kulis,
+    Surendran and Platt, Fast Low-Rank Semidefinite Programming for Embedding and Clustering, 2007.
+    """
+    graph = _nearest_only(graph, parameters.unfolding_neighbors)
+    _check_mappable(graph.indices, dimension)
+    differences, squared_lengths = _edges(graph)
+    edges, items = differences.shape
+    rank = max(dimension, min(items - 1, int(np.ceil(np.sqrt(2 * edges)))))
+    start = np.random.default_rng(parameters.seed).normal(size=(items, rank)) / np.sqrt(rank)
+    unfolded = _unfold(start, differences, squared_lengths)
+    left, sizes, _ = np.linalg.svd(unfolded - unfolded.mean(axis=0), full_matrices=False)
+    return left[:, :dimension] * sizes[:dimension]
+
+
+def nonmetric_mds(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
+    """scikit-learn's non-metric multidimensional scaling of all cosine distances: (n, dimension) float64.
+
+    It starts from classical scaling, which has nothing random; what else there is to choose is left as it is.
+
+    Source: Kruskal, Nonmetric Multidimensional Scaling: A Numerical Method, Psychometrika 29, 1964.
+    """
+    from sklearn.manifold import MDS
+
+    check_enough_items(len(graph.indices), dimension)
+    rows = graph.unit_rows()
+    distances = np.maximum(1.0 - (rows @ rows.T).toarray(), SMALLEST_DISTANCE)
+    np.fill_diagonal(distances, 0.0)
+    return MDS(dimension, metric_mds=False, metric="precomputed", init="classical_mds", n_init=1).fit_transform(
+        distances
+    )
+
+
+def _ordinal(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
+    return embed(graph.indices, graph.distances, OrdinalParameters(dimension=dimension, seed=parameters.seed))
+
+
+METHODS: dict[str, Callable[[ItemGraph, int, MethodParameters], np.ndarray]] = {
+    "ordinal": _ordinal,
+    "kernel_pca": kernel_pca,
+    "locally_linear": locally_linear,
+    "maximum_variance_unfolding": maximum_variance_unfolding,
+    "nonmetric_mds": nonmetric_mds,
+}
+# Of these, the first axes of a map are the map in fewer dimensions: one fit serves all.
+NESTED = {"kernel_pca", "locally_linear", "maximum_variance_unfolding"}
+
+
+def _methods_for(items: int, parameters: MethodParameters) -> list[str]:
+    """The methods that can afford so many items."""
+    limits = {
+        "locally_linear": max(parameters.dense_items, parameters.sample),
+        "maximum_variance_unfolding": parameters.sample,
+        "nonmetric_mds": parameters.sample,
+    }
+    return [method for method in METHODS if items <= limits.get(method, items)]
+
+
+def _load() -> None:
+    """Import and compile what the methods need, so that no clock counts it."""
+    from scipy import linalg, optimize  # noqa: F401
+    from sklearn import decomposition, manifold  # noqa: F401
+
+    ring = np.roll(np.arange(5), -1)[:, None]
+    embed(ring, np.ones((5, 1)), OrdinalParameters(updates_per_item=1))
+
+
+def _sample(graph: ItemGraph, size: int) -> ItemGraph:
+    """Items evenly spread over the rows, with a graph of their own."""
+    items = len(graph.indices)
+    weights = graph.weights[np.unique(np.linspace(0, items - 1, size).astype(np.int64))]
+    return ItemGraph(weights, *nearest(weights, choose_k(weights.shape[0]), n_jobs=-1))
+
+
+def _fits(
+    method: str, graph: ItemGraph, dimensions: Iterable[int], parameters: MethodParameters
+) -> dict[int, tuple[np.ndarray, float]]:
+    """The method's map in each dimension, with the seconds of the fit that it comes from."""
+    if method in NESTED:
+        positions, seconds = _timed(method, graph, max(dimensions), parameters)
+        return {dimension: (positions[:, :dimension], seconds) for dimension in dimensions}
+    return {dimension: _timed(method, graph, dimension, parameters) for dimension in dimensions}
+
+
+def _published(
+    graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters
+) -> dict[int, tuple[np.ndarray, float | None]]:
+    """Our map as it is, with the seconds of fitting it again where that takes little."""
+    if len(graph.indices) > parameters.dense_items:
+        return {dimension: (positions, None) for dimension, positions in maps.items()}
+    fits = _fits("ordinal", graph, maps, parameters)
+    return {dimension: (maps[dimension], seconds) for dimension, (_, seconds) in fits.items()}
+
+
+def _timed(method: str, graph: ItemGraph, dimension: int, parameters: MethodParameters) -> tuple[np.ndarray, float]:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        started = time.perf_counter()
+        positions = METHODS[method](graph, dimension, parameters)
+        return positions, time.perf_counter() - started
+
+
+def _judged(method: str, graph: ItemGraph, fits: Mapping[int, tuple[np.ndarray, float]], seed: int) -> list[dict]:
+    items, k = graph.indices.shape
+    rows = []
+    for dimension, (positions, seconds) in fits.items():
+        errors = triplet_errors(positions, graph.indices, graph.distances, seed=seed, samples=TRIPLETS)
+        held_out = {f"error_{row.kind}": row.error for row in errors if row.split == "held_out"}
+        rows.append({"method": method, "dimension": dimension, "items": items, "k": k, **held_out, "seconds": seconds})
+    return rows
+
+
+def _nearest_only(graph: ItemGraph, k: int) -> ItemGraph:
+    """The graph of each item's k nearest neighbours, or of all where it has fewer."""
+    return ItemGraph(graph.weights, graph.indices[:, :k], graph.distances[:, :k])
+
+
+def _adjacency(indices: np.ndarray, values: np.ndarray) -> sparse.csr_array:
+    """The matrix with `values[i, j]` in row i and column `indices[i, j]`."""
+    items, k = indices.shape
+    return sparse.csr_array((values.ravel(), indices.ravel(), np.arange(0, items * k + 1, k)), shape=(items, items))
+
+
+def _reconstruction(graph: ItemGraph) -> sparse.csr_array:
+    """The weights, by item and neighbour, with which neighbours best reconstruct an item."""
+    rows = graph.unit_rows()
+    weights = np.empty(graph.distances.shape)
+    for item, (neighbors, distances) in enumerate(zip(graph.indices, graph.distances, strict=True)):
+        near = rows[neighbors]
+        to_item = 1.0 - distances
+        gram = (near @ near.T).toarray() - to_item[:, None] - to_item + 1.0
+        spread = np.trace(gram)
+        gram.flat[:: len(gram) + 1] += REGULARIZATION * (spread if spread > 0 else 1.0)
+        weights[item] = np.linalg.solve(gram, np.ones(len(gram)))
+    return _adjacency(graph.indices, weights / weights.sum(axis=1, keepdims=True))
+
+
+def _edges(graph: ItemGraph) -> tuple[sparse.csr_array, np.ndarray]:
+    """Each pair of neighbours once: a matrix (edges, items) that subtracts one from the other; squared lengths."""
+    items, k = graph.indices.shape
+    pairs = np.sort(np.column_stack([np.repeat(np.arange(items), k), graph.indices.ravel()]), axis=1)
+    pairs, place = np.unique(pairs, axis=0, return_index=True)
+    signs = np.tile([1.0, -1.0], len(pairs))
+    differences = sparse.csr_array((signs, pairs.ravel(), np.arange(0, signs.size + 1, 2)), shape=(len(pairs), items))
+    return differences, 2.0 * graph.distances.ravel()[place]
+
+
+def _unfold(positions: np.ndarray, differences: sparse.csr_array, squared_lengths: np.ndarray) -> np.ndarray:
+    """Maximise the variance of the positions while the edges keep their lengths, by an augmented Lagrangian."""
+    from scipy.optimize import minimize
+
+    back = differences.T.tocsr()
+
+    def excess(positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        along = differences @ positions
+        return along, np.einsum("ij,ij->i", along, along) - squared_lengths
+
+    def lagrangian(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        centred = flat.reshape(positions.shape)
+        centred = centred - centred.mean(axis=0)
+        along, broken = excess(centred)
+        value = -np.vdot(centred, centred) + multipliers @ broken + penalty / 2 * broken @ broken
+        slope = back @ ((multipliers + penalty * broken)[:, None] * along) - centred
+        return value, 2.0 * slope.ravel()
+
+    multipliers, penalty, largest_before = np.zeros(len(squared_lengths)), 1.0, np.inf
+    for _ in range(UNFOLDING_ROUNDS):
+        options = {"maxiter": UNFOLDING_STEPS, "ftol": 1e-12}
+        positions = minimize(lagrangian, positions.ravel(), jac=True, method="L-BFGS-B", options=options).x.reshape(
+            positions.shape
+        )
+        _, broken = excess(positions)
+        largest = np.abs(broken).max()
+        if largest < UNFOLDING_TOLERANCE:
+            return positions
+        multipliers = multipliers + penalty * broken
+        if largest > largest_before / 4:
+            penalty *= 2.0
+        largest_before = largest
+    raise InputError(
+        f"After {UNFOLDING_ROUNDS} rounds of unfolding, a squared distance between neighbours is off by {largest:.3g}. "
+        "Keep the distances to fewer neighbours."
+    )
+
+
+def _check_mappable(indices: np.ndarray, dimension: int) -> None:
+    from scipy.sparse.csgraph import connected_components
+
+    check_enough_items(len(indices), dimension)
+    pieces, _ = connected_components(_adjacency(indices, np.ones(indices.shape)), directed=False)
+    if pieces > 1:
+        raise InputError(
+            f"With {indices.shape[1]} neighbours of each item the graph is in {pieces} pieces, and nothing tells where "
+            "they lie to each other. This method needs one piece: take more neighbours."
+        )

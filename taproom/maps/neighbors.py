@@ -1,0 +1,238 @@
+"""The exact nearest neighbours of weighted items by cosine distance.
+
+Here belongs the search over all rows of a sparse matrix. Where the weights come from is in `taproom.words.tfidf`; what
+is made of the neighbours' ranks is in `taproom.maps.ordinal`.
+
+Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017):
+d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), the 100 nearest of each item.
+
+How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves in doubt.
+The score is in single precision: frequent terms as a matrix product, the others through an inverted index. It is
+symmetric, so a block of rows is compared with the rows up to its own last one, and each pair offered to both. The error
+bound is that of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of
+Numerical Algorithms, 2002, section 3.1), so nothing that belongs among the nearest can be missed.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from scipy import sparse
+
+from taproom.errors import InputError
+from taproom.progress import progress
+
+if TYPE_CHECKING:
+    from taproom.maps._neighbor_kernels import Doubt, Lists, Postings, Rows
+
+# A term in more than this share of the rows is cheaper as a column of a matrix product than in the inverted index.
+FREQUENT_SHARE = 0.1
+MAX_DENSE_BYTES = 1 << 30
+# Unit roundoffs of single and double precision.
+SINGLE_ROUNDOFF, DOUBLE_ROUNDOFF = 2.0**-24, 2.0**-53
+
+
+def nearest(
+    weights: sparse.csr_array,
+    k: int,
+    *,
+    queries: np.ndarray | None = None,
+    block_rows: int = 512,
+    n_jobs: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows nearest to each row by cosine distance, without the row itself; ties go to the smaller row number.
+
+    The distance of rows x and y is 1 - x'y / sqrt(x'x * y'y), at least 0, each sum over ascending columns in float64:
+    the bits of a plain loop, the same for (x, y) and (y, x), exactly 0 for equal rows. They depend neither on
+    `block_rows` nor on the workers.
+
+    Args:
+        weights: (rows, columns) finite float64; every row needs a weight.
+        k: how many neighbours, at least 1 and fewer than there are rows.
+        queries: (m,) the rows whose neighbours are wanted; all by default.
+        block_rows: rows in one piece of work; a worker needs 4 * block_rows * rows bytes.
+        n_jobs: workers as joblib counts them. Threads, unless a `joblib.parallel_config` around the call says
+            otherwise.
+
+    Returns:
+        indices: (m, k) int32, nearest first.
+        distances: (m, k) float64, ascending in each row.
+
+    Raises:
+        InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
+            no row.
+    """
+    from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+
+    from taproom.maps import _neighbor_kernels as kernels
+
+    rows = _canonical(weights)
+    wanted = np.arange(weights.shape[0]) if queries is None else np.asarray(queries)
+    _check(rows, k, wanted)
+    if not len(wanted):
+        return np.empty((0, k), np.int32), np.empty((0, k))
+    prepared = _prepare(rows)
+    lists = _empty_lists(wanted, k, prepared.doubt)
+    query_values = np.zeros(prepared.columns)
+    starts = range(0, len(wanted), block_rows)
+    # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
+    # sake of backends whose workers are other processes.
+    with (
+        threadpool_limits(limits=1, user_api="blas"),
+        progress(doing="finding neighbors", total=2 * len(starts)) as bar,
+    ):
+        parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
+        targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
+        for found in parallel(
+            delayed(_candidates)(prepared, wanted[block], block, k, lists.thresholds, queries is None)
+            for block in targets
+        ):
+            kernels.enter(lists, *found, k, prepared.doubt, prepared.rows, query_values)
+            bar.update()
+        ranked = []
+        for block in parallel(
+            delayed(_ranked)(prepared, _part(lists, slice(first, first + block_rows)), k) for first in starts
+        ):
+            ranked.append(block)
+            bar.update()
+    indices, distances = zip(*ranked, strict=True)
+    return np.concatenate(indices), np.concatenate(distances)
+
+
+class _Prepared(NamedTuple):
+    """The rows as they are compared: scaled for the distances, of unit length for the scores.
+
+    Columns are numbered by frequency, so that the values that meet often lie close together; the entries of a row stay
+    in the order of the original columns.
+    """
+
+    rows: "Rows"
+    columns: int
+    frequent: np.ndarray
+    postings: "Postings"
+    doubt: "Doubt"
+
+
+def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
+    """Ascending columns, none twice, no zeros; SciPy can only bring that about in place, so in a copy."""
+    rows = sparse.csr_array(weights, dtype=np.float64)
+    if rows.has_canonical_format and rows.data.all():
+        return rows
+    rows = rows.copy()
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    return rows
+
+
+def _prepare(weights: sparse.csr_array) -> _Prepared:
+    from taproom.maps import _neighbor_kernels as kernels
+
+    items, columns = weights.shape
+    frequency = np.bincount(weights.indices, minlength=columns)
+    by_frequency = np.argsort(-frequency, kind="stable")
+    place = np.empty(columns, np.int32)
+    place[by_frequency] = np.arange(columns)
+    frequent = min(int((frequency > FREQUENT_SHARE * items).sum()), MAX_DENSE_BYTES // (4 * items))
+    rows = kernels.unit_rows(weights.indptr.astype(np.int64), place[weights.indices], weights.data.copy())
+    starts = np.concatenate(([0], np.cumsum(frequency[by_frequency[frequent:]])))
+    return _Prepared(
+        rows,
+        columns,
+        kernels.dense_columns(rows, frequent),
+        kernels.inverted_index(rows, frequent, starts),
+        _doubt(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
+    )
+
+
+def _doubt(most_terms: int, all_positive: bool) -> "Doubt":
+    """How far scores can be off.
+
+    A score and a distance are each off by at most m + 8 roundoffs of the sum of the products' sizes: m for the sum,
+    the others for the norms, the scaling and the threshold itself. That sum is the score where all weights are
+    positive, and else at most 1. Two candidates can be off in opposite directions. What single precision cannot hold is
+    far below the roundoff of a distance near 1.
+    """
+    from taproom.maps._neighbor_kernels import Doubt
+
+    off = 2.02 * (most_terms + 8) * (SINGLE_ROUNDOFF + 4 * DOUBLE_ROUNDOFF)
+    nothing_shared = 8 * DOUBLE_ROUNDOFF
+    if all_positive:
+        return Doubt(off, nothing_shared, np.finfo(np.float32).tiny)
+    return Doubt(0.0, off + nothing_shared, np.float32(-np.inf))
+
+
+def _empty_lists(wanted: np.ndarray, k: int, doubt: "Doubt") -> "Lists":
+    """Room for some times k candidates a row, so that cutting them is rare."""
+    from taproom.maps._neighbor_kernels import Lists
+
+    room = len(wanted), max(4 * k, 64)
+    return Lists(
+        wanted.astype(np.int64),
+        np.empty(room, np.int32),
+        np.empty(room, np.float32),
+        np.zeros(len(wanted), np.int64),
+        np.full(len(wanted), doubt.least, np.float32),
+    )
+
+
+def _part(lists: "Lists", part: slice) -> "Lists":
+    return type(lists)(*(array[part] for array in lists))
+
+
+def _candidates(
+    prepared: _Prepared, queries: np.ndarray, targets: np.ndarray, k: int, thresholds: np.ndarray, mirrored: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Whose list which row is a candidate for, and its score: for a block of queries against all rows.
+
+    If `mirrored`, the queries are successive rows, compared with those up to the last of them and offered to these.
+    """
+    from threadpoolctl import threadpool_limits
+
+    from taproom.maps import _neighbor_kernels as kernels
+
+    limit = queries[-1] + 1 if mirrored else len(prepared.frequent)
+    with threadpool_limits(limits=1, user_api="blas"):
+        scores = prepared.frequent[queries] @ prepared.frequent[:limit].T
+    kernels.add_rare_terms(scores, queries, prepared.rows, prepared.postings)
+    return kernels.candidates(scores, queries, targets, k, prepared.doubt, thresholds, mirrored)
+
+
+def _ranked(prepared: _Prepared, lists: "Lists", k: int) -> tuple[np.ndarray, np.ndarray]:
+    from taproom.maps import _neighbor_kernels as kernels
+
+    indices, distances = np.empty((len(lists.wanted), k), np.int32), np.empty((len(lists.wanted), k))
+    kernels.rank(lists, prepared.doubt, prepared.rows, np.zeros(prepared.columns), indices, distances)
+    return indices, distances
+
+
+def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
+    rows = weights.shape[0]
+    if not 1 <= k < rows:
+        raise InputError(
+            f"{k} neighbours of each item were asked for, but there are {rows} items, so an item has "
+            f"{max(rows - 1, 0)} others. Set k to a number from 1 to that, or bring more items."
+        )
+    if not np.isfinite(weights.data).all():
+        raise InputError(
+            "Some weights are not finite numbers. Distances need finite weights: look for NaN or infinity."
+        )
+    empty = int((np.diff(weights.indptr) == 0).sum())
+    if empty:
+        raise InputError(
+            f"{empty} of the {rows} rows have no weight at all and so no direction to compare. Drop these rows first."
+        )
+    if queries.ndim != 1 or not ((queries >= 0) & (queries < rows)).all():
+        raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
+
+
+def choose_k(items: int, wanted: int | None = None, most: int = 100) -> int:
+    """How many neighbours to take of each of `items` items: `wanted`, by default min(100, items // 10), at least 1."""
+    return max(1, min(most, items // 10)) if wanted is None else wanted
+
+
+def brute_force_distances(weights: sparse.csr_array, rows: np.ndarray, k: int) -> np.ndarray:
+    """The k smallest cosine distances of each of `rows` to all other rows, by one dense product: (rows, k) float64."""
+    norms = np.sqrt(weights.multiply(weights).sum(axis=1))
+    cosines = (weights[rows] @ weights.T).toarray() / np.outer(norms[rows], norms)
+    cosines[np.arange(len(rows)), rows] = -np.inf
+    return np.maximum(1 - np.sort(cosines, axis=1)[:, ::-1][:, :k], 0)

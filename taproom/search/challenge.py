@@ -1,0 +1,246 @@
+"""Challenges: whether a setting that a search has found is to take a champion's place.
+
+Here belong the comparison of two settings on fresh data, unit by unit, and the verdicts on it. The best of many trials
+has been lucky on the data that it was chosen by; only data that had no part in the choice tell whether it is better,
+and only a difference beyond its own noise counts: a product that is made anew for nothing costs its readers more than
+it gives them. The noise is that of the data: either setting is fitted once, with the same seed.
+
+Source: Student's paired t-test; Dietterich, Approximate statistical tests for comparing supervised classification
+learning algorithms, 1998 (why the data are to be fresh).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from taproom.compute import worker_processes
+from taproom.errors import InputError
+from taproom.progress import silent
+from taproom.search.search_space import Parameters, Space
+from taproom.search.trials import Objective, Plan, seed_of
+
+Row = Mapping[str, Any]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean, and the ends of the interval of 95 % confidence about it; both the mean itself where units are equal."""
+
+    mean: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A challenger's mean score on fresh data, and by how much it differs from the champion's; `units` were judged."""
+
+    challenger: Interval
+    difference: Interval
+    units: int
+    wins: bool
+
+
+def interval(values: np.ndarray) -> Interval:
+    """The mean of some values (n,) float64, n at least 2, with the interval of Student's t.
+
+    Raises:
+        InputError: fewer than two values, or one that is not finite.
+    """
+    from scipy.stats import t
+
+    values = np.asarray(values, np.float64)
+    if len(values) < 2 or not np.isfinite(values).all():
+        raise InputError(
+            f"{len(values)} fresh scores, {np.isfinite(values).sum()} of them finite, were given; wanted: at least "
+            "two, all finite. Bring more data."
+        )
+    mean = float(values.mean())
+    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - reach, mean + reach)
+
+
+def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool) -> Comparison:
+    """Compare the fresh scores (units,) float64 of two settings, unit by unit.
+
+    The challenger wins if the whole interval of the mean difference is on the better side of zero.
+
+    Raises:
+        InputError: as `interval`, or for scores of different units.
+    """
+    challenger, champion = np.asarray(challenger, np.float64), np.asarray(champion, np.float64)
+    if challenger.shape != champion.shape:
+        raise InputError(
+            f"the challenger has {len(challenger)} fresh scores and the champion {len(champion)}; wanted: the same "
+            "units of both"
+        )
+    difference = interval(challenger - champion)
+    wins = difference.low > 0 if higher_is_better else difference.high < 0
+    return Comparison(interval(challenger), difference, len(challenger), wins)
+
+
+def judge(
+    objective: Objective,
+    challenger: Parameters,
+    champion: Parameters,
+    budget: int,
+    plan: Plan,
+    n_jobs: int | None = None,
+    cluster: str | None = None,
+) -> Comparison:
+    """Compare two settings with a larger budget than a trial's, the product's own or one near it, and the same seed.
+
+    What is best for a tenth of the data may be worse than the champion for all.
+
+    Raises:
+        InputError: a setting that cannot be fitted, or as `compare` and `taproom.compute.worker_processes` do.
+    """
+    seed = seed_of(plan.seed, "fresh")
+    settings = (challenger, champion)
+    with worker_processes(n_jobs, cluster) as run:
+        ours, theirs = run(_fresh_scores, [(objective, setting, budget, seed) for setting in settings])
+    return compare(ours, theirs, plan.higher_is_better)
+
+
+def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1), silent():
+        return objective.fresh_scores(parameters, budget, seed)
+
+
+@dataclass(frozen=True)
+class Challenger:
+    """The best setting of a search, which had `trials`; `trial` and `parameters` are None where none has a score.
+
+    `made_from` tells apart searches of one name; `reason` is why the first trial failed, or there was none.
+    """
+
+    search: str
+    made_from: str
+    trials: int
+    trial: int | None
+    parameters: Parameters | None
+    reason: str | None = None
+
+
+def reigning(rows: Sequence[Row]) -> Row | None:
+    """The row of `challenges` that made the champion; None before there is any."""
+    return next((row for row in reversed(rows) if row["verdict"] != "refused"), None)
+
+
+def decide(
+    rows: Sequence[Row],
+    challenger: Challenger,
+    first: Parameters,
+    space: Space,
+    judge: Callable[[Parameters, Parameters], Comparison],
+    pin: Parameters | None = None,
+    release: bool = False,
+) -> list[dict[str, Any]]:
+    """What is to be added to the rows of `challenges`: nothing where all of it was decided before.
+
+    Args:
+        rows: the challenges so far.
+        challenger: the best setting of a search.
+        first: the setting that is champion before any other, and again if the champion's is not of the space any more.
+        space: what may be chosen; a value of the first setting may be, too.
+        judge: compares a challenger's and a champion's setting on fresh data.
+        pin: a setting that a person wants to be champion.
+        release: whether a pinned champion may be challenged again.
+
+    Raises:
+        InputError: a pinned setting that is not of the space, or one that is pinned and released at once.
+    """
+
+    def fits(setting: Parameters) -> bool:
+        return setting.keys() == first.keys() and all(
+            value == first[name] or space[name].holds(value) for name, value in setting.items()
+        )
+
+    if pin is not None and release:
+        raise InputError("a setting was to be pinned, and the champion released; wanted: one of both")
+    if pin is not None and not fits(pin):
+        raise InputError(f"{dict(pin)} was to be pinned; wanted: a value of each of {dict(space)}")
+    added = []
+
+    def champion() -> tuple[str | None, Parameters | None]:
+        """Verdict and setting of the champion, with what was added so far."""
+        row = reigning([*rows, *added])
+        return (row["verdict"], json.loads(row["parameters"])) if row else (None, None)
+
+    verdict, setting = champion()
+    if verdict is None:
+        added.append(_row(first, "first", "before any search"))
+    elif not fits(setting):
+        added.append(_row(first, "first", "the champion is not of what is searched any more"))
+    elif verdict == "first" and setting != first:
+        added.append(_row(first, "first", "the values set by hand have changed"))
+    verdict, setting = champion()
+    if release and verdict == "pinned":
+        added.append(_row(setting, "released", "released by a person"))
+    if pin is not None and (verdict, setting) != ("pinned", pin):
+        added.append(_row(pin, "pinned", "pinned by a person"))
+    if not _is_decided([*rows, *added], challenger):
+        added.append(_challenge(*champion(), challenger, judge))
+    return added
+
+
+def _is_decided(rows: Sequence[Row], challenger: Challenger) -> bool:
+    """Whether the challenger was judged, or found wanting, since the champion is champion."""
+    since = max(place for place, row in enumerate(rows) if row["verdict"] != "refused")
+    what = (challenger.search, challenger.made_from, challenger.trial)
+    return any(
+        (row["search"], row["made_from"], row["trial"]) == what
+        and (challenger.parameters is not None or row["why"] == _nobody(challenger))
+        for row in rows[since:]
+    )
+
+
+def _nobody(challenger: Challenger) -> str:
+    """Why a search has no best setting."""
+    if not challenger.trials:
+        return f"nothing could be tried: {challenger.reason or 'the time was up'}"
+    return f"all {challenger.trials} trials failed; the first: {challenger.reason}"
+
+
+def _challenge(
+    verdict: str,
+    champion: Parameters,
+    challenger: Challenger,
+    judge: Callable[[Parameters, Parameters], Comparison],
+) -> dict[str, Any]:
+    """The row of a challenge to the champion, which is so by a verdict."""
+    which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
+    if challenger.parameters is None:
+        return _row(None, "refused", _nobody(challenger), **which)
+    if verdict == "pinned":
+        return _row(challenger.parameters, "refused", "the champion is pinned", **which)
+    if champion == challenger.parameters:
+        return _row(challenger.parameters, "refused", "the best setting found is the champion's own", **which)
+    try:
+        judged = judge(challenger.parameters, champion)
+    except Exception as error:  # whatever it is: a challenge keeps no product from being made
+        return _row(challenger.parameters, "refused", f"could not be judged: {type(error).__name__}: {error}", **which)
+    difference = judged.difference
+    told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
+    verdict, why = ("crowned", f"better: {told}") if judged.wins else ("refused", f"not better beyond noise: {told}")
+    return _row(
+        challenger.parameters, verdict, why, **which, units=judged.units,
+        value=judged.challenger.mean, value_low=judged.challenger.low, value_high=judged.challenger.high,
+        difference=difference.mean, difference_low=difference.low, difference_high=difference.high,
+    )  # fmt: skip
+
+
+def _row(parameters: Parameters | None, verdict: str, why: str, **more: Any) -> dict[str, Any]:
+    nothing = dict.fromkeys(
+        ("search", "trial", "value", "value_low", "value_high", "difference", "difference_low", "difference_high",
+         "units")
+    )  # fmt: skip
+    setting = None if parameters is None else json.dumps(dict(parameters))
+    return {**nothing, "made_from": "", **more, "parameters": setting, "verdict": verdict, "why": why}

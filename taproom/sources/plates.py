@@ -1,0 +1,243 @@
+"""Plate maps (which file is which well), and events that come as tables of numbers.
+
+Here belongs what people write beside or instead of an instrument's files: a CSV that gives each file its plate, well
+and label, and tables (CSV, TSV, Parquet) whose rows are events. Both come from people, so each complaint names the line
+or the column, and says what to do. Source: RFC 4180 for CSV.
+"""
+
+import csv
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pyarrow.types as pt
+
+from taproom.errors import SourceError
+from taproom.sources.packed import UNREADABLE, check_footer, open_unpacked, unpacked_suffix
+
+MAP_COLUMNS = ("file", "plate", "well", "label")
+MAX_MAP_BYTES = 64 * 2**20
+MAX_TABLE_BYTES = 2 * 10**9
+MAX_VALUES = 200_000_000
+
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_CHUNK = 2**24
+# What pandas calls the column of row numbers that nobody named.
+_ROW_NUMBERS = re.compile(r"\s*|__index_level_\d+__|Unnamed: 0")
+
+
+@dataclass(frozen=True)
+class Well:
+    """A well of a plate, and the class that its events are known to be of; None where they are to be called."""
+
+    plate: str
+    well: str
+    label: str | None
+
+
+@dataclass(frozen=True)
+class EventsTable:
+    """Events out of a table: `values` (events, channels) is float64, NaN where missing.
+
+    `labels`, `plates` and `wells` have a text for each event (a label may be None: to be called); they are None where
+    no column was named for them. `left_out` names the columns that are neither channels nor these.
+    """
+
+    channels: tuple[str, ...]
+    values: np.ndarray
+    labels: list[str | None] | None
+    plates: list[str] | None
+    wells: list[str] | None
+    left_out: tuple[str, ...]
+
+
+def read_plate_map(path: Path) -> dict[str, Well]:
+    """Read a plate map: the well of each file, by the file's name, in the map's order.
+
+    A CSV in UTF-8 whose first line names the columns file, plate, well and label, in any order; other columns are
+    ignored, and so are empty lines. An empty label is a well to call. Files lie beside the map, so a path is refused.
+
+    Raises `SourceError`, with the line, where the map is not there, not such a CSV or empty, where a file, plate or
+    well is blank, a file has two rows, or two files are one well of a plate (A1 and a01 are the same).
+    """
+    path = Path(path)
+    wells: dict[str, Well] = {}
+    files: dict[tuple[str, str], str] = {}
+    for line, row in _map_rows(path):
+        for column in ("file", "plate", "well"):
+            if not row[column]:
+                raise _mend(path, line, f"the {column} is blank", "a file, its plate and its well in each row")
+        file, well = row["file"], Well(row["plate"], row["well"], row["label"] or None)
+        if Path(file).name != file or "\\" in file:
+            raise _mend(path, line, f"the file is {file!r}", "the name of a file in the map's own folder")
+        if file in wells:
+            raise _mend(path, line, f"{file} has another row before", "one row a file")
+        first = files.setdefault((well.plate, _same_well(well.well)), file)
+        if first != file:
+            found = f"{first} and {file} are both well {well.well} of {well.plate}"
+            raise _mend(path, line, f"two wells with one name: {found}", "one file a well")
+        wells[file] = well
+    if not wells:
+        raise SourceError(
+            f"the plate map {path} names no file. Wanted: a row (file, plate, well, label) for each file."
+        )
+    return wells
+
+
+def _map_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a plate map as texts without blanks around them, each with its line."""
+    try:
+        with path.open("rb") as file:
+            text = _capped(file, MAX_MAP_BYTES, path).decode("utf-8-sig")
+    except OSError as error:
+        raise SourceError(
+            f"the plate map {path} cannot be read: {error.strerror}. Wanted: a CSV file ({', '.join(MAP_COLUMNS)})."
+        ) from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise _mend(path, line, "this is not UTF-8", "the map saved as CSV in UTF-8") from error
+    rows = csv.reader(text.splitlines(keepends=True))
+    try:
+        names = [name.strip().lower() for name in next(rows, [])]
+        if missing := [column for column in MAP_COLUMNS if names.count(column) != 1]:
+            found = f"the first line names the columns {', '.join(names) or 'none'}"
+            raise _mend(path, 1, found, f"{', '.join(missing)}, once each and parted by commas")
+        for cells in rows:
+            if any(map(str.strip, cells)):
+                row = dict.fromkeys(names, "") | dict(zip(names, map(str.strip, cells), strict=False))
+                yield rows.line_num, row
+    except csv.Error as error:
+        raise _mend(path, rows.line_num, f"this is no CSV ({error})", "one row a file") from error
+
+
+def _mend(path: Path, line: int, found: str, wanted: str) -> SourceError:
+    return SourceError(f"the plate map {path}, line {line}: {found}. Wanted: {wanted}. Mend the map.")
+
+
+def _same_well(well: str) -> str:
+    """One spelling for A1, a1 and A01."""
+    return re.sub(r"(?<=[A-Z])0+(?=\d)", "", well.upper())
+
+
+def read_events_table(
+    path: Path, label: str | None = None, plate: str | None = None, well: str | None = None
+) -> EventsTable:
+    """Read a table whose rows are events: CSV or TSV with a header (each also .gz or .bz2), or Parquet.
+
+    `label`, `plate` and `well` name the columns that hold them. All other numeric columns become channels: what is
+    null, empty or reads NA becomes NaN, infinity stays. Columns that are not numeric, or are row numbers without a
+    name, are left out and told of. A table may have 2 GB of text and 200 million values.
+
+    Raises `SourceError` where the file is not there, too large, or no such table, has no row or no numeric column, two
+    columns of one name, not a column that was named, or a row without its plate or well.
+    """
+    path = Path(path)
+    named = {"label": label, "plate": plate, "well": well}
+    table = _table(path, {column for column in named.values() if column})
+    channels = [name for name in table.column_names if name not in named.values() and _is_channel(table.field(name))]
+    if not channels:
+        raise SourceError(f"{path} has no numeric column; it has {_listed(table.column_names)}. Wanted: one a channel.")
+    labels, plates, wells = (_texts(path, table, column) for column in named.values())
+    for column, texts in ((plate, plates), (well, wells)):
+        if texts and None in texts:
+            row = texts.index(None) + 1
+            raise SourceError(f"{path}: row {row:,} has nothing in {column!r}. Wanted: a text in each row.")
+    values = np.column_stack([_numbers(table[name]) for name in channels])
+    left_out = tuple(name for name in table.column_names if name not in {*channels, *named.values()})
+    return EventsTable(tuple(channels), values, labels, plates, wells, left_out)
+
+
+def _table(path: Path, texts: set[str]) -> pa.Table:
+    """The file as it is, with at least a row; the columns `texts` are there, and no name is there twice."""
+    try:
+        table = _reader(path)(path, texts)
+        names = table.column_names  # decoded here, so that one that is not UTF-8 is found here
+    except (pa.ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
+        raise SourceError(f"{path} cannot be read as a table: {error}. Wanted: CSV, TSV or Parquet, whole.") from error
+    if lacking := texts - set(names):
+        raise SourceError(f"{path} has no column {_listed(lacking)}. Wanted: some of {_listed(names)}.")
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise SourceError(f"{path} has several columns {_listed(twice)}. Wanted: one of each name.")
+    if not table.num_rows:
+        raise _no_rows(path)
+    return table
+
+
+def _reader(path: Path) -> Callable[[Path, set[str]], pa.Table]:
+    suffix = unpacked_suffix(path)
+    if suffix in _DELIMITERS:
+        return partial(_read_text, delimiter=_DELIMITERS[suffix])
+    if path.suffix.lower() == ".parquet":
+        return _read_parquet
+    raise SourceError(
+        f"{path} has no suffix that can be read. Wanted: .csv or .tsv (or these with .gz or .bz2), or .parquet."
+    )
+
+
+def _read_text(path: Path, texts: set[str], delimiter: str) -> pa.Table:
+    with open_unpacked(path) as file:
+        content = _capped(file, MAX_TABLE_BYTES, path)
+    if not content.strip():
+        raise _no_rows(path)
+    return pa_csv.read_csv(
+        pa.py_buffer(content),
+        parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
+    )
+
+
+def _read_parquet(path: Path, _texts: set[str]) -> pa.Table:
+    file = pq.ParquetFile(path)
+    check_footer(path, file.metadata)
+    if file.metadata.num_rows * file.metadata.num_columns > MAX_VALUES:
+        raise SourceError(
+            f"{path} has {file.metadata.num_rows:,} rows of {file.metadata.num_columns:,} columns. "
+            f"Wanted: {MAX_VALUES:,} values at most; split it."
+        )
+    return file.read()
+
+
+def _capped(file: BinaryIO, cap: int, path: Path) -> bytes:
+    """All bytes of a file, decompressed, if these are not too many."""
+    chunks, size_bytes = [], 0
+    while chunk := file.read(_CHUNK):
+        chunks.append(chunk)
+        size_bytes += len(chunk)
+        if size_bytes > cap:
+            raise SourceError(f"{path} has more than {cap:,} bytes of text. Wanted: less; split it.")
+    return b"".join(chunks)
+
+
+def _is_channel(field: pa.Field) -> bool:
+    is_number = pt.is_integer(field.type) or pt.is_floating(field.type) or pt.is_decimal(field.type)
+    return is_number and not _ROW_NUMBERS.fullmatch(field.name)
+
+
+def _no_rows(path: Path) -> SourceError:
+    return SourceError(f"{path} has no rows, at most a header. Wanted: one row an event.")
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    """A column as float64, shape (events,); null becomes NaN."""
+    return column.cast(pa.float64(), safe=False).to_numpy()
+
+
+def _texts(path: Path, table: pa.Table, column: str | None) -> list[str | None] | None:
+    """A column as texts without blanks around them, None where nothing is left; None for no column."""
+    if not column:
+        return None
+    try:
+        return [(text and text.strip()) or None for text in table[column].cast(pa.string()).to_pylist()]
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise SourceError(f"{path}: the column {column!r} holds no texts ({error}). Wanted: one a row.") from error
+
+
+def _listed(names: object) -> str:
+    return ", ".join(map(repr, sorted(names)))

@@ -1,0 +1,100 @@
+"""A sample: one file of events, whatever its format, with what is known of it.
+
+Here FCS files (`taproom.sources.fcs`), tables (`taproom.sources.plates`) and scales (`taproom.sources.cytometry`) meet.
+A damaged or hostile FCS file is a sample too: without events, and with the reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from taproom.errors import InputError, SourceError, TaproomError
+from taproom.sources.cytometry import compensated, transforms_of
+from taproom.sources.fcs import FcsError, read_fcs
+from taproom.sources.inbox import file_sha256
+from taproom.sources.plates import Well, read_events_table
+
+FCS_TRANSFORM, TABLE_TRANSFORM = "arcsinh(150)", "linear"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The events of a file.
+
+    `values` (events, channels) is float64, compensated, NaN or infinite where the file has no number; `plates`, `wells`
+    and `labels` (events,) are texts, a label None where unknown. `transforms` names a scale for each of `channels`.
+    `damage` says why the file was not read, `detail` what was found in it.
+    """
+
+    file: str
+    content_sha256: str
+    values: np.ndarray
+    channels: tuple[str, ...]
+    transforms: tuple[str, ...]
+    plates: Sequence[str]
+    wells: Sequence[str]
+    labels: Sequence[str | None]
+    instrument: str | None = None
+    date: str | None = None
+    compensated: bool = False
+    damage: str | None = None
+    detail: str | None = None
+
+
+def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[str], compensate: bool) -> Sample:
+    """The events of an FCS file, all of one well; without any where the file is not sound."""
+    try:
+        recording = read_fcs(path)
+        applied = compensate and recording.spillover is not None
+        values = compensated(recording) if applied else recording.values
+    except FcsError as error:
+        return _unread(path, str(error.damage), error)
+    except InputError as error:
+        return _unread(path, "spillover", error)
+    count = len(values)
+    return Sample(
+        file=path.name,
+        content_sha256=file_sha256(path),
+        values=values,
+        channels=recording.channels,
+        transforms=transforms_of(recording.channels, transform or FCS_TRANSFORM, linear),
+        plates=[well.plate] * count,
+        wells=[well.well] * count,
+        labels=[well.label] * count,
+        instrument=recording.instrument,
+        date=recording.date,
+        compensated=applied,
+    )
+
+
+def _unread(path: Path, damage: str, error: TaproomError) -> Sample:
+    return Sample(path.name, file_sha256(path), np.empty((0, 0)), (), (), [], [], [], damage=damage, detail=str(error))
+
+
+def table_sample(
+    path: Path, well: Well, columns: Mapping[str, str], transform: str | None, linear: Sequence[str]
+) -> Sample:
+    """The rows of a table; `columns` names those that hold a row's own plate, well or label, else it has `well`'s.
+
+    Without any where the file is no such table. Raises `SourceError` where `columns` names anything else.
+    """
+    if unknown := columns.keys() - {"plate", "well", "label"}:
+        raise SourceError(f"events: columns names {sorted(unknown)}; wanted: plate, well or label, each with a column.")
+    try:
+        table = read_events_table(path, **columns)
+    except SourceError as error:
+        return _unread(path, "unreadable", error)
+    count = len(table.values)
+    return Sample(
+        file=path.name,
+        content_sha256=file_sha256(path),
+        values=table.values,
+        channels=table.channels,
+        transforms=transforms_of(table.channels, transform or TABLE_TRANSFORM, linear),
+        plates=[well.plate] * count if table.plates is None else table.plates,
+        wells=[well.well] * count if table.wells is None else table.wells,
+        labels=[well.label] * count if table.labels is None else table.labels,
+        detail=f"left out {', '.join(table.left_out)}: no numbers" if table.left_out else None,
+    )

@@ -1,0 +1,141 @@
+"""Analogies: a is to b as c is to ?, answered by adding and subtracting word vectors.
+
+Here belong the questions and their answers. Where vectors come from is in `taproom.text.word_vectors`.
+
+Source: slides "word2vec outputs" of the lecture deck (Jamieson, CSE546 2017): king - man + woman = queen, and countries
+with their capitals (Mikolov, Sutskever et al., 2013, figure 2). The answer is the word with the largest cosine with
+b - a + c, all three of length 1 and none of them an answer (Mikolov, Yih and Zweig, Linguistic Regularities in
+Continuous Space Word Representations, 2013; "3CosAdd"). The other questions are the Semantic-Syntactic Word
+Relationship test set of Mikolov, Chen, Corrado and Dean, Efficient Estimation of Word Representations in Vector Space,
+2013, which gensim brings along.
+"""
+
+from collections.abc import Iterable, Sequence
+from importlib.resources import files
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from taproom.words.vectors import WordVectors
+
+# Table 4 of "Efficient Estimation ...": skip-gram vectors of 300 dimensions.
+PUBLISHED_WORDS = 783_000_000
+PUBLISHED_ACCURACY = 0.533
+DECK = "deck"
+# What figure 2 of Mikolov, Sutskever et al., 2013, shows; the deck has it in colours.
+CAPITALS = {
+    "china": "beijing",
+    "russia": "moscow",
+    "japan": "tokyo",
+    "turkey": "ankara",
+    "poland": "warsaw",
+    "germany": "berlin",
+    "france": "paris",
+    "italy": "rome",
+    "greece": "athens",
+    "spain": "madrid",
+    "portugal": "lisbon",
+}
+AMONG_THE_FIRST = 5
+
+
+class Question(NamedTuple):
+    """a is to b as c is to expected."""
+
+    section: str
+    a: str
+    b: str
+    c: str
+    expected: str
+
+
+def questions() -> list[Question]:
+    """The deck's questions, in the section "deck", then those of gensim's `questions-words.txt` in their sections.
+
+    All words are in lower case. The deck's are "man is to king as woman is to queen" and each of its countries with its
+    capital beside each other one.
+    """
+    found = [Question(DECK, "man", "king", "woman", "queen")]
+    found.extend(Question(DECK, *one, *other) for one, other in permutations(CAPITALS.items(), 2))
+    section = ""
+    for line in (files("gensim") / "test" / "test_data" / "questions-words.txt").read_text("utf-8").splitlines():
+        if line.startswith(":"):
+            section = line[1:].strip()
+        else:
+            found.append(Question(section, *line.lower().split()))
+    return found
+
+
+def complete(word_vectors: WordVectors, a: str, b: str, c: str, k: int) -> list[tuple[str, float]]:
+    """The k best answers to "a is to b as c is to ?" with their cosines, best first.
+
+    Raises:
+        InputError: one of the words has no vector, or k is out of range; see `WordVectors`.
+    """
+    places = np.array([[word_vectors.place(word) for word in (a, b, c)]])
+    found, similarities = word_vectors.most_similar(_compositions(word_vectors, places), k, places)
+    return list(zip(word_vectors.words[found[0]], similarities[0].tolist(), strict=True))
+
+
+def answer(word_vectors: WordVectors, asked: Sequence[Question]) -> list[dict[str, Any]]:
+    """Answer the questions of which all four words have a vector; the others are left out.
+
+    Returns:
+        Rows (section, a, b, c, expected, answered, rank, similarity), in the order of the questions. The rank is the
+        expected word's among all but a, b and c: 1 is right; ties go to the more frequent word. The similarity is its
+        cosine.
+
+    Raises:
+        InputError: there is no fourth word to answer with.
+    """
+    known = [question for question in asked if all(word in word_vectors for word in question[1:])]
+    if not known:
+        return []
+    places = np.array([[word_vectors.place(word) for word in question[1:]] for question in known])
+    given, expected = places[:, :3], places[:, 3]
+    queries = _compositions(word_vectors, given)
+    answered = word_vectors.words[word_vectors.most_similar(queries, 1, given)[0][:, 0]]
+    ranks = word_vectors.ranks(queries, expected, given)
+    similarities = word_vectors.cosines(queries, expected)
+    return [
+        {**question._asdict(), "answered": word, "rank": rank, "similarity": similarity}
+        for question, word, rank, similarity in zip(known, answered, ranks.tolist(), similarities.tolist(), strict=True)
+    ]
+
+
+def by_section(asked: Iterable[Question], answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """How well each section was answered, in the order of the questions.
+
+    Returns:
+        Rows (section, questions, known, known_share, right, accuracy, accuracy_of_5): `accuracy` is the share of the
+        known questions that were answered right, `accuracy_of_5` of those whose expected word was among the first five;
+        both None where none is known.
+    """
+    ranks: dict[str, list[int]] = {}
+    for row in answers:
+        ranks.setdefault(row["section"], []).append(row["rank"])
+    how_many: dict[str, int] = {}
+    for question in asked:
+        how_many[question.section] = how_many.get(question.section, 0) + 1
+    return [_section(section, total, np.array(ranks.get(section, []))) for section, total in how_many.items()]
+
+
+def _section(section: str, total: int, ranks: np.ndarray) -> dict[str, Any]:
+    right = int((ranks == 1).sum())
+    known = len(ranks)
+    return {
+        "section": section,
+        "questions": total,
+        "known": known,
+        "known_share": known / total,
+        "right": right,
+        "accuracy": right / known if known else None,
+        "accuracy_of_5": float((ranks <= AMONG_THE_FIRST).mean()) if known else None,
+    }
+
+
+def _compositions(word_vectors: WordVectors, places: np.ndarray) -> np.ndarray:
+    """b - a + c of rows (m, 3) of a, b, c, each of length 1: (m, D) float64."""
+    a, b, c = (word_vectors.unit(column) for column in places.T)
+    return b - a + c

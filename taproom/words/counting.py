@@ -1,0 +1,393 @@
+"""Words and how often each item's texts say them: the integers that everything about text is computed from.
+
+Here belongs what turns text into counts and what adds counts up. Counts stay exact integers, keyed by words and item
+ids instead of positions, so that a new batch of reviews costs only itself and an old one can be taken out again. What
+the counts are worth (TF*IDF) is in `taproom.words.tfidf`.
+
+Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are lower-cased matches of a regular
+expression, by default the one of scikit-learn's CountVectorizer.
+
+How: texts are cut into blocks; a block becomes a sparse matrix with a row for each text and a 1 for each token, and the
+rows of an item are added up by a sparse product. The tokens of the default pattern are found without `re`, for all
+texts of a block at once, by array operations that threads can run side by side.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain, islice, pairwise, starmap
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from taproom.errors import InputError
+from taproom.progress import progress
+
+DEFAULT_TOKEN_PATTERN = r"(?u)\b\w\w+\b"
+# What a block costs beside its tokens hardly counts at this length, and its words' numbers still fit a core's cache.
+BLOCK_CHARACTERS = 1 << 20
+BLOCKS_AT_ONCE = 32
+# Merging less at a time than these 32 MB would mean to look up the same words again and again.
+ENTRIES_BEFORE_MERGE = 4_000_000
+_IS_WORD = np.array([byte > 0x7F or re.match(r"\w", chr(byte)) is not None for byte in range(256)])
+# Beyond ASCII: what is no word character, and word characters that stand alone.
+_NO_PART_OF_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
+
+# What finds tokens, as `numbered_tokens` does by the default pattern.
+_FindTokens = Callable[[Sequence[str]], tuple[pa.LargeStringArray, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How often each item says each word.
+
+    The form is canonical: every item has a word, every word occurs, nothing stored is zero. Equal counts are therefore
+    stored equally, however they were put together.
+
+    Attributes:
+        item_ids: (items,) object array of str, ascending, unique.
+        words: (words,) object array of str, ascending, unique.
+        counts: (items, words) CSR of int64, all positive, columns ascending in each row.
+    """
+
+    item_ids: np.ndarray
+    words: np.ndarray
+    counts: sparse.csr_array
+
+
+def count_words(
+    item_ids: Sequence[str],
+    texts: Sequence[str],
+    token_pattern: str = DEFAULT_TOKEN_PATTERN,
+    *,
+    n_jobs: int | None = None,
+) -> Counts:
+    """Count the words of each item; the texts of an item are counted together, in whatever order they come.
+
+    Args:
+        item_ids: (texts,) the item that each text is about.
+        texts: (texts,) the texts.
+        token_pattern: see `tokens`.
+        n_jobs: see `count_stream`.
+
+    Raises:
+        InputError: as `count_stream` does.
+    """
+    return _count([(item_ids, texts)], token_pattern, n_jobs, total=len(texts))
+
+
+def count_stream(
+    stream: Iterable[tuple[Sequence[str], Sequence[str]]],
+    token_pattern: str = DEFAULT_TOKEN_PATTERN,
+    *,
+    n_jobs: int | None = None,
+) -> Counts:
+    """Count the words of each item in a stream of texts; of the texts only a few blocks are in memory.
+
+    Args:
+        stream: pairs of item ids and texts, each as `count_words` takes them and of any length.
+        token_pattern: see `tokens`.
+        n_jobs: workers as joblib counts them; they never change a bit of the result. Threads, unless a
+            `joblib.parallel_config` around the call says otherwise: with another pattern than the default, which only
+            Python's `re` knows to match, threads wait for each other and processes do not.
+
+    Returns:
+        The counts. Items whose texts hold no word are not in it.
+
+    Raises:
+        InputError: as many ids as texts are wanted, all of them strings; or as `tokens` does.
+    """
+    return _count(stream, token_pattern, n_jobs)
+
+
+def tokens(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> list[str]:
+    """The words of one text, in its order.
+
+    Args:
+        text: the text.
+        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
+            word. Empty matches are no words.
+
+    Raises:
+        InputError: the pattern is no regular expression, or has more than one group.
+    """
+    return _matches(_compile(token_pattern), text)
+
+
+def count_text(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct words of one text, (words,) object array of str, ascending, and how often each occurs, (words,) int.
+
+    Raises:
+        InputError: it is no string or has no word, or as `tokens` does.
+    """
+    if not isinstance(text, str):
+        raise InputError(f"A text must be one string; {type(text).__name__} was given.")
+    counts = Counter(tokens(text, token_pattern))
+    if not counts:
+        raise InputError(
+            f"The text {text[:40]!r} has no word: nothing in it matches {token_pattern!r}. Give a text with words."
+        )
+    words = sorted(counts)
+    return np.array(words, dtype=object), np.array([counts[word] for word in words])
+
+
+def numbered_tokens(
+    texts: Sequence[str], token_pattern: str = DEFAULT_TOKEN_PATTERN
+) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    """The words of some texts, in their order, as numbers: much faster than `tokens` text by text.
+
+    Args:
+        texts: (texts,) the texts.
+        token_pattern: see `tokens`.
+
+    Returns:
+        words: the distinct words, in the order in which they come.
+        numbers: (tokens,) int32, each token's word.
+        starts: (texts + 1,) int32; the tokens of text i are those from starts[i] to starts[i + 1].
+
+    Raises:
+        InputError: as `tokens` does.
+    """
+    return _finder(token_pattern)(texts)
+
+
+def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
+    """Cut texts into consecutive blocks of about `BLOCK_CHARACTERS` characters together."""
+    block_of_text = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // BLOCK_CHARACTERS
+    for first, last in pairwise([0, *(np.flatnonzero(np.diff(block_of_text)) + 1), len(texts)]):
+        yield slice(first, last)
+
+
+def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Counts:
+    """Sum of `parts` minus the sum of `subtract`, each with words and items of its own, in any order.
+
+    Raises:
+        InputError: more is taken away than there is.
+    """
+    total = _Sum()
+    for part in parts:
+        total.add(_Part(_arrow("item id", part.item_ids), _arrow("word", part.words), part.counts))
+    for part in subtract:
+        total.add(_Part(_arrow("item id", part.item_ids), _arrow("word", part.words), -part.counts))
+    return total.result()
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Counts on their way: items, of which one may have several rows, and words in any order."""
+
+    item_ids: pa.LargeStringArray
+    words: pa.LargeStringArray
+    counts: sparse.csr_array
+
+
+class _Sum:
+    """The sum of parts: what waits is merged into a run now and then, and runs into longer ones.
+
+    That keeps the memory within a small multiple of the result, and the number of times that an entry is moved
+    logarithmic (O'Neil, Cheng, Gawlick and O'Neil 1996, "The log-structured merge-tree").
+    """
+
+    def __init__(self):
+        self._runs: list[_Part] = []
+        self._waiting: list[_Part] = []
+        self._entries_waiting = 0
+        self._tokens = 0
+
+    def add(self, part: _Part) -> None:
+        self._wait(part)
+        self._tokens += abs(int(part.counts.data.sum(dtype=np.int64)))
+        if self._entries_waiting > ENTRIES_BEFORE_MERGE:
+            while self._runs and self._runs[-1].counts.nnz <= self._entries_waiting:
+                self._wait(self._runs.pop())
+            self._runs.append(self._merge())
+
+    def result(self) -> Counts:
+        nothing = pa.array([], pa.large_string())
+        self._wait(_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32)))
+        while self._runs:
+            self._wait(self._runs.pop())
+        total = self._merge()
+        counts = total.counts
+        if counts.nnz and counts.data.min() < 0:
+            raise InputError(_shortage(total))
+        counts.eliminate_zeros()
+        counts.sort_indices()
+        rows, columns = np.diff(counts.indptr) > 0, np.bincount(counts.indices, minlength=counts.shape[1]) > 0
+        if not (rows.all() and columns.all()):
+            counts = counts[rows][:, columns]
+        return Counts(
+            total.item_ids.filter(pa.array(rows)).to_numpy(zero_copy_only=False),
+            total.words.filter(pa.array(columns)).to_numpy(zero_copy_only=False),
+            counts.astype(np.int64, copy=False),
+        )
+
+    def _wait(self, part: _Part) -> None:
+        self._waiting.append(part)
+        self._entries_waiting += part.counts.nnz
+
+    def _merge(self) -> _Part:
+        """All that waits as one part, with items and words ascending."""
+        parts = self._waiting
+        item_ids, rows = _ranked(pa.concat_arrays([part.item_ids for part in parts]))
+        words, columns = _ranked(pa.concat_arrays([part.words for part in parts]))
+        starts = np.cumsum([0, *(len(part.words) for part in parts)])
+        # No sum is greater than the number of tokens, so half the memory will do for all but the largest corpora.
+        dtype = np.int32 if self._tokens < 2**31 else np.int64
+        matrices = []
+        for first, last in pairwise(starts):
+            counts = parts.pop(0).counts  # not kept: its memory is needed
+            entries = (counts.data.astype(dtype, copy=False), columns[first:last][counts.indices], counts.indptr)
+            matrices.append(sparse.csr_array(entries, (counts.shape[0], len(words))))
+        self._entries_waiting = 0
+        stacked = sparse.vstack(matrices, format="csr")
+        del counts, entries, matrices
+        return _Part(item_ids, words, _sum_rows(stacked, rows, len(item_ids)))
+
+
+def _count(
+    stream: Iterable[tuple[Sequence[str], Sequence[str]]],
+    token_pattern: str,
+    n_jobs: int | None,
+    total: int | None = None,
+) -> Counts:
+    from joblib import Parallel, delayed
+
+    find = _finder(token_pattern)
+    blocks = chain.from_iterable(starmap(_blocks, stream))
+    counts = _Sum()
+    with progress(doing="counting words", total=total, unit="text") as bar:
+        # Workers are given so many blocks and no more, so that they cannot run ahead of the sum and fill the memory.
+        while at_once := list(islice(blocks, BLOCKS_AT_ONCE)):
+            workers = Parallel(n_jobs=n_jobs if len(at_once) > 1 else 1, prefer="threads", return_as="generator")
+            for part in workers(delayed(_count_block)(find, *block) for block in at_once):
+                counts.add(part)
+            bar.update(sum(len(texts) for _, texts in at_once))
+    return counts.result()
+
+
+def _finder(token_pattern: str) -> _FindTokens:
+    pattern = _compile(token_pattern)
+    return _find_words if token_pattern == DEFAULT_TOKEN_PATTERN else partial(_find_matches, pattern)
+
+
+def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
+    """Consecutive texts of about `BLOCK_CHARACTERS` together."""
+    _check_strings(item_ids, texts)
+    for block in text_blocks(texts):
+        yield item_ids[block], texts[block]
+
+
+def _count_block(find: _FindTokens, item_ids: Sequence[str], texts: Sequence[str]) -> _Part:
+    words, columns, starts = find(texts)
+    said = sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(texts), len(words)))
+    items, rows = _numbered(_arrow("item id", item_ids))
+    return _Part(items, words, _sum_rows(said, rows, len(items)))
+
+
+def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, how_many: int) -> sparse.csr_array:
+    """The matrix whose row i is the sum of the rows that have the number i."""
+    ones = np.ones(len(numbers), matrix.dtype)
+    chosen = sparse.csc_array(
+        (ones, numbers, np.arange(len(numbers) + 1, dtype=np.int32)), shape=(how_many, len(numbers))
+    )
+    return chosen.tocsr() @ matrix
+
+
+def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    r"""Tokens of the default pattern, which are the runs of two or more characters that are `\w`."""
+    lowered = [text.lower() for text in texts]
+    encoded = [(text if text.isascii() else _NO_PART_OF_A_WORD.sub(" ", text)).encode() for text in lowered]
+    # From here on a byte beyond ASCII is part of a word, and so a word is a run of two or more bytes that are.
+    characters = np.frombuffer(b"\n".join([b"", *encoded, b""]), np.uint8)
+    in_word = _IS_WORD[characters]
+    in_word[1:-1] &= in_word[:-2] | in_word[2:]
+    edges = np.flatnonzero(in_word[1:] != in_word[:-1])
+    before, last = edges[::2], edges[1::2]
+    offsets = np.concatenate([[0], np.cumsum(last - before)])
+    runs = pa.LargeStringArray.from_buffers(len(before), pa.py_buffer(offsets), pa.py_buffer(characters[in_word]))
+    ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)) + 1)
+    return *_numbered(runs), np.concatenate([[0], np.searchsorted(before, ends)]).astype(np.int32)
+
+
+def _find_matches(pattern: re.Pattern[str], texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+    """Tokens of any pattern."""
+    found = [_matches(pattern, text) for text in texts]
+    words = _arrow("word", list(chain.from_iterable(found)))
+    return *_numbered(words), np.cumsum([0, *map(len, found)], dtype=np.int32)
+
+
+def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
+    return list(filter(None, pattern.findall(text.lower())))
+
+
+def _numbered(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """The distinct names in the order in which they come, and each name's number among them."""
+    encoded = names.dictionary_encode()
+    return encoded.dictionary, encoded.indices.to_numpy()
+
+
+def _ranked(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
+    """The distinct names, ascending (by the bytes of UTF-8, which is by characters), and each name's place there."""
+    names, numbers = _numbered(names)
+    order = pc.sort_indices(names)
+    place = np.empty(len(names), np.int32)
+    place[order.to_numpy()] = np.arange(len(names))
+    return names.take(order), place[numbers]
+
+
+def _arrow(what: str, names: Sequence[str]) -> pa.LargeStringArray:
+    try:
+        return pa.array(names, pa.large_string())
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"The {what} {error.object!r} holds {error.object[error.start]!r}, which is half a character. "
+            "Decode the input with errors='replace', or leave this text out."
+        ) from None
+
+
+def _shortage(part: _Part) -> str:
+    counts = part.counts
+    lowest = counts.data.argmin()
+    item = np.searchsorted(counts.indptr, lowest, side="right") - 1
+    return (
+        f"The counts to subtract hold the word {part.words[counts.indices[lowest]].as_py()!r} of the item "
+        f"{part.item_ids[item].as_py()!r} {-counts.data[lowest]} times more often than the counts that they are taken "
+        "from. Subtract only what was added before, and count everything anew if that is not known."
+    )
+
+
+def _compile(token_pattern: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(token_pattern)
+    except re.error as error:
+        raise InputError(
+            f"The token pattern {token_pattern!r} is not a regular expression: {error}. "
+            f"Give one that matches a word, such as the default {DEFAULT_TOKEN_PATTERN!r}."
+        ) from error
+    if pattern.groups > 1:
+        raise InputError(
+            f"The token pattern {token_pattern!r} has {pattern.groups} groups; a word is one group or the whole match. "
+            "Write (?:...) for groups that only hold the pattern together."
+        )
+    return pattern
+
+
+def _check_lengths(item_ids: Sequence[str], texts: Sequence[str]) -> None:
+    if len(item_ids) != len(texts):
+        raise InputError(f"There are {len(item_ids)} item ids for {len(texts)} texts. Give one item id for each text.")
+
+
+def _check_strings(item_ids: Sequence[str], texts: Sequence[str]) -> None:
+    _check_lengths(item_ids, texts)
+    for what, values in (("item id", item_ids), ("text", texts)):
+        for position, value in enumerate(values):
+            if not isinstance(value, str):
+                raise InputError(
+                    f"The {what} at position {position} is {value!r}, not a string. "
+                    "Leave out reviews without a text or an item before counting."
+                )

@@ -1,0 +1,481 @@
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from assets.table import CONTRACTS, Draft
+from pipelines.definitions import defs
+from pipelines.freshness import is_fresh
+from pipelines.io_manager import TableIOManager, newest_materialization, recorded_version
+from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
+from taproom.warehouse.contracts import Between, Column, Contract
+from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
+
+RESOURCES = {"io_manager": TableIOManager()}
+PNG = b"\x89PNG not looked into"
+
+
+def contract(table: str, **more) -> Contract:
+    columns = (Column("n", pa.int64(), "a number"),)
+    if "partition" in more:
+        columns = (Column("part", pa.string(), "the partition"), *columns)
+    return Contract(table, "a number", columns, key=("n",), invariants=(Between("n", 0),), **more)
+
+
+NUMBERS, DOUBLES = contract("numbers"), contract("doubles")
+WISHES = contract("wishes", may_be_empty=True)
+PARTS = contract("parts", partition="part")
+PART_NAMES = dg.DynamicPartitionsDefinition(name="part_names")
+
+
+@pytest.fixture(autouse=True)
+def _declared(monkeypatch, warehouse):
+    for each in (NUMBERS, DOUBLES, WISHES, PARTS):
+        monkeypatch.setitem(CONTRACTS, each.table, each)
+
+
+def numbers_of(*values: int) -> pa.Table:
+    return NUMBERS.table_of(n=values)
+
+
+def numbers_asset(*values: int, code_version: str = "1") -> dg.AssetsDefinition:
+    @dg.asset(code_version=code_version)
+    def numbers() -> pa.Table:
+        return numbers_of(*values)
+
+    return numbers
+
+
+def wishes_asset(*values: int) -> dg.AssetsDefinition:
+    @dg.asset
+    def wishes() -> pa.Table:
+        return WISHES.table_of(n=values)
+
+    return wishes
+
+
+@dg.asset(code_version="1")
+def doubles(numbers: pa.Table) -> pa.Table:
+    return DOUBLES.table_of(n=[2 * n for n in numbers["n"].to_pylist()])
+
+
+def materialize(*assets, instance, select=None, **more):
+    selection = [dg.AssetKey(name) for name in select] if select else None
+    return dg.materialize(list(assets), resources=RESOURCES, instance=instance, selection=selection, **more)
+
+
+def values(warehouse: Warehouse, table: str, version: int | None = None) -> list[int]:
+    return warehouse.read(table, version)["n"].to_pylist()
+
+
+def told(instance, table: str) -> dict:
+    return newest_materialization(instance, dg.AssetKey(table)).asset_materialization.metadata
+
+
+def data_version(instance, table: str) -> str:
+    return newest_materialization(instance, dg.AssetKey(table)).asset_materialization.tags["dagster/data_version"]
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_a_step_loses_to_whoever_wrote_the_table_since_it_started(warehouse, instance, before):
+    if before is not None:
+        warehouse.publish(NUMBERS, numbers_of(1), since=None)
+
+    @dg.asset
+    def numbers() -> pa.Table:
+        Warehouse().publish(NUMBERS, numbers_of(7), since=before)
+        return numbers_of(2, 3)
+
+    with pytest.raises(WriteConflictError, match="another run wrote it"):
+        materialize(numbers, instance=instance)
+    assert values(warehouse, "numbers") == [7]
+    assert warehouse.head("numbers") == (0 if before is None else 1)
+    assert newest_materialization(instance, dg.AssetKey("numbers")) is None
+
+
+def test_each_step_of_one_process_knows_the_heads_of_its_own_start(warehouse, instance):
+    @dg.asset
+    def numbers() -> pa.Table:
+        # written after the run started, before the step of `doubles` does
+        Warehouse().publish(DOUBLES, DOUBLES.table_of(n=[99]), since=None)
+        return numbers_of(1, 2)
+
+    assert materialize(numbers, doubles, instance=instance).success
+    assert values(warehouse, "doubles") == [2, 4]
+    assert warehouse.head("doubles") == 1
+
+
+def test_a_damaged_table_does_not_stop_a_step_that_has_nothing_to_do_with_it(warehouse, instance):
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    warehouse.publish(WISHES, WISHES.table_of(n=[1]), since=None)
+    (entry,) = Path(warehouse.uri("wishes"), "_delta_log").iterdir()
+    entry.write_bytes(entry.read_bytes()[:-30])
+    assert materialize(numbers_asset(3), doubles, instance=instance).success
+    assert values(warehouse, "doubles") == [6]
+    with pytest.raises(DamagedLogError, match=r"python -m taproom\.warehouse\.repair wishes"):
+        materialize(wishes_asset(4), instance=instance)
+    assert warehouse.repair("wishes").restored == 0
+    assert materialize(wishes_asset(4), instance=instance).success
+    assert values(warehouse, "wishes") == [4]
+
+
+def test_a_version_that_a_repair_has_lost_is_refused_until_its_table_is_made_again(warehouse, instance):
+    for number in (1, 2):
+        materialize(numbers_asset(number), instance=instance)
+    Path(warehouse.uri("numbers"), "_newest_commit").unlink()
+    Path(warehouse.uri("numbers"), "_delta_log", f"{1:020d}.json").write_bytes(b"")
+    assert (warehouse.repair("numbers").version, values(warehouse, "numbers")) == (2, [1])
+    with pytest.raises(UnknownTableError, match="numbers: version 1 was lost when the log was repaired"):
+        materialize(numbers_asset(2), doubles, instance=instance, select=["doubles"])
+    assert materialize(numbers_asset(2), doubles, instance=instance).success
+    assert (warehouse.head("numbers"), values(warehouse, "doubles")) == (3, [4])
+
+
+def test_a_table_can_continue_its_newest_version_or_what_that_continued(warehouse, instance):
+    @dg.asset(required_resource_keys={"io_manager"})
+    def doubles(context, numbers: pa.Table) -> pa.Table:
+        before = context.resources.io_manager.continued("doubles", because_of="numbers")
+        return DOUBLES.table_of(n=[len(numbers) + (0 if before is None else sum(before["n"].to_pylist()))])
+
+    def inputs():
+        return warehouse.commit_of("doubles", warehouse.head("doubles"))["inputs"]
+
+    materialize(numbers_asset(1), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([1], {"numbers": 0})
+    materialize(numbers_asset(1), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([1], {"numbers": 0})
+    for _ in range(2):
+        materialize(numbers_asset(1, 2), doubles, instance=instance)
+        assert (values(warehouse, "doubles"), inputs()) == ([3], {"numbers": 1, "doubles": 0})
+    materialize(numbers_asset(1, 2, 3), doubles, instance=instance)
+    assert (values(warehouse, "doubles"), inputs()) == ([6], {"numbers": 2, "doubles": 1})
+
+
+def test_a_read_is_pinned_to_the_version_that_the_upstream_run_recorded(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    warehouse.publish(NUMBERS, numbers_of(50), since=0)
+    materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+    assert values(warehouse, "doubles") == [2, 4]
+    assert warehouse.commit_of("doubles", 0)["inputs"] == {"numbers": 0}
+    assert told(instance, "doubles")["inputs"].value == {"numbers": 0}
+
+
+def test_the_data_version_is_the_content_hash(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    content_hash = warehouse.commit_of("numbers", 0)["content_hash"]
+    assert data_version(instance, "numbers") == content_hash == told(instance, "numbers")["content_hash"].value
+    materialize(numbers_asset(1, 3), instance=instance)
+    assert data_version(instance, "numbers") != content_hash
+
+
+def test_unchanged_rows_leave_version_and_downstream_as_they_were(warehouse, instance):
+    def fresh(numbers):
+        return is_fresh(
+            instance, warehouse, dg.Definitions([numbers, doubles], resources=RESOURCES), doubles.key, ops={}
+        )
+
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    first = data_version(instance, "numbers")
+    materialize(numbers_asset(1, 2), instance=instance)
+    assert data_version(instance, "numbers") == first
+    assert warehouse.head("numbers") == 0
+    assert fresh(numbers_asset(1, 2))
+
+    materialize(numbers_asset(1, 2, 3), instance=instance)
+    assert warehouse.head("numbers") == 1
+    assert not fresh(numbers_asset(1, 2, 3))
+
+
+def test_a_table_that_breaks_its_contract_is_not_published(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    with pytest.raises(ContractError, match="n is finite"):
+        materialize(numbers_asset(1, -2), instance=instance)
+    assert values(warehouse, "numbers") == [1, 2]
+    assert warehouse.head("numbers") == 0
+    assert told(instance, "numbers")["version"].value == 0
+
+
+@pytest.mark.parametrize("before", [None, 0])
+def test_a_contract_broken_in_mid_stream_commits_nothing(warehouse, instance, before):
+    if before is not None:
+        materialize(numbers_asset(1, 2), instance=instance)
+
+    @dg.asset
+    def numbers() -> pa.RecordBatchReader:
+        batches = [batch for value in (5, 6, -7) for batch in numbers_of(value).to_batches()]
+        return pa.RecordBatchReader.from_batches(NUMBERS.schema, iter(batches))
+
+    with pytest.raises(ContractError):
+        materialize(numbers, instance=instance)
+    assert warehouse.head("numbers") == before
+    if before is not None:
+        assert values(warehouse, "numbers") == [1, 2]
+
+
+def test_a_commit_remembers_run_inputs_code_and_config(warehouse, instance):
+    class Settings(dg.Config):
+        factor: int = 2
+
+    @dg.asset(code_version="abc")
+    def doubles(config: Settings, numbers: pa.Table) -> pa.Table:
+        return DOUBLES.table_of(n=[config.factor * n for n in numbers["n"].to_pylist()])
+
+    run_config = {"ops": {"doubles": {"config": {"factor": 3}}}}
+    result = materialize(numbers_asset(1, 2), doubles, instance=instance, run_config=run_config)
+    commit = warehouse.commit_of("doubles", 0)
+    assert commit["run_id"] == result.run_id
+    assert commit["inputs"] == {"numbers": 0}
+    assert commit["code_version"] == "abc"
+    assert commit["config"] == {"factor": 3}
+    assert told(instance, "doubles")["config"].value == {"factor": 3}
+
+
+def test_the_numbers_of_a_table_are_told(warehouse, instance):
+    materialize(numbers_asset(1, 2), instance=instance)
+    metadata = {name: entry.value for name, entry in told(instance, "numbers").items()}
+    assert metadata["dagster/row_count"] == 2
+    assert metadata["version"] == 0
+    assert metadata["dagster/uri"] == warehouse.uri("numbers")
+    assert metadata["size_bytes"] == sum(file.size_bytes for file in warehouse.files("numbers"))
+    assert metadata["seconds"] >= 0
+
+
+def test_what_another_warehouse_recorded_is_not_pinned(warehouse, instance, tmp_path, monkeypatch):
+    materialize(numbers_asset(1, 2), instance=instance)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
+    another = Warehouse()
+    another.publish(NUMBERS, numbers_of(10), since=None)
+    another.publish(NUMBERS, numbers_of(20), since=0)
+    assert recorded_version(instance, another, dg.AssetKey("numbers")) is None
+    materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+    assert values(another, "doubles") == [40]
+    assert another.commit_of("doubles", 0)["inputs"] == {"numbers": 1}
+
+
+def test_a_table_that_only_another_warehouse_has_is_asked_for_by_name(warehouse, instance, tmp_path, monkeypatch):
+    materialize(numbers_asset(1, 2), instance=instance)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
+    with pytest.raises(UnknownTableError, match=r"numbers has not been made in .*another; materialize it first"):
+        materialize(numbers_asset(1, 2), doubles, instance=instance, select=["doubles"])
+
+
+def test_no_run_can_choose_where_tables_are_written(warehouse, tmp_path):
+    config = {"resources": {"io_manager": {"config": {"root": str(tmp_path / "given")}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError):
+        dg.validate_run_config(defs.resolve_job_def("refresh_reviews"), config)
+
+
+def test_a_figure_is_stored_and_shown(warehouse, instance):
+    @dg.asset
+    def numbers() -> Draft:
+        return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
+
+    materialize(numbers, instance=instance)
+    metadata = told(instance, "numbers")
+    assert Path(metadata["figure_path"].value).read_bytes() == PNG
+    content_hash = metadata["content_hash"].value
+    address = f"/figures/numbers/{content_hash}.png"
+    assert metadata["figure"].value == f"[![numbers]({address}?small)]({address})"
+    assert warehouse.figure("numbers", content_hash) == PNG
+    assert isinstance(metadata["figure"], dg.MarkdownMetadataValue)
+    assert metadata["odd"].value == 1
+
+
+def test_the_figure_comes_first_and_what_few_look_for_last(warehouse, instance):
+    @dg.asset
+    def numbers() -> Draft:
+        return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
+
+    materialize(numbers, instance=instance)
+    names = list(told(instance, "numbers"))
+    assert names[:3] == ["figure", "figure_path", "odd"]
+    assert names[-3:] == ["content_hash", "config", "settings"]
+
+
+def test_a_figure_that_cannot_be_stored_costs_the_table_nothing(warehouse, instance, caplog):
+    @dg.asset
+    def numbers() -> Draft:
+        return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
+
+    Path(warehouse.root).mkdir()
+    Path(warehouse.root, "_figures").write_text("in the way")
+    materialize(numbers, instance=instance)
+    assert values(warehouse, "numbers") == [1]
+    assert told(instance, "numbers").keys().isdisjoint({"figure", "figure_path"})
+    assert "_figures/numbers" in caplog.text
+
+
+def test_metadata_and_figure_of_a_stream_are_asked_for_after_it_was_read(instance, warehouse):
+    @dg.asset
+    def numbers() -> Draft:
+        seen = []
+
+        def batches():
+            for value in (1, 2, 3):
+                seen.append(value)
+                yield from numbers_of(value).to_batches()
+
+        stream = pa.RecordBatchReader.from_batches(NUMBERS.schema, batches())
+        return Draft(stream, metadata=lambda: {"seen": len(seen)}, figure=lambda: bytes(seen))
+
+    materialize(numbers, instance=instance)
+    assert told(instance, "numbers")["seen"].value == 3
+    assert Path(told(instance, "numbers")["figure_path"].value).read_bytes() == b"\1\2\3"
+
+
+def test_a_declared_table_that_may_be_empty_reads_as_empty_until_it_is_made(warehouse, instance):
+    @dg.asset
+    def doubles(wishes: pa.Table) -> pa.Table:
+        assert wishes.schema.equals(WISHES.schema)
+        return DOUBLES.table_of(n=[len(wishes)])
+
+    materialize(dg.AssetSpec("wishes"), doubles, instance=instance)
+    assert values(warehouse, "doubles") == [0]
+    assert warehouse.commit_of("doubles", 0)["inputs"] == {}
+
+    warehouse.publish(WISHES, numbers_of(1, 2, 3), since=None)
+    materialize(dg.AssetSpec("wishes"), doubles, instance=instance)
+    assert values(warehouse, "doubles") == [3]
+    assert warehouse.commit_of("doubles", 1)["inputs"] == {"wishes": 0}
+
+
+def test_a_table_that_may_not_be_empty_must_be_made_first(warehouse, instance):
+    with pytest.raises(UnknownTableError, match="numbers has not been made"):
+        materialize(dg.AssetSpec("numbers"), doubles, instance=instance)
+
+
+def test_an_input_that_only_some_configurations_read_is_read_as_another_table_did(warehouse, instance):
+    @dg.asset(required_resource_keys={"io_manager"})
+    def wishes(context: dg.AssetExecutionContext) -> pa.Table:
+        tables = context.resources.io_manager
+        found = [tables.stream("numbers", ["n"], as_read_by=by).read_all()["n"].to_pylist() for by in (None, "doubles")]
+        assert found == [[1, 2, 3], [1, 2]]
+        return numbers_of(*found[1])
+
+    with pytest.raises(UnknownTableError, match="numbers has not been made"):
+        materialize(wishes, instance=instance)
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    materialize(numbers_asset(1, 2, 3), instance=instance)
+    materialize(wishes, instance=instance)
+    assert warehouse.commit_of("wishes", 0)["inputs"] == {"numbers": 0}
+
+
+class PartConfig(dg.Config):
+    n: int
+
+
+@dg.asset(partitions_def=PART_NAMES)
+def parts(context: dg.AssetExecutionContext, config: PartConfig) -> pa.Table:
+    return PARTS.table_of(part=[context.partition_key], n=[config.n])
+
+
+def make_part(instance, name: str, n: int):
+    instance.add_dynamic_partitions(PART_NAMES.name, [name])
+    config = {"ops": {"parts": {"config": {"n": n}}}}
+    return materialize(parts, instance=instance, partition_key=name, run_config=config)
+
+
+def test_partitions_are_read_one_by_one_and_together(warehouse, instance):
+    @dg.asset
+    def doubles(parts: pa.Table) -> pa.Table:
+        return DOUBLES.table_of(n=parts["n"])
+
+    @dg.asset(partitions_def=PART_NAMES, ins={"parts": dg.AssetIn(metadata={"columns": ["n"]})})
+    def seen(parts: pa.RecordBatchReader) -> None:
+        assert isinstance(parts, pa.RecordBatchReader)
+        assert parts.read_all().to_pydict() == {"n": [2]}
+
+    make_part(instance, "b", 1)
+    make_part(instance, "a", 2)
+    materialize(parts, doubles, instance=instance, select=["doubles"])
+    assert values(warehouse, "doubles") == [2, 1]
+    assert materialize(parts, seen, instance=instance, select=["seen"], partition_key="a").success
+
+
+@pytest.mark.parametrize("key", ["../../escape", "a/../b", "..", "a/b"])
+def test_a_partition_key_that_leaves_the_folder_is_refused(warehouse, instance, tmp_path, key):
+    with pytest.raises(ContractError, match="cannot name a part"):
+        make_part(instance, key, 1)
+    assert warehouse.tables() == []
+    assert not (tmp_path / "escape").exists()
+
+
+def part_asset(name: str, *, fails_after: int | None = None, code_version: str = "1") -> dg.AssetsDefinition:
+    """An asset that is a part of the table `parts`; it keeps one row after the other."""
+
+    @dg.asset(key=["parts", name], code_version=code_version, required_resource_keys={"io_manager"})
+    def part(context: dg.AssetExecutionContext) -> Draft:
+        tables = context.resources.io_manager
+        rows = tables.kept("parts", name)["n"].to_pylist()
+        for n in range(len(rows), 3):
+            rows.append(n)
+            tables.keep(context, "parts", name, PARTS.table_of(part=[name] * len(rows), n=rows))
+            if fails_after == n:
+                raise RuntimeError("killed")
+        return Draft(PARTS.table_of(part=[name] * len(rows), n=rows), figure=PNG)
+
+    return part
+
+
+class TestAPartOfATableAsAnAsset:
+    def test_its_rows_are_a_partition_and_others_stay(self, warehouse, instance):
+        materialize(part_asset("a"), instance=instance)
+        materialize(part_asset("b"), instance=instance)
+        assert warehouse.partitions("parts") == ["a", "b"]
+        assert warehouse.read("parts", partitions=["b"]).to_pydict() == {"part": ["b"] * 3, "n": [0, 1, 2]}
+        assert Path(warehouse.root, "_figures", "parts-a.png").read_bytes() == PNG
+
+    def test_who_reads_it_reads_no_other_part_and_is_not_stale_by_one(self, warehouse, instance):
+        @dg.asset(code_version="1", ins={"part": dg.AssetIn(key=["parts", "a"])})
+        def doubles(part: pa.Table) -> pa.Table:
+            return DOUBLES.table_of(n=part["n"])
+
+        def fresh() -> bool:
+            definitions = dg.Definitions([part_asset("a"), part_asset("b"), doubles], resources=RESOURCES)
+            return is_fresh(instance, warehouse, definitions, doubles.key, ops={})
+
+        materialize(part_asset("b"), instance=instance)
+        materialize(part_asset("a"), doubles, instance=instance)
+        assert values(warehouse, "doubles") == [0, 1, 2]
+        assert fresh()
+        rows = PARTS.table_of(part=["b"], n=[7])
+        warehouse.publish(PARTS, rows, since=warehouse.head("parts"), partition="b")
+        materialize(part_asset("b"), instance=instance)
+        assert fresh()
+
+    def test_a_part_that_is_not_there_yet_is_empty_if_its_table_may_be(self, warehouse, instance, monkeypatch):
+        maybe = contract("parts", partition="part", may_be_empty=True)
+        monkeypatch.setitem(CONTRACTS, "parts", maybe)
+
+        @dg.asset(ins={"part": dg.AssetIn(key=["parts", "a"])})
+        def doubles(part: pa.Table) -> pa.Table:
+            return DOUBLES.table_of(n=[len(part)])
+
+        materialize(part_asset("b"), instance=instance)
+        materialize(dg.AssetSpec(["parts", "a"]), doubles, instance=instance)
+        assert values(warehouse, "doubles") == [0]
+
+    def test_what_it_kept_before_it_failed_is_there_and_it_goes_on(self, warehouse, instance):
+        with pytest.raises(RuntimeError, match="killed"):
+            materialize(part_asset("a", fails_after=1), instance=instance)
+        assert values(warehouse, "parts") == [0, 1]
+        assert newest_materialization(instance, dg.AssetKey(["parts", "a"])) is None
+        materialize(part_asset("a"), instance=instance)
+        assert [entry["rows"] for entry in warehouse.history("parts")] == [3, 2, 1]
+
+    def test_what_is_kept_remembers_run_and_code(self, warehouse, instance):
+        result = materialize(part_asset("a", code_version="abc"), instance=instance)
+        assert {entry["run_id"] for entry in warehouse.history("parts")} == {result.run_id}
+        assert {entry["code_version"] for entry in warehouse.history("parts")} == {"abc"}
+
+    def test_another_run_that_keeps_the_same_part_is_refused(self, warehouse, instance):
+        @dg.asset(key=["parts", "a"], required_resource_keys={"io_manager"})
+        def overtaken(context: dg.AssetExecutionContext) -> pa.Table:
+            with dg.DagsterInstance.ephemeral() as other:
+                materialize(part_asset("a"), instance=other)
+            context.resources.io_manager.keep(context, "parts", "a", PARTS.table_of(part=["a"], n=[9]))
+
+        with pytest.raises(WriteConflictError, match="parts, part=a was version None when this step began"):
+            materialize(overtaken, instance=instance)
+        assert values(warehouse, "parts") == [0, 1, 2]

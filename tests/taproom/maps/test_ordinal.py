@@ -1,0 +1,360 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
+
+from taproom.errors import InputError
+from taproom.maps import _ordinal_kernels as kernels
+from taproom.maps import ordinal
+from taproom.maps.ordinal import OrdinalParameters, aligned, canonical, embed, triplet_errors
+
+QUICK = OrdinalParameters(updates_per_item=300)
+
+
+def neighbors_of(points, k):
+    """Each point's k nearest by Euclidean distance, ties to the smaller row."""
+    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(distances, np.inf)
+    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
+    return order.astype(np.int32), np.take_along_axis(distances, order, axis=1)
+
+
+def plane(items, dimension=2, seed=0):
+    return np.random.default_rng(seed).random((items, dimension))
+
+
+def errors_of(*arguments, **options):
+    return {(row.kind, row.split): row for row in triplet_errors(*arguments, **options)}
+
+
+def triplets_of(anchor, indices, distances, kind):
+    """Every (anchor, near, far) of a kind that the graph is sure of."""
+    neighbors, ranked = indices[anchor].tolist(), distances[anchor]
+    others = [far for far in range(len(indices)) if far != anchor and far not in neighbors]
+    last_is_tied = (ranked == ranked[-1]).sum() > 1 and ranked[-1] > 0
+    for near, distance in zip(neighbors, ranked, strict=True):
+        if kind == "within":
+            farther = [far for far, other in zip(neighbors, ranked, strict=True) if other > distance]
+        else:
+            farther = [] if last_is_tied and distance == ranked[-1] else others
+        yield from ((anchor, near, far) for far in farther)
+
+
+def violations(coordinates, triplets):
+    anchor, near, far = np.array(triplets).T
+    to_near = np.linalg.norm(coordinates[anchor] - coordinates[near], axis=1)
+    to_far = np.linalg.norm(coordinates[anchor] - coordinates[far], axis=1)
+    return to_near >= to_far
+
+
+@pytest.mark.parametrize("dimension", [1, 2, 3])
+def test_points_are_recovered_from_the_ranks_of_their_distances(dimension):
+    points = plane(150, dimension, seed=1)
+    indices, distances = neighbors_of(points, 40)
+    coordinates = embed(indices, distances, OrdinalParameters(dimension=dimension, updates_per_item=4_000))
+    errors = errors_of(coordinates, indices, distances, samples=50_000)
+    assert {kind for kind, _ in errors} == {"random", "within"}
+    assert errors["random", "training"].error < 0.01
+    assert errors["random", "held_out"].error < 0.02
+    assert errors["within", "training"].error < 0.05
+    assert errors["within", "held_out"].error < 0.06
+    wanted, found = canonical(points), coordinates
+    overlap = np.linalg.svd(wanted.T @ found, compute_uv=False).sum() / len(points)
+    assert overlap > 0.98
+
+
+@pytest.mark.parametrize("items_worth_shards", [1, 1_000])
+def test_the_same_arguments_give_the_same_bits(monkeypatch, items_worth_shards):
+    monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", items_worth_shards)
+    graph = neighbors_of(plane(60), 10)
+    coordinates = embed(*graph, QUICK)
+    with threadpool_limits(limits=2, user_api="blas"):
+        np.testing.assert_array_equal(embed(*graph, QUICK), coordinates)
+    for threads in (1, 2, 4):
+        np.testing.assert_array_equal(embed(*graph, QUICK, n_jobs=threads), coordinates)
+    assert not np.array_equal(embed(*graph, replace(QUICK, seed=1)), coordinates)
+
+
+def test_shards_cost_no_accuracy(monkeypatch):
+    graph = neighbors_of(plane(150), 40)
+    errors = []
+    for items_worth_shards in (1, 1_000):
+        monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", items_worth_shards)
+        coordinates = embed(*graph, replace(QUICK, updates_per_item=2_000))
+        errors.append([row.error for row in triplet_errors(coordinates, *graph, samples=50_000)])
+    np.testing.assert_allclose(*errors, atol=0.01)
+
+
+def test_the_large_scale_of_the_map_is_the_same_for_other_seeds():
+    graph = neighbors_of(plane(200) * [2, 1], 15)
+    one, other = (embed(*graph, replace(QUICK, updates_per_item=3_000, seed=seed)) for seed in (0, 1))
+    assert np.linalg.svd(one.T @ other, compute_uv=False).sum() / 200 > 0.95
+
+
+def moves(map_, start):
+    return np.linalg.norm(map_ - start, axis=1)
+
+
+def test_a_map_stays_where_it_was_when_it_is_continued():
+    graph = neighbors_of(plane(300), 30)
+    start = embed(*graph, replace(QUICK, updates_per_item=2_000)) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 0.25
+    before = start.copy()
+    parameters = replace(QUICK, updates_per_item=2_000, seed=1)
+    continued = embed(*graph, parameters, start)
+    assert np.median(moves(continued, start)) < 0.05
+    assert np.quantile(moves(continued, start), 0.95) < 0.15
+    anew = embed(*graph, parameters)
+    assert np.median(moves(anew, start)) > 0.5, "a map that is made anew has axes of its own"
+    assert (start == before).all(), "the start was changed"
+    errors = [errors_of(map_, *graph)["random", "held_out"].error for map_ in (start, continued)]
+    assert errors[1] < errors[0] + 0.005
+
+
+def test_new_items_start_amid_their_neighbors():
+    points = canonical(plane(300, seed=2))
+    indices, _ = neighbors_of(points, 10)
+    new = np.arange(0, 300, 4)
+    start = points.copy()
+    start[new] = np.nan
+    placed = ordinal._with_new_items(start, indices)
+    assert (placed[np.setdiff1d(np.arange(300), new)] == points[np.setdiff1d(np.arange(300), new)]).all()
+    assert np.quantile(moves(placed, points)[new], 0.9) < 0.2
+
+
+def test_new_items_without_any_tie_to_the_old_ones_are_placed_too():
+    one, other = plane(40), plane(40, seed=3)
+    indices, distances = neighbors_of(np.concatenate([one, other + 100]), 6)
+    start = np.full((80, 2), np.nan)
+    start[:40] = canonical(one)
+    assert np.isfinite(ordinal._with_new_items(start, indices)).all()
+    coordinates = embed(indices, distances, QUICK, start)
+    assert np.isfinite(coordinates).all()
+    assert errors_of(coordinates, indices, distances)["random", "held_out"].error < 0.25
+
+
+def test_a_map_with_few_of_the_items_is_no_start_but_the_new_one_is_turned_to_it():
+    points = canonical(plane(200) * [2, 1])
+    graph = neighbors_of(points, 20)
+    parameters = replace(QUICK, updates_per_item=2_000)
+    turned = points @ np.array([[0.0, 1.0], [1.0, 0.0]])
+    start = np.full_like(points, np.nan)
+    start[:15] = turned[:15]
+    found = embed(*graph, parameters, start)
+    assert min(np.corrcoef(found[:, axis], turned[:, axis])[0, 1] for axis in range(2)) > 0.8
+    nothing_left = np.full_like(points, np.nan)
+    np.testing.assert_array_equal(embed(*graph, parameters, nothing_left), embed(*graph, parameters))
+
+
+@given(st.integers(3, 30), st.integers(1, 3), st.integers(0, 2**32))
+def test_alignment_undoes_any_rigid_motion(items, dimension, seed):
+    rng = np.random.default_rng(seed)
+    points = canonical(rng.normal(size=(items, dimension)))
+    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    reference = points @ turn + rng.normal(size=dimension)
+    np.testing.assert_allclose(aligned(points * 3, reference), reference, atol=1e-7)
+    reference[0] = np.nan
+    np.testing.assert_allclose(aligned(points * 3, reference)[1:], reference[1:], atol=1e-7)
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    st.integers(2, 30),
+    st.integers(1, 3),
+    st.integers(0, 2**32),
+    st.floats(0.01, 100),
+    st.floats(-100, 100),
+)
+def test_the_canonical_form_forgets_shift_rotation_reflection_and_scale(items, dimension, seed, scale, shift):
+    rng = np.random.default_rng(seed)
+    points = rng.normal(size=(items, dimension)) * np.arange(dimension, 0, -1)
+    form = canonical(points)
+    np.testing.assert_allclose(form.mean(axis=0), 0, atol=1e-12)
+    assert np.sqrt((form**2).sum(axis=1).mean()) == pytest.approx(1)
+    variances = form.var(axis=0)
+    assert (np.diff(variances) <= 1e-12).all()
+    np.testing.assert_allclose(form.T @ form, np.diag(np.diag(form.T @ form)), atol=1e-9)
+    first_large = [axis[np.abs(axis) >= np.abs(axis).max() / 2][0] for axis in form.T]
+    assert min(first_large) >= 0
+    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
+    gaps = np.append(-np.diff(variances), 1.0)
+    if gaps.min() > 1e-3 and variances.min() > 1e-3:
+        again = canonical(points @ turn * scale + shift)
+        sizes = np.abs(again)
+        close = np.isclose(sizes, sizes.max(axis=0) / 2, rtol=1e-6).any()
+        assert close or np.allclose(again, form, atol=1e-6)
+
+
+def test_items_in_one_place_have_a_canonical_form():
+    assert canonical(np.full((4, 2), 3.0)).tolist() == [[0, 0]] * 4
+
+
+@pytest.mark.parametrize(
+    ("kind", "held_out"), [("random", False), ("random", True), ("within", False), ("within", True)]
+)
+def test_errors_are_those_of_all_triplets(kind, held_out):
+    rng = np.random.default_rng(3)
+    points = rng.integers(0, 5, (60, 2))
+    indices, distances = neighbors_of(points, 9)
+    coordinates = points + 0.8 * rng.normal(size=points.shape)
+    shares, weights = [], []
+    for anchor in range(len(points)):
+        triplets = list(triplets_of(anchor, indices, distances, kind))
+        chosen = [triplet for triplet in triplets if kernels.is_held_out(*triplet) == held_out]
+        if chosen:
+            shares.append(violations(coordinates, chosen).mean())
+            # Against random items a near one is drawn among those that the graph is sure of, however many these are.
+            weights.append(len(chosen) if kind == "within" else len(chosen) / len({near for _, near, _ in triplets}))
+    wanted = np.average(shares, weights=weights)
+    found = errors_of(coordinates, indices, distances, samples=400_000)[kind, "held_out" if held_out else "training"]
+    assert 0.05 < wanted < 0.45
+    assert found.error == pytest.approx(wanted, abs=0.01)
+
+
+def test_a_sixteenth_of_the_triplets_is_held_out():
+    held_out = [kernels.is_held_out(a, b, c) for a in range(40) for b in range(40) for c in range(40)]
+    assert np.mean(held_out) == pytest.approx(1 / 16, abs=0.003)
+
+
+def test_held_out_triplets_do_not_train_the_map():
+    anchor, near, items = 0, 1, 60
+    indices = np.full((items, 1), near, np.int32)
+    only_the_anchor = (np.arange(items) == anchor).astype(np.int64)
+    start = plane(items)
+    coordinates, distances, everything_violated = start.copy(), np.full((items, 1), 0.5), 100.0
+    draws = 500 * items
+    graph = kernels.Graph(indices, distances, only_the_anchor)
+    descent = kernels.Descent(draws, np.uint64(0), everything_violated, 0.01, 0.0)
+    coordinates += kernels.displacement(coordinates, graph, descent, 0, draws)
+    stayed = (coordinates == start).all(axis=1)
+    assert stayed[2:].tolist() == [kernels.is_held_out(anchor, near, far) for far in range(2, items)]
+    assert stayed.any()
+
+
+def test_a_far_item_in_the_same_place_counts_as_violated():
+    indices, distances = neighbors_of(plane(30), 5)
+    errors = triplet_errors(np.zeros((30, 2)), indices, distances, samples=2_000)
+    assert {row.error for row in errors} == {1.0}
+
+
+def test_near_misses_compare_with_the_ranks_behind():
+    points = plane(120)
+    wide_indices, wide_distances = neighbors_of(points, 50)
+    indices, distances = wide_indices[:, :5], wide_distances[:, :5]
+    anchors = np.array([3, 77, 11])
+    perfect = errors_of(points, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
+    assert perfect["near_miss", "training"].error == 0.0
+    assert perfect["near_miss", "held_out"].triplets > 1_000
+    shuffled = points[np.random.default_rng(0).permutation(120)]
+    worse = errors_of(shuffled, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
+    assert 0.3 < worse["near_miss", "training"].error < 0.7
+    nothing_behind = errors_of(points, indices, distances, samples=100, wide=(anchors, indices[anchors]))
+    assert nothing_behind["near_miss", "training"].error is None
+
+
+def test_distances_that_all_tie_have_no_triplets():
+    indices = neighbors_of(plane(12), 3)[0]
+    distances = np.full(indices.shape, 0.5)
+    coordinates = embed(indices, distances, QUICK)
+    assert np.isfinite(coordinates).all()
+    for row in triplet_errors(coordinates, indices, distances, samples=1_000):
+        assert (row.triplets, row.violated, row.error) == (0, 0, None)
+
+
+def test_identical_items_come_to_lie_together():
+    heaps, size = 15, 6
+    indices, distances = neighbors_of(np.repeat(plane(heaps), size, axis=0), 4)
+    assert (distances == 0).all()
+    coordinates = embed(indices, distances, replace(QUICK, updates_per_item=4_000)).reshape(heaps, size, 2)
+    spread = np.linalg.norm(coordinates - coordinates.mean(axis=1, keepdims=True), axis=2)
+    assert np.median(spread) < 0.1
+    errors = errors_of(coordinates.reshape(-1, 2), indices, distances, samples=10_000)
+    assert errors["within", "training"].error is None
+    assert errors["random", "training"].error < 0.1
+
+
+@pytest.mark.parametrize(("items", "k"), [(4, 1), (4, 3), (30, 29), (30, 1)])
+def test_few_items_and_extreme_k_work(items, k):
+    indices, distances = neighbors_of(plane(items), k)
+    coordinates = embed(indices, distances, QUICK)
+    assert coordinates.shape == (items, 2)
+    assert np.isfinite(coordinates).all()
+    errors = errors_of(coordinates, indices, distances, samples=1_000)
+    assert (errors["within", "training"].error is None) == (k == 1)
+    assert (errors["random", "training"].error is None) == (k == items - 1)
+
+
+def test_a_graph_in_two_pieces_works():
+    one, other = neighbors_of(plane(20), 5), neighbors_of(plane(20, seed=1), 5)
+    indices, distances = np.vstack([one[0], other[0] + 20]), np.vstack([one[1], other[1]])
+    errors = errors_of(embed(indices, distances, replace(QUICK, updates_per_item=3_000)), indices, distances)
+    assert errors["random", "training"].error < 0.05
+
+
+GRAPH = neighbors_of(plane(6), 3)
+
+
+@pytest.mark.parametrize(
+    ("indices", "distances", "said"),
+    [
+        (GRAPH[0], GRAPH[1][:, :2], "shape"),
+        (GRAPH[0][0], GRAPH[1][0], "shape"),
+        (GRAPH[0][:, :0], GRAPH[1][:, :0], "shape"),
+        (GRAPH[0], GRAPH[1] * np.nan, "not finite"),
+        (GRAPH[0], -GRAPH[1], "ascend"),
+        (GRAPH[0] + 6, GRAPH[1], "other items, from 0 to 5"),
+        (np.zeros((6, 3), int), GRAPH[1], "other items"),
+        (np.array([[1], [0], [0]]), np.ones((3, 1)), "at least 4 items, and there are 3"),
+    ],
+)
+def test_a_graph_that_is_none_is_refused(indices, distances, said):
+    with pytest.raises(InputError, match=said):
+        embed(indices, distances, QUICK)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [
+        (np.zeros((5, 2)), r"shape \(5, 2\).*6 items in 2 dimensions"),
+        (np.zeros((6, 3)), r"shape \(6, 3\)"),
+        (np.full((6, 2), np.inf), "not finite"),
+        (np.tile([1.0, np.nan], (6, 1)), "not finite"),
+        (np.ones((6, 2)), "in one place"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused(start, said):
+    with pytest.raises(InputError, match=said):
+        embed(*GRAPH, QUICK, start)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dimension": 0},
+        {"updates_per_item": 0},
+        {"margin": 0.0},
+        {"step": np.nan},
+        {"within_share": 1.5},
+        {"within_share": np.nan},
+    ],
+)
+def test_parameters_out_of_range_are_refused(change):
+    with pytest.raises(InputError, match="cannot be fitted"):
+        embed(*GRAPH, replace(QUICK, **change))
+
+
+def test_wide_neighbors_of_another_graph_are_refused():
+    wide_indices, _ = neighbors_of(plane(6), 5)
+    coordinates = plane(6)
+    bad = {
+        "not the neighbours": (np.array([0, 1]), wide_indices[[1, 0]]),
+        "shape": (np.array([0, 1, 2]), wide_indices[[0, 1]]),
+        "from 0 to 5": (np.array([6]), wide_indices[[0]]),
+    }
+    for said, wide in bad.items():
+        with pytest.raises(InputError, match=said):
+            triplet_errors(coordinates, *GRAPH, wide=wide)
+    with pytest.raises(InputError, match="shape"):
+        triplet_errors(coordinates[:5], *GRAPH)

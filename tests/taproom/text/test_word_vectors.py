@@ -1,0 +1,339 @@
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from gensim.models import Word2Vec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taproom.errors import InputError, StorageError
+from taproom.text import word_vectors
+from taproom.text.word_vectors import WordVectorParameters, train, training_pairs
+from taproom.words.counting import tokens
+from taproom.words.vectors import WordVectors, nearest, vectors_from_table
+
+BATCH_BYTES = 6 * 10_001
+SMALL = WordVectorParameters(dimensions=8, min_count=1, epochs=2)
+
+
+def zipf_texts(texts, words, seed=0):
+    draw = np.random.default_rng(seed)
+    return [" ".join(f"word{number}" for number in draw.zipf(1.4, words) if number < 500) for _ in range(texts)]
+
+
+def written(texts, path, pattern=word_vectors.DEFAULT_TOKEN_PATTERN, workers=1):
+    """What is written to a corpus file for gensim: batches of lines of words."""
+    corpus = word_vectors._write_corpus(texts, pattern, path, workers)
+    spelled = word_vectors._spelled(np.arange(len(corpus.words)))[:, :-1]
+    word_of = {bytes(key).decode(): word for key, word in zip(spelled, corpus.words, strict=True)}
+    content = path.read_text("ascii")
+    batches = [content[first : first + BATCH_BYTES] for first in range(0, len(content), BATCH_BYTES)]
+    assert all(batch.startswith("..... ") and batch.endswith("\n") for batch in batches)
+    lines = [[[word_of[key] for key in line.split() if key != "....."] for line in b.splitlines()] for b in batches]
+    return corpus, [[line for line in batch if line] for batch in lines]
+
+
+def same_bits(one, other):
+    return one.words.tolist() == other.words.tolist() and one.vectors.tobytes() == other.vectors.tobytes()
+
+
+def random_vectors(words=200, dimensions=6, seed=0):
+    vectors = np.random.default_rng(seed).normal(size=(words, dimensions)).astype(np.float32)
+    return WordVectors(np.array([f"w{n:03}" for n in range(words)], dtype=object), np.ones(words, np.int64), vectors)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.lists(st.text("ab ÄßжΣσς東7_-\n\x00", max_size=40), max_size=6), max_size=5))
+def test_the_corpus_file_has_every_word_of_every_text_in_order(tmp_path_factory, batches):
+    corpus, read = written(batches, tmp_path_factory.mktemp("corpus") / "corpus")
+    wanted = [tokens(text) for texts in batches for text in texts]
+    assert list(chain.from_iterable(read)) == [line for line in wanted if line]
+    assert corpus.documents == len(wanted)
+    assert corpus.tokens == sum(map(len, wanted))
+    assert dict(zip(corpus.words, corpus.counts.tolist(), strict=True)) == Counter(w for line in wanted for w in line)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_each_worker_gets_as_many_batches_and_bytes(tmp_path, workers):
+    texts = [" ".join(f"word{number % 7}" for number in range(length)) for length in (9_000, 2_000, 30_000, 17)]
+    corpus, batches = written([texts[:1], texts[1:]], tmp_path / "corpus", workers=workers)
+    assert len(batches) % workers == 0
+    assert [sum(map(len, batch)) for batch in batches[:5]] == [10_000] * 4 + [1_017]
+    assert [len(line) for batch in batches for line in batch] == [9_000, 1_000, 1_000, 9_000, 10_000, 10_000, 1_000, 17]
+    assert (tmp_path / "corpus").stat().st_size == BATCH_BYTES * len(batches) == BATCH_BYTES * corpus.room // 10_000
+
+
+def all_words(**changed):
+    """Parameters with which each word of each text is trained on, so that they can be counted."""
+    return WordVectorParameters(
+        **({"dimensions": 2, "window": 1, "negative": 1, "min_count": 1, "sample": 0} | changed)
+    )
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_document_of_a_million_words_is_wholly_trained_on(workers):
+    text = " ".join(f"word{number % 997}" for number in range(1_000_000))
+    trained = train([[text]], all_words(epochs=1), workers=workers)
+    assert trained.documents == 1
+    assert trained.tokens == trained.trained_tokens == trained.counts.sum() == 1_000_000
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("lengths", [[9_999, 10_000, 10_001], [10_000], [1], [3, 0, 20_001, 0, 7], [6_000] * 5])
+def test_no_word_is_left_out_whatever_the_lengths_of_texts(lengths, workers):
+    texts = [" ".join(f"word{number % 7}" for number in range(length)) for length in lengths]
+    trained = train([texts], all_words(epochs=3), workers=workers)
+    assert trained.trained_tokens == 3 * sum(lengths)
+
+
+def test_as_many_texts_as_words_are_all_trained_on():
+    assert train([["word", "", "other"] * 15_000], all_words(epochs=1)).trained_tokens == 30_000
+
+
+def test_workers_share_words_of_several_lengths_without_a_gap():
+    texts = [" ".join(["a1"] * 30_000), " ".join(["a" * 100] * 30_000)]
+    assert train([texts], all_words(epochs=1), workers=2).trained_tokens == 60_000
+
+
+def test_words_are_sorted_by_count_and_then_by_alphabet():
+    trained = train([["cc bb dd", "bb aa cc"], ["dd dd dd ee"]], SMALL)
+    assert trained.words.tolist() == ["dd", "bb", "cc", "aa", "ee"]
+    assert trained.counts.tolist() == [4, 2, 2, 1, 1]
+    assert trained.vectors.shape == (5, 8)
+    assert (trained.counts.dtype, trained.vectors.dtype) == (np.int64, np.float32)
+
+
+def test_rare_words_get_no_vector_but_are_counted_as_words():
+    trained = train([["aa aa bb"]], WordVectorParameters(dimensions=3, min_count=2))
+    assert trained.words.tolist() == ["aa"]
+    assert trained.tokens == 3
+
+
+@pytest.mark.parametrize("sample", [0, 1e-4, 1e-2, 0.5])
+def test_the_vectors_are_gensims_own(tmp_path, sample):
+    texts = zipf_texts(200, 50)
+    trained = train([texts], WordVectorParameters(dimensions=12, min_count=2, epochs=3, sample=sample, seed=5))
+    path = tmp_path / "corpus"
+    path.write_text("\n".join(texts) + "\n")
+    settings = {"window": 5, "negative": 4, "sample": sample, "alpha": 0.04, "seed": 5}
+    model = Word2Vec(sg=1, vector_size=12, min_count=2, workers=1, sorted_vocab=0, **settings)
+    model.build_vocab_from_freq(dict(zip(trained.words, trained.counts.tolist(), strict=True)))
+    model.train(corpus_file=str(path), total_words=trained.tokens, epochs=3)
+    np.testing.assert_array_equal(trained.vectors, model.wv.vectors)
+
+
+def test_one_worker_gives_the_same_bits_whatever_the_batches():
+    texts = zipf_texts(100, 60)
+    once = train([texts], SMALL)
+    assert same_bits(once, train([texts], SMALL))
+    assert same_bits(once, train([texts[:7], [], texts[7:]], SMALL))
+    assert not same_bits(once, train([texts], WordVectorParameters(dimensions=8, min_count=1, epochs=2, seed=1)))
+
+
+def test_another_process_with_another_hash_seed_gives_the_same_bits():
+    program = (
+        "import hashlib; from taproom.text.word_vectors import *\n"
+        "texts = [f'word{n} word{n * n % 13} word{n % 7} word{n % 3}' for n in range(200)]\n"
+        "trained = train([texts], WordVectorParameters(dimensions=8, min_count=1, epochs=2))\n"
+        "print(hashlib.sha256(trained.vectors.tobytes() + ' '.join(trained.words).encode()).hexdigest())"
+    )
+    run = [sys.executable, "-c", program]
+    hashes = {
+        subprocess.run(run, check=True, capture_output=True, env=os.environ | {"PYTHONHASHSEED": seed}).stdout
+        for seed in ("1", "2")
+    }
+    assert len(hashes) == 1
+    assert len(hashes.pop().strip()) == len(hashlib.sha256().hexdigest())
+
+
+def test_words_of_other_scripts_and_words_with_blanks_get_vectors():
+    texts = ["слово за слово", "東京 と 大阪", "naïve größe"]
+    assert set(train([texts], SMALL).words) == {"слово", "за", "東京", "大阪", "naïve", "größe"}
+    trained = train([["New York, Los Angeles, New York"]], SMALL, token_pattern=r"[^,]+")
+    assert set(trained.words) == {"new york", " los angeles", " new york"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ([], "There is no word in 0 texts"),
+        ([[]], "There is no word in 0 texts"),
+        ([["", "! ?"]], "There is no word in 2 texts"),
+        ([["aa bb", "aa"]], r"None of the 2 words occurs 5 times or more among 3; the most frequent, 'aa', occurs 2"),
+    ],
+)
+def test_texts_without_words_to_train_on_are_refused(texts, message):
+    with pytest.raises(InputError, match=message):
+        train(texts)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"dimensions": 0},
+        {"window": 0},
+        {"negative": 0},
+        {"min_count": 0},
+        {"epochs": 0},
+        {"sample": -0.1},
+        {"sample": 1.5},
+        {"step": 0.0},
+        {"step": 1.5},
+        {"step": float("nan")},
+        {"seed": -1},
+        {"seed": 2**32},
+    ],
+)
+def test_parameters_out_of_range_are_refused_by_name(wrong):
+    (name,) = wrong
+    with pytest.raises(InputError, match=f"{name} is "):
+        train([["aa bb"]], WordVectorParameters(**wrong))
+
+
+def test_no_workers_are_refused():
+    with pytest.raises(InputError, match="workers is 0"):
+        train([["aa bb"]], workers=0)
+
+
+def test_an_error_of_the_texts_source_is_not_taken_for_a_full_folder():
+    def broken():
+        yield ["aa bb"]
+        raise OSError(errno.EIO, "the source is gone")
+
+    with pytest.raises(OSError, match="the source is gone"):
+        train(broken(), SMALL)
+
+
+def test_a_full_folder_is_named():
+    with pytest.raises(StorageError, match=r"to /dev/full: No space left on device.*TMPDIR"):
+        word_vectors._write_corpus([["aa bb"]], word_vectors.DEFAULT_TOKEN_PATTERN, Path("/dev/full"), 1)
+
+
+def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    train([["aa bb aa"]], SMALL)
+    with pytest.raises(InputError):
+        train([["!"]], SMALL)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_pairs_are_those_of_the_deck():
+    words = ["the", "quick", "brown", "fox", "jumps", "over", "the", "lazy", "dog"]
+    pairs = [(words[centre], words[place]) for centre, place in training_pairs(words, 2)]
+    assert pairs[:9] == [
+        ("the", "quick"), ("the", "brown"),
+        ("quick", "the"), ("quick", "brown"), ("quick", "fox"),
+        ("brown", "the"), ("brown", "quick"), ("brown", "fox"), ("brown", "jumps"),
+    ]  # fmt: skip
+    assert pairs[9:13] == [("fox", "quick"), ("fox", "brown"), ("fox", "jumps"), ("fox", "over")]
+    assert training_pairs(["alone"], 2) == training_pairs([], 2) == []
+    with pytest.raises(InputError, match="The window is 0"):
+        training_pairs(words, 0)
+
+
+@given(st.integers(0, 12), st.integers(1, 15))
+def test_each_pair_within_the_window_comes_once_and_from_both_sides(length, window):
+    pairs = training_pairs(["word"] * length, window)
+    assert len(set(pairs)) == len(pairs)
+    assert pairs == sorted(pairs)
+    assert set(pairs) == {(place, centre) for centre, place in pairs}
+    assert len(pairs) == sum(min(window, place) + min(window, length - 1 - place) for place in range(length))
+
+
+@pytest.mark.parametrize("k", [1, 7, 199])
+def test_the_nearest_are_those_of_brute_force(k):
+    vectors = random_vectors()
+    exact = vectors.vectors.astype(np.float64)
+    cosines = exact @ exact.T / np.outer(*[np.linalg.norm(exact, axis=1)] * 2)
+    np.fill_diagonal(cosines, -np.inf)
+    places, similarities = nearest(vectors, np.arange(200), k)
+    np.testing.assert_array_equal(places, np.argsort(-cosines, axis=1)[:, :k])
+    np.testing.assert_allclose(similarities, -np.sort(-cosines, axis=1)[:, :k], atol=1e-14)
+    assert (places.dtype, similarities.dtype) == (np.int32, np.float64)
+
+
+def test_many_words_are_searched_as_few_are():
+    vectors = random_vectors(words=3_000, dimensions=3)
+    exact = vectors.vectors.astype(np.float64)
+    for query in (0, 17, 2_999):
+        cosines = vectors.cosines(np.repeat(exact[query, None], 3_000, axis=0), np.arange(3_000))
+        cosines[query] = -np.inf
+        assert nearest(vectors, [query], 5)[0][0].tolist() == np.argsort(-cosines, kind="stable")[:5].tolist()
+
+
+def test_nearest_has_the_same_bits_for_one_word_and_for_many(monkeypatch):
+    vectors = random_vectors()
+    places, similarities = nearest(vectors, np.arange(200), 9)
+    monkeypatch.setattr("taproom.words.vectors.PAIRS_AT_ONCE", 1_000)
+    in_blocks = nearest(vectors, np.arange(200), 9)
+    for word in (0, 5, 199):
+        alone = nearest(vectors, np.array([word]), 9)
+        assert alone[0].tobytes() == places[word].tobytes() == in_blocks[0][word].tobytes()
+        assert alone[1].tobytes() == similarities[word].tobytes() == in_blocks[1][word].tobytes()
+
+
+def test_words_in_one_direction_come_in_their_order():
+    rows = np.array([[1, 1], [2, 2], [0.5, 0.5], [1, 1], [0, 0], [-1, -1]], np.float32)
+    vectors = WordVectors(np.array(list("abcdef"), dtype=object), np.ones(6, np.int64), rows)
+    places, similarities = nearest(vectors, np.arange(6), 5)
+    assert places[:4].tolist() == [[1, 2, 3, 4, 5], [0, 2, 3, 4, 5], [0, 1, 3, 4, 5], [0, 1, 2, 4, 5]]
+    assert places[4].tolist() == [0, 1, 2, 3, 5]
+    assert similarities[4].tolist() == [0.0] * 5
+    np.testing.assert_allclose(similarities[0], [1, 1, 1, 0, -1])
+
+
+@pytest.mark.parametrize("k", [0, 200])
+def test_as_many_nearest_as_there_are_words_are_refused(k):
+    with pytest.raises(InputError, match=f"{k} similar words were asked for, but there are 199 others"):
+        nearest(random_vectors(), [0], k)
+
+
+def test_a_word_is_found_in_any_case_and_an_unknown_one_is_offered_others():
+    words = np.array(["government", "governments", "windows"], dtype=object)
+    vectors = WordVectors(words, np.ones(3, np.int64), np.eye(3, dtype=np.float32))
+    assert vectors.place("governments") == vectors.place(" Governments ") == 1
+    assert "WINDOWS" in vectors
+    assert "window" not in vectors
+    with pytest.raises(
+        InputError, match=r"'Govenment' is not among the 3 words .* like it: 'government', 'governments'\."
+    ):
+        vectors.place("Govenment")
+    with pytest.raises(InputError, match="None is spelled like it"):
+        vectors.place("слово")
+    with pytest.raises(InputError, match="must be one string; 7 was given"):
+        vectors.place(7)
+
+
+def test_a_table_gives_the_vectors_back():
+    trained = train([zipf_texts(20, 40)], SMALL)
+    table = pa.table(
+        {
+            "word": trained.words,
+            "count": trained.counts,
+            "vector": pa.array(list(trained.vectors), pa.list_(pa.float32())),
+        }
+    )
+    for rows in (table, pa.concat_tables([table[:3], table[3:]])):
+        found = vectors_from_table(rows)
+        assert same_bits(found, trained)
+        np.testing.assert_array_equal(found.counts, trained.counts)
+    assert same_bits(
+        vectors_from_table(table[2:]), WordVectors(trained.words[2:], trained.counts[2:], trained.vectors[2:])
+    )
+
+
+@pytest.mark.parametrize("vectors", [[], [[1.0], [1.0, 2.0]], [[1.0, 2.0], [], [1.0]], [[1.0], None], [[], []]])
+def test_a_table_of_vectors_of_several_lengths_is_refused(vectors):
+    column = pa.array(vectors, pa.list_(pa.float32()))
+    words = pa.array([f"w{number}" for number in range(len(vectors))], pa.string())
+    with pytest.raises(InputError, match=f"The {len(vectors)} rows of word_vectors"):
+        vectors_from_table(pa.table({"word": words, "count": pa.array([1] * len(vectors)), "vector": column}))
