@@ -31,7 +31,7 @@ bench: setup .venv/bench  ## every benchmark against its peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
 
 check: setup lint  ## all that must hold beside the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
