@@ -116,3 +116,20 @@ def test_links_between_documents_lead_somewhere():
     for document in DOCUMENTS:
         for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
             assert (document.parent / target).exists(), (document, target)
+
+
+def test_the_table_of_the_contributing_guide_is_made(
+    write_csv, ingest, make, warehouse, themed_reviews, monkeypatch
+):  # fmt: skip
+    (code,) = snippets(ROOT / "CONTRIBUTING.md", "python")
+    monkeypatch.setattr("assets.table.code_version", lambda *_: "of a file that is not there")
+    monkeypatch.setattr("assets.table.CONTRACTS", dict(CONTRACTS))
+    shown = {"__name__": "assets.reviews.heaviest_words"}
+    exec(code, shown)
+    ingest(write_csv("ales.csv", themed_reviews(items=8)))
+    make("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf")
+    weighted = warehouse.read("tfidf")
+    draft = shown["heaviest_words"](warehouse.stream("tfidf", warehouse.head("tfidf")), warehouse.read("vocabulary"))
+    (rows,) = shown["CONTRACT"].checked(draft.rows.combine_chunks().to_batches())
+    assert rows["item_id"].to_pylist() == weighted["item_id"].to_pylist()
+    assert rows["weight"].to_pylist() == [max(weights) for weights in weighted["weights"].to_pylist()]
