@@ -1,7 +1,7 @@
-"""What a search may choose: each parameter's range, and the two ways there and back between it and [0, 1].
+"""The kinds of range that a parameter may have in a search, and how each is mapped to [0, 1] and back.
 
-Here belong ranges and what is wrong with one. Which points of a space are tried is the business of
-`taproom.search.trials`.
+The ranges of a product's parameters are in its study, `assets/tuning/<study>.py`; their default values are with the
+algorithm (`OrdinalParameters` and the like). Which points of a space are tried is up to `taproom.search.trials`.
 
 Source: the deck's slides "Hyperparameter Optimization": rates and penalties are searched on a log scale.
 """

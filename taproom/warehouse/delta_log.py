@@ -244,7 +244,8 @@ class TableLog:
         """Swap the files `before` for the files `now` on top of `head`, in one try; give the new version.
 
         A `schema` other than the head's replaces all files. Raises deltalake's error where the try is lost: a retry
-        inside deltalake would not look at what has been committed meanwhile.
+        inside deltalake would not look at what has been committed meanwhile. `Warehouse.publish` looks and tries again,
+        or refuses.
         """
         columns = described(schema, partition_by)
         is_new_schema = head is None or columns != described(head.schema, head.partition_column)
