@@ -130,8 +130,9 @@ def last_tick(schedule: dg.ScheduleDefinition) -> float:
 
 def wait_for_run(installation: Installation, job: str, before: set[str]) -> dg.DagsterRun:
     """A run of a job that was not there before."""
+    # The scheduler looks once a minute.
     return wait_for(
-        lambda: [run for run in installation.runs(job_name=job) if run.run_id not in before], 60, f"{job} is launched"
+        lambda: [run for run in installation.runs(job_name=job) if run.run_id not in before], 150, f"{job} is launched"
     )[0]
 
 
