@@ -1,8 +1,9 @@
 """The parts of Dagster that are used although they are not public.
 
-They are imported here alone, and `tests/pipelines/test_dagster_behaviour.py` pins them, so that an upgrade shows at
-once what it broke. Version 1.13 has no public way to ask whether an asset is stale, to remove a run's own database
-file, or to put middleware before the web server.
+They are imported here alone, so that an upgrade shows at once what it broke: `tests/pipelines` pins staleness
+(`test_dagster_behaviour.py`), a run's own file (`test_retention.py`) and the web server (`serving/`). Version 1.13 has
+no public way to ask whether an asset is stale, to remove a run's own database file, or to put middleware before the web
+server.
 """
 
 from dagster._core.definitions.data_version import (  # noqa: PLC2701

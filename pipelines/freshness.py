@@ -11,7 +11,15 @@ from typing import Any
 import dagster as dg
 
 from pipelines.dagster_internals import CODE_VERSION_TAG, CachingStaleStatusResolver, LoadingContext, StaleStatus
-from pipelines.io_manager import asked_for, config_type, place_of, recorded_version, settings_of, that_matter
+from pipelines.io_manager import (
+    asked_for,
+    config_type,
+    newest_by_partition,
+    place_of,
+    recorded_version,
+    settings_of,
+    that_matter,
+)
 from taproom.warehouse.warehouse import Warehouse
 
 
@@ -75,18 +83,10 @@ def stale_batches(
         code_version = graph.get(key).code_version
         fresh &= {
             record.partition_key
-            for record in _newest_by_partition(instance, key)
+            for record in newest_by_partition(instance, key)
             if record.asset_materialization.tags.get(CODE_VERSION_TAG) == code_version
         }
     return [batch for batch in batches if batch not in fresh]
-
-
-def _newest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[dg.EventLogRecord]:
-    """The newest record of each partition, in two queries."""
-    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
-    ids = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, kind).values())
-    which = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
-    return instance.fetch_materializations(which, limit=len(ids)).records if ids else []
 
 
 def settings_on_record(warehouse: Warehouse, definitions: dg.Definitions, key: dg.AssetKey) -> dict[str, Any]:

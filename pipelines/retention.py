@@ -7,6 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from pipelines.dagster_internals import SqliteEventLogStorage
+from pipelines.io_manager import newest_by_partition, newest_materialization
 from pipelines.run_watch import UNFINISHED
 
 
@@ -27,15 +28,9 @@ def delete_old_runs(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey],
 
 def _newest_runs(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[str]:
     """The runs with the newest materialization of an asset and of each of its partitions."""
-    newest = instance.get_latest_materialization_event(key)
-    if newest is None:
-        return
-    yield newest.run_id
-    of_type = dg.DagsterEventType.ASSET_MATERIALIZATION
-    ids = list(instance.event_log_storage.get_latest_storage_id_by_partition(key, of_type).values())
-    if ids:
-        which = dg.AssetRecordsFilter(asset_key=key, storage_ids=ids)
-        yield from (record.run_id for record in instance.fetch_materializations(which, limit=len(ids)).records)
+    for record in (newest_materialization(instance, key), *newest_by_partition(instance, key)):
+        if record is not None:
+            yield record.run_id
 
 
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
