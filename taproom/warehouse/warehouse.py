@@ -466,24 +466,25 @@ class Warehouse:
         """
         pinned = self.pinned_versions()
         oldest = datetime.now(UTC) - keep_younger_than
-        unused = {table: self._unused(table, pinned[table], keep_newest, oldest) for table in self.tables()}
+        entries = {table: self._entries(table) for table in self.tables()}
+        kept = {table: _kept(entries[table], pinned[table], keep_newest) for table in entries}
+        unused = {table: self._unused(table, entries[table], kept[table], oldest) for table in entries}
         files = [f"{table}/{path}" for table, paths in unused.items() for path in paths]
-        for table in unused:
-            files += self._unused_figures(table, pinned[table], keep_newest, oldest)
+        for table in entries:
+            files += self._unused_figures(table, entries[table], kept[table], oldest)
         for path in files:
             with self._storage.errors(f"{path} could not be deleted from {self.root}"):
                 self._storage.delete(path)
         return unused
 
-    def _unused(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
-        entries = self._entries(table)
+    def _unused(self, table: str, entries: Sequence[Entry], kept: Sequence[Entry], oldest: datetime) -> list[str]:
+        """Data files, older than `oldest`, of none of the commits `kept` (of all `entries`) and of no young version."""
         young = [entry for entry in entries if entry.time >= oldest]
         # What young versions use was in use when the window began, or one of them added it. There may be thousands of
         # them, so they are not opened one by one.
         when_it_began = [entry.version for entry in entries if entry.time < oldest][:1]
-        kept = {entry.version for entry in entries if entry.version in pinned}
-        kept |= {entry.version for entry in entries[:keep_newest]} | set(when_it_began if young else [])
-        used = {file.path for version in kept for file in self.files(table, version)}
+        versions = {entry.version for entry in kept} | set(when_it_began if young else [])
+        used = {file.path for version in versions for file in self.files(table, version)}
         used |= {file.path for entry in young for file in entry.added}
         committed = {file.path for entry in entries for file in entry.added}
         uncommitted = min(oldest, datetime.now(UTC) - UNCOMMITTED_FILES_ARE_KEPT)
@@ -495,12 +496,12 @@ class Warehouse:
                 unused.append(path)
         return sorted(unused)
 
-    def _unused_figures(self, table: str, pinned: set[int], keep_newest: int, oldest: datetime) -> list[str]:
-        """Figures older than `oldest`, but for those of kept versions and the newest of each partition."""
-        entries = self._entries(table)
+    def _unused_figures(
+        self, table: str, entries: Sequence[Entry], kept: Sequence[Entry], oldest: datetime
+    ) -> list[str]:
+        """Figures older than `oldest`, but for those of the commits `kept` and of the newest of each partition."""
         newest = {entry.metadata.get("partition"): entry for entry in reversed(entries)}
-        kept = [*newest.values(), *entries[:keep_newest], *(entry for entry in entries if entry.version in pinned)]
-        used = {_figure(table, entry.metadata.get("content_hash")) for entry in kept}
+        used = {_figure(table, entry.metadata.get("content_hash")) for entry in (*newest.values(), *kept)}
         found = self._storage.listing(f"{_FIGURES}/{table}")
         return sorted({f"{_FIGURES}/{table}/{info.base_name}" for info in found if info.mtime < oldest} - used)
 
@@ -535,6 +536,11 @@ class Warehouse:
         """The figure (PNG) of the rows of a table that have this hash; None where they have none, or it was swept."""
         path = _figure(table, content_hash)
         return self._storage.read(path) if _FIGURE_PATH.fullmatch(path) else None
+
+
+def _kept(entries: Sequence[Entry], pinned: set[int], keep_newest: int) -> list[Entry]:
+    """Of all commits, newest first: the `keep_newest` newest, and those of pinned versions."""
+    return [entry for place, entry in enumerate(entries) if place < keep_newest or entry.version in pinned]
 
 
 def _figure(table: str, content_hash: str) -> str:
