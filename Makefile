@@ -18,7 +18,7 @@ run: setup  ## make every product that is not fresh, and tell what there is
 test: setup  ## run the test suite on all cores, a file of tests on one
 	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
-soak: setup  ## what breaks, every job and every schedule through the real daemon: a quarter of an hour
+soak: setup  ## what breaks, every job and every schedule through the real daemon: 20 minutes
 	@$(BIN)/python -m pytest tests/pipelines -m soak
 
 ui: setup  ## Dagster's UI on the loopback interface, with the daemon; PORT=3001 for another port

@@ -202,9 +202,8 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
 
     @cache
     def picture() -> bytes | None:
-        return (
-            bars("What became of the rows", reader.counts, "rows") if reader.counts["rows_read"] >= ROWS_DRAWN else None
-        )
+        counts = reader.counts
+        return bars("What became of the rows", counts, "rows") if counts["rows_read"] >= ROWS_DRAWN else None
 
     yield dg.Output(Draft(reader.reader(), metadata=lambda: reader.counts, figure=picture), "reviews")
 

@@ -3,13 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 import numpy as np
 
-if TYPE_CHECKING:
-    pass
 from taproom.drawing import GREY, PALETTE, name_items, new_figure, png_of
 
 

@@ -29,12 +29,12 @@ import numpy as np
 from taproom.errors import InputError, StorageError
 from taproom.progress import progress
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, numbered_tokens, text_blocks
+from taproom.words.vectors import WordVectors
 
 if TYPE_CHECKING:
     from gensim.models import Word2Vec
     from gensim.models.callbacks import CallbackAny2Vec
     from tqdm import tqdm
-from taproom.words.vectors import WordVectors
 
 # So many words gensim trains on at a time.
 BATCH_TOKENS = 10_000

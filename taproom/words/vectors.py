@@ -6,15 +6,11 @@ Here belongs what is asked of vectors. How they are trained is in `taproom.text.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
-
-if TYPE_CHECKING:
-    pass
 
 # Scores of so many pairs (64 MB) are held at a time.
 PAIRS_AT_ONCE = 1 << 24

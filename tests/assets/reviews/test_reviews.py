@@ -233,3 +233,18 @@ def test_rejected_rows_that_are_not_listed_are_warned_of(tmp_path, monkeypatch, 
     *_, check = outputs
     assert (check.check_name, check.passed) == ("every_rejection_is_listed", not unlisted)
     assert check.metadata["rows_not_listed"].value == unlisted
+
+
+def test_a_batch_has_a_figure_from_so_many_rows_on(good_csv, ingest, instance, monkeypatch):
+    tables = ["reviews", "rejected_reviews", "term_counts"]
+
+    def tables_with_a_figure() -> list[str]:
+        newest = {table: instance.get_latest_materialization_event(dg.AssetKey(table)) for table in tables}
+        return [table for table, event in newest.items() if "figure" in event.asset_materialization.metadata]
+
+    ingest(good_csv)
+    assert tables_with_a_figure() == []
+    monkeypatch.setattr("assets.reviews.reviews.ROWS_DRAWN", 1)
+    monkeypatch.setattr("assets.reviews.term_counts.TOKENS_DRAWN", 1)
+    ingest(good_csv)
+    assert tables_with_a_figure() == tables
