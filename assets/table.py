@@ -150,6 +150,21 @@ def _step_context() -> dg.AssetExecutionContext | None:
         return None
 
 
+def part_key(table: str, part: str) -> dg.AssetKey:
+    """The key of an asset that is one partition of a table: the table first, and a last part that the graph can show.
+
+    Slices of a table that depend on different tables are assets of their own; those of one kind, that differ in what
+    was read, are Dagster's partitions of one asset.
+    """
+    return dg.AssetKey([table, f"{part}_{table}"])
+
+
+def place_of(key: dg.AssetKey) -> tuple[str, str | None]:
+    """The table of an asset, and the partition of it that the asset is, where it is one (`part_key`)."""
+    table, *part = key.path
+    return table, part[0].removesuffix(f"_{table}") if part else None
+
+
 def nothing(*contracts: Contract, because: str) -> Iterator[dg.Output]:
     """Outputs without rows, for a multi-asset that has nothing to make them of."""
     for contract in contracts:

@@ -10,12 +10,12 @@ from typing import Any
 
 import dagster as dg
 
+from assets.table import place_of
 from pipelines.dagster_internals import CODE_VERSION_TAG, CachingStaleStatusResolver, LoadingContext, StaleStatus
 from pipelines.io_manager import (
     asked_for,
     config_type,
     newest_by_partition,
-    place_of,
     recorded_version,
     settings_of,
     that_matter,

@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import ValidationError
 
-from assets.table import CONTRACTS, Draft
+from assets.table import CONTRACTS, Draft, part_key, place_of
 from pipelines.run_watch import check_run_goes_on, watched
 from taproom.errors import InputError, StorageError, UnknownTableError
 from taproom.warehouse.warehouse import Origin, Published, Warehouse, default_root
@@ -209,7 +209,7 @@ class StepTables(dg.IOManager):
         step's own run has ended.
         """
         check_run_goes_on(context.instance, context.run.run_id)
-        key = dg.AssetKey([table, partition])
+        key = part_key(table, partition)
         settled = self._as_asked(context.instance, context.run, context.assets_def, key)
         origin = Origin(
             run_id=context.run.run_id,
@@ -303,14 +303,14 @@ class StepTables(dg.IOManager):
         """
         if png is None:
             return {}
-        _, part = place_of(key)
+        table, part = place_of(key)
         try:
             path = self.warehouse.put_figure(published, png, part)
         except StorageError as error:
             log.warning("%s", error)  # the table is committed; a picture must not lose its record
             return {}
         address = FIGURE_ADDRESS.format(table=published.table, content_hash=published.content_hash)
-        picture = f"[![{'-'.join(key.path)}]({address}?small)]({address})"
+        picture = f"[![{f'{table}-{part}' if part else table}]({address}?small)]({address})"
         return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
 
 
@@ -361,16 +361,6 @@ def _configured(op: str, kind: type[dg.Config], settings: Mapping[str, Any]) -> 
             f"{op}: the settings on record do not fit any more: {dict(settings)}. Wanted: what {kind.__name__} takes. "
             f"Run it with a configuration of its own (empty: the defaults). {error}"
         ) from error
-
-
-def place_of(key: dg.AssetKey) -> tuple[str, str | None]:
-    """The table of an asset; and the partition of it that the asset is, where its key names one.
-
-    Slices of a table that depend on different tables are assets of their own; those of one kind, that differ in what
-    was read, are Dagster's partitions of one asset.
-    """
-    table, *part = key.path
-    return table, part[0] if part else None
 
 
 def recorded_version(

@@ -8,11 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from assets.table import part_key, place_of
 from assets.tuning.champions import CHAMPIONS
 from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
 from pipelines.inbox import inbox_sensor, ingest_batches
-from pipelines.io_manager import place_of
 from taproom.warehouse.warehouse import Warehouse, default_root
 
 
@@ -51,7 +51,7 @@ def _tuning(studies: Iterable[str]) -> dg.AssetSelection:
 
 
 def _keys_of(study: str) -> list[dg.AssetKey]:
-    return [dg.AssetKey([contract.table, study]) for contract in (TRIALS, CHALLENGES, CHAMPIONS)]
+    return [part_key(contract.table, study) for contract in (TRIALS, CHALLENGES, CHAMPIONS)]
 
 
 def _daily(chain: Chain) -> dg.ScheduleDefinition:
@@ -96,7 +96,7 @@ def _tuned(name: str, cron: str, when: str, size: SearchSize, seconds: int) -> d
 def _studies_with_input(repository: dg.RepositoryDefinition, warehouse: Warehouse) -> list[str]:
     """The studies whose input tables are all there: who has no images is not to see a search for them fail each day."""
     made, graph = set(warehouse.tables()), repository.asset_graph
-    inputs = {study: graph.get(dg.AssetKey([TRIALS.table, study])).parent_keys for study in STUDIES}
+    inputs = {study: graph.get(part_key(TRIALS.table, study)).parent_keys for study in STUDIES}
     return [study for study, keys in inputs.items() if {place_of(key)[0] for key in keys} <= made]
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from assets.table import CONTRACTS
+from assets.table import CONTRACTS, place_of
 from pipelines.chains import CHAINS, Chain
-from pipelines.io_manager import newest_materialization, place_of, recorded_version
+from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
 from taproom.warehouse.warehouse import Warehouse, default_root
@@ -172,8 +172,8 @@ def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key
 
 
 def _records_of_no_asset(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> set[dg.AssetKey]:
-    """Keys of tables that have records, though only their partitions are assets."""
-    return {key for table in CONTRACTS if (key := dg.AssetKey(table)) not in keys and instance.has_asset_key(key)}
+    """Keys that have records of a table, though no asset is called so: it was in a former version."""
+    return {key for key in instance.all_asset_keys() if key.path[0] in CONTRACTS and key not in keys}
 
 
 def _materialization(warehouse: Warehouse, key: dg.AssetKey, commit: dict[str, Any]) -> dg.AssetMaterialization:

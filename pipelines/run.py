@@ -17,8 +17,9 @@ from typing import Any
 import dagster as dg
 import yaml
 
+from assets.table import place_of
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization, place_of
+from pipelines.io_manager import newest_materialization
 from pipelines.jobs import INGEST, MAKE
 from pipelines.products import Products
 from pipelines.reconcile import reconcile

@@ -1,8 +1,8 @@
 """champions: the setting that each product is made with, and how products take it.
 
-Grain: a study; each study's row is an asset of its own (`champions/<study>`), so that one product's news leaves the
-others as they are. A study is called after its product. A product takes a parameter from its
-run's configuration if that names it, else from its champion, else from its own defaults, which are the first champion.
+Grain: a study; each study's row is an asset of its own (`champions/<study>_champions`), so that one product's news
+leaves the others as they are. A study is called after its product. A product takes a parameter from its run's
+configuration if that names it, else from its champion, else from its own defaults, which are the first champion.
 Rows are made by `assets.tuning.study`.
 """
 
@@ -16,6 +16,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import ValidationError
 
+from assets.table import part_key
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
@@ -63,7 +64,7 @@ class Settled(Generic[Defaults]):
 
 def champion_of(study: str) -> dg.AssetIn:
     """The input of a product that is its champion."""
-    return dg.AssetIn(key=dg.AssetKey([CHAMPIONS.table, study]))
+    return dg.AssetIn(key=part_key(CHAMPIONS.table, study))
 
 
 def settled(

@@ -2,7 +2,7 @@
 
 A study is a search for one product's parameters, declared in a file of this folder. Here belongs what all studies
 share: their three tables and the asset that goes through search, challenge and coronation. Each study's rows are assets
-of their own (`trials/<study>` and so on), with the study's own inputs.
+of their own (`trials/<study>_trials` and so on), with the study's own inputs.
 
 A search has a name; run again under it, with the same data, plan and code, it goes on from its recorded trials, and one
 that has ended is left as it is. With others it begins anew, beside the rows that are there. The best setting found then
@@ -25,7 +25,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.code import code_version
-from assets.table import Draft, refreshed_out
+from assets.table import Draft, part_key, refreshed_out
 from assets.tuning.champions import CHAMPIONS
 from taproom.errors import InputError
 from taproom.search.search_space import Space
@@ -184,13 +184,12 @@ class Study:
 
 def study_assets(study: Study) -> dg.AssetsDefinition:
     """The assets of a study: its trials, challenges and champion, made in one step."""
-    keys = {contract.table: dg.AssetKey([contract.table, study.name]) for contract in (TRIALS, CHALLENGES, CHAMPIONS)}
+    keys = {contract.table: part_key(contract.table, study.name) for contract in (TRIALS, CHALLENGES, CHAMPIONS)}
 
     def out(contract: Contract, description: str) -> dg.AssetOut:
         return refreshed_out(
             contract, f"{description} {study.about}", module=study.module, config=SearchConfig,
             key=keys[contract.table], automation_condition=None,
-            kinds={"deltalake", "table", contract.table},  # the graph shows only the last part of a key: the study
         )  # fmt: skip
 
     @dg.multi_asset(
@@ -211,7 +210,17 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
                 "most_trials_succeed",
                 asset=keys["trials"],
                 description=f"At most {MOST_FAILED:.0%} of the trials of the search have failed.",
-            )
+            ),
+            dg.AssetCheckSpec(
+                "newest_is_settled",
+                asset=keys["challenges"],
+                description="The newest search had a best setting, and it could be judged.",
+            ),
+            dg.AssetCheckSpec(
+                "inside_the_ranges",
+                asset=keys["champions"],
+                description="No value that a search found is at an end of its range, beyond which a better one may be.",
+            ),
         ],
         required_resource_keys={"io_manager"},
         pool="numerics",
@@ -229,7 +238,9 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         yield run.most_succeed(trials)
         rows = run.challenge(objective, trials, reason)
         yield dg.Output(run.challenges(rows), "challenges")
+        yield run.newest_is_settled(rows)
         yield dg.Output(run.champion(rows), "champions")
+        yield run.inside_the_ranges(rows)
 
     return tune
 
@@ -309,12 +320,31 @@ class StudyRun:
     def most_succeed(self, trials: "Sequence[Trial]") -> dg.AssetCheckResult:
         """Whether few trials have failed; else the space is too wide, or the data too few."""
         reasons = [trial.reason for trial in trials if trial.state == "failed"]
+        told = {"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"}
+        return self._check(TRIALS, "most_trials_succeed", len(reasons) <= MOST_FAILED * len(trials), told)
+
+    def newest_is_settled(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
+        """Whether the newest search had a best setting that could be judged; else nothing came of it."""
+        from taproom.search.challenge import came_to_nothing
+
+        return self._check(CHALLENGES, "newest_is_settled", not came_to_nothing(rows[-1]), {"newest": rows[-1]["why"]})
+
+    def inside_the_ranges(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
+        """Whether a champion that a search found is at no end of the ranges; else they may be too narrow."""
+        from taproom.search.challenge import reigning
+        from taproom.search.search_space import at_an_end
+
+        row = reigning(rows)
+        found = at_an_end(self.study.space, json.loads(row["parameters"])) if row["verdict"] == "crowned" else []
+        return self._check(CHAMPIONS, "inside_the_ranges", not found, {"at_an_end": ", ".join(found) or "none"})
+
+    def _check(self, contract: Contract, name: str, passed: bool, told: dict[str, Any]) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
-            check_name="most_trials_succeed",
-            asset_key=dg.AssetKey([TRIALS.table, self.study.name]),
-            passed=len(reasons) <= MOST_FAILED * len(trials),
+            check_name=name,
+            asset_key=part_key(contract.table, self.study.name),
+            passed=passed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"},
+            metadata=told,
         )
 
     def challenge(

@@ -26,6 +26,9 @@ Row = Mapping[str, Any]
 
 CONFIDENCE = 0.95
 
+# How the reason begins where judging a challenger has failed.
+NOT_JUDGED = "could not be judged"
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -134,6 +137,11 @@ def reigning(rows: Sequence[Row]) -> Row | None:
     return next((row for row in reversed(rows) if row["verdict"] != "refused"), None)
 
 
+def came_to_nothing(row: Row) -> bool:
+    """Whether a row of `challenges` is of a search without a best setting, or with one that could not be judged."""
+    return row["parameters"] is None or row["why"].startswith(NOT_JUDGED)
+
+
 def decide(
     rows: Sequence[Row],
     challenger: Challenger,
@@ -226,7 +234,7 @@ def _challenge(
     try:
         judged = judge(challenger.parameters, champion)
     except Exception as error:  # whatever it is: a challenge keeps no product from being made
-        return _row(challenger.parameters, "refused", f"could not be judged: {type(error).__name__}: {error}", **which)
+        return _row(challenger.parameters, "refused", f"{NOT_JUDGED}: {type(error).__name__}: {error}", **which)
     difference = judged.difference
     told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
     verdict, why = ("crowned", f"better: {told}") if judged.wins else ("refused", f"not better beyond noise: {told}")

@@ -139,6 +139,20 @@ def holds(space: Space, parameters: Parameters) -> bool:
     return parameters.keys() == space.keys() and all(space[name].holds(value) for name, value in parameters.items())
 
 
+def at_an_end(space: Space, parameters: Parameters) -> list[str]:
+    """Names of the numbers outside their range, or within a hundredth of it from one of its ends, on its own scale.
+
+    >>> at_an_end({"rate": Real(0.001, 1.0, log=True), "size": Integer(1, 9)}, {"rate": 0.99, "size": 5})
+    ['rate']
+    """
+    return [
+        name
+        for name, value in parameters.items()
+        if not isinstance(space[name], Choice)
+        and not (space[name].holds(value) and 0.01 < space[name].place(value) < 0.99)
+    ]
+
+
 def _check_range(low: float, high: float, log: bool) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
         raise InputError(f"a range from {low} to {high} was given; wanted: finite ends, the lower one first")

@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.table import CONTRACTS, Draft
+from assets.table import CONTRACTS, Draft, part_key
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh
 from pipelines.io_manager import TableIOManager, newest_materialization, recorded_version
@@ -404,7 +404,7 @@ def test_a_partition_key_that_leaves_the_folder_is_refused(warehouse, instance, 
 def part_asset(name: str, *, fails_after: int | None = None, code_version: str = "1") -> dg.AssetsDefinition:
     """An asset that is a part of the table `parts`; it keeps one row after the other."""
 
-    @dg.asset(key=["parts", name], code_version=code_version, required_resource_keys={"io_manager"})
+    @dg.asset(key=part_key("parts", name), code_version=code_version, required_resource_keys={"io_manager"})
     def part(context: dg.AssetExecutionContext) -> Draft:
         tables = context.resources.io_manager
         rows = tables.kept("parts", name)["n"].to_pylist()
@@ -427,7 +427,7 @@ class TestAPartOfATableAsAnAsset:
         assert Path(warehouse.root, "_figures", "parts-a.png").read_bytes() == PNG
 
     def test_who_reads_it_reads_no_other_part_and_is_not_stale_by_one(self, warehouse, instance):
-        @dg.asset(code_version="1", ins={"part": dg.AssetIn(key=["parts", "a"])})
+        @dg.asset(code_version="1", ins={"part": dg.AssetIn(key=part_key("parts", "a"))})
         def doubles(part: pa.Table) -> pa.Table:
             return DOUBLES.table_of(n=part["n"])
 
@@ -448,19 +448,19 @@ class TestAPartOfATableAsAnAsset:
         maybe = contract("parts", partition="part", may_be_empty=True)
         monkeypatch.setitem(CONTRACTS, "parts", maybe)
 
-        @dg.asset(ins={"part": dg.AssetIn(key=["parts", "a"])})
+        @dg.asset(ins={"part": dg.AssetIn(key=part_key("parts", "a"))})
         def doubles(part: pa.Table) -> pa.Table:
             return DOUBLES.table_of(n=[len(part)])
 
         materialize(part_asset("b"), instance=instance)
-        materialize(dg.AssetSpec(["parts", "a"]), doubles, instance=instance)
+        materialize(dg.AssetSpec(part_key("parts", "a")), doubles, instance=instance)
         assert values(warehouse, "doubles") == [0]
 
     def test_what_it_kept_before_it_failed_is_there_and_it_goes_on(self, warehouse, instance):
         with pytest.raises(RuntimeError, match="killed"):
             materialize(part_asset("a", fails_after=1), instance=instance)
         assert values(warehouse, "parts") == [0, 1]
-        assert newest_materialization(instance, dg.AssetKey(["parts", "a"])) is None
+        assert newest_materialization(instance, part_key("parts", "a")) is None
         materialize(part_asset("a"), instance=instance)
         assert [entry["rows"] for entry in warehouse.history("parts")] == [3, 2, 1]
 
@@ -470,7 +470,7 @@ class TestAPartOfATableAsAnAsset:
         assert {entry["code_version"] for entry in warehouse.history("parts")} == {"abc"}
 
     def test_another_run_that_keeps_the_same_part_is_refused(self, warehouse, instance):
-        @dg.asset(key=["parts", "a"], required_resource_keys={"io_manager"})
+        @dg.asset(key=part_key("parts", "a"), required_resource_keys={"io_manager"})
         def overtaken(context: dg.AssetExecutionContext) -> pa.Table:
             with dg.DagsterInstance.ephemeral() as other:
                 materialize(part_asset("a"), instance=other)

@@ -3,6 +3,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
+from assets.table import part_key, place_of
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.io_manager import newest_materialization
@@ -40,7 +41,7 @@ def test_a_tuning_schedule_asks_for_a_search_of_every_study_that_has_its_input(n
         (request,) = schedule.evaluate_tick(context).run_requests
     assert request.run_key == search
     assert request.run_config["ops"].keys() == {"tune_topics", "tune_word_vectors"}
-    assert {key.path[1] for key in request.asset_selection} == {"topics", "word_vectors"}
+    assert {place_of(key)[1] for key in request.asset_selection} == {"topics", "word_vectors"}
     for op in request.run_config["ops"].values():
         assert (op["config"]["search"], op["config"]["size"]) == (search, size)
         assert op["config"]["seconds"] > 0
@@ -61,7 +62,7 @@ def keys_of(job: str) -> set[str]:
 
 @pytest.mark.parametrize("chain", CHAINS, ids=lambda chain: chain.name)
 def test_a_refresh_tunes_nothing_and_making_tunes_what_the_chain_has(chain):
-    tuned = {f"{table}/{study}" for table in ("trials", "challenges", "champions") for study in chain.studies}
+    tuned = {f"{table}/{study}_{table}" for table in ("trials", "challenges", "champions") for study in chain.studies}
     refreshed = keys_of(f"refresh_{chain.name}")
     assert not any("/" in key for key in refreshed)
     assert keys_of(f"make_{chain.name}") == refreshed | tuned
@@ -153,7 +154,7 @@ def test_an_input_that_was_made_again_with_the_same_rows_makes_nothing_wanted(
 
     ingest(path)
     make("items", "review_batches", "duplicate_reviews", "neighbors")
-    record = newest_materialization(instance, dg.AssetKey(["champions", "item_map"])).asset_materialization
+    record = newest_materialization(instance, part_key("champions", "item_map")).asset_materialization
     instance.report_runless_asset_event(record)
     assert automation.requested() == set()
 

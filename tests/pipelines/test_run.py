@@ -84,9 +84,9 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
     with subtests.test("a changed configuration makes only what depends on it"):
         third = run(reviews=reviews, neighbors={"k": 6}, **tuning)
         assert third.returncode == 0, third.stderr
-        studied = "challenges/item_map, champions/item_map, "
+        studied = "challenges/item_map_challenges, champions/item_map_champions, "
         mapped = "item_map, map_errors, map_methods, map_moves, neighbors, "
-        assert f"make_reviews: {studied}{mapped}trials/item_map\n" in third.stdout
+        assert f"make_reviews: {studied}{mapped}trials/item_map_trials\n" in third.stdout
         assert changed(warehouse, heads) <= TUNED | set(mapped.split(", "))
         assert len(warehouse.read("neighbors")["neighbor_ids"][0]) == 6
 

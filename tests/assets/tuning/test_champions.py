@@ -74,4 +74,4 @@ def test_a_champion_that_no_longer_fits_gives_way_to_the_defaults_and_it_is_told
 
 
 def test_a_champion_is_an_input_of_its_own():
-    assert champion_of("topics").key == dg.AssetKey(["champions", "topics"])
+    assert champion_of("topics").key == dg.AssetKey(["champions", "topics_champions"])

@@ -10,6 +10,7 @@ from assets.assays.class_mixtures import ClassMixturesConfig
 from assets.assays.kernel_density import KernelDensityConfig
 from assets.images.filters import FiltersConfig
 from assets.reviews.item_map import ItemMapConfig
+from assets.table import part_key
 from assets.text.topics import TopicsConfig
 from assets.text.word_vectors import WordVectorsConfig
 from assets.tuning.study import SearchSize
@@ -71,16 +72,16 @@ def test_its_plans_can_be_searched_by_and_go_one_way(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_its_trials_follow_from_nothing_that_its_champion_leads_to(name):
-    key = dg.AssetKey(["champions", name])
+    key = part_key("champions", name)
     led_to = dg.AssetSelection.assets(key).downstream().resolve(GRAPH) - {key}
     assert led_to
-    before = dg.AssetSelection.assets(dg.AssetKey(["trials", name])).upstream().resolve(GRAPH)
+    before = dg.AssetSelection.assets(part_key("trials", name)).upstream().resolve(GRAPH)
     assert not led_to & before
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_its_tables_stand_beside_each_other_in_one_step(name):
-    nodes = [GRAPH.get(dg.AssetKey([table, name])) for table in ("trials", "challenges", "champions")]
+    nodes = [GRAPH.get(part_key(table, name)) for table in ("trials", "challenges", "champions")]
     assert {node.assets_def.op.name for node in nodes} == {f"tune_{name}"}
     assert {node.group_name for node in nodes} == {"tuning"}
     assert all(node.description for node in nodes)

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from assets.table import CONTRACTS
+from assets.table import CONTRACTS, part_key
 from assets.tuning.champions import champion_of, settled
 from assets.tuning.study import SearchSize, Study, study_assets
 from pipelines.freshness import is_fresh
@@ -115,13 +115,17 @@ def rows(warehouse: Warehouse, table: str) -> list[dict]:
 
 
 def told(instance, table: str) -> dict:
-    record = newest_materialization(instance, dg.AssetKey([table, "planted"]))
+    record = newest_materialization(instance, part_key(table, "planted"))
     return {name: value.value for name, value in record.asset_materialization.metadata.items()}
 
 
 def reigning(warehouse: Warehouse) -> dict:
     (row,) = rows(warehouse, "champions")
     return row | {"x": json.loads(row["parameters"])["x"]}
+
+
+def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
+    return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
 def test_a_search_finds_a_champion_and_the_product_is_made_with_it(tune, warehouse, instance):
@@ -229,7 +233,7 @@ def test_after_a_search_by_another_name_nothing_is_stale_unless_it_is_asked_for(
     def fresh(**asked) -> bool:
         definitions = dg.Definitions(planted(), resources={"io_manager": TableIOManager()})
         ops = {"tune_planted": {"config": asked}} if asked else {}
-        key = dg.AssetKey(["champions", "planted"])
+        key = part_key("champions", "planted")
         return is_fresh(instance, warehouse, definitions, key, ops)
 
     tune(search="nightly")
@@ -257,9 +261,19 @@ def test_trials_that_fail_are_kept_with_the_reason_and_the_champion_stays(tune, 
     assert reigning(warehouse)["verdict"] == "first"
     assert rows(warehouse, "challenges")[-1]["why"].startswith("all 12 trials failed; the first: ValueError")
     assert warehouse.read("made_with")["x"].to_pylist() == [0.5]
-    (check,) = result.get_asset_check_evaluations()
-    assert (check.check_name, check.passed) == ("most_trials_succeed", False)
+    assert checks_of(result) == {
+        "most_trials_succeed": False, "newest_is_settled": False, "inside_the_ranges": True
+    }  # fmt: skip
     assert told(instance, "trials")["failed"] == 12
+
+
+def test_checks_tell_of_a_champion_at_the_end_of_its_range_but_not_of_one_that_a_person_chose(tune):
+    assert set(checks_of(tune()).values()) == {True}
+    beyond = tune(replace(STUDY, space={"x": Real(0.4, 1.0)}), search="narrow", trials=200)
+    assert checks_of(beyond) == {
+        "most_trials_succeed": True, "newest_is_settled": True, "inside_the_ranges": False
+    }  # fmt: skip
+    assert checks_of(tune(pin={"x": 1.0}))["inside_the_ranges"]
 
 
 def test_too_little_to_search_by_keeps_no_product_from_being_made(tune, warehouse):
@@ -328,7 +342,7 @@ def study_job() -> dg.JobDefinition:
     """The planted study as a job whose steps are processes of their own, which call this function, too."""
     CONTRACTS.update(targets=TARGETS, made_with=MADE_WITH)
     job = dg.define_asset_job(
-        "tune_planted", [dg.AssetKey([table, "planted"]) for table in ("trials", "challenges", "champions")]
+        "tune_planted", [part_key(table, "planted") for table in ("trials", "challenges", "champions")]
     )
     resources = {"io_manager": TableIOManager()}
     definitions = dg.Definitions(planted(), jobs=[job], resources=resources, executor=dg.multiprocess_executor)

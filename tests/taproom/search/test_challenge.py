@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from taproom.errors import InputError
-from taproom.search.challenge import Challenger, Comparison, Interval, compare, decide, interval, judge, reigning
+from taproom.search.challenge import (
+    Challenger,
+    Comparison,
+    Interval,
+    came_to_nothing,
+    compare,
+    decide,
+    interval,
+    judge,
+    reigning,
+)
 from taproom.search.search_space import Integer, Real
 from taproom.search.trials import Plan
 
@@ -131,7 +141,8 @@ class TestDecide:
 
         told = "could not be judged: LinAlgError: singular"
         assert decide([], FOUND, FIRST, SPACE, singular)[-1]["why"] == told
-
+        assert came_to_nothing(decide([], FOUND, FIRST, SPACE, singular)[-1])
+        assert not came_to_nothing(decide([], FOUND, FIRST, SPACE, judged(wins=False))[-1])
         assert decide([], FOUND, FIRST, SPACE, too_few)[-1]["why"] == "could not be judged: InputError: too few events"
 
     def test_a_person_can_pin_a_champion_and_release_it(self):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taproom.errors import InputError
-from taproom.search.search_space import Choice, Integer, Real, holds
+from taproom.search.search_space import Choice, Integer, Real, at_an_end, holds
 
 DIMENSIONS = {
     "real": Real(-2.0, 3.0),
@@ -69,6 +69,12 @@ def test_a_point_of_a_space_has_a_value_for_each_parameter_and_no_other():
     assert not holds(space, {"x": 0.5})
     assert not holds(space, {"x": 0.5, "k": 2, "more": 1})
     assert not holds(space, {"x": 0.5, "k": None})
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0.001, ["x"]), (0.00102, ["x"]), (0.5, []), (1.0, ["x"]), (0, ["x"])])
+def test_a_number_at_or_beyond_an_end_of_its_range_is_found_on_the_scale_of_the_range(value, expected):
+    space = {"x": Real(0.001, 1.0, log=True), "name": Choice(("a", "b"))}
+    assert at_an_end(space, {"x": value, "name": "a"}) == expected
 
 
 @pytest.mark.parametrize("kind", DIMENSIONS)
