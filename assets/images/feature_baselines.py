@@ -76,8 +76,8 @@ def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft
 
     from taproom.images import gallery_figures as figures
     from taproom.images.hand_made_features import choose_images, compare
+    from taproom.images.image_arrays import labels_of
     from taproom.images.image_classifier import LabelledImages
-    from taproom.sources.images import labels_of
 
     labels, classes = labels_of(images)
     training = np.array(images["split"]) == "training"

@@ -82,7 +82,7 @@ def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
 
     from taproom.images import gallery_figures as figures
     from taproom.images.convolution import choose_examples, deck_example, gallery, random_patch_filters
-    from taproom.sources.images import labels_of, pixels_of
+    from taproom.images.image_arrays import labels_of, pixels_of
 
     training = np.array(images["split"]) == "training"
     rows = choose_examples(labels_of(images)[0], training, config.examples, config.seed)

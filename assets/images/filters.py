@@ -162,9 +162,9 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
     import numpy as np
 
     from taproom.images import classifier_figures as figures
+    from taproom.images.image_arrays import pixels_of
     from taproom.images.image_features import BUDGETS, EncoderParameters, learn
     from taproom.images.patches import CHANNELS
-    from taproom.sources.images import pixels_of
 
     chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
     preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))

@@ -27,7 +27,7 @@ from taproom.sources.fetching import read_sources
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 if TYPE_CHECKING:
-    from taproom.sources.images import ImageReader
+    from taproom.sources.image_reader import ImageReader
 
 SPLITS = get_args(Split)
 MAX_LEFT_OUT_SHARE = 0.01
@@ -117,7 +117,7 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 
 
 def _path(config: ImagesConfig) -> Path:
-    from taproom.sources.images import check_is_there
+    from taproom.sources.image_files import check_is_there
 
     if not config.path:
         raise SourceError("images: no path was given. Wanted: `path`, the folder of images, or their Parquet file.")
@@ -172,7 +172,9 @@ def _told(reader: "ImageReader") -> list[str]:
 
 
 def _reader(config: ImagesConfig) -> "ImageReader":
-    from taproom.sources.images import ImageReader, cifar10, image_files
+    from taproom.sources.cifar10 import cifar10
+    from taproom.sources.image_files import image_files
+    from taproom.sources.image_reader import ImageReader
 
     if config.source is ImageSource.files:
         path = _path(config)

@@ -82,9 +82,9 @@ def predictions(
     from scipy.stats import binomtest
 
     from taproom.images import classifier_figures as figures
+    from taproom.images.image_arrays import pixels_of
     from taproom.images.image_classifier import classifier_of, confusion_counts, scores_of_images
     from taproom.images.image_features import encoder_of
-    from taproom.sources.images import pixels_of
 
     model, (linear, classes) = encoder_of(encoder, whitening, filters), classifier_of(classifier)
     asked = images.filter(

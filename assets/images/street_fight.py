@@ -98,9 +98,9 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     """Try every setting on every seed's draw of the training images."""
     import numpy as np
 
+    from taproom.images.image_arrays import labels_of, pixels_of
     from taproom.images.street_fight import compare, with_enough_images
     from taproom.images.street_fight_figures import street_fight as picture
-    from taproom.sources.images import labels_of, pixels_of
 
     numbers, names = labels_of(images)
     training = np.asarray(pa.compute.equal(images["split"], "training"))

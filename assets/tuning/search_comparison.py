@@ -107,10 +107,10 @@ _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
 @keeps_settings
 def search_comparison(config: SearchComparisonConfig, digits: pa.Table) -> Iterator[dg.Output]:
     """Train the deck's settings, and let each method search."""
+    from taproom.images.image_arrays import labels_of
     from taproom.search import search_comparison_figures as figures
     from taproom.search.search_comparison import compare, part, share_to_reach
     from taproom.sources.digits import intensities
-    from taproom.sources.images import labels_of
 
     spending = SPENDINGS[config.preset.value]
     parted = part(intensities(digits), labels_of(digits)[0], digits["digit_id"].to_pylist(), spending.digits)

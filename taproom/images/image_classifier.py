@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
+from taproom.images.image_arrays import labels_of, pixels_of
 from taproom.images.image_features import Encoder
 from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
-from taproom.sources.images import labels_of, pixels_of
 
 VALIDATION_SHARE = 0.1
 BLOCK_IMAGES = 2048

@@ -10,9 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
+from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import classifier_of, scores_of_images
 from taproom.images.image_features import encoder_of
-from taproom.sources.images import pixels_of, read_picture
+from taproom.sources.image_files import read_picture
 from taproom.warehouse.newest import Newest, recorded_inputs
 from taproom.warehouse.warehouse import Warehouse
 

@@ -2,7 +2,7 @@
 
 The comparison of searches (`taproom.search.search_comparison`) starts here: whatever digits are in, they become bytes,
 28 x 28 levels of grey, and labels. What belongs here is reading, all or nothing: a set with one bad value is refused.
-Pictures in files of their own are the business of `taproom.sources.images`.
+Reading image files of other kinds is in `taproom.sources.image_files`.
 
 Sources: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998, for MNIST;
 the page that publishes it, for the IDX format: a magic number of which the last byte counts the dimensions, their

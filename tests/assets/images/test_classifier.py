@@ -6,10 +6,10 @@ import pytest
 from assets.images.classifier import CONTRACT, better_than_the_largest_class
 from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
+from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import LabelledImages, classifier_of
 from taproom.images.image_features import encoder_of
 from taproom.images.least_squares import fit_least_squares
-from taproom.sources.images import pixels_of
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 WRONG = {"across": "down", "down": "checked", "checked": "across"}

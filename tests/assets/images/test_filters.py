@@ -15,8 +15,8 @@ from assets.images.filters import (
 )
 from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
+from taproom.images.image_arrays import pixels_of
 from taproom.images.image_features import BUDGETS, EncoderParameters, encoder_of, learn_encoder
-from taproom.sources.images import pixels_of
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 

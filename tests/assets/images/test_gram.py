@@ -7,9 +7,9 @@ from assets.images.gram import GRAM, IMAGE_FEATURES, few_features_are_dead
 from pipelines.io_manager import newest_materialization
 from taproom.errors import InputError
 from taproom.images import image_classifier
+from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import LabelledImages, gram_of
 from taproom.images.image_features import encoder_of
-from taproom.sources.images import pixels_of
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 

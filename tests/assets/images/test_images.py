@@ -8,8 +8,8 @@ from PIL import Image
 from assets.images.images import CONTRACT, images, read_at_once
 from pipelines.io_manager import TableIOManager, newest_materialization
 from taproom.errors import CollectionError, ContractError, SourceError
+from taproom.images.image_arrays import labels_of, pixels_of
 from taproom.sources.fetching import read_sources
-from taproom.sources.images import labels_of, pixels_of
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (40, 6, 6, 3), dtype=np.uint8)
 

@@ -6,8 +6,8 @@ import pytest
 
 from taproom.errors import InputError
 from taproom.images.classifier_objective import IMAGES, LEARNING, ClassifierObjective, Labelled
+from taproom.images.image_arrays import pixels_of
 from taproom.images.image_features import EncoderParameters, learn_encoder
-from taproom.sources.images import pixels_of
 from tests.planted_images import few_test_images, images_table, planted_images
 
 PIXELS, NAMES = planted_images(each=60, noise=60.0)

@@ -3,7 +3,7 @@ import pytest
 
 import taproom
 from taproom.errors import InputError, UnknownTableError
-from taproom.sources.images import pixels_of
+from taproom.images.image_arrays import pixels_of
 from tests.planted_images import FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
 
 

@@ -14,7 +14,7 @@ import pytest
 from taproom.errors import SourceError
 from taproom.sources.corpus import DocumentReader, TextFiles, text_files
 from taproom.sources.digits import digit_files
-from taproom.sources.images import image_files
+from taproom.sources.image_files import image_files
 from taproom.sources.packed import EXPANSION, SMALL_BYTES, check_expansion, open_unpacked
 from taproom.sources.plates import read_events_table
 from taproom.sources.reviews import ReviewFile, ReviewReader, beer_text
