@@ -1,8 +1,12 @@
 """Small files of the Flow Cytometry Standard, written by hand, whole or broken."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
+
+from taproom.sources.fcs_damage import FcsError
 
 VALUES = np.array([[1.5, -2.0, 3.0], [4.0, 5.25, -6.0]])
 DTYPES = {("F", 32): "f4", ("D", 64): "f8", ("I", 8): "u1", ("I", 16): "u2", ("I", 32): "u4"}
@@ -41,3 +45,19 @@ def fcs_bytes(
     offsets |= {"analysis": 0, "analysis_end": 0, **(header or {})}
     start = f"FCS{version}    " + "".join(f"{at:>8}" for at in offsets.values())
     return start.encode("latin-1") + segment() + data.tobytes()
+
+
+SOUND = fcs_bytes(keywords={"SPILLOVER": "2,FL1-A,FL3-A,1,0.1,0.2,1"})
+FLIPS = st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=6)
+
+
+def outcome_of_flipped(read: Callable, path: Path, flips: list[tuple[int, int]]):
+    """What is read from a sound file after some of its bytes are changed, or the damage found."""
+    content = bytearray(SOUND)
+    for place, byte in flips:
+        content[place] = byte
+    path.write_bytes(content)
+    try:
+        return read(path)
+    except FcsError as error:
+        return error.damage

@@ -1,12 +1,12 @@
-"""One FCS file read by FlowIO, in a process that may not take more memory or time than it was given.
+"""The program that reads the events of one FCS file by FlowIO, with a limit on its memory and its time.
 
-`taproom.sources.fcs` runs this file as a program, by its path: FlowIO trusts what a file says of itself, so whatever a
-file can still do to it happens here. Only that reading belongs here. Nothing else of the package is imported, because
-most of the process's time is its start.
+`taproom.sources.fcs_process` runs this file by its path. FlowIO trusts what a file says of itself; whatever harm a file
+can do with that happens in this process. Only this reading belongs here. Nothing else of the package is imported,
+because most of the process's time is spent starting it.
 
 Arguments: file, first byte of the events and the one after their last, bytes of memory, seconds of processor time.
-Standard output gets a line of JSON (events, channels), then the values as float64, event by event; or standard error
-says what went wrong.
+Standard output gets a line of JSON (events, channels), then the values as float64, event by event. On failure, standard
+error has the reason.
 """
 
 import errno
@@ -18,12 +18,12 @@ import sys
 from pathlib import Path
 
 OUT_OF_MEMORY, NO_ROOM = 3, 4
-# The header has eight digits for an offset; where they do not suffice it says 0, and the TEXT segment has it.
+# The HEADER has eight digits for an offset. Where they do not suffice it has 0, and the TEXT segment has the offset.
 MAX_HEADER_OFFSET = 99_999_999
 
 
 def main(path: str, begin: int, end: int, memory_bytes: int, seconds: int) -> None:
-    """Write what FlowIO reads in `path` to standard output, or exit with a status and a complaint."""
+    """Write what FlowIO reads from `path` to standard output, or exit with a status and a message."""
     import numpy as np
     from flowio import FlowData
 
@@ -32,8 +32,7 @@ def main(path: str, begin: int, end: int, memory_bytes: int, seconds: int) -> No
     try:
         file = _with_offsets(path, begin, end) if is_in_header else _with_offsets(path, 0, 1)
         data = FlowData(file, ignore_offset_error=True, use_header_offsets=is_in_header)
-        with np.errstate(all="ignore"):
-            values = np.ascontiguousarray(data.as_array(), dtype="<f8")
+        values = np.ascontiguousarray(data.as_array(preprocess=False), dtype="<f8")
     except Exception as error:
         if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
             sys.exit(OUT_OF_MEMORY)
@@ -43,18 +42,18 @@ def main(path: str, begin: int, end: int, memory_bytes: int, seconds: int) -> No
         sys.stdout.buffer.write(values)
         sys.stdout.buffer.flush()
     except OSError:
-        os._exit(NO_ROOM)  # without a last flush of what there is no room for, whose failure would be the status
+        os._exit(NO_ROOM)  # sys.exit would flush once more and fail again, with another status
 
 
 def limit(memory_bytes: int, seconds: int) -> None:
-    """Take no more address space and processor time than this, and leave no core file (that is as large)."""
+    """Limit this process's address space and processor time, and write no core file (which would be as large)."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def _with_offsets(path: str, begin: int, end: int) -> mmap.mmap:
-    """The file as if its header said where the events are: files that end a byte late or leave it out are common."""
+    """The file with the offsets of its events in the HEADER: many files lack them there, or end a byte too late."""
     with Path(path).open("rb") as file:
         copy = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     copy[26:42] = f"{begin:8d}{end - 1:8d}".encode()

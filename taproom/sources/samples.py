@@ -12,7 +12,8 @@ import numpy as np
 
 from taproom.errors import InputError, SourceError, TaproomError
 from taproom.sources.cytometry import compensated, transforms_of
-from taproom.sources.fcs import FcsError, read_fcs
+from taproom.sources.fcs import read_fcs
+from taproom.sources.fcs_damage import FcsError
 from taproom.sources.inbox import file_sha256
 from taproom.sources.plates import Well, read_events_table
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from taproom.errors import InputError
 from taproom.sources.cytometry import compensated, transformed, transforms_of
-from taproom.sources.fcs import Recording, Spillover
+from taproom.sources.fcs import Recording
+from taproom.sources.fcs_channels import Spillover
 
 CHANNELS = ("Time", "FL1", "FL2")
 MATRIX = np.array([[1.0, 0.2], [0.1, 1.0]])
