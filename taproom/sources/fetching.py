@@ -26,6 +26,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -143,10 +144,11 @@ def read_sources(path: Path | None = None) -> dict[str, Source]:
 def fetch(source: Source, cache: Path | None = None) -> Path:
     """Give the path of the verified archive, downloading it unless the cache holds it.
 
-    `cache` is by default `$TAPROOM_CACHE`, or else the user's cache folder for taproom. The hash is checked on every
-    call; a damaged cached archive is fetched again. A local file (a path origin, or the one named by
-    `$TAPROOM_SOURCE_<ID>`) is used where it lies. Raises SourceError, with the way out, when there is neither network
-    nor cached archive, the hash is wrong, or the cache folder is full or cannot be written.
+    `cache` is by default `$TAPROOM_CACHE`, or else the user's cache folder for taproom. The hash is checked once in a
+    process, and again when the file has changed since; a damaged cached archive is fetched again. A local file (a path
+    origin, or the one named by `$TAPROOM_SOURCE_<ID>`) is used where it is. Raises SourceError, which says what to do,
+    when there is neither network nor cached archive, the hash is wrong, or the cache folder is full or cannot be
+    written.
     """
     local = os.environ.get(source.variable) or (source.origin if source.kind == "path" else None)
     if local:
@@ -155,7 +157,7 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
     archive = cache / source.sha256 / "archive"
     with _writing(source, cache, source.size_bytes):
         if archive.is_file():
-            if _sha256(archive) == source.sha256:
+            if _archive_sha256(archive) == source.sha256:
                 return archive
             logger.warning("%s: the cached %s is damaged; fetching it again", source.id, archive)
         with _incoming(cache) as folder:
@@ -272,10 +274,21 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _archive_sha256(path: Path) -> str:
+    """The hash of an archive, computed once in a process: each of its members is read through `fetch`."""
+    status = path.stat()
+    return _sha256_as_of(path, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _sha256_as_of(path: Path, *_size_time_and_inode: int) -> str:
+    return _sha256(path)
+
+
 def _verified(source: Source, path: Path, called: str) -> Path:
     """The same path, its bytes being those that were wanted."""
     try:
-        sha256, size_bytes = _sha256(path), path.stat().st_size
+        sha256, size_bytes = _archive_sha256(path), path.stat().st_size
     except OSError as error:
         raise _refusal(source, f"{called} cannot be read: {error.strerror}.") from error
     if (sha256, size_bytes) != (source.sha256, source.size_bytes):

@@ -80,9 +80,10 @@ def wheel(folder, name, version, files):
 
 
 def flip_a_byte(path):
-    data = bytearray(path.read_bytes())
+    data, before = bytearray(path.read_bytes()), path.stat().st_mtime_ns
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
+    os.utime(path, ns=(before, before + 1))  # the clock of the file system may not have moved on since
 
 
 def archive_of(wanted, cache):
@@ -477,6 +478,26 @@ def test_a_member_is_unpacked_once(tmp_path, cache):
     wanted = local(tmp_path, zipped({"a": b"one"}), ["a"])
     first = member(wanted, "a", cache).stat()
     assert member(wanted, "a", cache).stat() == first
+
+
+@pytest.mark.parametrize("where", ["cache", "path"])
+def test_an_archive_is_hashed_once_for_all_its_members_until_it_changes(tmp_path, server, cache, monkeypatch, where):
+    data = server.data = zipped({"a": b"one", "b": b"two", "c": b"three"})
+    wanted = source(server.url, data, "abc") if where == "cache" else local(tmp_path, data, "abc")
+    archive = fetch(wanted, cache)
+    hashed, file_digest = [], hashlib.file_digest
+
+    def counted(file, name):
+        hashed.append(Path(file.name))
+        return file_digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    assert [member(wanted, name, cache).read_bytes() for name in "abc"] == [b"one", b"two", b"three"]
+    assert hashed.count(archive) == (where == "cache")  # the download was hashed where it arrived
+    shutil.copy(archive, tmp_path / "copy")
+    (tmp_path / "copy").replace(archive)
+    member(wanted, "a", cache)
+    assert hashed.count(archive) == (where == "cache") + 1
 
 
 def test_a_damaged_unpacked_member_heals(tmp_path, cache, caplog):
