@@ -1,7 +1,7 @@
-"""What the image tables say of new images: their features, and their class.
+"""Features and classes of new images, by the newest image tables.
 
-Here belongs what takes images to the newest tables; all are read at the versions that the newest classifier recorded.
-Encoder and classifier themselves are in `taproom.images.image_features` and `taproom.images.image_classifier`.
+Here belongs reading those tables, all at the versions that the newest classifier recorded. The encoder and the
+classifier themselves are in `taproom.images.image_features` and `taproom.images.image_classifier`.
 """
 
 from pathlib import Path
@@ -43,7 +43,7 @@ class ImageClassifier:
 
         Raises:
             InputError: the images are of another size or kind than those of the classifier.
-            SourceError: a file is no sound picture.
+            SourceError: a file cannot be read as an image.
         """
         return self._encoder.features(self._pixels(images), n_jobs=-1)
 

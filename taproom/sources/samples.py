@@ -1,7 +1,7 @@
-"""A sample: one file of events, whatever its format, with what is known of it.
+"""A sample: the events of one file, in any format, with what is known about them.
 
-Here FCS files (`taproom.sources.fcs`), tables (`taproom.sources.plates`) and scales (`taproom.sources.cytometry`) meet.
-A damaged or hostile FCS file is a sample too: without events, and with the reason.
+Here belongs what FCS files (`taproom.sources.fcs`) and tables (`taproom.sources.plates`) have in common, on the scales
+of `taproom.sources.cytometry`. A damaged or hostile FCS file is a sample without events, and with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ FCS_TRANSFORM, TABLE_TRANSFORM = "arcsinh(150)", "linear"
 class Sample:
     """The events of a file.
 
-    `values` (events, channels) is float64, compensated, NaN or infinite where the file has no number; `plates`, `wells`
-    and `labels` (events,) are texts, a label None where unknown. `transforms` names a scale for each of `channels`.
-    `damage` says why the file was not read, `detail` what was found in it.
+    `values` (events, channels) is float64, NaN or infinite where they are in the file, and compensated if `compensated`
+    is true; `plates`, `wells` and `labels` (events,) are texts, a label None where unknown. `transforms` names a scale
+    for each of `channels`. `damage` is the reason why the file was not read, `detail` what was found in it.
     """
 
     file: str
@@ -45,7 +45,11 @@ class Sample:
 
 
 def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[str], compensate: bool) -> Sample:
-    """The events of an FCS file, all of one well; without any where the file is not sound."""
+    """The events of an FCS file, all of one well; no events, and the reason, when the file is damaged.
+
+    `transform` (by default arcsinh(150)) is the scale of all channels except those that match a pattern of `linear`.
+    With `compensate`, events are compensated where the file has a spillover matrix.
+    """
     try:
         recording = read_fcs(path)
         applied = compensate and recording.spillover is not None
@@ -77,9 +81,10 @@ def _unread(path: Path, damage: str, error: TaproomError) -> Sample:
 def table_sample(
     path: Path, well: Well, columns: Mapping[str, str], transform: str | None, linear: Sequence[str]
 ) -> Sample:
-    """The rows of a table; `columns` names those that hold a row's own plate, well or label, else it has `well`'s.
+    """The events of a table; no events, and the reason, when the file cannot be read as one.
 
-    Without any where the file is no such table. Raises `SourceError` where `columns` names anything else.
+    `columns` names the columns of plate, well and label; what it does not name is that of `well`. `transform` (by
+    default linear) and `linear` are as in `fcs_sample`. Raises `SourceError` when `columns` has another key.
     """
     if unknown := columns.keys() - {"plate", "well", "label"}:
         raise SourceError(f"events: columns names {sorted(unknown)}; wanted: plate, well or label, each with a column.")

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taproom.errors import InputError
@@ -48,7 +48,7 @@ def test_without_a_matrix_values_stay_as_they_are():
     assert (compensated(recording(values, None)) == values).all()
 
 
-def test_a_missing_value_is_missing_in_all_that_it_was_mixed_with_and_nowhere_else():
+def test_a_missing_value_is_missing_in_all_channels_of_the_matrix_and_nowhere_else():
     values = np.arange(1.0, 10).reshape(3, 3)
     values[1, 1] = np.nan
     found = compensated(recording(values, Spillover(("FL1", "FL2"), MATRIX)))
@@ -88,7 +88,8 @@ def test_logicle_is_the_inverse_of_its_published_formula(parameters):
 
 
 @given(st.lists(st.floats(allow_nan=True, allow_infinity=True), max_size=20))
-def test_logicle_keeps_order_and_what_is_no_number(numbers):
+@settings(deadline=None)  # the first example imports FlowUtils
+def test_logicle_keeps_the_order_and_values_that_are_not_finite(numbers):
     values = np.array(numbers, dtype=float)
     found = transformed(values, "logicle(262144, 4.5, 0.5, 0)")
     np.testing.assert_array_equal(found[~np.isfinite(values)], values[~np.isfinite(values)])
@@ -110,7 +111,7 @@ def test_what_a_logicle_cannot_compute_is_missing():
         "logicle(262144, 4.5, 0.5, -0.6)", "logicle(262144, 4.5, 0.5, 3.6)", "logicle(inf, 4.5, 0.5, 0)",
     ],
 )  # fmt: skip
-def test_what_is_no_transform_is_refused_and_told_what_is(how):
+def test_an_invalid_transform_is_refused_and_the_valid_ones_are_named(how):
     for attempt in (lambda: transformed(np.ones(2), how), lambda: transforms_of(["FL1"], how)):
         with pytest.raises(InputError, match=r"wanted: linear, arcsinh\(cofactor\)"):
             attempt()

@@ -104,10 +104,10 @@ def test_images_go_through_a_column_and_come_back_from_0_to_1(tmp_path):
         ({"x": LEVELS.astype(int) - 1}, r"pixels are from -1 to"),
         ({"y": LABELS - 1}, "labels are from -1 to 8"),
         ({"y": LABELS.astype(str)}, "labels are of type <U"),
-        ({"y": np.array([object()] * 6)}, "no sound .npz file"),
+        ({"y": np.array([object()] * 6)}, "not a valid .npz file"),
     ],
 )
-def test_arrays_that_are_no_digits_are_refused(tmp_path, arrays, message):
+def test_arrays_that_are_not_digits_are_refused(tmp_path, arrays, message):
     with pytest.raises(SourceError, match=rf"digits\.npz.*{message}.*Wanted"):
         digit_files(npz(tmp_path, **arrays))
 
@@ -123,7 +123,7 @@ def test_missing_arrays_are_named_with_those_there_are(tmp_path):
 def test_a_damaged_npz_file_is_refused(tmp_path, damaged):
     path = npz(tmp_path)
     path.write_bytes(path.read_bytes()[:2_000] if damaged == "half" else damaged)
-    with pytest.raises(SourceError, match=r"digits\.npz is no sound"):
+    with pytest.raises(SourceError, match=r"digits\.npz is not a valid"):
         digit_files(path)
 
 
@@ -134,7 +134,7 @@ def test_an_array_that_claims_more_than_there_is_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("x.npy", header.getvalue())
         archive.writestr("y.npy", header.getvalue())
-    with pytest.raises(SourceError, match="no sound"):
+    with pytest.raises(SourceError, match="not a valid"):
         digit_files(path)
 
 
@@ -170,10 +170,10 @@ def test_a_csv_file_that_is_cut_off_or_not_packed_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"images": b""}, "no IDX file of bytes in 3 dimensions"),
-        ({"labels": idx(LABELS)[:6]}, "no IDX file of bytes in 1 dimensions"),
-        ({"images": idx(LEVELS)}, "no IDX file of bytes in 3 dimensions"),
-        ({"labels": b"\x00\x00\x0b\x01" + idx(LABELS)[4:]}, "no IDX file of bytes"),
+        ({"images": b""}, "not an IDX file of bytes in 3 dimensions"),
+        ({"labels": idx(LABELS)[:6]}, "not an IDX file of bytes in 1 dimensions"),
+        ({"images": idx(LEVELS)}, "not an IDX file of bytes in 3 dimensions"),
+        ({"labels": b"\x00\x00\x0b\x01" + idx(LABELS)[4:]}, "not an IDX file of bytes"),
         ({"images": idx(LEVELS.reshape(-1, SIDE, SIDE))[:-1]}, "it has 4,704 values and has 4,703"),
         ({"images": b"\x00\x00\x08\x03" + b"\xff" * 12}, "and has 0"),
         ({"labels": idx(LABELS[:5])}, r"6 images and labels of the shape \(5,\)"),
@@ -195,13 +195,13 @@ def test_a_packed_idx_file_that_is_cut_off_is_refused(tmp_path):
 
 def test_images_without_labels_are_refused(tmp_path):
     (idx_folder(tmp_path) / "train-labels-idx1-ubyte").unlink()
-    with pytest.raises(SourceError, match=r"no file train-labels-idx1-ubyte, nor one with \.gz after it"):
+    with pytest.raises(SourceError, match=r"no file train-labels-idx1-ubyte or train-labels-idx1-ubyte\.gz"):
         digit_files(tmp_path)
 
 
-def test_what_is_not_there_or_says_nothing_of_its_form_is_refused(tmp_path):
+def test_a_missing_file_and_an_unknown_suffix_are_refused(tmp_path):
     with pytest.raises(SourceError, match="missing is not there"):
         digit_files(tmp_path / "missing")
     (tmp_path / "digits.bin").write_bytes(b"0")
-    with pytest.raises(SourceError, match=r"digits\.bin has a name that says nothing of its form.*\.npz"):
+    with pytest.raises(SourceError, match=r"digits\.bin has a suffix that cannot be read.*\.npz"):
         digit_files(tmp_path / "digits.bin")

@@ -98,7 +98,7 @@ def test_a_well_with_several_labels_has_none_itself():
     assert (well["label"], well["events"]) == (None, 4)
 
 
-def test_two_samples_that_claim_one_well_are_refused_until_one_is_left_out():
+def test_two_samples_of_one_well_are_refused_until_one_is_left_out():
     with pytest.raises(InputError, match="a and b are both well A1 of P1"):
         roll(table("a"), table("b"))
     (well,) = roll(table("a"), table("b"), left_out=("a",))
@@ -122,7 +122,7 @@ def test_a_channel_that_a_sample_lacks_is_missing_there():
     assert matrix.wells.tolist() == ["P1 A1"] * 2 + ["P1 B1"] * 2
 
 
-def test_samples_that_are_no_wells_do_not_count():
+def test_samples_that_are_not_wells_do_not_count():
     events = pa.concat_tables([table("a"), table("b", "B1")])
     matrix = event_matrix(events, wells_table(b=[0, 1]))
     assert matrix.rows["sample"].to_pylist() == ["b", "b"]

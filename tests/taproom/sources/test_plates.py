@@ -62,22 +62,25 @@ def test_order_case_blanks_further_columns_and_empty_lines_do_not_matter(plate_m
     [
         ("", "line 1: the first line names the columns none"),
         ("file,plate,well\na.fcs,P1,A1\n", "line 1: .*Wanted: label, once each"),
-        ("file;plate;well;label\na.fcs;P1;A1;\n", "Wanted: file, plate, well, label, once each and parted by commas"),
+        (
+            "file;plate;well;label\na.fcs;P1;A1;\n",
+            "Wanted: file, plate, well, label, once each, with commas",
+        ),
         ("file,file,plate,well,label\na,b,P1,A1,\n", "Wanted: file, once each"),
         ("file,plate,well,label\n\n", "names no file"),
         ("file,plate,well,label\n\n,P1,A1,\n", "line 3: the file is blank"),
         ("file,plate,well,label\na.fcs, ,A1,\n", "line 2: the plate is blank"),
         ("file,plate,well,label\na.fcs,P1\n", "line 2: the well is blank"),
-        ("file,plate,well,label\na.fcs,P1,A1,\na.fcs,P1,A2,\n", "line 3: a.fcs has another row before"),
+        ("file,plate,well,label\na.fcs,P1,A1,\na.fcs,P1,A2,\n", "line 3: a.fcs has an earlier row"),
         ("file,plate,well,label\na.fcs,P1,A1,\nb.fcs,P1,A1,\n", "two wells with one name: a.fcs and b.fcs"),
         ("file,plate,well,label\na.fcs,P1,A1,\nb.fcs,P1,a01,\n", "two wells with one name: a.fcs and b.fcs"),
-        ("file,plate,well,label\n../a.fcs,P1,A1,\n", "a file in the map's own folder"),
-        ("file,plate,well,label\n..\\a.fcs,P1,A1,\n", "a file in the map's own folder"),
+        ("file,plate,well,label\n../a.fcs,P1,A1,\n", "a file in the folder of the map"),
+        ("file,plate,well,label\n..\\a.fcs,P1,A1,\n", "a file in the folder of the map"),
         (b"file,plate,well,label\na.fcs,P1,A1,Gr\xfcn\n", "line 2: this is not UTF-8"),
-        ('file,plate,well,label\n"' + "a" * 200_000, "line 2: this is no CSV"),
+        ('file,plate,well,label\n"' + "a" * 200_000, "line 2: this is not valid CSV"),
     ],
 )
-def test_a_plate_map_that_cannot_be_right_names_the_line_and_what_to_do(plate_map, text, message):
+def test_an_error_in_a_plate_map_names_the_line_and_what_to_do(plate_map, text, message):
     with pytest.raises(SourceError, match=rf"plate_map\.csv.*{message}"):
         plate_map(text)
 
@@ -86,7 +89,7 @@ def test_one_well_name_on_two_plates_is_two_wells(plate_map):
     assert len(plate_map("file,plate,well,label\na.fcs,P1,A1,\nb.fcs,P2,A1,\nc.fcs,P1,A10,\n")) == 3
 
 
-def test_a_plate_map_that_is_not_there_is_told(tmp_path):
+def test_a_plate_map_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(SourceError, match="cannot be read: No such file"):
         read_plate_map(tmp_path / "plate_map.csv")
 
@@ -102,7 +105,7 @@ def test_the_embedded_map_has_every_embedded_well_as_its_file_says():
         assert (well.label or "Mixed") in name
 
 
-def test_numeric_columns_are_channels_and_others_are_told(events_table):
+def test_numeric_columns_are_channels_and_others_are_left_out(events_table):
     found = events_table("FSC,note,FL1,ok\n1,dim,2.5,true\n,bright,inf,false\n3,x,NA,true\n")
     assert found.channels == ("FSC", "FL1")
     np.testing.assert_array_equal(found.values, [[1, 2.5], [np.nan, np.inf], [3, np.nan]])
@@ -111,7 +114,7 @@ def test_numeric_columns_are_channels_and_others_are_told(events_table):
     assert (found.labels, found.plates, found.wells) == (None, None, None)
 
 
-def test_named_columns_are_texts_and_no_channels(events_table):
+def test_named_columns_are_texts_and_not_channels(events_table):
     text = "FL1,species,plate,well,again\n1,007, P1 ,A1,5\n2,,P1,A2,6\n"
     found = events_table(text, label="species", plate="plate", well="well")
     assert found.channels == ("FL1", "again")
@@ -143,7 +146,7 @@ def test_parquet_reads_and_its_numbers_and_texts_are_cast(events_table):
     assert found.left_out == ("spectrum",)
 
 
-def test_row_numbers_that_nobody_named_are_no_channel(events_table):
+def test_an_index_without_a_name_is_not_a_channel(events_table):
     found = events_table(",FL1\n0,5\n1,6\n")
     assert (found.channels, found.left_out) == (("FL1",), ("",))
 
@@ -164,22 +167,22 @@ def test_row_numbers_that_nobody_named_are_no_channel(events_table):
         (b"no parquet", "events.parquet", {}, "cannot be read as a table"),
         (b"PAR1" + bytes(50) + b"PAR1", "events.parquet", {}, "cannot be read"),
         (pa.table({"a": pa.array([], pa.int8())}), "events.parquet", {}, "has no rows"),
-        (pa.table({"a": [1], "b": [[1]]}), "events.parquet", {"label": "b"}, "the column 'b' holds no texts"),
-        ("a\n1\n", "events.xlsx", {}, "no suffix that can be read. Wanted: .csv or .tsv"),
-        (b"", "events.parquet.gz", {}, "no suffix that can be read"),
+        (pa.table({"a": [1], "b": [[1]]}), "events.parquet", {"label": "b"}, "the column 'b' cannot be read as text"),
+        ("a\n1\n", "events.xlsx", {}, "is not one that can be read. Wanted: .csv or .tsv"),
+        (b"", "events.parquet.gz", {}, "is not one that can be read"),
     ],
 )
-def test_what_is_no_table_of_events_is_refused(events_table, content, name, columns, message):
+def test_a_file_that_is_not_a_table_of_events_is_refused(events_table, content, name, columns, message):
     with pytest.raises(SourceError, match=rf"{name}.*{message}"):
         events_table(content, name, **columns)
 
 
-def test_a_label_that_is_no_utf_8_is_refused(events_table):
+def test_a_label_that_is_not_utf_8_is_refused(events_table):
     with pytest.raises(SourceError, match=r"events\.csv"):
         events_table(b"a,b\n1,\xff\n", label="b")
 
 
-def test_a_table_that_is_not_there_is_told(tmp_path):
+def test_a_table_that_does_not_exist_is_an_error(tmp_path):
     with pytest.raises(SourceError, match=r"events\.csv cannot be opened \(No such file"):
         read_events_table(tmp_path / "events.csv")
 
