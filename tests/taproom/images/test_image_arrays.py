@@ -20,14 +20,14 @@ from tests.image_files import SCHEMA, block, read
     ),
     chunk=st.integers(1, 4),
 )
-def test_arrays_come_back_whatever_the_batches(pixels, chunk):
+def test_arrays_are_the_same_for_all_sizes_of_batches(pixels, chunk):
     names = [f"{number:02}" for number in range(len(pixels))]
     table, _ = read([Images(names, [None] * len(names), ["test"] * len(names), pixels)])
     chunked = pa.concat_tables(table.slice(start, chunk) for start in range(0, len(pixels), chunk))
     assert np.array_equal(pixels_of(chunked), pixels)
 
 
-def test_rows_of_several_sizes_are_no_array():
+def test_rows_of_several_sizes_are_refused():
     table, _ = read([block(2), block(1, (2, 4), first=2)])
     with pytest.raises(InputError, match="heights 2 and widths 2, 4"):
         pixels_of(table)

@@ -14,7 +14,7 @@ def drawn(png):
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_tiles_stand_row_by_row_with_white_between_them(kind):
+def test_tiles_are_in_rows_with_white_between_them(kind):
     pictures = np.zeros((3, 2, 2, 3), kind)
     pictures[2] = 1
     white = 255 if kind is np.uint8 else 1

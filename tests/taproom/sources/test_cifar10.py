@@ -69,7 +69,7 @@ def check_cifar(found, pixels, labels):
 
 
 @pytest.mark.parametrize("form", ["cifar10", "cifar10_binary"])
-def test_both_forms_of_cifar10_are_the_same_images_and_either_will_do(tmp_path, form):
+def test_both_forms_of_cifar10_give_the_same_images_and_one_is_enough(tmp_path, form):
     sources, pixels, labels = cifar(tmp_path)
     check_cifar(cifar10(sources), pixels, labels)
     for other in sources.keys() - {form}:
@@ -77,7 +77,7 @@ def test_both_forms_of_cifar10_are_the_same_images_and_either_will_do(tmp_path, 
     check_cifar(cifar10(sources), pixels, labels)
 
 
-def test_a_form_that_lies_on_this_machine_is_taken_first(tmp_path, monkeypatch, caplog):
+def test_a_form_in_a_local_file_is_read_first(tmp_path, monkeypatch, caplog):
     sources, pixels, labels = cifar(tmp_path)
     sources["cifar10"] = archived("cifar10", tmp_path / "nowhere")
     monkeypatch.setenv("TAPROOM_SOURCE_CIFAR10_BINARY", str(tmp_path / "cifar10_binary.tar.gz"))
@@ -86,7 +86,7 @@ def test_a_form_that_lies_on_this_machine_is_taken_first(tmp_path, monkeypatch, 
     assert not caplog.messages  # the other one would have failed
 
 
-def test_when_neither_form_can_be_had_one_error_says_what_each_said_and_the_way_out(tmp_path, monkeypatch):
+def test_when_neither_form_is_available_one_error_has_both_reasons_and_what_to_do(tmp_path, monkeypatch):
     sources, _, _ = cifar(tmp_path)
     nobody = "http://127.0.0.1:9/cifar-10-binary.tar.gz"
     sources["cifar10_binary"] = archived("cifar10_binary", tmp_path / "cifar10_binary.tar.gz", ["a"], nobody)

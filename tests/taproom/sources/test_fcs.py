@@ -12,7 +12,7 @@ from tests.fcs_file import FLIPS, VALUES, outcome_of_flipped
 
 
 @pytest.mark.parametrize("version", ["2.0", "3.0", "3.1", "3.2"])
-def test_a_small_file_reads_in_every_version(recording, version):
+def test_a_small_file_is_read_in_every_version(recording, version):
     found = recording(version=version)
     assert found.channels == ("FL1-A", "FL2-A", "FL3-A")
     assert found.values.dtype == np.float64
@@ -26,7 +26,7 @@ def test_a_small_file_reads_in_every_version(recording, version):
 @pytest.mark.parametrize(
     ("datatype", "bits"), [("F", (32,) * 3), ("D", (64,) * 3), ("I", (8,) * 3), ("I", (16,) * 3), ("I", (8, 32, 16))]
 )
-def test_every_type_of_number_reads_in_both_byte_orders(recording, datatype, bits, order):
+def test_every_type_of_number_is_read_in_both_byte_orders(recording, datatype, bits, order):
     values = np.array([[1, 2, 3], [4, 255, 66]])
     found = recording(values, {"DATATYPE": datatype, "BYTEORD": order}, bits=bits)
     assert (found.values == values).all()
@@ -38,7 +38,7 @@ def test_nan_and_infinity_stay_as_they_are(recording):
 
 
 @pytest.mark.parametrize("events", [0, 1])
-def test_one_event_and_none_read(recording, events):
+def test_one_event_and_no_events_are_read(recording, events):
     assert recording(VALUES[:events]).values.shape == (events, 3)
 
 

@@ -28,7 +28,7 @@ def test_a_single_picture_is_read_by_the_same_rules(tmp_path):
         read_picture(tmp_path / "nowhere.png")
 
 
-def test_where_there_are_no_images_a_sentence_says_so(tmp_path):
+def test_a_path_without_images_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("no image")
     with pytest.raises(SourceError, match=r"has no images in it: 1 files, none of which"):
         image_files(tmp_path)

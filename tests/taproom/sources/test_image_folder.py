@@ -33,7 +33,7 @@ def test_folders_are_labels_and_the_split_is_by_the_name(tmp_path):
 
 
 @pytest.mark.parametrize(("training", "test"), [("train", "test"), ("training", "Test")])
-def test_folders_called_so_are_splits(tmp_path, training, test):
+def test_folders_with_the_names_of_splits_are_splits(tmp_path, training, test):
     for name in (f"{training}/cat/a.png", f"{test}/cat/b.png", f"{training}/more/dog/c.png", f"{test}/d.png"):
         save(tmp_path / name, noise(2, 2, 3))
     table, _ = read(image_files(tmp_path))
@@ -43,7 +43,7 @@ def test_folders_called_so_are_splits(tmp_path, training, test):
     }  # fmt: skip
 
 
-def test_what_is_in_neither_split_is_left_out(tmp_path):
+def test_an_image_in_no_folder_of_a_split_is_left_out(tmp_path):
     for name in ("train/cat/a.png", "test/cat/b.png", "validation/cat/c.png", "d.png"):
         save(tmp_path / name, noise(2, 2, 3))
     table, reader = read(image_files(tmp_path))
@@ -89,7 +89,7 @@ def test_of_equally_frequent_sizes_the_first_is_kept(tmp_path):
     assert read(image_files(tmp_path))[0]["image_id"].to_pylist() == ["a.png"]
 
 
-def test_a_name_that_no_table_can_hold_is_left_out(tmp_path):
+def test_a_name_that_is_not_utf_8_is_left_out(tmp_path):
     save(tmp_path / "a.png", noise(2, 2, 3))
     (tmp_path / "b\udcff.png").write_bytes((tmp_path / "a.png").read_bytes())
     _, reader = read(image_files(tmp_path))
@@ -98,7 +98,7 @@ def test_a_name_that_no_table_can_hold_is_left_out(tmp_path):
     assert "not UTF-8" in reason
 
 
-def test_hidden_files_and_links_are_passed_over(tmp_path):
+def test_hidden_files_and_links_are_skipped(tmp_path):
     save(tmp_path / "a.png", noise(2, 2, 3))
     save(tmp_path / ".hidden" / "b.png", noise(2, 2, 3))
     (tmp_path / "link.png").symlink_to(tmp_path / "a.png")

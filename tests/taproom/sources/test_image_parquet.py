@@ -35,7 +35,7 @@ PIXEL_TYPES = [
 
 
 @pytest.mark.parametrize("kind", PIXEL_TYPES, ids=str)
-def test_pixels_are_bytes_or_lists_and_square_unless_told_otherwise(tmp_path, kind):
+def test_pixels_are_bytes_or_lists_and_square_unless_a_size_is_given(tmp_path, kind):
     pixels = noise(40, 4, 4, 3)
     is_list = hasattr(kind, "value_type")
     values = [image.ravel().tolist() if is_list else image.tobytes() for image in pixels]
@@ -67,7 +67,7 @@ def test_the_size_of_parquet_rows_may_not_fit_what_they_hold(tmp_path):
     assert reader.counts["unsuitable"] == 4
 
 
-def test_grey_alpha_and_other_sizes_are_told_by_the_number_of_values(tmp_path):
+def test_grey_alpha_and_other_sizes_are_found_by_the_number_of_values(tmp_path):
     grey, rgb, opaque = noise(2, 3), noise(2, 3, 3), noise(2, 3, 4)
     opaque[..., 3] = 255
     clear_one = opaque.copy()
@@ -82,7 +82,7 @@ def test_grey_alpha_and_other_sizes_are_told_by_the_number_of_values(tmp_path):
     assert "not 0 to 255" in reasons(reader)["x.parquet:00000005"][1]
 
 
-def test_rows_that_are_no_square_are_left_out_and_the_most_frequent_size_is_kept(tmp_path):
+def test_rows_that_are_not_square_are_left_out_and_the_most_frequent_size_is_kept(tmp_path):
     path = parquet(tmp_path / "x.parquet", pixels=[b"x" * 5, b"y" * 27, b"z" * 12, b"w" * 9])
     table, reader = read(image_files(path))
     assert columns(table, "image_id", "height") == [("x.parquet:00000002", 3), ("x.parquet:00000004", 3)]

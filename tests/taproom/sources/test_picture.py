@@ -114,7 +114,7 @@ UNSUITABLE = {
 
 
 @pytest.mark.parametrize("name", UNSUITABLE)
-def test_what_rgb_cannot_say_is_left_out_with_the_reason(tmp_path, name):
+def test_an_image_that_rgb_cannot_represent_is_left_out_with_the_reason(tmp_path, name):
     save(tmp_path / "fine.png", noise(4, 4, 3))
     UNSUITABLE[name](tmp_path / name)
     table, reader = read(image_files(tmp_path, 4, 4))
@@ -124,7 +124,7 @@ def test_what_rgb_cannot_say_is_left_out_with_the_reason(tmp_path, name):
     assert reader.counts["unsuitable"] == 1
 
 
-def test_a_photograph_is_turned_as_its_camera_says(tmp_path):
+def test_a_photograph_is_rotated_as_its_exif_data_says(tmp_path):
     image = Image.fromarray(np.full((8, 16, 3), 40, np.uint8))
     image.paste((200, 200, 200), (0, 0, 8, 8))
     exif = Image.Exif()
@@ -191,7 +191,7 @@ def test_a_flipped_bit_is_never_another_picture(tmp_path_factory, place, bit, da
         assert isinstance(each, LeftOut) or each.pixels.tobytes() == data
 
 
-def test_a_picture_that_would_fill_the_memory_is_refused_before_it_is_decoded(tmp_path):
+def test_a_picture_that_would_fill_the_memory_is_left_out_before_it_is_decoded(tmp_path):
     save(tmp_path / "fine.png", noise(4, 4, 3))
     for number, side in enumerate((5_000, 10_000, 20_000)):
         save(tmp_path / f"bomb{number}.png", Image.new("1", (side, side)))
