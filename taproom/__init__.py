@@ -58,7 +58,8 @@ def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> 
     """Call the class of each event by the newest class mixtures, from the tables alone.
 
     `events` is a table of channels (pyarrow, pandas, or a mapping of names to numbers), compensated but on no scale, or
-    the path of an FCS file, whose own spillover matrix is applied. Channels that are not there and values that are NaN,
+    the path of an FCS file, whose own spillover matrix is applied (the schema's metadata has `compensation`, and
+    `repairs`: where the file departs from the standard). Channels that are not there and values that are NaN,
     null or infinite are missing: the rest decides. Gives a row an event: `called`, `posteriors` (a list, in the order
     of the classes that the schema's metadata names), `log_density` in nats, `ambiguous` and `anomalous`.
 

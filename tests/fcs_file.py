@@ -1,12 +1,8 @@
 """Small files of the Flow Cytometry Standard, written by hand, whole or broken."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import numpy as np
-from hypothesis import strategies as st
-
-from taproom.sources.fcs_damage import FcsError
 
 VALUES = np.array([[1.5, -2.0, 3.0], [4.0, 5.25, -6.0]])
 DTYPES = {("F", 32): "f4", ("D", 64): "f8", ("I", 8): "u1", ("I", 16): "u2", ("I", 32): "u4"}
@@ -19,14 +15,22 @@ def fcs_bytes(
     header: Mapping[str, object] | None = None,
     bits: tuple[int, ...] | None = None,
     version: str = "3.1",
+    delimiter: str = "/",
+    rewrite: Callable[[str], str] = str,
+    data: bytes | None = None,
 ) -> bytes:
-    """A file of the standard; `keywords` replaces those in TEXT (None: not there), `header` the offsets."""
+    """A file of the standard; `keywords` replaces those in TEXT (None: not there), `header` the offsets.
+
+    `rewrite` changes the TEXT segment, and `data` replaces the bytes of the events.
+    """
     said = {"DATATYPE": "F", "BYTEORD": "1,2,3,4", "MODE": "L", "NEXTDATA": "0", "CYT": "Ours", **(keywords or {})}
     channels = values.shape[1]
     bits = bits or ({"D": 64, "I": 16}.get(said["DATATYPE"], 32),) * channels
     order = ">" if str(said["BYTEORD"]).startswith(("4", "2")) else "<"
     formats = [order + DTYPES.get((said["DATATYPE"], width), "f4") for width in bits]
-    data = np.rec.fromarrays([*values.T], dtype=[(f"c{place}", format) for place, format in enumerate(formats)])
+    if data is None:
+        dtype = [(f"c{place}", format) for place, format in enumerate(formats)]
+        data = np.rec.fromarrays([*values.T], dtype=dtype).tobytes()
     text = {"PAR": channels, "TOT": len(values), "BEGINDATA": " " * 8, "ENDDATA": " " * 8}
     for number, width in enumerate(bits, 1):
         text |= {f"P{number}B": width, f"P{number}R": 256 if width == 8 else 1024, f"P{number}N": f"FL{number}-A"}
@@ -35,29 +39,14 @@ def fcs_bytes(
     text = {keyword: value for keyword, value in text.items() if value is not None}
 
     def segment() -> bytes:
-        return ("/" + "/".join(f"${keyword}/{value}" for keyword, value in text.items()) + "/").encode("latin-1")
+        pairs = (f"${keyword}{delimiter}{value}" for keyword, value in text.items())
+        return rewrite(delimiter + delimiter.join(pairs) + delimiter).encode("latin-1")
 
     begin = TEXT_BEGIN + len(segment())
-    offsets = {"text": TEXT_BEGIN, "text_end": begin - 1, "data": begin, "data_end": begin + data.nbytes - 1}
+    offsets = {"text": TEXT_BEGIN, "text_end": begin - 1, "data": begin, "data_end": begin + len(data) - 1}
     for keyword, name in (("BEGINDATA", "data"), ("ENDDATA", "data_end")):
         if text.get(keyword) == " " * 8:
             text[keyword] = f"{offsets[name]:8d}"
     offsets |= {"analysis": 0, "analysis_end": 0, **(header or {})}
     start = f"FCS{version}    " + "".join(f"{at:>8}" for at in offsets.values())
-    return start.encode("latin-1") + segment() + data.tobytes()
-
-
-SOUND = fcs_bytes(keywords={"SPILLOVER": "2,FL1-A,FL3-A,1,0.1,0.2,1"})
-FLIPS = st.lists(st.tuples(st.integers(0, len(SOUND) - 1), st.integers(0, 255)), min_size=1, max_size=6)
-
-
-def outcome_of_flipped(read: Callable, path: Path, flips: list[tuple[int, int]]):
-    """What is read from a sound file after some of its bytes are changed, or the damage found."""
-    content = bytearray(SOUND)
-    for place, byte in flips:
-        content[place] = byte
-    path.write_bytes(content)
-    try:
-        return read(path)
-    except FcsError as error:
-        return error.damage
+    return start.encode("latin-1") + segment() + data

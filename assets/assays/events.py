@@ -19,6 +19,7 @@ from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.fetching import Source, member, read_sources
 from taproom.sources.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
+from taproom.sources.packed import unpacked_suffix
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ SAMPLE_FILES = Contract(
         Column("transforms", _NAMES, "scale of each channel in `transformed`: linear, arcsinh(cofactor), "
                "logicle(T, M, W, A)"),
         Column("compensated", pa.bool_(), "whether the file's spillover matrix was applied"),
+        Column("compensation", pa.string(), "the keyword and the channels of the spillover matrix that was applied",
+               nullable=True),
+        Column("repairs", pa.list_(pa.string()), "where an FCS file departs from the standard, and what was made of "
+               "that"),
         Column("events", pa.int64(), "number of events"),
         Column("missing_values", pa.int64(), "values that the file has as none"),
         Column("infinite_values", pa.int64(), "infinite values, which count as missing"),
@@ -121,6 +126,12 @@ class EventsConfig(dg.Config):
         {}, description="table: which of its columns holds `plate`, `well` or `label`, where they differ row by row"
     )
     compensate: bool = Field(True, description="fcs: apply the spillover matrix, where the file has one")
+    data_set: int | None = Field(
+        None,
+        ge=1,
+        description="fcs: which data set of a file that has several, from 1; null: of copies of one recording the one "
+        "with most detail",
+    )
     transform: str | None = Field(
         None,
         description="scale of the channels: linear, arcsinh(cofactor) or logicle(T, M, W, A); null: arcsinh(150) for "
@@ -186,7 +197,7 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     """What a file in the inbox is: an FCS file is a well by the plate map beside it, anything else a table."""
     from taproom.sources.plates import read_plate_map
 
-    if path.suffix.lower() not in FCS_SUFFIXES:
+    if unpacked_suffix(path) not in FCS_SUFFIXES:
         return Drop(path.name, of_file({"source": "table", "path": str(path), **settings}, path))
     plate_map = path.parent / PLATE_MAP_FILE
     try:
@@ -255,7 +266,11 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
         asset_key="samples",
         passed=about["damage"] is None,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"damage": about["damage"] or "none", "detail": about["detail"] or ""},
+        metadata={
+            "damage": about["damage"] or "none",
+            "detail": about["detail"] or "",
+            "repairs": "; ".join(about["repairs"]) or "none",
+        },
     )
     share = (about["missing_values"] + about["infinite_values"]) / max(transformed.size, 1)
     yield dg.AssetCheckResult(
@@ -302,13 +317,15 @@ def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
         transformed=as_lists(transform_all(sample.values, sample.transforms)),
     )
     of_all = {"plate": sample.plates, "well": sample.wells, "label": sample.labels}
-    as_it_is = ("file", "content_sha256", "instrument", "date", "compensated", "damage", "detail")
+    as_it_is = ("file", "content_sha256", "instrument", "date", "compensation", "damage", "detail")
     return rows, {
         "sample": key,
         "events": count,
         "missing_values": int(np.isnan(sample.values).sum()),
         "infinite_values": int(np.isinf(sample.values).sum()),
         "channels": list(sample.channels),
+        "compensated": sample.compensation is not None,
+        "repairs": list(sample.repairs),
         "transforms": list(sample.transforms),
         **{name: getattr(sample, name) for name in as_it_is},
         **{name: values[0] if len(set(values)) == 1 else None for name, values in of_all.items()},
@@ -335,5 +352,5 @@ def _sample(config: EventsConfig, key: str) -> "Sample":
     path = Path(config.path).expanduser()
     well = Well(config.plate or path.stem, config.well or "all", config.label or None)
     if config.source is EventSource.fcs:
-        return fcs_sample(path, well, config.transform, config.linear, config.compensate)
+        return fcs_sample(path, well, config.transform, config.linear, config.compensate, config.data_set)
     return table_sample(path, well, config.columns, config.transform, config.linear)

@@ -87,6 +87,9 @@ def call_events(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any
     if not rows[1]:
         raise InputError("There are no classes: no two have labelled wells. Read such wells, and refresh the assays.")
     model, channels, transforms = model_from_rows(*rows)
+    of_file: dict[str, str] = {}
+    if isinstance(events, str | Path):
+        events, of_file = _channels_of_file(Path(events))
     calls = call(transform_all(_channel_values(events, channels), transforms), model)
     names = pa.array(model.classes)
     return pa.table(
@@ -97,18 +100,23 @@ def call_events(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any
             "ambiguous": calls.ambiguous,
             "anomalous": calls.anomalous,
         },
-        metadata={"classes": ",".join(model.classes)},
+        metadata={"classes": ",".join(model.classes), **of_file},
     )
+
+
+def _channels_of_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """The compensated channels of an FCS file, and what was done to read them."""
+    from taproom.sources.cytometry import compensated
+    from taproom.sources.fcs import read_fcs
+
+    recording = read_fcs(path)
+    compensation = str(recording.spillover) if recording.spillover else "none"
+    about = {"compensation": compensation, "repairs": "; ".join(recording.repairs) or "none"}
+    return dict(zip(recording.channels, compensated(recording).T, strict=True)), about
 
 
 def _channel_values(events: Any, channels: Sequence[str]) -> np.ndarray:
     """The channels of `events`, in order, as float64 (events, channels); NaN where a channel or a value is missing."""
-    if isinstance(events, str | Path):
-        from taproom.sources.cytometry import compensated
-        from taproom.sources.fcs import read_fcs
-
-        recording = read_fcs(Path(events))
-        events = dict(zip(recording.channels, compensated(recording).T, strict=True))
     names = getattr(events, "column_names", None) or list(events)
     if not (known := [name for name in channels if name in names]):
         raise InputError(f"Events with the channels {list(names)[:20]} were given; wanted: some of {list(channels)}.")

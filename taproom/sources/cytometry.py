@@ -32,24 +32,23 @@ def compensated(recording: Recording) -> np.ndarray:
     Channels that the spillover matrix does not name stay as they are; without a matrix, all do. An event with NaN in
     one of the channels named gets NaN in all of them, because each is a mixture of all.
 
-    Raises `InputError` when the matrix names a channel that the recording does not have, or has no inverse.
+    Raises `InputError` when the file's matrix cannot be used or has no inverse.
 
-    >>> from taproom.sources.fcs_channels import Spillover
+    >>> from taproom.sources.fcs_spillover import Spillover
     >>> spillover = Spillover(("FL1", "FL2"), np.array([[1, 0.5], [0, 1]]))
     >>> compensated(Recording(("FL1", "FL2"), np.array([[10.0, 7.0]]), None, None, None, spillover, "3.1"))
     array([[10.,  2.]])
     """
+    if recording.spillover_damage:
+        raise InputError(
+            f"the spillover matrix cannot be used: {recording.spillover_damage}. Read the file without compensation."
+        )
     if recording.spillover is None:
         return recording.values
     from flowutils.compensate import compensate
 
-    names, matrix = recording.spillover
-    if unknown := [name for name in names if name not in recording.channels]:
-        raise InputError(
-            f"the spillover matrix names the channels {unknown}; wanted: some of {list(recording.channels)}. "
-            "Read the file without compensation."
-        )
-    if len(set(names)) < len(names) or np.linalg.matrix_rank(matrix) < len(matrix):
+    names, matrix = recording.spillover.channels, recording.spillover.matrix
+    if np.linalg.matrix_rank(matrix) < len(matrix):
         raise InputError(
             f"the spillover matrix of {list(names)} has no inverse; wanted: independent rows, one for each dye. "
             "Read the file without compensation."

@@ -1,144 +1,154 @@
-"""The DATA segment of an FCS file: where its events are, and what numbers they are stored as.
+"""The DATA segment of an FCS file: bytes become numbers as the instrument stored them.
 
-Here belongs the check that HEADER, keywords and the size of the file agree, before any event is read. The events are
-read in `taproom.sources.fcs_process`.
+`Layout` is what the keywords say of an event: for each channel its type, bits and range, and the order of bytes. From
+it follow how many bytes the events take, and the numbers themselves. What happens to these afterwards (logarithms,
+gains, time steps, compensation) belongs to `taproom.sources.fcs_scale` and `taproom.sources.fcs_spillover`.
 
-Source: Spidlen et al. (2010), "Data File Standard for Flow Cytometry, version FCS 3.1", Cytometry A 77, 97-100.
+Source: Spidlen et al. (2010, 2021), FCS 3.1 and 3.2, section 3.3 on the DATA segment, $PnB, $PnR, $BYTEORD, $DATATYPE
+and $PnDATATYPE.
 """
 
 import math
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from taproom.sources.fcs_damage import Damage, refusal, shown, truncation
-from taproom.sources.fcs_text import HEADER_BYTES, Header, Keywords, segment_bounds
+import numpy as np
 
-MAX_CHANNELS = 1000
-# Bits of a number by $DATATYPE: single precision, double precision, whole numbers. These are what FlowIO reads.
-WIDTHS = {"F": (32,), "D": (64,), "I": (8, 16, 32)}
-BYTE_ORDERS = ("1,2,3,4", "4,3,2,1", "1,2", "2,1")
+DataType = Literal["I", "F", "D"]
+
+FLOAT_BITS: dict[DataType, int] = {"F": 32, "D": 64}
+MAX_BITS = 64
 
 
 @dataclass(frozen=True)
-class DataSegment:
-    """Where the events of a file are, checked against its keywords and its size.
+class Channel:
+    """One number of an event.
 
-    `channels` are the values of $PnN as they are written; `begin` is the first byte of the events, `end` the one after
-    their last.
+    Attributes:
+        datatype: I (whole number, unsigned), F or D (floating point, single or double).
+        bits: that it takes.
+        range: $PnR, one more than the largest whole number; 0 where it is none.
     """
 
-    channels: tuple[str, ...]
-    events: int
-    begin: int
-    end: int
+    datatype: DataType
+    bits: int
+    range: float
+
+    @property
+    def mask(self) -> int:
+        """The bits of a whole number that are the measurement's: as many as the range needs.
+
+        >>> hex(Channel("I", 16, 1024).mask), hex(Channel("I", 16, 1000).mask), hex(Channel("I", 16, 1e6).mask)
+        ('0x3ff', '0x3ff', '0xffff')
+        """
+        used = math.ceil(math.log2(self.range)) if self.range > 1 else self.bits
+        return 2 ** min(used, self.bits) - 1
 
 
-def find_data(header: Header) -> DataSegment:
-    """Find the events of a file, and check what it says of them; no event is read.
+@dataclass(frozen=True)
+class Layout:
+    """How an event is stored.
 
-    Raises `FcsError`, for the first damage found: the file is of a kind that FlowIO does not read (or would read as
-    another), numbers that the keywords must give are missing or impossible, or the segment's offsets, $TOT, the
-    channels' widths and the size of the file do not agree.
+    Attributes:
+        channels: in their order.
+        byte_order: $BYTEORD: the significance of each byte of a number, from 1.
+        is_packed: whether bits follow one another without regard to bytes, as the standard has it. Otherwise each
+            number begins with a byte.
     """
-    keywords = header.keywords
-    _check_kind(keywords)
-    channels, event_bytes = _channels(keywords)
-    events = keywords.whole_number("TOT", Damage.EVENT_COUNT, "the number of events")
-    begin, data_bytes = _data_segment(header)
-    _check_count(keywords, events, event_bytes, data_bytes)
-    end = begin + events * event_bytes
-    if end > header.size_bytes:
-        raise truncation(header.path, "events", end, header.size_bytes)
-    text_begin, text_end = header.text
-    if events and (begin < HEADER_BYTES or (begin < text_end and text_begin < end)):
-        found = f"its events (from byte {begin:,}) overlap its HEADER or its TEXT segment (from byte {text_begin:,})"
-        raise refusal(header.path, Damage.OFFSETS, found, "segments one after the other")
-    return DataSegment(channels, events, begin, end)
 
+    channels: tuple[Channel, ...]
+    byte_order: tuple[int, ...]
+    is_packed: bool = False
 
-def _check_kind(keywords: Keywords) -> None:
-    """Refuse what FlowIO does not read, or would read as something else."""
-    for keyword, known in (("MODE", ("L", "l")), ("DATATYPE", (*"FDIfdi",)), ("BYTEORD", BYTE_ORDERS)):
-        # With its blanks: FlowIO reads a byte order that it does not know as the machine's own.
-        if (value := keywords.get(keyword)) not in known:
-            raise refusal(keywords.path, Damage.UNSUPPORTED_TYPE, f"${keyword} is {shown(value)}", " or ".join(known))
-    if own := [keyword for keyword in keywords.values if re.fullmatch(r"P\d+DATATYPE", keyword)]:
-        wanted = "the same type of number in all channels"
-        raise refusal(keywords.path, Damage.UNSUPPORTED_TYPE, f"it has ${shown(own[0])[1:-1]}", wanted)
-    if (offset := keywords.get("NEXTDATA", "0").strip()) != "0" * len(offset):
-        found = f"it has another data set after this one ($NEXTDATA is {shown(offset)})"
-        raise refusal(keywords.path, Damage.SEVERAL_DATA_SETS, found, "one in a file: export each well by itself")
+    def size(self, events: int) -> int:
+        """The bytes that so many events take.
 
+        >>> layout = Layout((Channel("I", 10, 1024),) * 4, (1, 2, 3, 4))
+        >>> layout.size(100), Layout(layout.channels, layout.byte_order, is_packed=True).size(100)
+        (800, 500)
+        """
+        if self.is_packed:
+            return -(-events * sum(channel.bits for channel in self.channels) // 8)
+        return events * sum(self._widths)
 
-def _channels(keywords: Keywords) -> tuple[tuple[str, ...], int]:
-    """The channels' names, and the bytes of one event."""
-    wanted = f"a number of channels from 1 to {MAX_CHANNELS:,}"
-    if not 1 <= (channels := keywords.whole_number("PAR", Damage.CHANNEL_COUNT, wanted)) <= MAX_CHANNELS:
-        raise refusal(keywords.path, Damage.CHANNEL_COUNT, f"$PAR is {channels:,}", wanted)
-    datatype = keywords.get("DATATYPE").upper()
-    numbers = range(1, channels + 1)
-    bits = [_width(keywords, number, datatype) for number in numbers]
-    for number, width in zip(numbers, bits, strict=True):
-        _check_range(keywords, number, datatype, width)
-    if unnamed := [number for number in numbers if f"P{number}N" not in keywords]:
-        found = f"it has no $P{unnamed[0]}N"
-        raise refusal(keywords.path, Damage.KEYWORDS, found, f"a name for each of {channels:,} channels")
-    return tuple(keywords.get(f"P{number}N") for number in numbers), sum(bits) // 8
+    def decode(self, data: bytes, events: int) -> np.ndarray:
+        """The numbers of `data`, which begins with the first event: float64, shape (events, channels).
 
+        Whole numbers lose the bits above their range, which instruments use for other purposes. Those of more than 53
+        bits are rounded.
 
-def _width(keywords: Keywords, number: int, datatype: str) -> int:
-    wanted = f"{' or '.join(map(str, WIDTHS[datatype]))} bits for $DATATYPE {datatype}"
-    width = keywords.whole_number(f"P{number}B", Damage.BIT_WIDTH, wanted)
-    if width not in WIDTHS[datatype]:
-        raise refusal(keywords.path, Damage.BIT_WIDTH, f"$P{number}B is {width:,}", wanted)
-    return width
+        Raises:
+            ValueError: `data` is shorter than the events, or the byte order is not one of these numbers'.
+        """
+        if len(data) < self.size(events):
+            raise ValueError(f"{len(data):,} bytes were given for {self.size(events):,}")
+        values = np.empty((events, len(self.channels)))
+        with np.errstate(invalid="ignore"):  # signalling NaN become quiet ones
+            if self.is_packed:
+                self._unpack(data, values)
+            else:
+                self._decode_bytes(data, values)
+        return values
 
+    @property
+    def _widths(self) -> list[int]:
+        return [-(-channel.bits // 8) for channel in self.channels]
 
-def _check_range(keywords: Keywords, number: int, datatype: str, width: int) -> None:
-    """A range must be a number; where events are whole numbers it is their bit mask, and must be a possible one."""
-    if datatype == "I":
-        wanted = f"a whole number from 1 to 2^{width}"
-        if not 1 <= (largest := keywords.whole_number(f"P{number}R", Damage.CHANNEL_RANGE, wanted)) <= 2**width:
-            raise refusal(keywords.path, Damage.CHANNEL_RANGE, f"$P{number}R is {largest:,}", wanted)
-        return
-    value = keywords.required(f"P{number}R", Damage.CHANNEL_RANGE, "a number")
-    if not _is_finite(value):
-        raise refusal(keywords.path, Damage.CHANNEL_RANGE, f"$P{number}R is {shown(value)}", "a number")
+    def _decode_bytes(self, data: bytes, values: np.ndarray) -> None:
+        kinds = {(channel.datatype, channel.bits) for channel in self.channels}
+        if len(kinds) == 1 and (dtype := self._dtype(*kinds.pop())):  # five times as fast as channel by channel
+            numbers = np.frombuffer(data, dtype, values.size).reshape(values.shape)
+            masks = np.array([channel.mask for channel in self.channels], np.uint64)
+            values[:] = numbers & masks.astype(dtype) if dtype.kind == "u" else numbers
+            return
+        raw = np.frombuffer(data, np.uint8, self.size(len(values)))
+        raw = raw.reshape(len(values), sum(self._widths))
+        begin = 0
+        for place, (channel, width) in enumerate(zip(self.channels, self._widths, strict=True)):
+            numbers = self._numbers(raw[:, begin : begin + width], channel)
+            values[:, place] = numbers & np.uint64(channel.mask) if channel.datatype == "I" else numbers
+            begin += width
 
+    def _dtype(self, datatype: DataType, bits: int) -> np.dtype | None:
+        """NumPy's type of such numbers, where it has one."""
+        if not self._is_monotonic or bits not in (8, 16, 32, 64):
+            return None
+        return np.dtype(f"{'<' if self.byte_order[0] == 1 else '>'}{'u' if datatype == 'I' else 'f'}{bits // 8}")
 
-def _is_finite(value: str) -> bool:
-    try:
-        return math.isfinite(float(value))
-    except ValueError:
-        return False
+    @property
+    def _is_monotonic(self) -> bool:
+        return list(self.byte_order) in (sorted(self.byte_order), sorted(self.byte_order, reverse=True))
 
+    def _numbers(self, raw: np.ndarray, channel: Channel) -> np.ndarray:
+        """One channel's bytes (events, width) as uint64, or as floating point."""
+        width = raw.shape[1]
+        little = np.zeros((len(raw), 8 if channel.datatype == "I" else width), np.uint8)
+        little[:, self._significances(width)] = raw
+        return little.view({"I": "<u8", "F": "<f4", "D": "<f8"}[channel.datatype])[:, 0]
 
-def _data_segment(header: Header) -> tuple[int, int]:
-    """First byte and length of the DATA segment, from the HEADER or the TEXT segment.
+    def _significances(self, width: int) -> Sequence[int]:
+        """For each of the bytes of a number, in the order of the file, its significance from 0."""
+        if self.byte_order == tuple(sorted(self.byte_order)):
+            return range(width)
+        if self.byte_order == tuple(sorted(self.byte_order, reverse=True)):
+            return range(width)[::-1]
+        if len(self.byte_order) == width:
+            return [place - 1 for place in self.byte_order]
+        raise ValueError(f"the byte order {self.byte_order} is not one of {width} bytes")
 
-    The HEADER has zeros where eight digits do not suffice. In FCS 2.0, TEXT does not have the offsets.
-    """
-    offsets = {"HEADER": header.data}
-    if header.version != "2.0":
-        offsets["$BEGINDATA and $ENDDATA"] = (header.keywords.get("BEGINDATA"), header.keywords.get("ENDDATA"))
-    bounds = {segment_bounds(header.path, f"DATA segment ({where})", *offsets[where]) for where in offsets} - {None}
-    if len(bounds) > 1:
-        found = " but ".join(f"{where} say {' to '.join(map(str, given))}" for where, given in offsets.items())
-        raise refusal(header.path, Damage.OFFSETS, f"the offsets of its events differ: {found}", "the same")
-    begin, end = bounds.pop() if bounds else (0, 0)
-    if end < begin:
-        found = f"its events are said to be bytes {begin:,} to {end - 1:,}"
-        raise refusal(header.path, Damage.OFFSETS, found, "a last byte after the first")
-    if end - 1 > header.size_bytes:  # not `end`: see _check_count
-        raise truncation(header.path, "events", end, header.size_bytes)
-    return begin, end - begin
-
-
-def _check_count(keywords: Keywords, events: int, event_bytes: int, data_bytes: int) -> None:
-    """One byte more than the events need is no damage: many instruments write the byte after the last as the last."""
-    if data_bytes - events * event_bytes not in (0, 1):
-        found = (
-            f"$TOT says {events:,} events, which at {event_bytes:,} bytes each are {events * event_bytes:,}, "
-            f"but the DATA segment has {data_bytes:,}"
-        )
-        raise refusal(keywords.path, Damage.EVENT_COUNT, found, "as many bytes as the events need")
+    def _unpack(self, data: bytes, values: np.ndarray) -> None:
+        """Whole numbers of any number of bits; the first are the lowest bits where the lowest byte comes first."""
+        is_little = self.byte_order[0] == 1
+        event_bits = sum(channel.bits for channel in self.channels)
+        raw = np.frombuffer(data, np.uint8, self.size(len(values)))
+        bits = np.unpackbits(raw, count=len(values) * event_bits, bitorder="little" if is_little else "big")
+        by_event = bits.reshape(len(values), event_bits)
+        begin = 0
+        for place, channel in enumerate(self.channels):
+            own = by_event[:, begin : begin + channel.bits]
+            numbers = np.zeros(len(values), np.uint64)
+            for bit in (own if is_little else own[:, ::-1]).T[::-1]:
+                numbers = numbers << np.uint64(1) | bit
+            values[:, place] = numbers & np.uint64(channel.mask)
+            begin += channel.bits

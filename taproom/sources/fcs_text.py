@@ -1,165 +1,197 @@
-"""The HEADER and TEXT segments of an FCS file: from bytes to keywords.
+"""The TEXT segment of an FCS file: bytes become keywords and values, as writers really write them.
 
-Here belongs what a file says of itself: its version, where its segments are, and its keywords with their values as
-texts. What keywords mean is in `taproom.sources.fcs_data` (the bytes of events) and `taproom.sources.fcs_channels`
-(names and scales). At most the HEADER and 4 MB of TEXT are read, whatever the file says.
+The standard separates keywords and values by the segment's first character, doubles that character where it is meant
+literally, and forbids empty values. Many instruments write empty values all the same, leave the last value unclosed, or
+never double. So the segment is read in several ways, and the reading that finds the most keywords of the standard is
+taken. Where that leaves a keyword in doubt which changes numbers, the segment is refused: a lost logarithmic scale or
+spillover matrix would give wrong numbers without any error. What a segment's keywords mean belongs to
+`taproom.sources.fcs` and `taproom.sources.fcs_data`.
 
-Source: Spidlen et al. (2010), "Data File Standard for Flow Cytometry, version FCS 3.1", Cytometry A 77, 97-100.
+Source: Spidlen et al. (2021), "Data File Standard for Flow Cytometry, Version FCS 3.2", Cytometry A 99, 100-102;
+section 3.2 on the TEXT segment.
 """
 
-import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
-from taproom.sources.fcs_damage import Damage, FcsError, refusal, shown, truncation
-
-VERSIONS = ("2.0", "3.0", "3.1", "3.2")
-HEADER_BYTES = 58
-MAX_TEXT_BYTES = 4 * 2**20
-
-_WHOLE_NUMBER = re.compile(r"\d{1,18}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Keywords:
-    """The keywords of a file, in upper case and without their $, and their values as texts.
-
-    >>> keywords = Keywords(Path("a.fcs"), {"PAR": "16", "CYT": " LSRII "})
-    >>> keywords.whole_number("PAR", Damage.CHANNEL_COUNT, "a number of channels")
-    16
-    >>> keywords.stripped("CYT"), keywords.stripped("DATE")
-    ('LSRII', '')
-    """
-
-    path: Path
-    values: Mapping[str, str]
-
-    def __contains__(self, keyword: str) -> bool:
-        """Whether the file has this keyword."""
-        return keyword in self.values
-
-    def get(self, keyword: str, default: str = "") -> str:
-        """The value as it is in the file."""
-        return self.values.get(keyword, default)
-
-    def stripped(self, keyword: str) -> str:
-        """The value without the blanks around it; an empty text where the file has none."""
-        return self.get(keyword).strip()
-
-    def required(self, keyword: str, damage: Damage, wanted: str) -> str:
-        """The value without the blanks around it. Raises `FcsError` where there is none."""
-        if not (value := self.stripped(keyword)):
-            raise refusal(self.path, damage, f"it has no ${keyword}", wanted)
-        return value
-
-    def whole_number(self, keyword: str, damage: Damage, wanted: str) -> int:
-        """The value as a whole number. Raises `FcsError` where there is none, or it is not one."""
-        value = self.required(keyword, damage, wanted)
-        if not _WHOLE_NUMBER.fullmatch(value):
-            raise refusal(self.path, damage, f"${keyword} is {shown(value)}", wanted)
-        return int(value)
+# Keywords, without their $, that change what numbers are read.
+_THAT_MATTER = (
+    r"PAR|TOT|MODE|DATATYPE|BYTEORD|NEXTDATA|TIMESTEP|SPILLOVER|SPILL|COMP|BEGINDATA|ENDDATA|BEGINSTEXT|ENDSTEXT"
+    r"|P\d{1,4}(?:[BNREG]|DATATYPE)"
+)
+_MATTERS = re.compile(_THAT_MATTER)
+_STANDARD = re.compile(
+    _THAT_MATTER + r"|BEGINANALYSIS|ENDANALYSIS|ABRT|BTIM|CELLS|COM|CYT|CYTSN|DATE|ETIM|EXP|FIL|GATE|INST|LOST|OP|PROJ"
+    r"|SMNO|SRC|SYS|TR|UNICODE|VOL|WELLID|PLATEID|PLATENAME|P\d{1,4}[SFLOPTVD]"
+)
+_REQUIRED_OF_A_CHANNEL = "BNRE"
 
 
 @dataclass(frozen=True)
-class Header:
-    """What the HEADER and TEXT segments of a file say.
+class Text:
+    """The keywords of a TEXT segment.
 
-    `text` are the first byte of the TEXT segment and the one after its last; `data` the offsets of the DATA segment in
-    the HEADER, as they are written there.
+    `keywords` are in upper case and without the $ of the standard's; values are as they stand, without the blanks
+    around them. `repairs` says in words where the segment departs from the standard; `doubtful` names keywords that
+    change numbers and cannot be made out.
     """
 
-    path: Path
-    size_bytes: int
-    version: str
-    text: tuple[int, int]
-    data: tuple[str, str]
-    keywords: Keywords
+    keywords: Mapping[str, str]
+    repairs: tuple[str, ...] = ()
+    doubtful: tuple[str, ...] = ()
 
 
-def read_header(path: Path) -> Header:
-    """Read the HEADER and TEXT segments of a file.
+@dataclass
+class _Reading:
+    """One way to read a segment."""
 
-    Supplemental TEXT and ANALYSIS segments are ignored. Raises `FcsError` when there is no such file, it is not an FCS
-    file of version 2.0 to 3.2, or its TEXT segment is not inside the file or has more than 4 MB.
+    keywords: dict[str, str] = field(default_factory=dict)
+    oddities: list[str] = field(default_factory=list)
+    standard: set[str] = field(default_factory=set)
+
+    def add(self, keyword: str, value: str) -> None:
+        """Take a pair; of two pairs of one name, the standard's (with a $) counts, else the first."""
+        name = keyword.strip().upper()
+        is_standard, name = name.startswith("$"), name.removeprefix("$")
+        if not name:
+            self.oddities.append("a keyword without a name")
+        elif name not in self.keywords or (is_standard and name not in self.standard):
+            self.keywords[name] = value.strip()
+        if is_standard:
+            self.standard.add(name)
+
+    @property
+    def rank(self) -> tuple[bool, int, int]:
+        found = sum(bool(_STANDARD.fullmatch(name)) for name in self.keywords)
+        return _is_complete(self.keywords), found, -len(self.oddities)
+
+    @property
+    def what_matters(self) -> dict[str, str]:
+        return {name: value for name, value in self.keywords.items() if _MATTERS.fullmatch(name)}
+
+
+def parse_text(segment: bytes) -> Text:
+    r"""The keywords of a TEXT segment, from its first delimiter to its last byte.
+
+    Text that is not UTF-8 is read as Latin-1. A segment without a delimiter has no keywords.
+
+    >>> parse_text(b"/$PAR/2/$P1S//$COM/one//two/").keywords
+    {'PAR': '2', 'P1S': '', 'COM': 'one/two'}
     """
-    path = Path(path)
+    text = _decoded(segment).rstrip("\0 \r\n\t" if segment[:1] not in b"\0 \r\n\t" else "")
+    if len(text) < 2:
+        return Text({})
+    delimiter, body = text[0], text[1:]
+    readings = [read(delimiter, body) for read in (_lenient, _strict, _undoubled)]
+    best = max(readings, key=lambda reading: reading.rank)
+    rivals = [reading for reading in readings if reading.rank[:2] == best.rank[:2]]
+    doubtful = {
+        name
+        for rival in rivals
+        for name in rival.what_matters.keys() | best.what_matters.keys()
+        if rival.keywords.get(name) != best.keywords.get(name)
+    }
+    doubtful |= set(_written(delimiter, body)) - best.keywords.keys()
+    return Text(best.keywords, tuple(dict.fromkeys(best.oddities)), tuple(sorted(doubtful)))
+
+
+def _decoded(segment: bytes) -> str:
     try:
-        if not path.is_file():  # a pipe, for example, would block
-            raise FcsError(f"{path} is not a file; wanted: an FCS file.")
-        with path.open("rb") as file:
-            size_bytes = os.fstat(file.fileno()).st_size
-            start = file.read(HEADER_BYTES)
-            version = _version(path, start)
-            begin, end = _text_segment(path, start, size_bytes)
-            file.seek(begin)
-            keywords = Keywords(path, parse_keywords(file.read(end - begin)))
-    except OSError as error:
-        raise FcsError(f"{path} cannot be read: {error.strerror}; wanted: an FCS file.") from error
-    return Header(path, size_bytes, version, (begin, end), _offsets(start, 26), keywords)
-
-
-def parse_keywords(segment: bytes) -> dict[str, str]:
-    """The keywords of a TEXT segment, in upper case and without their $, and their values.
-
-    The first character of the segment is the delimiter; where a value contains it, it is doubled.
-
-    >>> parse_keywords(b"/$PAR/2/$CYT/A//B/")
-    {'PAR': '2', 'CYT': 'A/B'}
-    """
-    try:
-        text = segment.decode()
+        return segment.decode()
     except UnicodeDecodeError:
-        text = segment.decode("latin-1")
-    delimiter = text[:1]
-    once = re.escape(delimiter)
-    parts = re.split(f"(?<!{once}){once}(?!{once})", text[1:-1].replace("$", ""))
-    parts = [part.replace(2 * delimiter, delimiter) for part in parts]
-    return {keyword.upper(): value for keyword, value in zip(parts[::2], parts[1::2], strict=False)}
+        return segment.decode("latin-1")
 
 
-def segment_bounds(path: Path, what: str, first: str, last: str) -> tuple[int, int] | None:
-    """A segment's first byte and the one after its last, from offsets as they are written.
-
-    None where the last one is blank or 0, which means that the offsets are somewhere else. Raises `FcsError` where
-    they are not whole numbers.
-
-    >>> segment_bounds(Path("a.fcs"), "TEXT segment", "      58", "    1023")
-    (58, 1024)
-    """
-    numbers = [text.strip() or "0" for text in (first, last)]
-    if not all(map(_WHOLE_NUMBER.fullmatch, numbers)):
-        found = f"its {what} is said to be bytes {shown(first)} to {shown(last)}"
-        raise refusal(path, Damage.OFFSETS, found, "whole numbers")
-    return (int(numbers[0]), int(numbers[1]) + 1) if int(numbers[1]) else None
+def _is_complete(keywords: Mapping[str, str]) -> bool:
+    """Whether the keywords that the standard requires of each channel are there."""
+    channels = keywords.get("PAR", "").strip()
+    if not re.fullmatch(r"\d{1,4}", channels, re.ASCII):
+        return False
+    return all(
+        f"P{number}{letter}" in keywords for number in range(1, int(channels) + 1) for letter in _REQUIRED_OF_A_CHANNEL
+    )
 
 
-def _version(path: Path, start: bytes) -> str:
-    wanted = " or ".join(f"FCS{version}" for version in VERSIONS)
-    if not start.startswith(b"FCS"):
-        raise refusal(path, Damage.NOT_FCS, f"it begins with {start[:10]!r}", wanted)
-    version = start[3:6].decode("latin-1")
-    if version not in VERSIONS:
-        raise refusal(path, Damage.VERSION, f"it begins with {start[:6]!r}", wanted)
-    if len(start) < HEADER_BYTES:
-        raise truncation(path, "header", HEADER_BYTES, len(start))
-    return version
+def _written(delimiter: str, body: str) -> Iterator[str]:
+    """Names of keywords that change numbers and stand between two delimiters, whatever a reading makes of them."""
+    parts = body.split(delimiter)
+    yield from (part[1:].upper() for part in parts if part.startswith("$") and _MATTERS.fullmatch(part[1:].upper()))
 
 
-def _offsets(start: bytes, place: int) -> tuple[str, str]:
-    """Two offsets of 8 characters in the HEADER."""
-    return start[place : place + 8].decode("latin-1"), start[place + 8 : place + 16].decode("latin-1")
+def _runs(delimiter: str, body: str) -> Iterator[tuple[str, int]]:
+    """Pieces of text, each with the number of delimiters that follow it; 0 after the last, where it is not closed."""
+    for match in re.finditer(f"([^{re.escape(delimiter)}]*)({re.escape(delimiter)}*)", body, re.DOTALL):
+        if match[0]:
+            yield match[1], len(match[2])
 
 
-def _text_segment(path: Path, start: bytes, size_bytes: int) -> tuple[int, int]:
-    begin, end = segment_bounds(path, "TEXT segment", *_offsets(start, 10)) or (0, 0)
-    if not HEADER_BYTES <= begin < end:
-        found = f"its TEXT segment is said to be bytes {begin:,} to {end:,}"
-        raise refusal(path, Damage.OFFSETS, found, f"a first byte from {HEADER_BYTES} and a last one after it")
-    if end > size_bytes:
-        raise truncation(path, "TEXT segment", end, size_bytes)
-    if end - begin > MAX_TEXT_BYTES:
-        found = f"its TEXT segment has {end - begin:,} bytes"
-        raise refusal(path, Damage.TOO_LARGE, found, f"{MAX_TEXT_BYTES:,} at most")
-    return begin, end
+def _lenient(delimiter: str, body: str) -> _Reading:
+    """Keywords hold no delimiter; two of them after a keyword are an empty value, and in a value one that is meant."""
+    reading, keyword, value = _Reading(), None, ""
+    for piece, count in _runs(delimiter, body):
+        if keyword is None:
+            # The first separates; of the others each two are one that the value begins with, and a last one closes it.
+            keyword, value = piece, delimiter * ((count - 1) // 2)
+            if count and count % 2 == 0:
+                reading.add(keyword, value) if value else _add_empty(reading, keyword)
+                keyword = None
+        else:
+            value += piece + delimiter * (count // 2)
+            if count % 2:
+                reading.add(keyword, value)
+                keyword = None
+    if keyword is not None:
+        _add_last(reading, keyword, value)
+    return reading
+
+
+def _strict(delimiter: str, body: str) -> _Reading:
+    """As the standard has it: two delimiters are one that is meant, in keywords too, and no value is empty."""
+    reading, parts, part = _Reading(), [], ""
+    for piece, count in _runs(delimiter, body):
+        part += piece + delimiter * (count // 2)
+        if count % 2:
+            parts.append(part)
+            part = ""
+    return _paired(reading, parts, part)
+
+
+def _undoubled(delimiter: str, body: str) -> _Reading:
+    """Each delimiter separates; values may be empty, and one more delimiter before a keyword is skipped."""
+    reading, keyword = _Reading(), None
+    *parts, last = body.split(delimiter)
+    for part in parts:
+        if keyword is None:
+            keyword = part or None
+            if not part:
+                reading.oddities.append("a delimiter too many")
+        else:
+            reading.add(keyword, part) if part else _add_empty(reading, keyword)
+            keyword = None
+    if keyword is not None:
+        _add_last(reading, keyword, last)
+    elif last:
+        reading.oddities.append("a last keyword without a value")
+    return reading
+
+
+def _paired(reading: _Reading, parts: list[str], last: str) -> _Reading:
+    for keyword, value in zip(parts[::2], parts[1::2], strict=False):
+        reading.add(keyword, value)
+    if len(parts) % 2:
+        _add_last(reading, parts[-1], last)
+    elif last:
+        reading.oddities.append("a last keyword without a value")
+    return reading
+
+
+def _add_empty(reading: _Reading, keyword: str) -> None:
+    reading.oddities.append("empty values")
+    reading.add(keyword, "")
+
+
+def _add_last(reading: _Reading, keyword: str, value: str) -> None:
+    """Take the last value, which no delimiter closes."""
+    reading.oddities.append("the last value is not closed")
+    reading.add(keyword, value)

@@ -13,7 +13,7 @@ import numpy as np
 from taproom.errors import InputError, SourceError, TaproomError
 from taproom.sources.cytometry import compensated, transforms_of
 from taproom.sources.fcs import read_fcs
-from taproom.sources.fcs_damage import FcsError
+from taproom.sources.fcs_header import Damage, FcsError
 from taproom.sources.inbox import file_sha256
 from taproom.sources.plates import Well, read_events_table
 
@@ -24,9 +24,10 @@ FCS_TRANSFORM, TABLE_TRANSFORM = "arcsinh(150)", "linear"
 class Sample:
     """The events of a file.
 
-    `values` (events, channels) is float64, NaN or infinite where they are in the file, and compensated if `compensated`
-    is true; `plates`, `wells` and `labels` (events,) are texts, a label None where unknown. `transforms` names a scale
-    for each of `channels`. `damage` is the reason why the file was not read, `detail` what was found in it.
+    `values` (events, channels) is float64, NaN or infinite where they are in the file; `plates`, `wells` and `labels`
+    (events,) are texts, a label None where unknown. `transforms` names a scale for each of `channels`. `compensation`
+    describes the spillover matrix that was applied, `repairs` where an FCS file departs from the standard and what was
+    made of that, `damage` why the file was not read, `detail` what was found in it.
     """
 
     file: str
@@ -39,25 +40,33 @@ class Sample:
     labels: Sequence[str | None]
     instrument: str | None = None
     date: str | None = None
-    compensated: bool = False
+    compensation: str | None = None
+    repairs: Sequence[str] = ()
     damage: str | None = None
     detail: str | None = None
 
 
-def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[str], compensate: bool) -> Sample:
+def fcs_sample(
+    path: Path,
+    well: Well,
+    transform: str | None,
+    linear: Sequence[str],
+    compensate: bool,
+    data_set: int | None = None,
+) -> Sample:
     """The events of an FCS file, all of one well; no events, and the reason, when the file is damaged.
 
     `transform` (by default arcsinh(150)) is the scale of all channels except those that match a pattern of `linear`.
-    With `compensate`, events are compensated where the file has a spillover matrix.
+    With `compensate`, events are compensated where the file has a spillover matrix. `data_set` is that of
+    `taproom.sources.fcs.read_fcs`.
     """
     try:
-        recording = read_fcs(path)
-        applied = compensate and recording.spillover is not None
-        values = compensated(recording) if applied else recording.values
+        recording = read_fcs(path, data_set=data_set)
+        values = compensated(recording) if compensate else recording.values
     except FcsError as error:
         return _unread(path, str(error.damage), error)
     except InputError as error:
-        return _unread(path, "spillover", error)
+        return _unread(path, str(Damage.SPILLOVER), error)
     count = len(values)
     return Sample(
         file=path.name,
@@ -70,7 +79,8 @@ def fcs_sample(path: Path, well: Well, transform: str | None, linear: Sequence[s
         labels=[well.label] * count,
         instrument=recording.instrument,
         date=recording.date,
-        compensated=applied,
+        compensation=str(recording.spillover) if compensate and recording.spillover else None,
+        repairs=recording.repairs,
     )
 
 
