@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
@@ -105,15 +106,9 @@ class ImagesConfig(dg.Config):
 
 
 def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
-    """A configuration of `images` with the fingerprint of its files; they are read at once, not batch by batch.
-
-    Raises `SourceError` when there are no such files.
-    """
-    from taproom.sources.corpus import fingerprint
-
+    """A configuration of `images` with the fingerprint of its files. Raises `SourceError` if there are none."""
     config = ImagesConfig(**given)
-    seen = {"fingerprint": fingerprint(_path(config))} if config.source is ImageSource.files else {}
-    return {None: {**given, **seen}}
+    return with_fingerprint(given, _path(config) if config.source is ImageSource.files else None)
 
 
 def _path(config: ImagesConfig) -> Path:

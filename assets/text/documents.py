@@ -15,6 +15,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
+from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
@@ -88,15 +89,9 @@ class DocumentsConfig(dg.Config):
 
 
 def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
-    """A configuration of `documents` with the fingerprint of its files; they are read at once, not batch by batch.
-
-    Raises `SourceError` when there are no such files.
-    """
-    from taproom.sources.corpus import fingerprint
-
+    """A configuration of `documents` with the fingerprint of its files. Raises `SourceError` if there are none."""
     config = DocumentsConfig(**given)
-    seen = {"fingerprint": fingerprint(_path(config))} if config.source is CorpusSource.files else {}
-    return {None: {**given, **seen}}
+    return with_fingerprint(given, _path(config) if config.source is CorpusSource.files else None)
 
 
 def _path(config: DocumentsConfig) -> Path:

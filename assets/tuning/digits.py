@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.sources.allowed_folders import allowed_path
 from taproom.warehouse.contracts import Column, Contract, NotBlank
@@ -70,15 +71,9 @@ class DigitsConfig(dg.Config):
 
 
 def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
-    """A configuration of `digits` with the fingerprint of its files; they are read at once, not batch by batch.
-
-    Raises `SourceError` when there are no such files.
-    """
-    from taproom.sources.corpus import fingerprint
-
+    """A configuration of `digits` with the fingerprint of its files. Raises `SourceError` if there are none."""
     config = DigitsConfig(**given)
-    seen = {"fingerprint": fingerprint(allowed_path(config.path, "digits"))} if config.path else {}
-    return {None: {**given, **seen}}
+    return with_fingerprint(given, allowed_path(config.path, "digits") if config.path else None)
 
 
 @dg.asset(

@@ -17,7 +17,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from hashlib import blake2b, sha256
+from hashlib import blake2b
 from html.parser import HTMLParser
 from itertools import chain, islice
 from pathlib import Path
@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 
 from taproom.errors import InputError, SourceError
 from taproom.progress import progress
-from taproom.sources.inbox import data_files, file_sha256
+from taproom.sources.characters import check_encoding, printable
+from taproom.sources.files import check_has_content, files_in
 from taproom.sources.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
 
 Unit = Literal["line", "block", "file"]
@@ -126,21 +127,8 @@ def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
     if files.path.is_dir():
         _check_has_files(files.path)
         return _folder_documents(replace(files, unit=files.unit or "file"))
-    _check_not_empty(files.path)
+    check_has_content(files.path, "a file of text, or a folder of such files")
     return _file_documents(files.path, files.path.name, None, replace(files, unit=files.unit or "line"))
-
-
-def fingerprint(path: Path) -> str:
-    """A hash of a file's content, or of the content and the paths of all files in a folder: 64 hex digits.
-
-    Raises SourceError when there is nothing at the path.
-    """
-    path = Path(path)
-    if path.is_dir():
-        files = [(file.relative_to(path).as_posix(), file_sha256(file)) for file in files_in(path)]
-        return sha256(repr(files).encode()).hexdigest()
-    _check_not_empty(path)
-    return file_sha256(path)
 
 
 class DocumentReader:
@@ -292,6 +280,7 @@ def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
         name = path.relative_to(files.path).as_posix()
         label = None if path.parent == files.path else path.parent.name.strip() or None
         try:
+            documents: Iterable[Document]
             if files.unit == "file":
                 documents = list(_file_documents(path, name, label, files))
             else:
@@ -302,14 +291,6 @@ def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
             yield LeftOut(printable(name), printable(error))
         else:
             yield from documents
-
-
-def files_in(folder: Path) -> Iterator[Path]:
-    """The files of data in a folder, sorted; raises `SourceError` when they may not be listed."""
-    try:
-        yield from data_files(folder)
-    except OSError as error:
-        raise SourceError(f"{error.filename} cannot be opened ({error.strerror}). Check that it may be read.") from None
 
 
 def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document]:
@@ -450,27 +431,12 @@ def _check_settings(files: TextFiles) -> None:
         raise SourceError(
             f"{files.path}: `block_words` is {files.block_words:,}. Wanted: 1 to {MAX_DOCUMENT_CHARACTERS:,} words."
         )
-    try:
-        b"text".decode(files.encoding)
-        codecs.getincrementaldecoder(files.encoding)
-    except UnicodeError:
-        pass
-    except LookupError:
-        raise SourceError(
-            f"{files.path}: no encoding of text is called {files.encoding!r}. Wanted: one that Python knows."
-        ) from None
+    check_encoding(files.path, files.encoding)
 
 
 def _check_has_files(folder: Path) -> None:
     if next(files_in(folder), None) is None:
         raise SourceError(f"{folder} has no files in it (hidden ones and links do not count). Wanted: files of text.")
-
-
-def _check_not_empty(path: Path) -> None:
-    if not path.is_file():
-        raise SourceError(f"{path} is not there, or neither file nor folder. Wanted: text; check the path.")
-    if not path.stat().st_size:
-        raise SourceError(f"{path} is empty (0 bytes). Wanted: text; was it copied whole?")
 
 
 def _wrong_encoding(path: Path, encoding: str, position: int, error: UnicodeError) -> SourceError:
@@ -491,8 +457,3 @@ def _bad_markup(path: Path, complaint: str) -> SourceError:
     return SourceError(
         f"{path}: its markup {complaint}. Correct it, or set `strip_markup` to false to take it as text."
     )
-
-
-def printable(value: object) -> str:
-    """A file's name, or a message that holds one, without bytes that no table can hold."""
-    return str(value).encode("utf-8", "backslashreplace").decode()

@@ -12,7 +12,9 @@ import numpy as np
 
 from taproom.errors import SourceError
 from taproom.progress import progress
-from taproom.sources.corpus import Split, files_in, printable
+from taproom.sources.characters import printable
+from taproom.sources.corpus import Split
+from taproom.sources.files import files_in
 from taproom.sources.image_blocks import (
     SPLIT_NAMES,
     Images,

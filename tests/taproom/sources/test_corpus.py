@@ -373,8 +373,8 @@ def test_a_document_that_is_too_long_is_refused_with_a_way_out(tmp_path, monkeyp
     [
         ({"unit": "page"}, "the unit is 'page'. Wanted: line, block, file"),
         ({"block_words": 0}, "`block_words` is 0"),
-        ({"encoding": "klingon"}, "no encoding of text is called 'klingon'"),
-        ({"encoding": "rot13"}, "no encoding of text is called 'rot13'"),
+        ({"encoding": "klingon"}, "there is no text encoding 'klingon'"),
+        ({"encoding": "rot13"}, "there is no text encoding 'rot13'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused_at_once(tmp_path, options, complaint):
