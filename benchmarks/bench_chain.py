@@ -28,7 +28,8 @@ from taproom.maps.item_map import NeighborGraph, map_items
 from taproom.maps.map_methods import ItemGraph, compare
 from taproom.maps.neighbors import choose_k, nearest
 from taproom.maps.ordinal import OrdinalParameters
-from taproom.sources.reviews import ReviewFile, ReviewReader
+from taproom.sources.review_files import ReviewFile
+from taproom.sources.reviews import ReviewReader
 from taproom.words.rollup import ReviewRollup
 from taproom.words.tfidf import select_words, weigh
 

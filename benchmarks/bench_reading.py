@@ -12,7 +12,8 @@ from pathlib import Path
 
 OURS = """
 from assets.reviews.reviews import CONTRACT
-from taproom.sources.reviews import ReviewFile, ReviewReader
+from taproom.sources.review_files import ReviewFile
+from taproom.sources.reviews import ReviewReader
 from taproom.warehouse.warehouse import Warehouse
 reader = ReviewReader(ReviewFile(path), "big", "table", CONTRACT.schema)
 Warehouse(folder).publish(CONTRACT, reader.reader(), since=None, partition="big")

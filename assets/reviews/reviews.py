@@ -20,7 +20,9 @@ from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.fetching import member, read_sources
 from taproom.sources.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
-from taproom.sources.reviews import Reason, ReviewFile, ReviewReader, beer_text, rotten_tomatoes
+from taproom.sources.rejected_rows import Reason
+from taproom.sources.review_files import ReviewFile, beer_text, rotten_tomatoes
+from taproom.sources.reviews import ReviewReader
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")

@@ -1,19 +1,19 @@
-"""Beer reviews as the public dumps of RateBeer and BeerAdvocate write them: from lines of text to named fields.
+"""Beer reviews in the form of the public dumps of RateBeer and BeerAdvocate: from lines of text to named fields.
 
 The dumps come as blocks of `key: value` lines, a blank line after each (`ratebeer.txt`), or as one object a line
-(`ratebeer.json`), in most copies a Python dict and not JSON. Here is what is peculiar to them; files, encodings,
-columns, types and rejections are the business of `taproom.sources.reviews`. What the dumps do decides how they are
-read:
+(`ratebeer.json`), in most copies a Python dict and not JSON. Here belongs what is special to them; lines and encodings
+belong to `taproom.sources.record_lines`, rows and rejections to `taproom.sources.text_rows`. How the dumps are read
+follows from what is in them:
 
-- Several beers share a name, none an id: `beer/beerId` identifies the beer, `beer/name` names it. The ids are those of
-  one site: beer 7 of RateBeer is not beer 7 of BeerAdvocate.
+- Several beers can have the same name, but not the same id: `beer/beerId` identifies the beer, `beer/name` names it. An
+  id belongs to one site: beer 7 of RateBeer is not beer 7 of BeerAdvocate.
 - RateBeer writes a score as `13/20`, BeerAdvocate as `3.5`. The number stays on the source's scale: 13, and 3.5.
-- A strength that is not known is `-` at RateBeer, and nothing at BeerAdvocate.
-- RateBeer writes some characters as HTML references (`India Pale Ale &#40;IPA&#41;`). They are resolved, or a 40 would
-  be counted among the words; markup and tabs (BeerAdvocate's line breaks) stay.
-- A field is one line, the text too. Where someone has broken a text into lines, they continue it up to the next blank
-  line; a line without a key anywhere else makes its block unreadable.
-- The extract of 50,000 reviews says `user/profileName` and `review/timeUnix` for `review/profileName` and
+- An unknown strength is `-` at RateBeer, and blank at BeerAdvocate.
+- RateBeer writes some characters as HTML references (`India Pale Ale &#40;IPA&#41;`). They are resolved, or 40 would be
+  counted as a word. Markup and tabs (BeerAdvocate's line breaks) stay.
+- A field, including the text, is one line. If a text is broken into several lines, it ends at the next blank line. A
+  line without a key anywhere else makes its block unreadable.
+- The extract of 50,000 reviews has `user/profileName` and `review/timeUnix` instead of `review/profileName` and
   `review/time`.
 
 Source: McAuley, Leskovec and Jurafsky (2012), "Learning attitudes and attributes from multi-aspect reviews", ICDM,
@@ -24,11 +24,14 @@ import ast
 import html
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from html.entities import html5
 from itertools import takewhile
 from typing import Any
+
+from taproom.sources.characters import shown
 
 COLUMNS = {
     "item_id": "beer/beerId",
@@ -49,7 +52,7 @@ COLUMNS = {
 _TEXT, _STRENGTH = COLUMNS["text"], COLUMNS["attributes.abv_percent"]
 _SCORES = [key for field, key in COLUMNS.items() if field == "overall" or field.startswith("scores.")]
 _OTHER_NAMES = {"user/profileName": COLUMNS["reviewer_id"], "review/timeUnix": COLUMNS["time"]}
-# Every review has every key, so that a field which the first reviews lack is no missing column.
+# Every review has every key, so that a field that the first reviews do not have is not taken for a missing column.
 _NO_FIELDS = dict.fromkeys(COLUMNS.values())
 
 _JSON_TYPES = (str, int, float, dict, list, type(None))
@@ -59,7 +62,13 @@ _CHARACTER = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1
 
 
 class BeerReviews:
-    """The reviews in the lines of a dump, one a call of `read`; the first line that is not blank tells its form."""
+    """Reads the reviews in the lines of a dump; the first line that is not blank decides which form it has.
+
+    >>> lines = iter(["beer/name: Two Hearted Ale", "review/overall: 15/20", "review/text: Hoppy", ""])
+    >>> review = BeerReviews(lines).read()
+    >>> review["beer/name"], review["review/overall"], review["review/time"]
+    (' Two Hearted Ale', '15', None)
+    """
 
     def __init__(self, lines: Iterator[str]):
         self._lines = lines
@@ -67,17 +76,19 @@ class BeerReviews:
         self._broken_off = False
 
     def read(self) -> dict[str, Any] | None:
-        """Take the next review off the lines; None when there is a blank line, or the rest of a block, instead.
+        """Read the next review; None if there is a blank line, or the rest of a bad block, instead.
 
-        Gives the values by the dump's keys, those of `COLUMNS` always there. Raises StopIteration at the end, and
-        ValueError when what is there is no review; what the lines themselves raise comes through. After an error
-        reading goes on behind the line, or behind the block.
+        Returns:
+            The values by the dump's keys; those of `COLUMNS` are always there, None without a value.
+
+        Raises StopIteration at the end and ValueError if the next line or block is not a review; errors of the lines
+        themselves pass through. After an error, reading goes on after the line or block.
         """
         if self._broken_off and self._in_blocks:
             self._rest_of_block()
             self._broken_off = False
             return None
-        # Until it is read whole: the lines may raise, and what is left of a block must not pass for another one.
+        # Until all of it is read: the lines may raise, and the rest of a block must not be taken for another block.
         self._broken_off = True
         line = next(self._lines)
         if line.isspace():
@@ -101,12 +112,14 @@ def _block_fields(lines: Iterable[str]) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if colon and _KEY.fullmatch(name):
             if name in fields:
-                raise _twice(name)
+                raise _twice([name])
             fields[name], key = value, name
         elif key == _TEXT:
             more_text.append(line)
         else:
-            raise ValueError(f"{_shown(line)} is no field of a beer review, such as 'beer/name: Two Hearted Ale'")
+            raise ValueError(
+                f"{shown(line.strip())} is not a field of a beer review, such as 'beer/name: Two Hearted Ale'"
+            )
     if more_text:
         fields[_TEXT] += "".join(more_text)
     return fields
@@ -127,33 +140,31 @@ def _object_fields(line: str) -> dict[str, Any]:
 def _python_fields(line: str, complaint: str) -> dict[str, Any]:
     try:
         display = ast.parse(line.strip(), mode="eval").body
-        fields, keys = ast.literal_eval(display), display.keys
+        if not isinstance(display, ast.Dict):
+            raise ValueError("another expression")
+        fields = ast.literal_eval(display)
     except UnicodeEncodeError:
         raise
-    except (AttributeError, SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
+    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
         raise ValueError(f"is neither a JSON object ({complaint}) nor a Python dict") from None
-    if len(fields) < len(keys):
-        raise _twice(_first_repeated(map(ast.literal_eval, keys)))
+    if len(fields) < len(display.keys):
+        raise _twice(ast.literal_eval(key) for key in display.keys if key)
     for key, value in fields.items():
         if not isinstance(value, _JSON_TYPES):
-            raise ValueError(f"{_shown(key)} holds {type(value).__name__}, which JSON has not")
+            raise ValueError(f"{shown(key)} holds {type(value).__name__}, which JSON does not have")
     return fields
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
-        raise _twice(_first_repeated(key for key, _ in pairs))
+        raise _twice(key for key, _ in pairs)
     return fields
 
 
-def _first_repeated(keys: Iterable) -> Any:
-    seen = set()
-    return next(key for key in keys if key in seen or seen.add(key))
-
-
-def _twice(key: Any) -> ValueError:
-    return ValueError(f"has the field {_shown(key)} twice")
+def _twice(keys: Iterable[Any]) -> ValueError:
+    (key, _), *_ = Counter(keys).most_common(1)
+    return ValueError(f"has the field {shown(key)} twice")
 
 
 def _with_every_field(fields: dict[str, Any]) -> dict[str, Any]:
@@ -173,18 +184,13 @@ def _with_every_field(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _character(reference: re.Match) -> str:
-    """The character that `&#40;` or `&eacute;` stands for; what only looks like a name, as in `S&M;`, stays."""
+    """The character that `&#40;` or `&eacute;` means; what only looks like a reference, as in `S&M;`, stays."""
     name = reference[1]
     return html.unescape(reference[0]) if name.startswith("#") else html5.get(f"{name};", reference[0])
 
 
 @lru_cache(maxsize=128)
 def _points(score: str) -> str:
-    """`13/20` is `13`; what is not a number of points out of so many stays as it is, for the reader to reject."""
+    """`13/20` is `13`; anything that is not points out of a maximum stays as it is, for the reader to reject."""
     match = _SCORE.fullmatch(score)
     return match[1] if match and float(match[1]) <= float(match[2]) else score
-
-
-def _shown(value: object) -> str:
-    shown = repr(value.strip() if isinstance(value, str) else value)
-    return shown if len(shown) <= 80 else f"{shown[:76]} ..."

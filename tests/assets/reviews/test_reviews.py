@@ -154,7 +154,7 @@ UNREADABLE = [
 ]  # fmt: skip
 NO_DUMPS = [
     ("truncated.txt.gz", gzip.compress(BEERS.encode() * 5000)[:-40], "truncated.txt.gz"),
-    ("table.csv", HEADER + b"a,Ale,x,1,words\n", "none of its 1 rows", "is no field of a beer review"),
+    ("table.csv", HEADER + b"a,Ale,x,1,words\n", "none of its 1 rows", "is not a field of a beer review"),
 ]
 
 
@@ -225,7 +225,7 @@ def test_the_same_batch_again_changes_nothing(good_csv, ingest, warehouse):
 
 @pytest.mark.parametrize(("most", "unlisted"), [(3, 0), (2, 1)])
 def test_rejected_rows_that_are_not_listed_are_warned_of(tmp_path, monkeypatch, most, unlisted):
-    monkeypatch.setattr("taproom.sources.reviews.MAX_REJECTED_ROWS", most)
+    monkeypatch.setattr("taproom.sources.rejected_rows.MAX_REJECTED_ROWS", most)
     (tmp_path / "blank.csv").write_bytes(HEADER + b"a,Ale,x,3,hops\nb,Ale,x,3,\nc,Ale,x,3,\nd,Ale,x,3,\n")
     config = ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "blank.csv"))
     outputs = reviews(dg.build_asset_context(partition_key=batch_of(config)), config)

@@ -1,33 +1,17 @@
-"""Fixtures of the tests of FCS files."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""What tests of the readers share."""
 
 import pytest
 
-from taproom.sources.fcs import Recording, read_fcs
-from tests.fcs_file import fcs_bytes
+from taproom.sources.review_files import ReviewFile
+from tests.review_reading import read
 
 
 @pytest.fixture
-def write_fcs(tmp_path: Path) -> Callable[[bytes], Path]:
-    """Write bytes as an FCS file, and give its path."""
+def read_bytes(tmp_path):
+    """Read a file of reviews with the given content; options are those of `ReviewFile`."""
 
-    def write(content: bytes) -> Path:
-        path = tmp_path / "cells.fcs"
-        path.write_bytes(content)
-        return path
+    def read_content(content, name="reviews.csv", **options):
+        (tmp_path / name).write_bytes(content)
+        return read(ReviewFile(tmp_path / name, **options))
 
-    return write
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory) -> Path:
-    """The path of a file that a property writes again for each example."""
-    return tmp_path_factory.mktemp("flipped") / "cells.fcs"
-
-
-@pytest.fixture
-def recording(write_fcs) -> Callable[..., Recording]:
-    """Write an FCS file as `fcs_bytes` makes it, and read it."""
-    return lambda *arguments, **options: read_fcs(write_fcs(fcs_bytes(*arguments, **options)))
+    return read_content

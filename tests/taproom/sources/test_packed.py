@@ -17,9 +17,10 @@ from taproom.sources.digits import digit_files
 from taproom.sources.image_files import image_files
 from taproom.sources.packed import EXPANSION, SMALL_BYTES, check_expansion, open_unpacked
 from taproom.sources.plates import read_events_table
-from taproom.sources.reviews import ReviewFile, ReviewReader, beer_text
+from taproom.sources.review_files import ReviewFile, beer_text
+from taproom.sources.reviews import ReviewReader
+from tests.review_reading import SCHEMA as REVIEWS
 from tests.taproom.sources.test_corpus import SCHEMA as DOCUMENTS
-from tests.taproom.sources.test_reviews import SCHEMA as REVIEWS
 
 BOMB_BYTES = 30_000_000
 LINE = b"17,This beer pours a hazy golden colour with a thick head and tastes of citrus and of pine\n"
