@@ -1,7 +1,7 @@
 """reviews, rejected_reviews: what people wrote about items, and the rows that could not be read.
 
 Grain: a review; a batch (one file) is a partition, named by the file and a prefix of its content's hash. Duplicates
-within a batch are set aside here; those between batches in `items`, since which batches there are is known only there.
+within a batch are rejected here, those between batches in `items`, where all batches are known.
 Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for each beer".
 """
 
@@ -26,7 +26,7 @@ from taproom.sources.reviews import ReviewReader
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
-# Of a smaller batch no figure is drawn, which would take longer than to read it.
+# Smaller batches have no figure: drawing it would take longer than reading them.
 ROWS_DRAWN = 1_000
 MAX_REJECTED_SHARE = 0.05
 
@@ -80,7 +80,7 @@ class ReviewSource(Enum):
 
 
 class ReviewsConfig(dg.Config):
-    """Which file a batch is, and how its columns are to be understood."""
+    """Which file a batch is, and how to read its columns."""
 
     source: ReviewSource = Field(
         ReviewSource.rotten_tomatoes,
@@ -94,7 +94,7 @@ class ReviewsConfig(dg.Config):
         {},
         description="table: which of the file's columns holds a field (review_id, item_id, item_name, category, "
         "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); empty: those of the same names; "
-        "beer_text: what to take otherwise than usual (item_id: beer/name, where a beer is its name)",
+        "beer_text: fields to replace or add (item_id: beer/name, if beers of the same name are one item)",
     )
     encoding: str = Field("utf-8", description="table, beer_text: the text's encoding")
     collection: str = Field("", description="what the reviews are of; empty: the source's name")
@@ -102,12 +102,12 @@ class ReviewsConfig(dg.Config):
 
 
 def embedded_batch() -> str:
-    """The batch key of the embedded reviews, known without fetching them."""
+    """The batch key of the embedded reviews, without fetching them."""
     return file_key("rotten_tomatoes", read_sources()["rotten_tomatoes"].sha256)
 
 
 def batch_of(config: ReviewsConfig) -> str:
-    """The key of the batch that `config` describes; a `SourceError` when its file is not there."""
+    """The key of the batch that `config` describes. Raises `SourceError` if its file does not exist."""
     if config.source is ReviewSource.rotten_tomatoes:
         return embedded_batch()
     path = _given_file(config)
@@ -122,17 +122,17 @@ def _given_file(config: ReviewsConfig) -> Path:
 
 
 def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The batches that a configuration describes (here: one), each by its key with the configuration of its run."""
+    """The batches that a configuration describes (here one): the configuration of each run by the batch's key."""
     return {batch_of(ReviewsConfig(**given)): given}
 
 
 def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
-    """What a file in the inbox is, and how the inbox's settings want it read."""
+    """A file in the inbox, with the configuration that the inbox's settings give it."""
     return Drop(path.name, of_file({"source": "table", **settings}, path))
 
 
 def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
-    """The file that the batch is named after, verified to be it."""
+    """The file that the batch is named after, once its hash has been compared with the key."""
     if config.source is ReviewSource.rotten_tomatoes:
         if batch != embedded_batch():
             raise SourceError(
@@ -160,7 +160,7 @@ def _inbox_file(batch: str) -> Path:
 
 
 def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
-    """How the inbox wants the batch read, if its file lies there."""
+    """The configuration of a batch whose file is in the inbox; None if it is not there."""
     found = find_batch(inbox_folder("reviews"), batch, dropped)
     return found and found[1].config
 
@@ -196,7 +196,7 @@ def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
 )  # fmt: skip
 @keeps_settings(of_batch=_inbox_settings)
 def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterator:
-    """Stream one file's reviews into the warehouse, then tell what was set aside."""
+    """Stream one file's reviews into the warehouse, then publish the rejected rows."""
     from taproom.drawing import bars
 
     batch = context.partition_key

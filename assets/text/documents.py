@@ -108,10 +108,10 @@ def _path(config: DocumentsConfig) -> Path:
         __name__,
         config=DocumentsConfig,
         description="The documents of the corpus, each with its label, where it has one, and its split.",
-        # Which corpus it is stands in a run's configuration, which nothing that runs by itself would have.
+        # The corpus is chosen by a run's configuration, which an automatic run would not have.
         automation_condition=None,
     ),
-    # The reviews are read only where they are the corpus; Dagster sees a changed batch by their rollup.
+    # The reviews are read only if they are the corpus; Dagster notices a changed batch by their rollup.
     deps=["review_batches"],
     required_resource_keys={"io_manager"},
     check_specs=[
@@ -140,7 +140,7 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
         check_name="little_markup",
         passed=share <= MAX_MARKUP_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"markup_share": share, "to_do": "set strip_markup, or its tags count as words"},
+        metadata={"markup_share": share, "to_do": "set strip_markup, or tags count as words"},
     )
 
 
@@ -149,7 +149,7 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
 
     if config.path and config.source is not CorpusSource.files:
         raise SourceError(
-            f"documents: the path {config.path!r} was given, and the source {config.source.value}, which has none. "
+            f"documents: the path {config.path!r} was given, but the source {config.source.value} has no path. "
             "Wanted: `source: files` to read it, or no path."
         )
     match config.source:
@@ -159,7 +159,7 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
             found = text_files(TextFiles(path, unit, config.block_words, config.encoding, config.strip_markup))
             name = path.resolve().name
         case CorpusSource.reviews:
-            # At the version that was searched for duplicates, or a batch that came since would bring its own.
+            # At the version that was searched for duplicates: a batch that came later could contain more of them.
             reviews = tables.stream("reviews", ["batch", "review_id", "category", "text"], as_read_by="review_batches")
             duplicates = tables.stream("duplicate_reviews", ["batch", "review_id"]).read_all()
             found, name = review_documents(reviews, duplicates), "reviews"

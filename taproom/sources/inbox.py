@@ -1,7 +1,9 @@
-"""The inbox: folders into which people drop files, one folder a chain; and the keys that files are known by.
+"""The inbox: folders into which people drop files, one folder for each chain; and the partition keys of files.
 
-A file is taken once it has settled: same size and same modification time on two looks some seconds apart, because a
-copy under way is not yet a file. `inbox.toml` beside the files says how to read them.
+A file is read once it has settled, that is, once two looks some seconds apart find the same size and modification time:
+a file may still be being copied. `inbox.toml` in the folder says how to read the files.
+
+Here belongs what is the same for every chain. What a dropped file means to a chain belongs to the chain's assets.
 """
 
 import hashlib
@@ -25,7 +27,7 @@ _NOT_DATA = {SETTINGS_FILE, PLATE_MAP_FILE, "README.md"}
 
 @dataclass(frozen=True)
 class Look:
-    """What a file looked like, and since when (seconds since the epoch) it has looked so."""
+    """The size and modification time of a file, and since when it has had them (seconds since the epoch)."""
 
     size_bytes: int
     modified_ns: int
@@ -34,7 +36,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Drop:
-    """What a dropped file is: what it is called, the configuration that reads it, and what it still waits for."""
+    """A dropped file: its name, the configuration that reads it, and what it still waits for (empty: nothing)."""
 
     called: str
     config: dict[str, Any]
@@ -42,17 +44,26 @@ class Drop:
 
 
 def inbox_root() -> Path:
-    """The folder of all inboxes: `$TAPROOM_INBOX`, by default `data/inbox`."""
+    """The folder that holds all inboxes: `$TAPROOM_INBOX`, by default `data/inbox`."""
     return Path(os.environ.get(INBOX_VARIABLE) or DEFAULT_INBOX)
 
 
 def inbox_folder(chain: str) -> Path:
-    """The folder for the files of `chain`."""
+    """The inbox of a chain."""
     return inbox_root() / chain
 
 
 def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dict[str, Look]:
-    """How the data files in `folder` look now, by their path in it; `since` is kept where nothing changed."""
+    """Look at the data files in a folder.
+
+    Args:
+        folder: the inbox of a chain.
+        before: the result of the last look.
+        now: seconds since the epoch; None takes the clock.
+
+    Returns:
+        The look of each file that is not empty, by its path in the folder. `since` stays if nothing has changed.
+    """
     now = time.time() if now is None else now
     looks = {}
     for path in data_files(folder):
@@ -61,15 +72,16 @@ def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dic
             continue
         name = path.relative_to(folder).as_posix()
         known = before.get(name)
-        unchanged = known and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns)
-        looks[name] = known if unchanged else Look(status.st_size, status.st_mtime_ns, now)
+        if known is None or (known.size_bytes, known.modified_ns) != (status.st_size, status.st_mtime_ns):
+            known = Look(status.st_size, status.st_mtime_ns, now)
+        looks[name] = known
     return looks
 
 
 def data_files(folder: Path) -> Iterator[Path]:
-    """The data files in `folder` and in the folders that lie in it, sorted.
+    """The data files in a folder and its subfolders, sorted; none if the folder does not exist.
 
-    Hidden files and folders, links and the inbox's own texts are passed over.
+    Hidden files and folders, links, and the inbox's own files (`inbox.toml`, the plate map, README.md) are skipped.
     """
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         if path.name.startswith(".") or path.name in _NOT_DATA or path.is_symlink():
@@ -81,9 +93,14 @@ def data_files(folder: Path) -> Iterator[Path]:
 
 
 def of_file(settings: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The settings of one file: of those that name files (`replaces`), what they say of this one.
+    """The inbox's settings for one file: the table `replaces`, which is by file, becomes the entry of this file.
 
-    Raises `SourceError` where `replaces` is no table.
+    Raises `SourceError` if `replaces` is not a table.
+
+    >>> of_file({"source": "table", "replaces": {"july.csv": "june.csv"}}, Path("inbox/july.csv"))
+    {'source': 'table', 'replaces': 'june.csv'}
+    >>> of_file({"source": "table", "replaces": {"july.csv": "june.csv"}}, Path("inbox/may.csv"))
+    {'source': 'table'}
     """
     by_file = settings.get("replaces", {})
     if not isinstance(by_file, dict):
@@ -94,9 +111,15 @@ def of_file(settings: dict[str, Any], path: Path) -> dict[str, Any]:
 
 
 def find_batch(folder: Path, key: str, dropped: Callable[[Path, dict[str, Any]], Drop]) -> tuple[Path, Drop] | None:
-    """The data file in `folder` that is the batch `key`, with what `dropped` says of it; None where there is none.
+    """Find the data file of a batch.
 
-    `dropped` takes a file and the inbox's settings. Only files of a fitting name are hashed.
+    Args:
+        folder: the inbox of a chain.
+        key: the batch's partition key.
+        dropped: gives the `Drop` of a file, from its path and the inbox's settings.
+
+    Returns:
+        The file and its `Drop`; None if there is no such file. Only files whose name fits the key are hashed.
     """
     settings = read_settings(folder)
     digest = key.rpartition("-")[2]
@@ -108,24 +131,27 @@ def find_batch(folder: Path, key: str, dropped: Callable[[Path, dict[str, Any]],
 
 
 def file_sha256(path: Path) -> str:
-    """Hash a file's bytes without holding them in memory; 64 hex digits. Raises OSError when it cannot be read."""
+    """Hash a file's bytes without holding them in memory: 64 hex digits. Raises OSError if it cannot be read."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def file_key(name: str, content_sha256: str) -> str:
-    """A partition's key: a name and the first 8 hex digits of the content's hash, as in `june.csv-1f2e3d4c`.
+    """A partition key: a name and the first 8 hex digits of the content's SHA-256.
 
-    At most 80 of the characters A-Z a-z 0-9 . _ - with neither a leading nor two successive dots: a key is a name
-    inside a folder, never a way out of it, and no special syntax to whoever reads it. The same content under the same
+    At most 80 of the characters A-Z a-z 0-9 . _ - without a leading dot or two dots in a row. A key can thus be used as
+    the name of a file or folder, cannot lead out of a folder, and needs no quoting. The same content under the same
     name always has the same key.
+
+    >>> file_key("../June ales.csv", "1f2e3d4c5b6a")
+    '_June_ales.csv-1f2e3d4c'
     """
     key = re.sub(r"[^A-Za-z0-9._-]", "_", f"{name[:71]}-{content_sha256[:8]}")
     return re.sub(r"\.{2,}", ".", key).lstrip(".-")
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """What `inbox.toml` says (nothing where there is none); a `SourceError` when it is not TOML."""
+    """The settings in `inbox.toml`, empty if there is no such file. Raises `SourceError` if it is not TOML."""
     path = folder / SETTINGS_FILE
     if not path.exists():
         return {}

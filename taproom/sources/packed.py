@@ -1,9 +1,9 @@
-"""Files that may be packed by gzip or bzip2, opened as if they were not, and what to say of one that is damaged.
+"""Files that may be packed by gzip or bzip2: opening them, errors for damaged ones, and decompression bombs.
 
-Here belongs what every reader of people's files needs before it looks into them, and how much may come out of how
-little: a file of a few KB can be made to unpack to gigabytes, each byte of which costs a reader more than unpacking it.
-Text shrinks 3- to 30-fold, one line again and again 300-fold (gzip) or 2,500-fold (bzip2), zeros 1,030-fold or
-650,000-fold. Downloads are `taproom.sources.fetching`'.
+Here belongs what every reader needs to get at the bytes of a file. It includes a limit on how much a file may unpack
+to, because a file of a few KB can be made to unpack to gigabytes, and a reader needs more time for each byte than
+unpacking does. Text shrinks 3- to 30-fold, a repeated line 300-fold (gzip) or 2,500-fold (bzip2), zeros 1,030-fold or
+650,000-fold. Downloads belong to `taproom.sources.fetching`.
 """
 
 import bz2
@@ -20,34 +20,49 @@ if TYPE_CHECKING:
     from pyarrow import RecordBatch
     from pyarrow.parquet import FileMetaData
 
-# What reading from `open_unpacked` raises, beside `SourceError`, when the file is not what it should be.
+# What reading from `open_unpacked` raises, besides `SourceError`, if the file is damaged; see `damage`.
 UNREADABLE = (EOFError, OSError, zlib.error)
-# So many bytes may come out of however few; more than that, out of so many times fewer.
+# A file may unpack to SMALL_BYTES whatever its size, and to more only up to EXPANSION times its size.
 SMALL_BYTES, EXPANSION = 8 * 2**20, 400
 
-_OPENERS: dict[str, Callable[[BinaryIO], BinaryIO]] = {
+_OPENERS: dict[str, Callable[[io.FileIO], gzip.GzipFile | bz2.BZ2File]] = {
     ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.open,
+    ".bz2": bz2.BZ2File,
 }
-# Read at a time of what is packed: even of zeros, all of it is unpacked before more is read.
+# Packed bytes are read in blocks so small that a block of zeros, too, is unpacked before the next one is read.
 _BLOCK = 2**12
 
 
 def is_packed(path: Path) -> bool:
-    """Whether the file's name says that it is packed."""
+    """Whether the file is packed, by its suffix.
+
+    >>> is_packed(Path("beers.csv.GZ")), is_packed(Path("beers.csv"))
+    (True, False)
+    """
     return path.suffix.lower() in _OPENERS
 
 
 def unpacked_suffix(path: Path) -> str:
-    """Give a file's suffix in lower case, without the .gz or .bz2 after it."""
+    """The suffix of a file in lower case, without the .gz or .bz2 after it.
+
+    >>> unpacked_suffix(Path("beers.CSV.gz"))
+    '.csv'
+    """
     return (path.with_suffix("") if is_packed(path) else path).suffix.lower()
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """Open a file to read its bytes, as they were before gzip or bzip2.
+    """Open a file to read its bytes, unpacked if its suffix is .gz or .bz2.
 
-    Raises `SourceError` when it cannot be opened. Reading raises it, too, before it gives anything of 8 MiB that come
-    out of less than a 400th of that.
+    Raises `SourceError` if it cannot be opened. Reading raises `SourceError`, too, before it gives any of 8 MiB that
+    are packed in less than a 400th of that.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "beers.txt.gz")
+    >>> _ = path.write_bytes(gzip.compress(b"Two Hearted Ale"))
+    >>> with open_unpacked(path) as file:
+    ...     file.read()
+    b'Two Hearted Ale'
     """
     try:
         return io.BufferedReader(_Unpacked(path), 2**18) if is_packed(path) else path.open("rb")
@@ -56,26 +71,26 @@ def open_unpacked(path: Path) -> BinaryIO:
 
 
 def check_expansion(path: Path, unpacked_bytes: int) -> None:
-    """Raise `SourceError` where so many bytes are more than 8 MiB and more than 400 times those of the file."""
+    """Raise `SourceError` if the unpacked bytes are more than 8 MiB and more than 400 times the size of the file."""
     packed_bytes = path.stat().st_size
     if unpacked_bytes > max(SMALL_BYTES, EXPANSION * packed_bytes):
         raise _bomb(f"{path} holds", unpacked_bytes, packed_bytes)
 
 
 def check_footer(path: Path, footer: "FileMetaData") -> None:
-    """Raise `SourceError` as `check_expansion` does, by what the footer of a Parquet file says.
+    """Raise `SourceError` as `check_expansion` does, for the sizes in the footer of a Parquet file.
 
-    A value counts for a byte: encoded, a column of one value a billion times takes a few.
+    Each value counts at least as a byte: encoded, a column that repeats one value a billion times takes a few bytes.
     """
-    groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
     values = footer.num_columns * sum(group.num_rows for group in groups)
     check_expansion(path, max(values, sum(group.total_byte_size for group in groups)))
 
 
 def checked_batches(path: Path, batches: Iterable["RecordBatch"]) -> "Iterator[RecordBatch]":
-    """Give the batches of a Parquet file, as long as `check_expansion` holds for all so far.
+    """The batches of a Parquet file; raises `SourceError` as `check_expansion` does, for all batches so far.
 
-    The footer does not say how long values are that are encoded as places in a dictionary.
+    This is needed besides `check_footer`: the footer does not have the size of values that are encoded by a dictionary.
     """
     unpacked_bytes = 0
     for batch in batches:
@@ -85,7 +100,17 @@ def checked_batches(path: Path, batches: Iterable["RecordBatch"]) -> "Iterator[R
 
 
 def damage(path: Path, error: Exception, place: str, at_start: bool) -> SourceError:
-    """Say what is wrong with a file whose reading raised one of `UNREADABLE` near `place`."""
+    """The error for a file whose reading raised one of `UNREADABLE`.
+
+    Args:
+        path: the file.
+        error: what reading it raised.
+        place: where, for the message, such as "line 17".
+        at_start: whether nothing had been read before; a packed file is then not of the format that its suffix says.
+
+    >>> str(damage(Path("beers.csv"), OSError("Input/output error"), "line 17", at_start=False))
+    'beers.csv is damaged near line 17 (Input/output error). Fetch or copy it again.'
+    """
     if isinstance(error, EOFError):
         return SourceError(
             f"{path} is cut off near {place}: its compressed data has no end. "
@@ -93,14 +118,14 @@ def damage(path: Path, error: Exception, place: str, at_start: bool) -> SourceEr
         )
     if at_start and is_packed(path):
         return SourceError(
-            f"{path} is not a {path.suffix} file, whatever its name says ({error}). "
+            f"{path} is not a {path.suffix} file, although its name says so ({error}). "
             "Rename it, or fetch or copy it again."
         )
     return SourceError(f"{path} is damaged near {place} ({error}). Fetch or copy it again.")
 
 
 class _Unpacked(io.RawIOBase):
-    """A packed file's content, unpacked some megabytes ahead of whoever reads it, and so refused before it is read."""
+    """A packed file's content, unpacked some megabytes ahead, so that a bomb is refused before any of it is read."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._packed = path, _InBlocks(path)
@@ -111,7 +136,7 @@ class _Unpacked(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # only BufferedReader calls it
         if not self._ahead:
             if self._damage:
                 raise self._damage
@@ -126,7 +151,7 @@ class _Unpacked(io.RawIOBase):
         super().close()
 
     def _next(self) -> bytes:
-        """Unpack what is next; where it is damaged, what is before that, which is the reader's to have first."""
+        """Unpack the next megabytes; before damage give what is before it, and raise it on the next call."""
         start, chunks, size_bytes = self._packed.tell(), [], 0
         try:
             while size_bytes < SMALL_BYTES and (chunk := self._unpacked.read1(SMALL_BYTES)):
@@ -144,14 +169,14 @@ class _Unpacked(io.RawIOBase):
 
 
 class _InBlocks(io.FileIO):
-    """A file that is read a block at a time, so that its position says how much of it has been unpacked."""
+    """A file that is read in small blocks, so that its position is how much of it has been unpacked."""
 
-    def read(self, size: int) -> bytes:
-        return super().read(min(size, _BLOCK))
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(size if size is None else min(size, _BLOCK))
 
 
 def _bomb(found: str, unpacked_bytes: int, packed_bytes: int) -> SourceError:
     return SourceError(
         f"{found} {unpacked_bytes:,} bytes packed in {packed_bytes:,}, which looks like a decompression bomb. "
-        f"Wanted: at most {EXPANSION} times as many as they are packed in. If it is right, give the file unpacked."
+        f"Wanted: at most {EXPANSION} times the packed size. If the file is right, give it unpacked."
     )

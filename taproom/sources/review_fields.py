@@ -170,7 +170,7 @@ def _map_array(rows: Rows, name: str, type: pa.MapType) -> pa.MapArray:
     """Gather `scores.aroma`, `scores.taste` ... into one map for each row, without missing values."""
     columns = {full[len(name) + 1 :]: values for full, values in rows.columns.items() if full.startswith(f"{name}.")}
     values = np.array(list(columns.values()), object).reshape(len(columns), len(rows.lines)).T
-    present = np.not_equal(values, None)
+    present = np.not_equal(values, np.array(None))
     offsets = np.concatenate([[0], np.cumsum(present.sum(axis=1))])
     keys = pa.array(list(columns), type.key_type).take(pa.array(np.nonzero(present)[1]))
     items = pa.array(values[present], type.item_type)
@@ -178,9 +178,7 @@ def _map_array(rows: Rows, name: str, type: pa.MapType) -> pa.MapArray:
 
 
 def _stripped(values: Sequence[str | None]) -> Sequence[str | None]:
-    if None in values:
-        return [(value or "").strip() or None for value in values]
-    stripped = list(map(str.strip, values))
+    stripped = ["" if value is None else value.strip() for value in values]
     return [value or None for value in stripped] if "" in stripped else stripped
 
 

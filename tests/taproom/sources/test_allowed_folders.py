@@ -42,7 +42,7 @@ def test_a_path_outside_is_refused_with_what_to_do(inbox, path):
 def test_a_link_that_leads_out_is_refused(inbox):
     link = inbox / "july.csv"
     link.symlink_to(inbox.parent / "secret.csv")
-    with pytest.raises(SourceError, match=r"july.csv', which is '.*secret.csv', may not be read"):
+    with pytest.raises(SourceError, match=r"july.csv', which leads to '.*secret.csv', may not be read"):
         allowed_path(link, "reviews")
 
 
