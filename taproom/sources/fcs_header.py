@@ -343,7 +343,8 @@ class _DataSet:
             found = " but ".join(
                 f"{where} says {' to '.join(map(str.strip, given))}" for where, given in offsets.items()
             )
-            if max(differences) > MAX_OFFSET_DIFFERENCE:
+            same_length = differences[0] == differences[1]  # then the one that follows the TEXT segment counts
+            if max(differences) > MAX_OFFSET_DIFFERENCE and not same_length:
                 raise self._refusal(Damage.OFFSETS, f"of where the events are, {found}", "the same")
             self._repairs.append(f"of where the events are, {found}")
         return places

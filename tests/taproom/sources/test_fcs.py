@@ -183,6 +183,13 @@ def test_where_header_and_text_differ_a_little_the_number_of_events_decides(reco
     assert found.repairs[0].startswith("of where the events are, the header says")
 
 
+def test_of_two_places_of_the_same_length_the_one_that_follows_the_text_counts(recording):
+    begin, end = int(fcs_bytes()[26:34]), int(fcs_bytes()[34:42])
+    found = recording(keywords={"BEGINDATA": f"{begin + 434:8d}", "ENDDATA": f"{end + 434:8d}"})
+    assert (found.values == VALUES).all()
+    assert "of where the events are" in found.repairs[0]
+
+
 def test_where_header_and_text_differ_by_far_the_file_is_refused(damage):
     begin = int(fcs_bytes()[26:34])
     assert damage(fcs_bytes(keywords={"BEGINDATA": f"{begin + 500:8d}", "ENDDATA": 9999})) is Damage.OFFSETS
