@@ -39,11 +39,11 @@ class Draft:
     metadata: Mapping[str, Any] | Callable[[], Mapping[str, Any]] = field(default_factory=dict)
     figure: bytes | Callable[[], bytes | None] | None = None
 
-    def told(self) -> dict[str, Any]:
+    def final_metadata(self) -> dict[str, Any]:
         """The metadata, once the rows have been published."""
         return dict(self.metadata() if callable(self.metadata) else self.metadata)
 
-    def drawn(self) -> bytes | None:
+    def final_figure(self) -> bytes | None:
         """The figure, once the rows have been published."""
         return self.figure() if callable(self.figure) else self.figure
 

@@ -262,8 +262,8 @@ class StepTables(dg.IOManager):
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
         # Dagster's pages list metadata in this order: what people look for comes first.
-        figure = self._figure(context.asset_key, published, draft.drawn())
-        context.add_output_metadata({**figure, **draft.told(), **self._metadata(published, origin, seconds)})
+        figure = self._figure(context.asset_key, published, draft.final_figure())
+        context.add_output_metadata({**figure, **draft.final_metadata(), **self._metadata(published, origin, seconds)})
         # Dagster keeps the outputs of a run in one process to its end, and Arrow what its greediest step took.
         draft.rows = draft.figure = None
         pa.default_memory_pool().release_unused()

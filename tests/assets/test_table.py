@@ -51,11 +51,11 @@ def test_a_table_has_one_contract():
 
 def test_a_draft_tells_what_it_was_given_or_what_it_is_asked_for():
     rows = BEERS.schema.empty_table()
-    assert (Draft(rows).told(), Draft(rows).drawn()) == ({}, None)
+    assert (Draft(rows).final_metadata(), Draft(rows).final_figure()) == ({}, None)
     plain = Draft(rows, metadata={"n": 1}, figure=b"png")
-    assert (plain.told(), plain.drawn()) == ({"n": 1}, b"png")
+    assert (plain.final_metadata(), plain.final_figure()) == ({"n": 1}, b"png")
     asked = Draft(rows, metadata=lambda: {"n": 2}, figure=lambda: b"late")
-    assert (asked.told(), asked.drawn()) == ({"n": 2}, b"late")
+    assert (asked.final_metadata(), asked.final_figure()) == ({"n": 2}, b"late")
 
 
 def test_of_tables_that_are_made_in_one_step_the_first_has_the_inputs_and_the_others_hang_on_it():

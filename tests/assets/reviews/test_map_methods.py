@@ -93,7 +93,7 @@ def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_
 
 def test_a_graph_in_pieces_is_compared_without_the_methods_that_need_one():
     draft = map_methods(MapMethodsConfig(), *inputs(items=30, k=3, pieces=2))
-    left_out = draft.told()["left_out"]
+    left_out = draft.final_metadata()["left_out"]
     assert set(left_out) == {"locally_linear, 30 items", "maximum_variance_unfolding, 30 items"}
     assert all("2 pieces" in reason for reason in left_out.values())
     assert set(draft.rows["method"].to_pylist()) == {"ordinal", "kernel_pca", "nonmetric_mds"}
@@ -106,7 +106,7 @@ def test_the_fewest_items_that_have_a_map_are_compared():
     assert "ordinal" in set(table.method)
     assert set(table["items"]) == {5}
     assert table.error_within.isna().all()
-    assert draft.drawn().startswith(b"\x89PNG")
+    assert draft.final_figure().startswith(b"\x89PNG")
     list(CONTRACT.checked(draft.rows.to_batches()))
 
 

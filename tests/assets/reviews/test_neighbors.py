@@ -28,7 +28,7 @@ def vocabulary_of(words: int) -> pa.Table:
 def found(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
     draft = neighbors(NeighborsConfig(workers=1, **config), tfidf.to_reader(), vocabulary_of(words))
     assert draft.rows.schema.equals(CONTRACT.schema)
-    return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.told()
+    return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.final_metadata()
 
 
 def test_neighbors_are_the_nearest_by_angle_without_the_item_itself():

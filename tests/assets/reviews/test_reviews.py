@@ -30,7 +30,7 @@ def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_
     rejected, check, listed = outputs
     assert rejected.value.rows.num_rows == 0
     assert listed.passed
-    assert read.value.told()["rows_kept"] == 18
+    assert read.value.final_metadata()["rows_kept"] == 18
     assert check.passed
 
 
