@@ -21,7 +21,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
 LEAST_VARIANCE = 1e-5  # of the widest component's in the channel
@@ -179,7 +179,7 @@ def class_mixtures(
     if len(set(labelled.labels)) < 2:
         yield from nothing(*TABLES, because="wanted: labelled wells of two classes at least")
         return
-    made_with = settled(ClassParameters(), champions, ClassMixturesConfig, config.given())
+    made_with = resolve_parameters(ClassParameters(), champions, ClassMixturesConfig, config.given())
     chosen = made_with.parameters
     if config.sizes and not config.components:
         chosen = replace(chosen, components=None)  # sizes to choose from were asked for, whatever the champion has

@@ -17,7 +17,7 @@ from pydantic import Field
 from assets.assays.density import grid_contract, is_on_its_grid, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract
 
 KERNEL_DENSITY = grid_contract("kernel_density")
@@ -80,7 +80,7 @@ def kernel_density(
     grid = Grid(*(np.unique(density[axis].to_numpy()) for axis in "xy"))
     values = matrix.values[:, matrix.places(channels)]
     given = config.model_dump(exclude={"bandwidths"})
-    made_with = settled(KernelDensityParameters(), champions, KernelDensityConfig, given)
+    made_with = resolve_parameters(KernelDensityParameters(), champions, KernelDensityConfig, given)
     chosen = made_with.parameters
     candidates = np.array(config.bandwidths or ([chosen.bandwidth] if chosen.bandwidth else CANDIDATES))
     bandwidth, scores = choose_bandwidth(values, chosen.seed, candidates)

@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
@@ -168,7 +168,7 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
 
     chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
     preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))
-    made_with = settled(EncoderParameters(), champions, FiltersConfig, BUDGETS[preset] | chosen)
+    made_with = resolve_parameters(EncoderParameters(), champions, FiltersConfig, BUDGETS[preset] | chosen)
     parameters = made_with.parameters
     training = images.filter(pa.compute.equal(images["split"], "training"))
     if not len(training):

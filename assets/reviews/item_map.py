@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 if TYPE_CHECKING:
@@ -126,7 +126,8 @@ def item_map(
     from taproom.maps.ordinal import OrdinalParameters
     from taproom.words.sparse import weighted_items
 
-    made_with = settled(OrdinalParameters(), champions, ItemMapConfig, config.model_dump(exclude={"workers"}))
+    given = config.model_dump(exclude={"workers"})
+    made_with = resolve_parameters(OrdinalParameters(), champions, ItemMapConfig, given)
     chosen = made_with.parameters
     graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], anchors=ANCHORS_CHECKED)
     continued = context.resources.io_manager.continued("item_map", because_of="neighbors")

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.text.corpus_topics import WEIGHTINGS
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
 
@@ -113,7 +113,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
     from taproom.text.corpus_topics import fit_corpus, mean_by_label
     from taproom.text.topics import TopicParameters, largest
 
-    made_with = settled(TopicParameters(), champions, TopicsConfig, config.model_dump())
+    made_with = resolve_parameters(TopicParameters(), champions, TopicsConfig, config.model_dump())
     chosen = made_with.parameters
     corpus = corpus_of(bag_of_words, terms)
     fits = {weighting: fit_corpus(corpus, weighting, chosen) for weighting in WEIGHTINGS}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
@@ -106,7 +106,7 @@ def word_vectors(
     from taproom.words.sparse import matrix_to_lists
 
     given = config.model_dump(exclude={"token_pattern", "workers"})
-    made_with = settled(WordVectorParameters(), champions, WordVectorsConfig, given)
+    made_with = resolve_parameters(WordVectorParameters(), champions, WordVectorsConfig, given)
     chosen = made_with.parameters
     first: list[dict] = []
 

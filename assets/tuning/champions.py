@@ -55,7 +55,7 @@ CHAMPIONS = Contract(
 
 
 @dataclass(frozen=True)
-class Settled(Generic[Defaults]):
+class ResolvedParameters(Generic[Defaults]):
     """What a product is made with: its `parameters`, and in words which `champion` they are of."""
 
     parameters: Defaults
@@ -67,9 +67,9 @@ def champion_of(study: str) -> dg.AssetIn:
     return dg.AssetIn(key=part_key(CHAMPIONS.table, study))
 
 
-def settled(
+def resolve_parameters(
     defaults: Defaults, champions: pa.Table, config: type[dg.Config], chosen: Mapping[str, Any]
-) -> Settled[Defaults]:
+) -> ResolvedParameters[Defaults]:
     """`defaults` (a dataclass) with the champion's values, and over these whatever `chosen` sets (not None).
 
     `champions` is the row of the product's champion, or none before there is one. A champion that the product's
@@ -79,15 +79,16 @@ def settled(
     explicit = {name: value for name, value in chosen.items() if value is not None}
     rows = champions.to_pylist()
     if not rows:
-        return Settled(replace(defaults, **explicit), "first: values set by hand")
+        return ResolvedParameters(replace(defaults, **explicit), "first: values set by hand")
     (row,) = rows
     try:
         best = _checked(defaults, config, json.loads(row["parameters"]))
-        return Settled(replace(defaults, **(best | explicit)), _told(_name(row), best.keys() & explicit.keys()))
+        champion = _told(_name(row), best.keys() & explicit.keys())
+        return ResolvedParameters(replace(defaults, **(best | explicit)), champion)
     except (ValidationError, dg.DagsterError, InputError, TypeError) as error:
         unused = f"the champion ({_name(row)}) does not fit any more: {error}"
         log.warning("%s: %s; the values set by hand stand in for it", row["study"], unused)
-        return Settled(replace(defaults, **explicit), f"first: values set by hand; {unused}")
+        return ResolvedParameters(replace(defaults, **explicit), f"first: values set by hand; {unused}")
 
 
 def _checked(defaults: Any, config: type[dg.Config], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pydantic import Field
 
-from assets.tuning.champions import CHAMPIONS, champion_of, settled
+from assets.tuning.champions import CHAMPIONS, champion_of, resolve_parameters
 
 
 @dataclass(frozen=True)
@@ -33,24 +33,24 @@ def champion(**setting) -> pa.Table:
 
 
 def test_before_any_search_the_defaults_are_the_champion():
-    made_with = settled(Parameters(), CHAMPIONS.schema.empty_table(), Config, {"steps": None, "rate": None})
+    made_with = resolve_parameters(Parameters(), CHAMPIONS.schema.empty_table(), Config, {"steps": None, "rate": None})
     assert made_with.parameters == Parameters()
     assert made_with.champion == "first: values set by hand"
 
 
 def test_a_champion_stands_over_a_default_and_the_configuration_over_a_champion():
-    made_with = settled(Parameters(), champion(steps=20, rate=0.1), Config, {"rate": 0.9, "steps": None})
+    made_with = resolve_parameters(Parameters(), champion(steps=20, rate=0.1), Config, {"rate": 0.9, "steps": None})
     assert made_with.parameters == Parameters(steps=20, rate=0.9)
     assert type(made_with.parameters.steps) is int
     assert made_with.champion == "crowned by trial 4 of the search nightly, challenge 2; set by the run instead: rate"
 
 
 def test_a_configured_zero_is_a_value():
-    assert settled(Parameters(), champion(margin=2.0), Config, {"margin": 0.0}).parameters.margin == 0.0
+    assert resolve_parameters(Parameters(), champion(margin=2.0), Config, {"margin": 0.0}).parameters.margin == 0.0
 
 
 def test_a_champion_may_leave_a_parameter_to_the_product():
-    assert settled(Parameters(rate=None), champion(rate=None), Config, {}).parameters.rate is None
+    assert resolve_parameters(Parameters(rate=None), champion(rate=None), Config, {}).parameters.rate is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_champion_may_leave_a_parameter_to_the_product():
     ],
 )
 def test_a_champion_that_no_longer_fits_gives_way_to_the_defaults_and_it_is_told(setting, told, caplog):
-    made_with = settled(Parameters(), champion(**setting), Config, {"margin": 5.0})
+    made_with = resolve_parameters(Parameters(), champion(**setting), Config, {"margin": 5.0})
     assert made_with.parameters == Parameters(margin=5.0)
     assert made_with.champion.startswith("first: values set by hand; the champion (crowned by trial 4")
     assert told in made_with.champion

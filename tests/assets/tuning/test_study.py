@@ -17,7 +17,7 @@ import pytest
 from pydantic import ValidationError
 
 from assets.table import CONTRACTS, part_key
-from assets.tuning.champions import champion_of, settled
+from assets.tuning.champions import champion_of, resolve_parameters
 from assets.tuning.study import SearchSize, Study, study_assets
 from pipelines.freshness import is_fresh
 from pipelines.io_manager import TableIOManager, newest_materialization
@@ -86,7 +86,7 @@ def planted(study: Study = STUDY, target: float = 0.25) -> list:
 
     @dg.asset(code_version="1", ins={"champions": champion_of("planted")})
     def made_with(champions: pa.Table) -> pa.Table:
-        return MADE_WITH.table_of(x=[settled(Parameters(), champions, Config, {}).parameters.x])
+        return MADE_WITH.table_of(x=[resolve_parameters(Parameters(), champions, Config, {}).parameters.x])
 
     return [targets, study_assets(study), made_with]
 
