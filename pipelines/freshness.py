@@ -17,8 +17,8 @@ from pipelines.io_manager import (
     config_type,
     newest_by_partition,
     recorded_version,
+    settings_affecting_rows,
     settings_of,
-    that_matter,
 )
 from taproom.warehouse.warehouse import Warehouse
 
@@ -66,7 +66,8 @@ def is_fresh(
     commit = warehouse.newest_commit_of(table, partition or part, version)
     if commit is None:
         return False
-    return that_matter(asked) == that_matter(settings_of(commit, config_type(graph.get(key).assets_def)))
+    committed = settings_of(commit, config_type(graph.get(key).assets_def))
+    return settings_affecting_rows(asked) == settings_affecting_rows(committed)
 
 
 def stale_batches(

@@ -257,7 +257,7 @@ class StepTables(dg.IOManager):
             since=self.heads.get(table),
             partition=partition,
             origin=origin,
-            anew=that_matter(settled.settings) != that_matter(settled.recorded or {}),
+            anew=settings_affecting_rows(settled.settings) != settings_affecting_rows(settled.recorded or {}),
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started
@@ -334,7 +334,7 @@ def config_type(assets: dg.AssetsDefinition) -> type[dg.Config]:
     return compute.get_config_arg().annotation if compute.has_config_arg() else dg.Config
 
 
-def that_matter(settings: Mapping[str, Any]) -> dict[str, Any]:
+def settings_affecting_rows(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings that can change a row: all but the number of workers."""
     return {name: value for name, value in settings.items() if name != "workers"}
 
