@@ -13,10 +13,10 @@ import dagster as dg
 from assets.table import place_of
 from pipelines.dagster_internals import CODE_VERSION_TAG, CachingStaleStatusResolver, LoadingContext, StaleStatus
 from pipelines.io_manager import (
-    asked_for,
     config_type,
     newest_by_partition,
     recorded_version,
+    requested_settings,
     settings_affecting_rows,
     settings_of,
 )
@@ -59,7 +59,7 @@ def is_fresh(
     status = CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
     if status is not StaleStatus.FRESH:
         return False
-    asked = asked_for(ops, graph.get(key).assets_def.op.name)
+    asked = requested_settings(ops, graph.get(key).assets_def.op.name)
     if asked is None:
         return True
     table, part = place_of(key)

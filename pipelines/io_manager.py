@@ -78,7 +78,7 @@ class StepTables(dg.IOManager):
         partition = context.partition_key if context.has_partition_key else None
         key = next(iter(context.assets_def.keys_by_output_name.values()))
         recorded = self._settings_on_record(context.instance, key, kind, partition)
-        settings = asked_for(context.run.run_config.get("ops", {}), op)
+        settings = requested_settings(context.run.run_config.get("ops", {}), op)
         if settings is None:
             settings = recorded
         if settings is None and partition is not None:
@@ -278,7 +278,7 @@ class StepTables(dg.IOManager):
     ) -> "Settled":
         """What a step is made with whose table keeps no settings: those that its run names."""
         kind = config_type(assets)
-        settings = asked_for(run.run_config.get("ops", {}), assets.op.name) or {}
+        settings = requested_settings(run.run_config.get("ops", {}), assets.op.name) or {}
         config = kind(**settings).model_dump(mode="json")
         recorded = self._settings_on_record(instance, key, kind) if settings else {}
         return Settled(settings, config, recorded)
@@ -323,7 +323,7 @@ class Settled:
     recorded: Mapping[str, Any] | None
 
 
-def asked_for(ops: Mapping[str, Any], op: str) -> dict[str, Any] | None:
+def requested_settings(ops: Mapping[str, Any], op: str) -> dict[str, Any] | None:
     """The settings that a run configuration's `ops` name for one op; None where they do not."""
     return ops.get(op, {}).get("config")
 

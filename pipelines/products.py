@@ -11,7 +11,7 @@ import dagster as dg
 
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
-from pipelines.io_manager import asked_for, newest_materialization
+from pipelines.io_manager import newest_materialization, requested_settings
 from pipelines.reconcile import lost_batches
 from pipelines.removal import remove_batch_of, replaced_batches
 from taproom.errors import TaproomError
@@ -116,7 +116,7 @@ class Products:
 
     def _reads(self, chain: Chain) -> Mapping[str | None, Mapping[str, Any] | None]:
         """What the chain's settings describe; without any, what is on record; without that, the embedded input."""
-        asked = asked_for(self._ops, chain.read)
+        asked = requested_settings(self._ops, chain.read)
         lost = lost_batches(self._instance, self._warehouse, chain) if chain.batches else {}
         if asked is not None:
             return {**lost, **chain.reads(asked)}

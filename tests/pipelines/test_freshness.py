@@ -11,7 +11,7 @@ from assets.table import CONTRACTS
 from pipelines import chains
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh, stale_batches
-from pipelines.io_manager import asked_for
+from pipelines.io_manager import requested_settings
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError
@@ -119,9 +119,9 @@ def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypat
 
 
 def test_settings_are_asked_for_by_op():
-    assert asked_for({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
-    assert asked_for({"neighbors": {"config": {}}}, "neighbors") == {}
-    assert asked_for({"neighbors": {}}, "neighbors") is asked_for({}, "neighbors") is None
+    assert requested_settings({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
+    assert requested_settings({"neighbors": {"config": {}}}, "neighbors") == {}
+    assert requested_settings({"neighbors": {}}, "neighbors") is requested_settings({}, "neighbors") is None
 
 
 def test_batches_are_stale_when_other_code_read_them_or_nothing_did(write_csv, ingest, warehouse, instance):
