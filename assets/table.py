@@ -159,7 +159,7 @@ def part_key(table: str, part: str) -> dg.AssetKey:
     return dg.AssetKey([table, f"{part}_{table}"])
 
 
-def place_of(key: dg.AssetKey) -> tuple[str, str | None]:
+def table_and_part(key: dg.AssetKey) -> tuple[str, str | None]:
     """The table of an asset, and the partition of it that the asset is, where it is one (`part_key`)."""
     table, *part = key.path
     return table, part[0].removesuffix(f"_{table}") if part else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.table import place_of
+from assets.table import table_and_part
 from pipelines.dagster_internals import CODE_VERSION_TAG, CachingStaleStatusResolver, LoadingContext, StaleStatus
 from pipelines.io_manager import (
     config_type,
@@ -53,7 +53,7 @@ def is_fresh(
     """
     graph = definitions.resolve_asset_graph()
     version = recorded_version(instance, warehouse, key, partitions=[partition] if partition else None)
-    head = warehouse.head(place_of(key)[0])
+    head = warehouse.head(table_and_part(key)[0])
     if version is None or head is None or version > head:
         return False
     status = CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
@@ -62,7 +62,7 @@ def is_fresh(
     asked = requested_settings(ops, graph.get(key).assets_def.op.name)
     if asked is None:
         return True
-    table, part = place_of(key)
+    table, part = table_and_part(key)
     commit = warehouse.newest_commit_of(table, partition or part, version)
     if commit is None:
         return False

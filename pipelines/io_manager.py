@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import ValidationError
 
-from assets.table import CONTRACTS, Draft, part_key, place_of
+from assets.table import CONTRACTS, Draft, part_key, table_and_part
 from pipelines.run_watch import check_run_goes_on, watched
 from taproom.errors import InputError, StorageError, UnknownTableError
 from taproom.warehouse.warehouse import Origin, Published, Warehouse, default_root
@@ -91,7 +91,7 @@ class StepTables(dg.IOManager):
         self, instance: dg.DagsterInstance, key: dg.AssetKey, kind: type[dg.Config], partition: str | None = None
     ) -> dict[str, Any] | None:
         """What the partition was last made with; without one, what the table was. None where it never was."""
-        table, part = place_of(key)
+        table, part = table_and_part(key)
         head = self.heads.get(table)
         if partition is None and head is not None:
             return self._committed_settings(table, part, head, kind)
@@ -119,7 +119,7 @@ class StepTables(dg.IOManager):
         An input's metadata may name the `columns` to read, and the table `as_read_by` which it is to be read: at the
         version that the newest of that was made from, which knows what the batches have in common.
         """
-        table, part = place_of(context.asset_key)
+        table, part = table_and_part(context.asset_key)
         wanted = context.definition_metadata or {}
         wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
         if context.has_asset_partitions and not context.has_partition_key:
@@ -238,7 +238,7 @@ class StepTables(dg.IOManager):
     def handle_output(self, context: dg.OutputContext, obj: Draft | pa.Table | pa.RecordBatchReader) -> None:
         """Publish the rows; tell Dagster their content hash as data version, and the rest as metadata."""
         draft = obj if isinstance(obj, Draft) else Draft(obj)
-        table, part = place_of(context.asset_key)
+        table, part = table_and_part(context.asset_key)
         partition = part or (context.asset_partition_key if context.has_asset_partitions else None)
         step = context.step_context
         assets = step.job_def.asset_layer.get(context.asset_key).assets_def
@@ -303,7 +303,7 @@ class StepTables(dg.IOManager):
         """
         if png is None:
             return {}
-        table, part = place_of(key)
+        table, part = table_and_part(key)
         try:
             path = self.warehouse.put_figure(published, png, part)
         except StorageError as error:
@@ -383,7 +383,7 @@ def version_of(record: dg.EventLogRecord | None, warehouse: Warehouse, key: dg.A
     if record is None:
         return None
     told = record.asset_materialization.metadata
-    here = "version" in told and told["dagster/uri"].value == warehouse.uri(place_of(key)[0])
+    here = "version" in told and told["dagster/uri"].value == warehouse.uri(table_and_part(key)[0])
     return told["version"].value if here else None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.table import part_key, place_of
+from assets.table import part_key, table_and_part
 from assets.tuning.champions import CHAMPIONS
 from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
@@ -97,7 +97,7 @@ def _studies_with_input(repository: dg.RepositoryDefinition, warehouse: Warehous
     """The studies whose input tables are all there: who has no images is not to see a search for them fail each day."""
     made, graph = set(warehouse.tables()), repository.asset_graph
     inputs = {study: graph.get(part_key(TRIALS.table, study)).parent_keys for study in STUDIES}
-    return [study for study, keys in inputs.items() if {place_of(key)[0] for key in keys} <= made]
+    return [study for study, keys in inputs.items() if {table_and_part(key)[0] for key in keys} <= made]
 
 
 STUDIES = tuple(study for chain in CHAINS for study in chain.studies)

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from assets.table import CONTRACTS, place_of
+from assets.table import CONTRACTS, table_and_part
 from pipelines.chains import CHAINS, Chain
 from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.run_watch import UNFINISHED
@@ -123,7 +123,7 @@ def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.Ass
 
     Of those of one partition, only the newest: the others are nowhere read.
     """
-    table, part = place_of(key)
+    table, part = table_and_part(key)
     recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
     first, last = (0 if recorded is None else recorded + 1), (-1 if head is None else head)
     found: dict[Any, dict[str, Any]] = {}
@@ -152,7 +152,7 @@ def _batches_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, cha
 
 
 def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> Iterator[Finding]:
-    table, _ = place_of(key)
+    table, _ = table_and_part(key)
     recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
     if recorded is not None and (head is None or head < recorded):
         has = "has no such table" if head is None else f"has only version {head}"
@@ -177,7 +177,7 @@ def _records_of_no_asset(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -
 
 
 def _materialization(warehouse: Warehouse, key: dg.AssetKey, commit: dict[str, Any]) -> dg.AssetMaterialization:
-    table, part = place_of(key)
+    table, part = table_and_part(key)
     return dg.AssetMaterialization(
         key,
         partition=None if part else commit["partition"],

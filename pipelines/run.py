@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from assets.table import place_of
+from assets.table import table_and_part
 from pipelines.definitions import defs
 from pipelines.io_manager import newest_materialization
 from pipelines.jobs import INGEST, MAKE
@@ -93,7 +93,7 @@ def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
     for key in defs.resolve_asset_graph().materializable_asset_keys:
         record = newest_materialization(instance, key)
         if record and "seconds" in (told := record.asset_materialization.metadata):
-            table, _ = place_of(key)
+            table, _ = table_and_part(key)
             seconds[table] = seconds.get(table, 0.0) + told["seconds"].value
     return seconds
 

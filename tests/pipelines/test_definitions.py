@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from assets.table import CONTRACTS, place_of
+from assets.table import CONTRACTS, table_and_part
 from pipelines.definitions import build_definitions, defs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess:
 
 
 def test_every_asset_has_a_contract_and_every_contract_an_asset():
-    assert set(CONTRACTS) == {place_of(key)[0] for key in KEYS.values()}
+    assert set(CONTRACTS) == {table_and_part(key)[0] for key in KEYS.values()}
 
 
 @pytest.mark.parametrize("name", sorted(KEYS))
@@ -32,7 +32,7 @@ def test_every_asset_says_what_it_is_and_whose(name):
     assert node.group_name not in (None, "default")
     assert {"deltalake", "table"} <= node.kinds
     shown = node.metadata["dagster/column_schema"]
-    assert [column.name for column in shown.columns] == CONTRACTS[place_of(KEYS[name])[0]].schema.names
+    assert [column.name for column in shown.columns] == CONTRACTS[table_and_part(KEYS[name])[0]].schema.names
     assert all(column.description for column in shown.columns)
 
 

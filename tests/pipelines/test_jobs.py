@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from assets.table import part_key, place_of
+from assets.table import part_key, table_and_part
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.io_manager import newest_materialization
@@ -41,7 +41,7 @@ def test_a_tuning_schedule_asks_for_a_search_of_every_study_that_has_its_input(n
         (request,) = schedule.evaluate_tick(context).run_requests
     assert request.run_key == search
     assert request.run_config["ops"].keys() == {"tune_topics", "tune_word_vectors"}
-    assert {place_of(key)[1] for key in request.asset_selection} == {"topics", "word_vectors"}
+    assert {table_and_part(key)[1] for key in request.asset_selection} == {"topics", "word_vectors"}
     for op in request.run_config["ops"].values():
         assert (op["config"]["search"], op["config"]["size"]) == (search, size)
         assert op["config"]["seconds"] > 0
