@@ -165,10 +165,10 @@ def table_and_part(key: dg.AssetKey) -> tuple[str, str | None]:
     return table, part[0].removesuffix(f"_{table}") if part else None
 
 
-def nothing(*contracts: Contract, because: str) -> Iterator[dg.Output]:
+def empty_outputs(*contracts: Contract, reason: str) -> Iterator[dg.Output]:
     """Outputs without rows, for a multi-asset that has nothing to make them of."""
     for contract in contracts:
-        yield dg.Output(Draft(contract.schema.empty_table(), metadata={"empty_because": because}), contract.table)
+        yield dg.Output(Draft(contract.schema.empty_table(), metadata={"empty_because": reason}), contract.table)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:

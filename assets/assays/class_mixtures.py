@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
+from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
@@ -177,7 +177,7 @@ def class_mixtures(
     matrix = event_matrix(events, wells)
     labelled = matrix.labelled()
     if len(set(labelled.labels)) < 2:
-        yield from nothing(*TABLES, because="wanted: labelled wells of two classes at least")
+        yield from empty_outputs(*TABLES, reason="wanted: labelled wells of two classes at least")
         return
     made_with = resolve_parameters(ClassParameters(), champions, ClassMixturesConfig, config.given())
     chosen = made_with.parameters

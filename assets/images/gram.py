@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.images.images import SPLITS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
+from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 FEW_BYTES = 10**9
@@ -121,8 +121,8 @@ def gram(
     else:
         for _ in batches():
             pass
-        yield from nothing(
-            IMAGE_FEATURES, because=f"{told['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) gives them again"
+        yield from empty_outputs(
+            IMAGE_FEATURES, reason=f"{told['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) gives them again"
         )
     yield dg.Output(
         Draft(
