@@ -187,7 +187,7 @@ class StepTables(dg.IOManager):
         self.inputs[table] = version
         return self.warehouse.read(table, version)
 
-    def kept(self, table: str, partition: str) -> pa.Table:
+    def newest_rows(self, table: str, partition: str) -> pa.Table:
         """The newest rows of a partition, none where there is none yet: what a step goes on from after a kill."""
         if table not in self.heads:
             return CONTRACTS[table].schema.empty_table()
@@ -202,7 +202,7 @@ class StepTables(dg.IOManager):
         code_version = context.assets_def.specs_by_key[dg.AssetKey(table)].code_version
         return commit if commit and commit["code_version"] == code_version else None
 
-    def keep(self, context: dg.AssetExecutionContext, table: str, partition: str, rows: pa.Table) -> None:
+    def publish_checkpoint(self, context: dg.AssetExecutionContext, table: str, partition: str, rows: pa.Table) -> None:
         """Publish the rows that a step has so far, so that a kill costs only what comes after.
 
         Raises `WriteConflictError` when another run has changed the partition since, and `RunEndedError` when the

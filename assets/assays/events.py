@@ -292,7 +292,7 @@ def _relabelled(context: dg.AssetExecutionContext, config: EventsConfig) -> tupl
     then = {**commit["config"], "label": config.label} if commit else {}
     if config.source is not EventSource.fcs or then != config.model_dump(mode="json"):
         return None
-    rows, (about,) = tables.kept("events", key), tables.kept("samples", key).to_pylist()
+    rows, (about,) = tables.newest_rows("events", key), tables.newest_rows("samples", key).to_pylist()
     label = config.label or None
     labels = pa.array([label] * len(rows), pa.string())
     rows = rows.set_column(rows.schema.get_field_index("label"), EVENTS.schema.field("label"), labels)

@@ -258,9 +258,9 @@ class StudyRun:
         self.plan = study.plan(config, seed_of(study.name, config.search, config.seed))
         self._data = json.dumps(dict(sorted(self._tables.inputs.items())))
         self._made_from = made_from(self._data, self.plan, study.space, code_version(study.module))
-        known = self._tables.kept(TRIALS.table, study.name).to_pylist()
+        known = self._tables.newest_rows(TRIALS.table, study.name).to_pylist()
         self._before, self._own, self._after = parted(known, config.search, self._made_from)
-        self._known_challenges = self._tables.kept(CHALLENGES.table, study.name).to_pylist()
+        self._known_challenges = self._tables.newest_rows(CHALLENGES.table, study.name).to_pylist()
 
     def search(self, objective: Objective) -> "list[Trial]":
         """All trials of the search, each batch published as soon as it is done."""
@@ -276,7 +276,9 @@ class StudyRun:
             plan,
             first + [found] * (found is not None and found not in first),
             known=trials_of_rows(self._own),
-            record=lambda trials: self._tables.keep(self._context, TRIALS.table, study.name, self._trial_rows(trials)),
+            record=lambda trials: self._tables.publish_checkpoint(
+                self._context, TRIALS.table, study.name, self._trial_rows(trials)
+            ),
             n_jobs=config.workers,
             seconds=config.seconds,
             cluster=config.cluster,

@@ -407,10 +407,10 @@ def part_asset(name: str, *, fails_after: int | None = None, code_version: str =
     @dg.asset(key=part_key("parts", name), code_version=code_version, required_resource_keys={"io_manager"})
     def part(context: dg.AssetExecutionContext) -> Draft:
         tables = context.resources.io_manager
-        rows = tables.kept("parts", name)["n"].to_pylist()
+        rows = tables.newest_rows("parts", name)["n"].to_pylist()
         for n in range(len(rows), 3):
             rows.append(n)
-            tables.keep(context, "parts", name, PARTS.table_of(part=[name] * len(rows), n=rows))
+            tables.publish_checkpoint(context, "parts", name, PARTS.table_of(part=[name] * len(rows), n=rows))
             if fails_after == n:
                 raise RuntimeError("killed")
         return Draft(PARTS.table_of(part=[name] * len(rows), n=rows), figure=PNG)
@@ -474,7 +474,7 @@ class TestAPartOfATableAsAnAsset:
         def overtaken(context: dg.AssetExecutionContext) -> pa.Table:
             with dg.DagsterInstance.ephemeral() as other:
                 materialize(part_asset("a"), instance=other)
-            context.resources.io_manager.keep(context, "parts", "a", PARTS.table_of(part=["a"], n=[9]))
+            context.resources.io_manager.publish_checkpoint(context, "parts", "a", PARTS.table_of(part=["a"], n=[9]))
 
         with pytest.raises(WriteConflictError, match="parts, part=a was version None when this step began"):
             materialize(overtaken, instance=instance)
