@@ -171,17 +171,17 @@ class StepTables(dg.IOManager):
         info = context.step_context.maybe_fetch_and_get_input_asset_version_info(context.asset_key)
         return info.storage_id if info else None
 
-    def continued(self, table: str, because_of: str) -> pa.Table | None:
+    def read_previous(self, table: str, made_from: str) -> pa.Table | None:
         """The version of `table` that its next one continues, recorded as an input; None where there is none.
 
-        That is the newest. But if the newest was itself made from the rows of `because_of` that this step has read, it
+        That is the newest. But if the newest was itself made from the rows of `made_from` that this step has read, it
         is the one that the newest continued: making a table again from the same rows must give the same table.
         """
         head = self.heads.get(table)
         if head is None:
             return None
         inputs = self.warehouse.commit_of(table, head)["inputs"]
-        version = inputs.get(table) if inputs.get(because_of) == self.inputs[because_of] else head
+        version = inputs.get(table) if inputs.get(made_from) == self.inputs[made_from] else head
         if version is None:
             return None
         self.inputs[table] = version

@@ -130,8 +130,8 @@ def item_map(
     made_with = resolve_parameters(OrdinalParameters(), champions, ItemMapConfig, given)
     chosen = made_with.parameters
     graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], anchors=ANCHORS_CHECKED)
-    continued = context.resources.io_manager.continued("item_map", because_of="neighbors")
-    before = {dimension: positions_on(continued, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
+    previous = context.resources.io_manager.read_previous("item_map", made_from="neighbors")
+    before = {dimension: positions_on(previous, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
     maps = {
         dimension: map_items(graph, chosen, dimension, before[dimension], n_jobs=config.workers)
         for dimension in DIMENSIONS

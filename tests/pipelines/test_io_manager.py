@@ -135,7 +135,7 @@ def test_a_version_that_a_repair_has_lost_is_refused_until_its_table_is_made_aga
 def test_a_table_can_continue_its_newest_version_or_what_that_continued(warehouse, instance):
     @dg.asset(required_resource_keys={"io_manager"})
     def doubles(context, numbers: pa.Table) -> pa.Table:
-        before = context.resources.io_manager.continued("doubles", because_of="numbers")
+        before = context.resources.io_manager.read_previous("doubles", made_from="numbers")
         return DOUBLES.table_of(n=[len(numbers) + (0 if before is None else sum(before["n"].to_pylist()))])
 
     def inputs():
