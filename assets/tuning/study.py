@@ -284,6 +284,10 @@ class StudyRun:
             cluster=config.cluster,
         )
 
+    def _publish_trials(self, trials: "Sequence[Trial]") -> None:
+        """Publish the trials so far, so that a killed search goes on from them."""
+        self._tables.publish_checkpoint(self._context, TRIALS.table, self.study.name, self._trial_rows(trials))
+
     def _trial_rows(self, trials: "Sequence[Trial]") -> pa.Table:
         from taproom.search.trial_rows import rows_of_trials
 
