@@ -30,7 +30,7 @@ class Postings(NamedTuple):
     values: np.ndarray
 
 
-class Doubt(NamedTuple):
+class ScoreTolerance(NamedTuple):
     """How far below the k-th best score a pair may be and still be among the nearest; scores below `least` never are.
 
     Given as a share of that score, and beside it in all cases.
@@ -42,7 +42,7 @@ class Doubt(NamedTuple):
 
 
 class Lists(NamedTuple):
-    """For each wanted row the candidates so far, their scores, and the score below which there is no doubt."""
+    """For each wanted row the candidates so far, their scores, and the score below which there is no tolerance."""
 
     wanted: np.ndarray
     members: np.ndarray
@@ -115,18 +115,18 @@ def add_rare_terms(scores, queries, rows, postings):
 
 
 @njit(nogil=True, cache=True)
-def candidates(scores, queries, targets, k, doubt, thresholds, mirrored):
+def candidates(scores, queries, targets, k, tolerance, thresholds, mirrored):
     """Pairs that may be among the nearest, as three arrays: whose neighbour, which row, with what score.
 
     `scores[q]` are of the row `queries[q]`, whose list is number `targets[q]`; it gets those that its own k best scores
-    leave in doubt. If `mirrored`, the lists of the rows before the first query get the queries that `thresholds` admit.
+    leave in tolerance. If `mirrored`, the lists of the rows before the first query get the queries that `thresholds` admit.
     """
     before = queries[0] if mirrored else 0
     heap, own = np.empty(k, np.float32), np.empty(len(queries), np.float32)
     count = 0
     for query, row in enumerate(queries):
         scores[query, row] = -np.inf
-        own[query] = _threshold(scores[query], heap, doubt)
+        own[query] = _threshold(scores[query], heap, tolerance)
         count += _at_least(scores[query], own[query])
         for other in range(before):
             count += scores[query, other] >= thresholds[other]
@@ -146,7 +146,7 @@ def candidates(scores, queries, targets, k, doubt, thresholds, mirrored):
 
 
 @njit(nogil=True, cache=True)
-def enter(lists, whose, which, found, k, doubt, rows, query_values):
+def enter(lists, whose, which, found, k, tolerance, rows, query_values):
     """Enter candidates into their lists; a full list is first cut to what may be among the nearest."""
     heap = np.empty(k, np.float32)
     nearest, distances = np.empty(k, np.int32), np.empty(k)
@@ -154,7 +154,7 @@ def enter(lists, whose, which, found, k, doubt, rows, query_values):
     for place in range(len(whose)):
         target = whose[place]
         if lists.lengths[target] == room and found[place] >= lists.thresholds[target]:
-            lists.thresholds[target] = max(lists.thresholds[target], _threshold(lists.scores[target], heap, doubt))
+            lists.thresholds[target] = max(lists.thresholds[target], _threshold(lists.scores[target], heap, tolerance))
             _cut(lists, target)
             if lists.lengths[target] > room // 2:
                 # With so many ties only the distances can tell, and a list must not grow with its ties.
@@ -167,15 +167,15 @@ def enter(lists, whose, which, found, k, doubt, rows, query_values):
 
 
 @njit(nogil=True, cache=True)
-def rank(lists, doubt, rows, query_values, indices, distances):
+def rank(lists, tolerance, rows, query_values, indices, distances):
     """Fill `indices` and `distances` with the nearest rows by each list."""
     heap = np.empty(indices.shape[1], np.float32)
     for target in range(len(indices)):
         scores = lists.scores[target, : lists.lengths[target]]
-        lists.thresholds[target] = _threshold(scores, heap, doubt)
+        lists.thresholds[target] = _threshold(scores, heap, tolerance)
         _cut(lists, target)
         _rank(lists, target, rows, query_values, indices[target], distances[target])
-        if doubt.least > 0:
+        if tolerance.least > 0:
             _add_unrelated(lists, target, len(rows.squared_norms), indices[target], distances[target])
 
 
@@ -256,12 +256,12 @@ def _at_least(values, threshold):
 
 
 @njit(nogil=True, cache=True)
-def _threshold(scores, heap, doubt):
+def _threshold(scores, heap, tolerance):
     """The score below which a row cannot be among the k nearest, k being the room in `heap`."""
     best = np.float64(_kth_largest(scores, heap))
     if best == -np.inf:
-        return doubt.least
-    return max(np.float32(best - doubt.relative * abs(best) - doubt.absolute), doubt.least)
+        return tolerance.least
+    return max(np.float32(best - tolerance.relative * abs(best) - tolerance.absolute), tolerance.least)
 
 
 @njit(nogil=True, cache=True)

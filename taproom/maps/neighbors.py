@@ -6,7 +6,7 @@ is made of the neighbours' ranks is in `taproom.maps.ordinal`.
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017):
 d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), the 100 nearest of each item.
 
-How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves in doubt.
+How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves in tolerance.
 The score is in single precision: frequent terms as a matrix product, the others through an inverted index. It is
 symmetric, so a block of rows is compared with the rows up to its own last one, and each pair offered to both. The error
 bound is that of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of
@@ -22,7 +22,7 @@ from taproom.errors import InputError
 from taproom.progress import progress
 
 if TYPE_CHECKING:
-    from taproom.maps._neighbor_kernels import Doubt, Lists, Postings, Rows
+    from taproom.maps._neighbor_kernels import Lists, Postings, Rows, ScoreTolerance
 
 # A term in more than this share of the rows is cheaper as a column of a matrix product than in the inverted index.
 FREQUENT_SHARE = 0.1
@@ -72,7 +72,7 @@ def nearest(
     if not len(wanted):
         return np.empty((0, k), np.int32), np.empty((0, k))
     prepared = _prepare(rows)
-    lists = _empty_lists(wanted, k, prepared.doubt)
+    lists = _empty_lists(wanted, k, prepared.tolerance)
     query_values = np.zeros(prepared.columns)
     starts = range(0, len(wanted), block_rows)
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
@@ -87,7 +87,7 @@ def nearest(
             delayed(_candidates)(prepared, wanted[block], block, k, lists.thresholds, queries is None)
             for block in targets
         ):
-            kernels.enter(lists, *found, k, prepared.doubt, prepared.rows, query_values)
+            kernels.enter(lists, *found, k, prepared.tolerance, prepared.rows, query_values)
             bar.update()
         ranked = []
         for block in parallel(
@@ -110,7 +110,7 @@ class _Prepared(NamedTuple):
     columns: int
     frequent: np.ndarray
     postings: "Postings"
-    doubt: "Doubt"
+    tolerance: "ScoreTolerance"
 
 
 def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
@@ -140,11 +140,11 @@ def _prepare(weights: sparse.csr_array) -> _Prepared:
         columns,
         kernels.dense_columns(rows, frequent),
         kernels.inverted_index(rows, frequent, starts),
-        _doubt(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
+        _score_tolerance(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
     )
 
 
-def _doubt(most_terms: int, all_positive: bool) -> "Doubt":
+def _score_tolerance(most_terms: int, all_positive: bool) -> "ScoreTolerance":
     """How far scores can be off.
 
     A score and a distance are each off by at most m + 8 roundoffs of the sum of the products' sizes: m for the sum,
@@ -152,16 +152,16 @@ def _doubt(most_terms: int, all_positive: bool) -> "Doubt":
     positive, and else at most 1. Two candidates can be off in opposite directions. What single precision cannot hold is
     far below the roundoff of a distance near 1.
     """
-    from taproom.maps._neighbor_kernels import Doubt
+    from taproom.maps._neighbor_kernels import ScoreTolerance
 
     off = 2.02 * (most_terms + 8) * (SINGLE_ROUNDOFF + 4 * DOUBLE_ROUNDOFF)
     nothing_shared = 8 * DOUBLE_ROUNDOFF
     if all_positive:
-        return Doubt(off, nothing_shared, np.finfo(np.float32).tiny)
-    return Doubt(0.0, off + nothing_shared, np.float32(-np.inf))
+        return ScoreTolerance(off, nothing_shared, np.finfo(np.float32).tiny)
+    return ScoreTolerance(0.0, off + nothing_shared, np.float32(-np.inf))
 
 
-def _empty_lists(wanted: np.ndarray, k: int, doubt: "Doubt") -> "Lists":
+def _empty_lists(wanted: np.ndarray, k: int, tolerance: "ScoreTolerance") -> "Lists":
     """Room for some times k candidates a row, so that cutting them is rare."""
     from taproom.maps._neighbor_kernels import Lists
 
@@ -171,7 +171,7 @@ def _empty_lists(wanted: np.ndarray, k: int, doubt: "Doubt") -> "Lists":
         np.empty(room, np.int32),
         np.empty(room, np.float32),
         np.zeros(len(wanted), np.int64),
-        np.full(len(wanted), doubt.least, np.float32),
+        np.full(len(wanted), tolerance.least, np.float32),
     )
 
 
@@ -194,14 +194,14 @@ def _candidates(
     with threadpool_limits(limits=1, user_api="blas"):
         scores = prepared.frequent[queries] @ prepared.frequent[:limit].T
     kernels.add_rare_terms(scores, queries, prepared.rows, prepared.postings)
-    return kernels.candidates(scores, queries, targets, k, prepared.doubt, thresholds, mirrored)
+    return kernels.candidates(scores, queries, targets, k, prepared.tolerance, thresholds, mirrored)
 
 
 def _ranked(prepared: _Prepared, lists: "Lists", k: int) -> tuple[np.ndarray, np.ndarray]:
     from taproom.maps import _neighbor_kernels as kernels
 
     indices, distances = np.empty((len(lists.wanted), k), np.int32), np.empty((len(lists.wanted), k))
-    kernels.rank(lists, prepared.doubt, prepared.rows, np.zeros(prepared.columns), indices, distances)
+    kernels.rank(lists, prepared.tolerance, prepared.rows, np.zeros(prepared.columns), indices, distances)
     return indices, distances
 
 
