@@ -41,7 +41,7 @@ class ScoreTolerance(NamedTuple):
     least: np.float32
 
 
-class Lists(NamedTuple):
+class CandidateLists(NamedTuple):
     """For each wanted row the candidates so far, their scores, and the score below which there is no tolerance."""
 
     wanted: np.ndarray

@@ -22,7 +22,7 @@ from taproom.errors import InputError
 from taproom.progress import progress
 
 if TYPE_CHECKING:
-    from taproom.maps._neighbor_kernels import Lists, Postings, Rows, ScoreTolerance
+    from taproom.maps._neighbor_kernels import CandidateLists, Postings, Rows, ScoreTolerance
 
 # A term in more than this share of the rows is cheaper as a column of a matrix product than in the inverted index.
 FREQUENT_SHARE = 0.1
@@ -161,12 +161,12 @@ def _score_tolerance(most_terms: int, all_positive: bool) -> "ScoreTolerance":
     return ScoreTolerance(0.0, off + nothing_shared, np.float32(-np.inf))
 
 
-def _empty_lists(wanted: np.ndarray, k: int, tolerance: "ScoreTolerance") -> "Lists":
+def _empty_lists(wanted: np.ndarray, k: int, tolerance: "ScoreTolerance") -> "CandidateLists":
     """Room for some times k candidates a row, so that cutting them is rare."""
-    from taproom.maps._neighbor_kernels import Lists
+    from taproom.maps._neighbor_kernels import CandidateLists
 
     room = len(wanted), max(4 * k, 64)
-    return Lists(
+    return CandidateLists(
         wanted.astype(np.int64),
         np.empty(room, np.int32),
         np.empty(room, np.float32),
@@ -175,7 +175,7 @@ def _empty_lists(wanted: np.ndarray, k: int, tolerance: "ScoreTolerance") -> "Li
     )
 
 
-def _part(lists: "Lists", part: slice) -> "Lists":
+def _part(lists: "CandidateLists", part: slice) -> "CandidateLists":
     return type(lists)(*(array[part] for array in lists))
 
 
@@ -197,7 +197,7 @@ def _candidates(
     return kernels.candidates(scores, queries, targets, k, prepared.tolerance, thresholds, mirrored)
 
 
-def _ranked(prepared: _Prepared, lists: "Lists", k: int) -> tuple[np.ndarray, np.ndarray]:
+def _ranked(prepared: _Prepared, lists: "CandidateLists", k: int) -> tuple[np.ndarray, np.ndarray]:
     from taproom.maps import _neighbor_kernels as kernels
 
     indices, distances = np.empty((len(lists.wanted), k), np.int32), np.empty((len(lists.wanted), k))
