@@ -42,7 +42,7 @@ class ScoreTolerance(NamedTuple):
 
 
 class CandidateLists(NamedTuple):
-    """For each wanted row the candidates so far, their scores, and the score below which there is no tolerance."""
+    """For each wanted row the candidates so far, their scores, and the score below which a row is no candidate."""
 
     wanted: np.ndarray
     members: np.ndarray
@@ -119,7 +119,7 @@ def candidates(scores, queries, targets, k, tolerance, thresholds, mirrored):
     """Pairs that may be among the nearest, as three arrays: whose neighbour, which row, with what score.
 
     `scores[q]` are of the row `queries[q]`, whose list is number `targets[q]`; it gets those that its own k best scores
-    leave in tolerance. If `mirrored`, the lists of the rows before the first query get the queries that `thresholds` admit.
+    leave open. If `mirrored`, the lists of the rows before the first query get the queries that `thresholds` admit.
     """
     before = queries[0] if mirrored else 0
     heap, own = np.empty(k, np.float32), np.empty(len(queries), np.float32)

@@ -6,7 +6,7 @@ is made of the neighbours' ranks is in `taproom.maps.ordinal`.
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017):
 d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), the 100 nearest of each item.
 
-How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves in tolerance.
+How: a fast score for every pair, then the exact distance of those few that the score's rounding error leaves open.
 The score is in single precision: frequent terms as a matrix product, the others through an inverted index. It is
 symmetric, so a block of rows is compared with the rows up to its own last one, and each pair offered to both. The error
 bound is that of a sum of m products in any order, m times the unit roundoff (Higham, Accuracy and Stability of
