@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
+from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
 
 METHODS = (
@@ -117,7 +117,7 @@ def classifier_comparison(
     from taproom.sources.events import event_matrix, from_lists
 
     if not len(held_out_events):
-        yield from nothing(COMPARISON, WELLS, CALIBRATION, because="wanted: classes")
+        yield from empty_outputs(COMPARISON, WELLS, CALIBRATION, reason="wanted: classes")
         return
     known = event_matrix(events, wells).take(held_out_events)
     ours = from_lists(held_out_events["log_densities"], len(classes))

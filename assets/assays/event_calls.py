@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
-from assets.table import Draft, keeps_settings, nothing, refreshed_out, several_tables
+from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SumsTo
 
 EVENT_CALLS = Contract(
@@ -100,7 +100,7 @@ def event_calls(
     from taproom.sources.events import as_lists, event_matrix
 
     if not len(classes):
-        yield from nothing(EVENT_CALLS, WELL_SHARES, because="wanted: classes")
+        yield from empty_outputs(EVENT_CALLS, WELL_SHARES, reason="wanted: classes")
         return
     matrix = event_matrix(events, wells)
     model, *_ = model_from_rows(class_mixtures.to_pylist(), classes.to_pylist())
