@@ -246,7 +246,7 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     """Read one file into events, and tell what it is."""
     from taproom.assays import assay_figures as figures
     from taproom.sources.events import from_lists, widest_channels
-    from taproom.warehouse.content import content_hash
+    from taproom.warehouse.content_hash import content_hash
 
     key = context.partition_key
     rows, about = _relabelled(context, config) or _read(config, key)

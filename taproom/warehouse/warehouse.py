@@ -45,7 +45,7 @@ from taproom.errors import (
     UnknownTableError,
     WriteConflictError,
 )
-from taproom.warehouse.content import ContentHash
+from taproom.warehouse.content_hash import ContentHash
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.delta_log import DataFile, Entry, Snapshot, TableLog, lost_version
 from taproom.warehouse.log_repair import Checked, Repaired, check, repair

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import InputError
-from taproom.warehouse.content import content_hash
+from taproom.warehouse.content_hash import content_hash
 from taproom.words.counting import tokens
 
 _ITEM_COLUMNS = ["item_id", "item_name", "category", "overall"]

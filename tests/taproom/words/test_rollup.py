@@ -9,7 +9,7 @@ from assets.reviews.items import DUPLICATE_REVIEWS, ITEMS, REVIEW_BATCHES
 from assets.reviews.reviews import CONTRACT as REVIEWS
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from taproom.errors import InputError
-from taproom.warehouse.content import content_hash
+from taproom.warehouse.content_hash import content_hash
 from taproom.words.rollup import ReviewRollup, batch_hashes, token_patterns
 
 

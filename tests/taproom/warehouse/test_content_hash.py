@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from taproom.errors import ContractError
-from taproom.warehouse.content import ContentHash, content_hash
+from taproom.warehouse.content_hash import ContentHash, content_hash
 
 DAYS = st.dates(date(1970, 1, 1), date(2100, 1, 1))
 COLUMNS = {
