@@ -12,7 +12,8 @@ from weakref import WeakKeyDictionary
 
 import dagster as dg
 
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/{}"

@@ -23,7 +23,8 @@ from assets.reviews.item_map import ITEM_MAP
 from assets.reviews.neighbors import CONTRACT as NEIGHBORS
 from assets.reviews.tfidf import TFIDF, VOCABULARY
 from taproom.maps.out_of_sample import ItemMap
-from taproom.warehouse.warehouse import Origin, Warehouse
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 from taproom.words.sparse import csr_to_lists
 

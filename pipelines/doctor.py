@@ -18,7 +18,8 @@ import dagster as dg
 from pipelines.definitions import defs
 from pipelines.reconcile import Finding, differences
 from taproom.errors import TaproomError
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 LEAST_ROOM_BYTES = 2 * 2**30
 

@@ -17,7 +17,8 @@ from pipelines.reconcile import abandoned_runs
 from pipelines.run_watch import UNFINISHED, check_run_goes_on
 from taproom.errors import TaproomError
 from taproom.sources.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 SETTLE_SECONDS = 5
 # A run takes seconds to start, so few batches are not parted.

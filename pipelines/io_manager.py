@@ -17,7 +17,9 @@ from pydantic import ValidationError
 from assets.table import CONTRACTS, Draft, part_key, table_and_part
 from pipelines.run_watch import check_run_goes_on, watched
 from taproom.errors import InputError, StorageError, UnknownTableError
-from taproom.warehouse.warehouse import Origin, Published, Warehouse, default_root
+from taproom.warehouse.publishing import Origin, Published
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 log = logging.getLogger("taproom.pipelines")
 
@@ -257,7 +259,7 @@ class StepTables(dg.IOManager):
             since=self.heads.get(table),
             partition=partition,
             origin=origin,
-            anew=settings_affecting_rows(settled.settings) != settings_affecting_rows(settled.recorded or {}),
+            always_commit=settings_affecting_rows(settled.settings) != settings_affecting_rows(settled.recorded or {}),
         )
         context.step_context.set_data_version(context.asset_key, dg.DataVersion(published.content_hash))
         seconds = time.monotonic() - self.started

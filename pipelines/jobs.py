@@ -13,7 +13,8 @@ from assets.tuning.champions import CHAMPIONS
 from assets.tuning.study import CHALLENGES, TRIALS, SearchSize
 from pipelines.chains import CHAINS, Chain
 from pipelines.inbox import inbox_sensor, ingest_batches
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 
 def _ingest(chain: Chain) -> Any:

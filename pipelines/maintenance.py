@@ -10,7 +10,8 @@ from pipelines.chains import CHAINS
 from pipelines.inbox import requests
 from pipelines.reconcile import lost_batches, reconcile
 from pipelines.retention import delete_old_runs
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 
 class SweepConfig(dg.Config):

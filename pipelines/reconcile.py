@@ -19,7 +19,8 @@ from pipelines.chains import CHAINS, Chain
 from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 # A run that has just begun may not have told its process yet.
 YOUNG_SECONDS = 60

@@ -9,7 +9,9 @@ from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
 from taproom.errors import InputError
 from taproom.sources.inbox import find_batch, inbox_folder
-from taproom.warehouse.warehouse import Origin, Warehouse, default_root
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 # The inbox passes hidden folders over.
 REMOVED_FOLDER = ".removed"

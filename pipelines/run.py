@@ -26,7 +26,8 @@ from pipelines.reconcile import reconcile
 from taproom.errors import DamagedFileError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -18,7 +18,9 @@ from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 THEMES = {
     "hoppy": "citrus pine grapefruit resin bitter piney floral",

@@ -20,7 +20,8 @@ from pipelines.dagster_internals import WorkspaceFileTarget, WorkspaceProcessCon
 from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
 SMALL_PIXELS = 480  # of the longer side: the column of values in Dagster's tables is about as wide

@@ -14,7 +14,8 @@ from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import classifier_of, scores_of_images
 from taproom.images.image_features import encoder_of
 from taproom.sources.image_files import read_picture
-from taproom.warehouse.newest import Newest, recorded_inputs
+from taproom.warehouse.history import recorded_inputs
+from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 
 PARTS = ("encoder", "whitening", "filters")
@@ -69,4 +70,4 @@ class ImageClassifier:
         return pixels
 
 
-newest_classifier = Newest("classifier", ImageClassifier)
+newest_classifier = NewestCache("classifier", ImageClassifier)

@@ -28,7 +28,8 @@ import pyarrow.compute as pc
 
 from taproom.errors import InputError
 from taproom.maps.item_map import positions_on
-from taproom.warehouse.newest import Newest, recorded_inputs
+from taproom.warehouse.history import recorded_inputs
+from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import count_text
 
@@ -161,7 +162,7 @@ class ItemMap:
         return tuple(Neighbor(**row, distance=distance) for row, distance in found), positions
 
 
-_newest = Newest("item_map", ItemMap)
+_newest = NewestCache("item_map", ItemMap)
 
 
 def newest_map() -> ItemMap:

@@ -12,7 +12,8 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.text.analogies import complete
 from taproom.text.topics import document_weights, mixtures, topics_of_table
-from taproom.warehouse.newest import Newest, recorded_inputs
+from taproom.warehouse.history import recorded_inputs
+from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import count_text
 from taproom.words.vectors import WordVectors, vectors_from_table
@@ -94,8 +95,8 @@ def _load_vectors(warehouse: Warehouse, version: int | None) -> WordVectors:
     return vectors_from_table(warehouse.read("word_vectors", version))
 
 
-newest_topics = Newest("topics", TopicModel)
-newest_vectors = Newest("word_vectors", _load_vectors)
+newest_topics = NewestCache("topics", TopicModel)
+newest_vectors = NewestCache("word_vectors", _load_vectors)
 
 
 def nearest_words(word: str, k: int) -> list[tuple[str, float]]:

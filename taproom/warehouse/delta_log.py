@@ -1,22 +1,16 @@
-"""A table's Delta log, with proof: each commit carries hashes of its own metadata and of the version that it made.
+"""A table's Delta log: read with verification, and committed to.
 
-Here belongs what a log entry says and whether it is what was committed. deltalake replays the log and commits to it;
-what it finds is compared with the hashes before anybody reads or writes by it. Rows and contracts do not belong here.
+deltalake replays the log and commits to it. What it finds is compared here with the hashes in each commit's metadata
+(`log_entries`), so that a damaged log is an error and never other rows.
 
-An entry's `commitInfo` has the metadata as one text (`taproom`) and its SHA-256 (`taproom_sha256`): a text, since
-deltalake rounds numbers, and a hash needs the very same characters. Among the metadata is the SHA-256 over all files of
-the version, its schema and its partition column. Entries that older releases wrote have neither; they are read as they
-are.
-
-Beside the log, `_newest_commit` has a copy of the newest entry. It is written after each commit, so a newest entry that
-is deleted is missed, and one that is damaged can be restored.
+Beside the log, the file `_newest_commit` has a copy of the newest entry. It is written after each commit. With it, a
+newest entry that was deleted is noticed, and one that is damaged can be restored.
 """
 
 import hashlib
 import json
 import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -27,68 +21,26 @@ from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, create_table_with_add_actions
 
 from taproom.errors import DamagedFileError, DamagedLogError, StorageError, UnknownTableError
+from taproom.warehouse.data_files import DataFile, paths
+from taproom.warehouse.log_entries import (
+    Entry,
+    columns_as_json,
+    files_sha256,
+    now_ms,
+    parse_entry,
+    partition_values,
+    with_hash,
+)
 from taproom.warehouse.storage import Storage, reason
 
 LOG = "_delta_log"
-# Commits are found again by run id and read by version for as long as their files are kept, so the log outlives them.
+# The log is never cleaned up: commits are looked up by run id and read by version for as long as their files are kept.
 TABLE_PROPERTIES = {"delta.logRetentionDuration": "interval 36500 days"}
-
-_NEWEST_COMMIT = "_newest_commit"
-_NUMBERED = re.compile(r"(?P<version>\d{20})\.(?P<kind>json|checkpoint\..*parquet)")
-_FILE_NAME = re.compile(r"(?P<place>\d{5})-(?P<sha256>[0-9a-f]{64})-[0-9a-f]{8}\.parquet$")
 # Reader and writer versions that deltalake gives tables: the first ones, and the ones that list features.
 PROTOCOLS = ((1, 2), (3, 7))
 
-
-@dataclass(frozen=True)
-class DataFile:
-    """One Parquet file of a table version."""
-
-    path: str
-    size_bytes: int
-    rows: int
-    partition: str | None
-
-    @property
-    def place(self) -> int:
-        """Position of the file's rows in the order of the table (or partition)."""
-        return int(self._name["place"])
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 that the file's bytes had when they were committed."""
-        return self._name["sha256"]
-
-    @property
-    def _name(self) -> re.Match[str]:
-        if not (match := _FILE_NAME.search(self.path)):
-            raise DamagedFileError(
-                f"{self.path} was not written by Taproom: its name holds no SHA-256, so its bytes cannot be verified. "
-                "Write tables through Taproom, or keep this one outside its warehouse."
-            )
-        return match
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One commit, as its log entry has it; `metadata` is verified where `is_sealed`.
-
-    `declared` has the Delta actions `protocol` and `metaData`, where there are any, and `info` the whole `commitInfo`.
-    """
-
-    version: int
-    time: datetime
-    metadata: Mapping[str, Any]
-    is_sealed: bool
-    added: tuple[DataFile, ...]
-    removed: frozenset[str]
-    declared: Mapping[str, Any]
-    info: Mapping[str, Any]
-
-    @property
-    def is_lost(self) -> bool:
-        """Whether a repair has put this entry in place of a commit that could not be restored."""
-        return bool(self.metadata.get("lost"))
+_NEWEST_COMMIT = "_newest_commit"
+_ENTRY_NAME = re.compile(r"(?P<version>\d{20})\.(?P<kind>json|checkpoint\..*parquet)")
 
 
 @dataclass(frozen=True)
@@ -120,7 +72,7 @@ class Snapshot:
 
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
-        """The data files, by partition and place."""
+        """The data files, by partition and position."""
         column = f"partition.{self.partition_column}" if self.partition_column else None
         wanted = ["path", "size_bytes", "num_records", *([column] if column else [])]
         columns = [
@@ -128,14 +80,19 @@ class Snapshot:
             for added in pa.table(self.delta.get_add_actions(flatten=True)).select(wanted).itercolumns()
         ]
         files = (DataFile(*values, *([] if column else [None])) for values in zip(*columns, strict=True))
-        return tuple(sorted(files, key=lambda file: (file.partition or "", file.place)))
+        return tuple(sorted(files, key=lambda file: (file.partition or "", file.position)))
 
-    def contradicts(self, metadata: Mapping[str, Any]) -> str | None:
-        """What of this version is not what its commit has sealed; None where all is."""
-        protocol = self.delta.protocol()
+    def mismatch(self) -> str | None:
+        """What of this version differs from its commit's metadata, in words; None where nothing does.
+
+        Commits of older releases have no hashes, so nothing is compared.
+        """
+        if not self.entry.has_hash:
+            return None
+        metadata, protocol = self.entry.metadata, self.delta.protocol()
         if files_sha256(self.files) != metadata["files_sha256"]:
             return f"its files and rows ({sum(file.rows or 0 for file in self.files)} rows) are"
-        if described(self.schema, self.partition_column) != metadata["described"]:
+        if columns_as_json(self.schema, self.partition_column) != metadata["described"]:
             return "its columns are"
         if self.delta.metadata().configuration != TABLE_PROPERTIES:
             return "its properties are"
@@ -148,7 +105,7 @@ class TableLog:
     """The log of one table."""
 
     def __init__(self, storage: Storage, table: str) -> None:
-        """Nothing is read yet."""
+        """Open the log of `table`, without reading from it."""
         self.storage = storage
         self.table = table
         self.uri = storage.uri(table)
@@ -156,48 +113,58 @@ class TableLog:
     # Reading
 
     def newest(self) -> int | None:
-        """The greatest number that a commit of the table has had; None where there has been none.
+        """The newest version, None where there is none; found by file names, so a damaged log has one too."""
+        copy = self.newest_entry_copy()  # first, so that a commit between the two does not look like a missing entry
+        versions = [version for version, _, _ in self.entries_and_checkpoints()]
+        return max([*versions, *([copy[0]] if copy else [])], default=None)
 
-        It is found by names alone, so a damaged log has one, too.
-        """
-        noted = self.noted()  # first: a commit between the two is then no entry that is missing
-        numbers = [version for version, _, _ in self.numbered()]
-        return max([*numbers, *([noted[0]] if noted else [])], default=None)
-
-    def numbered(self) -> list[tuple[int, str, str]]:
-        """Version, kind (`json` or the checkpoint's) and name of all entries and checkpoints."""
-        matches = (match for match in map(_NUMBERED.fullmatch, self.storage.names(f"{self.table}/{LOG}")) if match)
+    def entries_and_checkpoints(self) -> list[tuple[int, str, str]]:
+        """Version, kind (`json`, or that of a checkpoint) and file name of all entries and checkpoints."""
+        names = self.storage.names(f"{self.table}/{LOG}")
+        matches = (match for match in map(_ENTRY_NAME.fullmatch, names) if match)
         return [(int(match["version"]), match["kind"], match[0]) for match in matches]
 
     def entry(self, version: int) -> Entry:
-        """A commit. Raises `UnknownTableError` where there is none yet, `DamagedLogError` where it is damaged."""
+        """The commit of a version.
+
+        Raises:
+            UnknownTableError: there is no such version yet.
+            DamagedLogError: the entry is gone or damaged.
+        """
         content = self.storage.read(self.entry_path(version))
         if content is not None:
-            return self.parsed(version, content)
+            return self.parse(version, content)
         if 0 <= version <= (-1 if (newest := self.newest()) is None else newest):
             raise self.damaged(version, "is gone")
         raise UnknownTableError(f"{self.storage.root} has no commit {version} of a table {self.table!r}")
 
-    def parsed(self, version: int, content: bytes) -> Entry:
-        """The commit that an entry's bytes say. Raises `DamagedLogError` where they are not what was committed."""
+    def parse(self, version: int, content: bytes) -> Entry:
+        """The commit in an entry's bytes.
+
+        Raises:
+            DamagedLogError: the bytes are not what was committed.
+        """
         try:
-            return _parsed(version, content)
+            return parse_entry(version, content)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
             raise self.damaged(version, "is not what was committed") from error
 
     def snapshot(self, version: int, even_if_lost: bool = False) -> Snapshot:
-        """A version, compared with what its commit has sealed.
+        """A version, compared with its commit's metadata.
 
-        Raises `DamagedLogError` where they differ or the log cannot be read, `UnknownTableError` where the version was
-        lost in a repair (unless `even_if_lost`, for a writer: it has no files then).
+        A version that was lost in a repair has no files; it is opened only if `even_if_lost`, for a writer.
+
+        Raises:
+            DamagedLogError: they differ, or the log cannot be read.
+            UnknownTableError: the version was lost in a repair.
         """
         entry = self.entry(version)
         if entry.is_lost and not even_if_lost:
             raise lost_version(self.table, version)
         try:
             found = Snapshot(entry, DeltaTable(self.uri, version=version, storage_options=self.storage.options))
-            contradiction = found.contradicts(entry.metadata) if entry.is_sealed else None
-            found.files, found.arrow_schema  # noqa: B018  whatever cannot be read is found here
+            mismatch = found.mismatch()
+            found.files, found.arrow_schema  # noqa: B018  so that what cannot be read raises here
         except BaseException as error:
             if isinstance(error, DamagedFileError) or not (isinstance(error, Exception) or _is_panic(error)):
                 raise
@@ -205,12 +172,12 @@ class TableLog:
                 with self.storage.errors(f"the log of {self.table} could not be read from {self.uri}"):
                     raise
             raise self.damaged(version, f"cannot be replayed ({reason(error)})") from error
-        if contradiction:
-            raise self.damaged(version, f"cannot be replayed: {contradiction} not what was committed")
+        if mismatch:
+            raise self.damaged(version, f"cannot be replayed: {mismatch} not what was committed")
         return found
 
     def damaged(self, version: int, what: str) -> DamagedLogError:
-        """An error that names the table, the entry and the way out."""
+        """The error for a damaged entry: it names the table, the entry and the command that repairs it."""
         return DamagedLogError(
             f"{self.table}: {self.storage.uri(self.entry_path(version))} {what}. Nothing is read from a damaged log "
             "or written to it. Repair it: "
@@ -218,15 +185,15 @@ class TableLog:
         )
 
     def entry_path(self, version: int) -> str:
-        """Where a commit's entry lies in the storage."""
+        """The path of a commit's entry in the storage."""
         return f"{self.table}/{LOG}/{version:020d}.json"
 
-    def noted(self) -> tuple[int, bytes] | None:
-        """Number and bytes of the newest entry, as noted after its commit; None where nothing sound is noted."""
+    def newest_entry_copy(self) -> tuple[int, bytes] | None:
+        """Version and bytes of the newest entry, from the copy beside the log; None without an undamaged copy."""
         content = self.storage.read(f"{self.table}/{_NEWEST_COMMIT}") or b""
-        head, _, entry = content.partition(b"\n")
-        version, _, sha256 = head.partition(b" ")
-        is_sound = version.isdigit() and sha256 == _note_sha256(version, entry)
+        first_line, _, entry = content.partition(b"\n")
+        version, _, sha256 = first_line.partition(b" ")
+        is_sound = version.isdigit() and sha256 == _copy_sha256(version, entry)
         return (int(version), entry) if is_sound else None
 
     # Writing
@@ -237,32 +204,35 @@ class TableLog:
         schema: Schema,
         partition_by: str | None,
         before: Sequence[DataFile],
-        now: Sequence[DataFile],
+        after: Sequence[DataFile],
         metadata: Mapping[str, Any],
         description: str = "",
     ) -> int:
-        """Swap the files `before` for the files `now` on top of `head`, in one try; give the new version.
+        """Replace the files `before` by the files `after`, on top of `head`, in one try; give the new version.
 
-        A `schema` other than the head's replaces all files. Raises deltalake's error where the try is lost: a retry
-        inside deltalake would not look at what has been committed meanwhile. `Warehouse.publish` looks and tries again,
-        or refuses.
+        A `schema` other than the head's replaces all files. deltalake is not to retry, because it would not look at
+        what was committed meanwhile; `compare_and_swap` does.
+
+        Raises:
+            deltalake.exceptions.DeltaError: another writer has committed first, or the log cannot be written.
         """
-        columns = described(schema, partition_by)
-        is_new_schema = head is None or columns != described(head.schema, head.partition_column)
-        kept = () if is_new_schema else [file for file in head.files if file.path not in {f.path for f in before}]
+        columns = columns_as_json(schema, partition_by)
+        is_new_schema = head is None or columns != columns_as_json(head.schema, head.partition_column)
+        replaced = paths(before)
+        kept = () if is_new_schema else [file for file in head.files if file.path not in replaced]
         version = 0 if head is None else head.version + 1
         metadata = {
             **metadata,
             "version": version,
             "committed_at": datetime.now(UTC).isoformat(),
-            "table_rows": sum(file.rows for file in (*kept, *now)),
-            "files_sha256": files_sha256((*kept, *now)),
+            "table_rows": sum(file.rows for file in (*kept, *after)),
+            "files_sha256": files_sha256((*kept, *after)),
             "described": columns,
         }
-        properties = CommitProperties(custom_metadata=sealed(metadata), max_commit_retries=0)
+        properties = CommitProperties(custom_metadata=with_hash(metadata), max_commit_retries=0)
         partitions = [partition_by] if partition_by else []
-        old, new = set(before), set(now)
-        added = [_add(partition_by, file) for file in now if is_new_schema or file not in old]
+        old, new = set(before), set(after)
+        added = [_add(partition_by, file) for file in after if is_new_schema or file not in old]
         if head is None:
             create_table_with_add_actions(
                 self.uri, schema, added, mode="error", partition_by=partitions, name=self.table,
@@ -278,10 +248,13 @@ class TableLog:
             )
         return version
 
-    def settle(self, version: int) -> None:
-        """After a commit: have the disk confirm its entry, and note it beside the log.
+    def confirm(self, version: int) -> None:
+        """After a commit: have the disk confirm its entry, and copy it beside the log.
 
-        Raises `StorageError` where the disk does not confirm it. That it cannot be noted costs a protection, no commit.
+        A copy that cannot be written is no error: it only protects the newest entry.
+
+        Raises:
+            StorageError: the disk does not confirm the entry.
         """
         path = self.entry_path(version)
         failed = f"{self.table} version {version} was committed to {self.uri}, but is not safe there"
@@ -290,73 +263,18 @@ class TableLog:
         try:
             entry = self.storage.read(path) or b""
             number = str(version).encode()
-            note = b"%s %s\n%s" % (number, _note_sha256(number, entry), entry)
-            self.storage.replace(f"{self.table}/{_NEWEST_COMMIT}", note, is_durable=False)
+            copy = b"%s %s\n%s" % (number, _copy_sha256(number, entry), entry)
+            self.storage.replace(f"{self.table}/{_NEWEST_COMMIT}", copy, is_durable=False)
         except (OSError, StorageError):
             pass
 
 
 def lost_version(table: str, version: int) -> UnknownTableError:
-    """An error that names a version which a repair could not restore."""
+    """The error for a version that a repair could not restore."""
     return UnknownTableError(
         f"{table}: version {version} was lost when the log was repaired. Read another version, or materialize {table} "
         "again and then what is made from it."
     )
-
-
-def sealed(metadata: Mapping[str, Any]) -> dict[str, str]:
-    """A commit's metadata and its hash, as they stand in the entry."""
-    text = json.dumps(metadata, sort_keys=True)
-    return {"taproom": text, "taproom_sha256": hashlib.sha256(text.encode()).hexdigest()}
-
-
-def files_sha256(files: Iterable[DataFile]) -> str:
-    """SHA-256 over path, size, rows and partition of all files of a version, in whatever order they come."""
-    lines = sorted(f"{file.path}\t{file.size_bytes}\t{file.rows}\t{file.partition}" for file in files)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def described(schema: Schema, partition_by: str | None) -> dict[str, Any]:
-    """A schema and a partition column, as JSON has them."""
-    return {"columns": json.loads(schema.to_json())["fields"], "partition_by": partition_by}
-
-
-def _parsed(version: int, content: bytes) -> Entry:
-    actions = [json.loads(line) for line in content.splitlines()]
-    (info,) = [action["commitInfo"] for action in actions if "commitInfo" in action]
-    metadata = info
-    if is_sealed := bool({"taproom", "taproom_sha256"} & info.keys()):
-        text = info["taproom"]
-        if hashlib.sha256(text.encode()).hexdigest() != info["taproom_sha256"]:
-            raise ValueError("the metadata's hash")
-        metadata = json.loads(text)
-        if metadata["version"] != version:
-            raise ValueError("the metadata's version")
-        at = datetime.fromisoformat(metadata["committed_at"])
-    else:
-        at = datetime.fromtimestamp(info["timestamp"] / 1000, tz=UTC)
-    return Entry(
-        version,
-        at,
-        metadata,
-        is_sealed,
-        tuple(_data_file(action["add"]) for action in actions if "add" in action),
-        frozenset(_removed(action["remove"]) for action in actions if "remove" in action),
-        {name: action[name] for name in ("protocol", "metaData") for action in actions if name in action},
-        info,
-    )
-
-
-def _data_file(add: Mapping[str, Any]) -> DataFile:
-    stats = json.loads(add.get("stats") or "{}")
-    return DataFile(
-        add["path"], add["size"], stats.get("numRecords"), next(iter(add["partitionValues"].values()), None)
-    )
-
-
-def _removed(remove: Mapping[str, Any]) -> str:
-    remove["dataChange"]
-    return remove["path"]
 
 
 def _add(partition_by: str | None, file: DataFile) -> AddAction:
@@ -368,20 +286,10 @@ def _remove(partition_by: str | None, file: DataFile) -> RemoveAction:
     return RemoveAction(file.path, True, now_ms(), file.size_bytes, partition_values(partition_by, file))
 
 
-def partition_values(partition_by: str | None, file: DataFile) -> dict[str, str | None]:
-    """A file's partition, as the log's actions have it."""
-    return {partition_by: file.partition} if partition_by else {}
-
-
-def now_ms() -> int:
-    """The time, in milliseconds since 1970."""
-    return time.time_ns() // 1_000_000
-
-
-def _note_sha256(version: bytes, entry: bytes) -> bytes:
+def _copy_sha256(version: bytes, entry: bytes) -> bytes:
     return hashlib.sha256(version + b"\n" + entry).hexdigest().encode()
 
 
 def _is_panic(error: BaseException) -> bool:
-    """Whether deltalake's Rust code has panicked, which pyo3 raises past `Exception`."""
+    """Whether deltalake's Rust code has panicked: pyo3 raises that as a `BaseException`."""
     return type(error).__name__ == "PanicException"

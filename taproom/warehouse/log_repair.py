@@ -1,7 +1,7 @@
-"""Verify a table in full, and write a damaged log anew from the versions that verify.
+"""Verify a table completely, and rewrite a damaged log from the versions that verify.
 
-Here belongs what an operator asks after damage: `check` only looks, `repair` writes. Both replay the entries one after
-the other, since deltalake stops at the first one that it cannot read.
+Here belongs what an operator needs after damage: `check` only reads, `repair` writes (`repair.py` is the command). Both
+replay the entries one after the other, since deltalake stops at the first one that it cannot read.
 """
 
 import json
@@ -15,32 +15,28 @@ from deltalake import Schema
 from deltalake.exceptions import DeltaError
 
 from taproom.errors import DamagedFileError, DamagedLogError, TaproomError, UnknownTableError, WriteConflictError
-from taproom.warehouse.delta_log import (
-    LOG,
-    PROTOCOLS,
-    TABLE_PROPERTIES,
-    DataFile,
+from taproom.warehouse.data_files import DataFile
+from taproom.warehouse.delta_log import LOG, PROTOCOLS, TABLE_PROPERTIES, Snapshot, TableLog
+from taproom.warehouse.log_entries import (
     Entry,
-    Snapshot,
-    TableLog,
-    described,
+    columns_as_json,
     files_sha256,
     now_ms,
     partition_values,
-    sealed,
+    with_hash,
 )
 
 DAMAGED_LOGS = "_damaged_logs"
 
-# What a restored version keeps of the commit that made it; the rest is the new commit's own.
-_KEPT = (
+# The metadata that a restored version takes over from its first commit.
+_RESTORED_METADATA = (
     "run_id", "code_version", "content_hash", "rows", "partition", "single_values", "inputs", "config", "settings",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Checked:
-    """What `check` found: the newest version, what is wrong (nothing, where all verifies), which versions read."""
+class CheckReport:
+    """What `check` found: the newest version, the problems (none if all verifies), and which versions can be read."""
 
     table: str
     version: int
@@ -49,12 +45,12 @@ class Checked:
 
 
 @dataclass(frozen=True)
-class Repaired:
+class RepairReport:
     """What `repair` did.
 
     `version` is the newest version now and `restored` the one whose rows it has (None: no version verifies, so the
-    table has to be made again). `lost` are the numbers that can never be read again, `copy` is where the damaged log is
-    kept (None: the log was sound). Where nothing was wrong, `problems` is empty and nothing was written.
+    table has to be made again). `lost` are versions that can never be read again, `copy` is the address of the copy of
+    the damaged log (None: the log was undamaged). Where nothing was wrong, `problems` is empty and nothing was written.
     """
 
     table: str
@@ -66,35 +62,41 @@ class Repaired:
 
 
 @dataclass(frozen=True)
-class _Version:
-    """What a version verifiably is: its commit, its files by path, and its columns as `described` gives them."""
+class _VerifiedVersion:
+    """A version that verifies: its commit, its files by path, and its columns as `columns_as_json` gives them."""
 
     entry: Entry
     files: Mapping[str, DataFile]
     columns: Mapping[str, Any]
 
 
-# An entry, where it can be read, and the files that the log as it is gives after it.
-_Found = tuple[Entry | None, dict[str, DataFile]]
+# An entry (None: it cannot be read) and the files that the unrepaired log gives after it.
+_Replayed = tuple[Entry | None, dict[str, DataFile]]
 
 
 @dataclass
 class _Plan:
-    """What a sound log would have: versions that verify (None: lost), entries to write, checkpoints to delete."""
+    """How to repair a log: versions that verify (None: lost), entries to write, checkpoints to delete."""
 
-    versions: list[_Version | None]
+    versions: list[_VerifiedVersion | None]
     entries: dict[int, bytes]
     checkpoints: list[str]
     problems: list[str]
 
 
-def check(log: TableLog, verify: Callable[[DataFile], object]) -> Checked:
-    """Verify the newest version in full and the log of all; list what is wrong by name.
+def check(log: TableLog, verify: Callable[[DataFile], object]) -> CheckReport:
+    """Verify the files of the newest version and the log of all versions; list what is wrong.
 
-    `verify` raises `DamagedFileError` for a file of the table that is not what was committed. Older versions count as
-    readable where their log verifies and their files are there; those that were swept are no problem.
+    An older version counts as readable if its log verifies and its files exist with the right size. Versions that were
+    swept are no problem.
 
-    Raises `UnknownTableError` where there is no such table, `StorageError` where the storage fails.
+    Args:
+        log: the table's log.
+        verify: raises `DamagedFileError` for a file that is not what was committed.
+
+    Raises:
+        UnknownTableError: there is no such table.
+        StorageError: the storage fails.
     """
     plan = _plan(log)
     newest = plan.versions[-1]
@@ -103,29 +105,35 @@ def check(log: TableLog, verify: Callable[[DataFile], object]) -> Checked:
         problems = [
             f"{log.table}: version {len(plan.versions) - 1}, the newest, was lost in a repair. Materialize it again."
         ]
-    there = {
+    sizes = {
         log.storage.relative(info, log.table): info.size for info in log.storage.listing(log.table, recursive=True)
     }
     readable = [
         number
         for number, version in enumerate(plan.versions)
         if version is not None
-        and all(there.get(path) == file.size_bytes for path, file in version.files.items())
+        and all(sizes.get(path) == file.size_bytes for path, file in version.files.items())
         and (not plan.problems or _opens(log, version))
     ]
-    return Checked(log.table, len(plan.versions) - 1, tuple(problems), tuple(readable))
+    return CheckReport(log.table, len(plan.versions) - 1, tuple(problems), tuple(readable))
 
 
-def repair(log: TableLog, verify: Callable[[DataFile], object]) -> Repaired:
-    """Make the newest version that verifies completely the newest again, under a number that was never used.
+def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
+    """Commit the newest version that verifies completely as a new version.
 
-    The log is written anew where it is damaged, from the versions that verify; a copy of it as it was is kept under
-    `_damaged_logs/` of the table. The versions that do not verify are lost: their numbers stay refused by name. If the
-    newest version itself verifies, nothing is lost and it keeps its number. A table without damage is left alone.
+    A damaged log is rewritten from the versions that verify; a copy of the damaged one is kept under `_damaged_logs/`
+    of the table. The versions that do not verify are lost: reading them raises `UnknownTableError` from then on. If the
+    newest version itself verifies, it keeps its number. A table without damage is not changed.
 
-    Raises `UnknownTableError` where there is no such table, `DamagedLogError` where not even the columns are known any
-    more, `WriteConflictError` where a run has committed meanwhile (then repair again), `StorageError` where the storage
-    fails.
+    Args:
+        log: the table's log.
+        verify: raises `DamagedFileError` for a file that is not what was committed.
+
+    Raises:
+        UnknownTableError: there is no such table.
+        DamagedLogError: not even the table's columns can be read from the log.
+        WriteConflictError: a run has committed meanwhile; repair again.
+        StorageError: the storage fails.
     """
     plan = _plan(log)
     newest = plan.versions[-1]
@@ -133,22 +141,22 @@ def repair(log: TableLog, verify: Callable[[DataFile], object]) -> Repaired:
     problems = (*plan.problems, *damage)
     head = len(plan.versions) - 1
     if newest and not problems:
-        return Repaired(log.table, head, head, (), None, ())
+        return RepairReport(log.table, head, head, (), None, ())
     lost = tuple(number for number, version in enumerate(plan.versions) if version is None)
-    copy = _write_anew(log, plan) if plan.problems else None
+    copy = _rewrite_log(log, plan) if plan.problems else None
     if newest and not damage:
-        return Repaired(log.table, head, head, lost, copy, problems)
+        return RepairReport(log.table, head, head, lost, copy, problems)
     candidates = (version for version in reversed(plan.versions) if version is not None)
     good = next((version for version in candidates if not _damage(version.files.values(), verify)), None)
     if good is None:
-        return Repaired(log.table, head, None, lost, copy, problems)
+        return RepairReport(log.table, head, None, lost, copy, problems)
     version = _restore(log, log.snapshot(head, even_if_lost=True), good)
-    return Repaired(log.table, version, good.entry.version, lost, copy, problems)
+    return RepairReport(log.table, version, good.entry.version, lost, copy, problems)
 
 
-def _restore(log: TableLog, head: Snapshot, good: _Version) -> int:
-    """Commit the rows of a version on top of the head: what made it is what made them."""
-    metadata = {name: good.entry.metadata[name] for name in _KEPT if name in good.entry.metadata}
+def _restore(log: TableLog, head: Snapshot, good: _VerifiedVersion) -> int:
+    """Commit the rows of a version on top of the head, with that version's metadata."""
+    metadata = {name: good.entry.metadata[name] for name in _RESTORED_METADATA if name in good.entry.metadata}
     schema = Schema.from_json(json.dumps({"type": "struct", "fields": good.columns["columns"]}))
     metadata["restored_from"] = good.entry.version
     try:
@@ -157,9 +165,9 @@ def _restore(log: TableLog, head: Snapshot, good: _Version) -> int:
         )
     except DeltaError as error:
         raise WriteConflictError(
-            f"{log.table}: a run has committed while the log was repaired. Check it, and repair it again if need be."
+            f"{log.table}: a run has committed while the log was repaired. Check it, and repair it again if necessary."
         ) from error
-    log.settle(version)
+    log.confirm(version)
     return version
 
 
@@ -173,8 +181,8 @@ def _damage(files: Iterable[DataFile], verify: Callable[[DataFile], object]) -> 
     return problems
 
 
-def _opens(log: TableLog, version: _Version) -> bool:
-    """Whether deltalake, too, finds the version as it is."""
+def _opens(log: TableLog, version: _VerifiedVersion) -> bool:
+    """Whether deltalake finds the same files for the version."""
     try:
         found = log.snapshot(version.entry.version)
     except TaproomError:
@@ -182,18 +190,17 @@ def _opens(log: TableLog, version: _Version) -> bool:
     return {file.path: file for file in found.files} == version.files
 
 
-# What the log says, entry by entry
+# Replaying the log, entry by entry
 
 
 def _plan(log: TableLog) -> _Plan:
     head = log.newest()
     if head is None:
         raise UnknownTableError(f"{log.storage.root} has no table {log.table!r}")
-    numbered = log.numbered()
-    checkpoints = [(number, name) for number, kind, name in numbered if kind != "json"]
-    versions, found, problems = _replay(log, head, bool(checkpoints))
+    checkpoints = [(number, name) for number, kind, name in log.entries_and_checkpoints() if kind != "json"]
+    versions, replayed, problems = _replay(log, head, bool(checkpoints))
     plan = _Plan(versions, {}, [], problems)
-    _plan_entries(log, plan, found)
+    _plan_entries(log, plan, replayed)
     if plan.entries and not plan.problems:
         plan.problems.append(str(log.damaged(min(plan.entries), "is not what was committed")))
     for number, name in checkpoints:
@@ -201,61 +208,64 @@ def _plan(log: TableLog) -> _Plan:
             plan.checkpoints.append(name)
             plan.problems.append(str(log.damaged(number, f"has a checkpoint that is not what was written, {name}")))
     if not plan.problems and plan.versions[-1] and not _opens(log, plan.versions[-1]):
-        _plan_entries(log, plan, found, anew=True)
+        _plan_entries(log, plan, replayed, all_entries=True)
         plan.checkpoints = [name for _, name in checkpoints]
         plan.problems.append(str(log.damaged(head, "cannot be replayed")))
     return plan
 
 
-def _replay(log: TableLog, head: int, has_checkpoints: bool) -> tuple[list[_Version | None], list[_Found], list[str]]:
-    """Versions that verify, what each entry gave (itself, where it can be read, and the files after it), and problems.
+def _replay(
+    log: TableLog, head: int, has_checkpoints: bool
+) -> tuple[list[_VerifiedVersion | None], list[_Replayed], list[str]]:
+    """Versions that verify (None: lost), the replayed entries, and problems.
 
-    A commit without a hash counts as long as every entry before it could be read.
+    A commit without a hash counts as verified as long as every entry before it could be read.
     """
-    versions: list[_Version | None] = []
-    found: list[_Found] = []
+    versions: list[_VerifiedVersion | None] = []
+    replayed: list[_Replayed] = []
     problems = []
     files: dict[str, DataFile] = {}
     columns: Mapping[str, Any] | None = None
-    is_whole = True
-    noted = log.noted()
+    all_read = True
+    copy = log.newest_entry_copy()
     for number in range(head + 1):
         entry = present = None
         try:
             entry = present = log.entry(number)
         except DamagedLogError as error:
             problems.append(str(error))
-        if noted and noted[0] == number and log.storage.read(log.entry_path(number)) != noted[1]:
+        if copy and copy[0] == number and log.storage.read(log.entry_path(number)) != copy[1]:
             if present is not None:
                 problems.append(str(log.damaged(number, "is not what was committed")))
-            entry, present = log.parsed(number, noted[1]), None
-        is_whole = is_whole and entry is not None
+            entry, present = log.parse(number, copy[1]), None
+        all_read = all_read and entry is not None
         if entry is not None:
             files = {path: file for path, file in files.items() if path not in entry.removed}
             files |= {file.path: file for file in entry.added}
             columns = _columns(entry, columns)
         version = None
         if entry is not None and not entry.is_lost and columns is not None:
-            sets = [files, _replaced(entry, files)]
-            if entry.is_sealed:
-                sets = [each for each in sets if files_sha256(each.values()) == entry.metadata["files_sha256"]]
-            if sets and (entry.is_sealed or is_whole):
-                version = _Version(entry, sets[0], columns)
-            elif entry.is_sealed and has_checkpoints:
+            candidates = [files, _files_if_replaced(entry, files)]
+            if entry.has_hash:
+                expected = entry.metadata["files_sha256"]
+                candidates = [each for each in candidates if files_sha256(each.values()) == expected]
+            if candidates and (entry.has_hash or all_read):
+                version = _VerifiedVersion(entry, candidates[0], columns)
+            elif entry.has_hash and has_checkpoints:
                 version = _from_checkpoint(log, entry)
             if version is None:
                 problems.append(str(log.damaged(number, "gives other files and rows than were committed")))
             else:
                 files = dict(version.files)
         versions.append(version)
-        found.append((present, files))
-    return versions, found, problems
+        replayed.append((present, files))
+    return versions, replayed, problems
 
 
-def _replaced(entry: Entry, files: Mapping[str, DataFile]) -> dict[str, DataFile]:
-    """The files after a commit that left none of its table (its partition) but what it added itself.
+def _files_if_replaced(entry: Entry, files: Mapping[str, DataFile]) -> dict[str, DataFile]:
+    """The files after a commit, if it replaced all files of its table (its partition) by those that it added.
 
-    That is what most commits do, so a version need not be lost with the one before it.
+    Most commits do, so such a version can be verified although the one before it is lost.
     """
     partition = entry.metadata.get("partition")
     others = {path: file for path, file in files.items() if partition is not None and file.partition != partition}
@@ -263,100 +273,100 @@ def _replaced(entry: Entry, files: Mapping[str, DataFile]) -> dict[str, DataFile
 
 
 def _columns(entry: Entry, before: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """A version's columns: as sealed, or else as the entry or those before it have declared them."""
-    if entry.is_sealed:
+    """A version's columns: from the hashed metadata, else as the entry or those before it have declared them."""
+    if entry.has_hash:
         return entry.metadata["described"]
     return _declared(entry) or before
 
 
 def _declared(entry: Entry) -> Mapping[str, Any] | None:
-    """The columns that an entry itself declares to readers; None where it declares none, or what cannot be read."""
+    """The columns in an entry's Delta action `metaData`; None where there is none or it cannot be read."""
     declared = entry.declared.get("metaData", {})
     try:
         schema = Schema.from_json(declared["schemaString"])
-        return described(schema, next(iter(declared["partitionColumns"]), None))
-    except Exception:  # whatever deltalake makes of damaged bytes
+        return columns_as_json(schema, next(iter(declared["partitionColumns"]), None))
+    except Exception:  # of any kind: the bytes may be damaged
         return None
 
 
-def _from_checkpoint(log: TableLog, entry: Entry) -> _Version | None:
-    """A version whose earlier entries are damaged, if a checkpoint still has it."""
+def _from_checkpoint(log: TableLog, entry: Entry) -> _VerifiedVersion | None:
+    """A version whose earlier entries are damaged, if a checkpoint has it; else None."""
     try:
         snapshot = log.snapshot(entry.version)
     except TaproomError:
         return None
-    return _Version(entry, {file.path: file for file in snapshot.files}, entry.metadata["described"])
+    return _VerifiedVersion(entry, {file.path: file for file in snapshot.files}, entry.metadata["described"])
 
 
-# A sound log
+# Rewriting the log
 
 
-def _plan_entries(log: TableLog, plan: _Plan, found: list[_Found], anew: bool = False) -> None:
-    """Which entries to write (all, if `anew`), so that each version that verifies follows from the one before it.
+def _plan_entries(log: TableLog, plan: _Plan, replayed: list[_Replayed], all_entries: bool = False) -> None:
+    """Plan which entries to write (or `all_entries`), so that each verified version follows from the one before it.
 
-    After a lost version a table has no files. Its number is readable by nobody then, also by other readers of Delta.
+    A lost version gets an entry that removes all files, so that no other reader of Delta finds rows in it either.
     """
     now: dict[str, DataFile] = {}
     columns: Mapping[str, Any] | None = None
     known = [version.columns for version in plan.versions if version is not None]
     for number, version in enumerate(plan.versions):
-        entry = None if anew else found[number][0]
+        entry = None if all_entries else replayed[number][0]
         wanted = dict(version.files) if version else {}
-        wanted_columns = version.columns if version else columns or _any_columns(found, known)
+        wanted_columns = version.columns if version else columns or _any_columns(replayed, known)
         if wanted_columns is None:
             raise DamagedLogError(
                 f"{log.table}: nothing in the log under {log.uri} can be read, not even the columns. Move that folder "
-                "elsewhere, and the folders of what was made from it, and materialize those tables again."
+                "elsewhere, and the folders of tables made from it, and materialize those tables again."
             )
-        if entry is None or not _gives(entry, version, now, wanted, columns, wanted_columns):
-            strays = found[number - 1][1] if number else ()
-            plan.entries[number] = _written(number, version, now, strays, columns, wanted_columns)
+        if entry is None or not _leads_to(entry, version, now, wanted, columns, wanted_columns):
+            strays = replayed[number - 1][1] if number else ()
+            plan.entries[number] = _new_entry(number, version, now, strays, columns, wanted_columns)
         now, columns = wanted, wanted_columns
 
 
-def _any_columns(found: list[_Found], known: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    read = (_columns(entry, None) for entry, _ in found if entry is not None)
+def _any_columns(replayed: list[_Replayed], known: list[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    read = (_columns(entry, None) for entry, _ in replayed if entry is not None)
     return next(iter([*known, *(columns for columns in read if columns)]), None)
 
 
-def _gives(
+def _leads_to(
     entry: Entry,
-    version: _Version | None,
+    version: _VerifiedVersion | None,
     before: Mapping[str, DataFile],
     wanted: Mapping[str, DataFile],
     columns: Mapping[str, Any] | None,
     wanted_columns: Mapping[str, Any],
 ) -> bool:
-    """Whether an entry that is there leads from the version before it to the one that is wanted."""
+    """Whether an existing entry leads from the files and columns before it to those that are wanted."""
     after = {path: file for path, file in before.items() if path not in entry.removed}
     after |= {file.path: file for file in entry.added}
     return entry.is_lost == (version is None) and after == wanted and _declares(entry, columns, wanted_columns)
 
 
 def _declares(entry: Entry, columns: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> bool:
-    """Whether readers have the wanted columns after an entry, where they had `columns` before (None: nothing yet)."""
+    """Whether readers find the wanted columns after an entry, given `columns` before it (None: none yet)."""
     if "metaData" in entry.declared:
         properties = entry.declared["metaData"].get("configuration")
-        is_declared = _declared(entry) == wanted and (properties == TABLE_PROPERTIES or not entry.is_sealed)
+        is_declared = _declared(entry) == wanted and (properties == TABLE_PROPERTIES or not entry.has_hash)
     else:
         is_declared = columns == wanted
-    if not entry.is_sealed or ("protocol" not in entry.declared and columns is not None):
+    if not entry.has_hash or ("protocol" not in entry.declared and columns is not None):
         return is_declared
     protocol = entry.declared.get("protocol", {})
     return is_declared and (protocol.get("minReaderVersion"), protocol.get("minWriterVersion")) in PROTOCOLS
 
 
-def _written(
+def _new_entry(
     number: int,
-    version: _Version | None,
+    version: _VerifiedVersion | None,
     before: Mapping[str, DataFile],
     strays: Iterable[str],
     columns: Mapping[str, Any] | None,
     wanted_columns: Mapping[str, Any],
 ) -> bytes:
-    """An entry that leads to a version that verifies, with the commit's own metadata; or that marks a lost one.
+    """The bytes of an entry that leads to a verified version, with its own metadata, or that marks a lost one (None).
 
-    `strays` are paths of files that a damaged log before it may have given.
+    `strays` are paths of files that the damaged log may have before it.
     """
     wanted = version.files if version else {}
     partition_by = wanted_columns["partition_by"]
@@ -367,7 +377,7 @@ def _written(
         "files_sha256": files_sha256(()),
         "described": wanted_columns,
     }
-    actions = [{"commitInfo": version.entry.info if version else {"timestamp": now_ms(), **sealed(lost)}}]
+    actions = [{"commitInfo": version.entry.info if version else {"timestamp": now_ms(), **with_hash(lost)}}]
     if columns != wanted_columns:
         actions += _declaration(wanted_columns)
     actions += [
@@ -408,15 +418,15 @@ def _declaration(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"protocol": protocol}, {"metaData": declared}]
 
 
-def _write_anew(log: TableLog, plan: _Plan) -> str:
-    """Keep a copy of the log, then write what is planned; give where the copy is.
+def _rewrite_log(log: TableLog, plan: _Plan) -> str:
+    """Copy the damaged log, then write what is planned; give the address of the copy.
 
-    From the last entry to the first: what is written leads to its version from what the damaged log before it gives,
-    too, so a repair that is killed can be done again.
+    Entries are written from the last to the first: each also removes what the damaged log before it has (`strays`), so
+    a repair that is killed can be repeated.
     """
     storage = log.storage
     copy = f"{log.table}/{DAMAGED_LOGS}/{datetime.now(UTC):%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
-    failed = f"the log of {log.table} could not be written anew to {log.uri}"
+    failed = f"the log of {log.table} could not be rewritten in {log.uri}"
     with storage.errors(failed):
         names = storage.names(f"{log.table}/{LOG}")
         for name in names:
@@ -425,5 +435,5 @@ def _write_anew(log: TableLog, plan: _Plan) -> str:
             storage.replace(log.entry_path(number), plan.entries[number])
         for name in {*plan.checkpoints, "_last_checkpoint"} & set(names):
             storage.delete(f"{log.table}/{LOG}/{name}")
-    log.settle(len(plan.versions) - 1)
+    log.confirm(len(plan.versions) - 1)
     return storage.uri(copy)

@@ -2,8 +2,8 @@
 
     python -m taproom.warehouse.repair TABLE ... [--warehouse ROOT] [--check]
 
-Exit status: 0 where every table is sound now, 1 where one could not be repaired (or, with `--check`, is damaged), 2 for
-wrong arguments.
+Exit status: 0 if every table is undamaged now, 1 if one could not be repaired (or, with `--check`, is damaged), 2 for
+wrong arguments. What it does is in `log_repair`.
 """
 
 import argparse
@@ -11,38 +11,41 @@ import sys
 from collections.abc import Sequence
 
 from taproom.errors import TaproomError
-from taproom.warehouse.log_repair import Checked, Repaired
-from taproom.warehouse.warehouse import Warehouse, default_root
+from taproom.warehouse.log_repair import CheckReport, RepairReport
+from taproom.warehouse.storage import default_root
+from taproom.warehouse.warehouse import Warehouse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Repair (or check) each table, say what was done, and give the exit status."""
+    """Repair (or check) each table, print what was done, and give the exit status."""
     parser = argparse.ArgumentParser(
         prog="python -m taproom.warehouse.repair",
-        description="Restore the newest version of a table that verifies completely. Sound tables are left alone.",
+        description="Restore the newest version of a table that verifies completely. Undamaged tables are not changed.",
     )
     parser.add_argument("tables", nargs="+", metavar="TABLE", help="name of a table")
     parser.add_argument("--warehouse", default=default_root(), metavar="ROOT", help="a folder or an object store's URL")
-    parser.add_argument("--check", action="store_true", help="only look, and list what is wrong")
+    parser.add_argument("--check", action="store_true", help="only list what is wrong")
     given = parser.parse_args(arguments)
-    is_sound = True
+    is_undamaged = True
     for table in given.tables:
         try:
             warehouse = Warehouse(given.warehouse)
             done = warehouse.check(table) if given.check else warehouse.repair(table)
         except TaproomError as error:
             print(error, file=sys.stderr)
-            is_sound = False
+            is_undamaged = False
         else:
             print(describe(done))
-            is_sound = is_sound and (not done.problems if isinstance(done, Checked) else done.restored is not None)
-    return 0 if is_sound else 1
+            is_undamaged = is_undamaged and (
+                not done.problems if isinstance(done, CheckReport) else done.restored is not None
+            )
+    return 0 if is_undamaged else 1
 
 
-def describe(done: Checked | Repaired) -> str:
-    """What a check or a repair found and did, in lines for people."""
+def describe(done: CheckReport | RepairReport) -> str:
+    """What a check or a repair found and did, as text of several lines."""
     lines = [f"  {problem}" for problem in done.problems]
-    if isinstance(done, Checked):
+    if isinstance(done, CheckReport):
         verdict = "is damaged" if done.problems else "verifies"
         found = f"{done.table}: version {done.version} {verdict}; {len(done.readable)} versions can be read"
         return "\n".join([found, *lines])

@@ -1,6 +1,6 @@
-"""Where a warehouse lies: a folder or an object store, with durable writes, time limits and errors by name.
+"""Where a warehouse is stored: a folder or an object store, with durable writes, time limits and named errors.
 
-Here belongs what pyarrow's file systems and deltalake's stores need to be told alike. What the files mean does not.
+Here belongs what pyarrow's file systems and deltalake's stores have in common. What the files mean does not.
 
 The environment configures an object store for both libraries: `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`, `AWS_REGION`,
 `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
@@ -15,26 +15,45 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pyarrow.fs as pafs
+from deltalake.exceptions import DeltaError
 
 from taproom.errors import StorageError
 
-# A server that says nothing for so long is given up, after one more try.
+WAREHOUSE_VARIABLE = "TAPROOM_WAREHOUSE"
+DEFAULT_WAREHOUSE = Path(__file__).resolve().parents[2] / "data" / "warehouse"
+
+# After these times a server that does not answer is tried once more, then given up.
 CONNECT_SECONDS = 5
 REQUEST_SECONDS = 10
 _TRIES = 2
-# Of a local folder pyarrow lists names and then looks at each: one that a writer has renamed meanwhile is an error.
-_VANISHED = 9
+# pyarrow lists the names of a local folder, then looks at each file: it fails if a writer has renamed one meanwhile.
+_LISTING_TRIES = 10
+
+
+def default_root() -> str:
+    """`$TAPROOM_WAREHOUSE`, or `data/warehouse` in the repo."""
+    return os.environ.get(WAREHOUSE_VARIABLE) or str(DEFAULT_WAREHOUSE)
 
 
 class Storage:
-    """The files under `root`, a folder or an object store's URL. Paths are relative to it, with slashes."""
+    """The files under `root`, a folder or an object store's URL. Paths are relative to it, with slashes.
+
+    >>> import tempfile
+    >>> storage = Storage(tempfile.mkdtemp())
+    >>> storage.write("beers/notes.txt", b"ale")
+    >>> storage.names("beers"), storage.size("beers/notes.txt"), storage.read("beers/notes.txt")
+    (['notes.txt'], 3, b'ale')
+    >>> storage.read("beers/other.txt") is None
+    True
+    """
 
     def __init__(self, root: str) -> None:
-        """Open `root`; nothing is asked of it and nothing is created yet.
+        """Open `root`, without reading from it or creating it.
 
-        Raises `StorageError` where a URL carries keys or options: both belong in the environment, which is not printed.
+        Raises:
+            StorageError: a URL has keys or options in it. Both belong in the environment, which is not printed.
         """
-        self.options: dict[str, str] = {}  # deltalake's
+        self.options: dict[str, str] = {}  # for deltalake
         if root.startswith(("s3://", "s3a://")):
             url = urlsplit(root)
             if "@" in url.netloc or url.query:
@@ -63,7 +82,11 @@ class Storage:
         return f"{self.root}/{path}"
 
     def read(self, path: str) -> bytes | None:
-        """The bytes of a file; None where there is no such file. Raises `StorageError` where the storage fails."""
+        """The bytes of a file; None where there is no such file.
+
+        Raises:
+            StorageError: the storage fails.
+        """
         with self.errors(f"{path} could not be read from {self.root}"):
             try:
                 with self.files.open_input_file(self._full(path)) as stream:
@@ -72,18 +95,14 @@ class Storage:
                 return None
 
     def listing(self, folder: str = "", recursive: bool = False) -> list[pafs.FileInfo]:
-        """What lies in a folder, nothing where there is none; `path` of each is relative to the folder.
+        """The files and folders in a folder; empty where there is no such folder. See `relative` for their paths.
 
-        Raises `StorageError` where the storage fails: a bucket that is missing or refused is no empty folder.
+        Raises:
+            StorageError: the storage fails. A bucket that is missing or refused does not count as an empty folder.
         """
         selector = pafs.FileSelector(self._full(folder), allow_not_found=True, recursive=recursive)
         with self.errors(f"{self.uri(folder) if folder else self.root} could not be listed"):
-            for _ in range(_VANISHED):
-                with suppress(FileNotFoundError):
-                    found = self.files.get_file_info(selector)
-                    break
-            else:
-                found = self.files.get_file_info(selector)
+            found = self._file_infos(selector)
             if not found and isinstance(self.files, pafs.S3FileSystem):
                 bucket = self._base.partition("/")[0]
                 if self.files.get_file_info(bucket).type == pafs.FileType.NotFound:
@@ -91,7 +110,7 @@ class Storage:
         return found
 
     def names(self, folder: str) -> list[str]:
-        """Names of what lies in a folder, nothing where there is none. Raises as `listing` does."""
+        """Names of the files and folders in a folder; empty where there is no such folder. Raises as `listing` does."""
         if not self.is_local:
             return [info.base_name for info in self.listing(folder)]
         with self.errors(f"{self.uri(folder)} could not be listed"):
@@ -101,7 +120,7 @@ class Storage:
                 return []
 
     def relative(self, info: pafs.FileInfo, folder: str) -> str:
-        """The path that `listing(folder)` found, relative to the folder."""
+        """The path of an entry of `listing(folder)`, relative to the folder."""
         return info.path.removeprefix(f"{self._full(folder)}/")
 
     def size(self, path: str) -> int | None:
@@ -110,9 +129,10 @@ class Storage:
             return self.files.get_file_info(self._full(path)).size
 
     def write(self, path: str, content: bytes, is_durable: bool = True) -> None:
-        """Write a new file and, in a local folder, have the disk confirm it and its name. Raises `OSError`.
+        """Write a new file. In a local folder, if `is_durable`, the disk confirms the file and its name.
 
-        One that need not be durable is not confirmed.
+        Raises:
+            OSError: it could not be written. What was written of it is deleted.
         """
         full = self._full(path)
         folder = full.rpartition("/")[0]
@@ -125,18 +145,18 @@ class Storage:
                 self.sync(path, is_new_folder)
         except OSError:
             with suppress(OSError):
-                self.files.delete_file(full)  # or what was written of it would keep a full disk full
+                self.files.delete_file(full)  # or a full disk would stay full
             raise
 
     def replace(self, path: str, content: bytes, is_durable: bool = True) -> None:
-        """As `write`, in place of a file that may be there: a reader finds the old bytes or the new ones."""
+        """As `write`, but over a file that may exist: a reader finds either the old bytes or the new ones."""
         if not self.is_local:
             self.write(path, content)
             return
-        beside = f"{path.partition('/')[0]}/_{uuid.uuid4().hex[:8]}.part"
-        self.write(beside, content, is_durable)
+        temporary = f"{path.partition('/')[0]}/_{uuid.uuid4().hex[:8]}.part"
+        self.write(temporary, content, is_durable)
         self.files.create_dir(self._full(path).rpartition("/")[0], recursive=True)
-        self.files.move(self._full(beside), self._full(path))
+        self.files.move(self._full(temporary), self._full(path))
         if is_durable:
             self.sync(path)
 
@@ -145,9 +165,12 @@ class Storage:
         self.files.delete_file(self._full(path))
 
     def sync(self, path: str, is_new_folder: bool = False) -> None:
-        """Have the disk confirm a file and its name, and its folders' names if they are new. Raises `OSError`.
+        """Have the disk confirm a file and its name, and its folders' names if they are new (`fsync`).
 
-        An object store has confirmed what it has taken.
+        An object store needs no such call: it has confirmed what it accepted.
+
+        Raises:
+            OSError: the disk does not confirm it.
         """
         if self.is_local:
             folders = list(Path(path).parents)
@@ -156,29 +179,49 @@ class Storage:
 
     @contextmanager
     def errors(self, what: str) -> Iterator[None]:
-        """Turn the storage's own errors into a `StorageError`: what failed, why, and what to do about it."""
+        """Turn an `OSError` into a `StorageError` that says what failed, why, and what to do about it."""
         try:
             yield
         except OSError as error:
-            raise StorageError(f"{what}: {reason(error)}. {self.what_to_check}") from error
+            raise StorageError(f"{what}: {reason(error)}. {self._what_to_check}") from error
+
+    @contextmanager
+    def write_errors(self, table: str) -> Iterator[None]:
+        """As `errors`, for a write to a table, also of errors of deltalake."""
+        try:
+            yield
+        except (OSError, DeltaError) as error:
+            raise StorageError(
+                f"{table} could not be written to {self.uri(table)}: {reason(error)}. {self._what_to_check} "
+                "The last version is as it was; run the step again."
+            ) from error
 
     @property
-    def what_to_check(self) -> str:
-        """What to do when the storage fails, for an error's message."""
-        return "Free room, check the disk or mend the permissions." if self.is_local else _ADVICE
+    def _what_to_check(self) -> str:
+        return "Free some space, check the disk or the permissions." if self.is_local else _CHECK_THE_SERVER
+
+    def _file_infos(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
+        for _ in range(_LISTING_TRIES - 1):
+            with suppress(FileNotFoundError):
+                return self.files.get_file_info(selector)
+        return self.files.get_file_info(selector)
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
 
 
-_ADVICE = (
+_CHECK_THE_SERVER = (
     "Check that the server answers, the bucket's name, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), "
     "AWS_REGION, and that the key of AWS_ACCESS_KEY_ID may read and write there."
 )
 
 
 def reason(error: BaseException) -> str:
-    """What a library says went wrong, in one line: no colours, no backtrace."""
+    """A library's error message in one line of 300 characters at most, without colours and backtrace.
+
+    >>> reason(OSError("no space\\nleft. "))
+    'no space left'
+    """
     text = re.split(r"(?i)\n?(stack )?backtrace|\s0: ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)))[0]
     return " ".join(text.split())[:300].rstrip(". ")
 

@@ -14,7 +14,8 @@ from typing import Any
 import dagster as dg
 
 from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "pipelines.definitions"}

@@ -11,7 +11,7 @@ from pipelines.chains import REVIEWS
 from pipelines.definitions import defs
 from pipelines.products import Products
 from pipelines.reconcile import YOUNG_SECONDS, abandoned_runs
-from taproom.warehouse.warehouse import Origin
+from taproom.warehouse.publishing import Origin
 from tests.pipelines.test_maintenance import batches_of
 
 

@@ -15,7 +15,9 @@ from pipelines.io_manager import requested_settings
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
 BATCH_COUNT = 101
@@ -77,7 +79,7 @@ def test_settings_that_change_no_row_are_kept_too(made, make, warehouse):
 def test_settings_that_do_not_fit_any_more_are_named(made, make, warehouse, instance):
     table = warehouse.read("neighbors")
     old = Origin(run_id="old", settings={"neighbours": 5})
-    warehouse.publish(CONTRACTS["neighbors"], table, since=warehouse.head("neighbors"), origin=old, anew=True)
+    warehouse.publish(CONTRACTS["neighbors"], table, since=warehouse.head("neighbors"), origin=old, always_commit=True)
     with pytest.raises(InputError, match=r"neighbors: the settings on record do not fit any more: .*neighbours"):
         make("neighbors")
     assert make("neighbors", neighbors={}).success

@@ -10,7 +10,8 @@ from pipelines.freshness import is_fresh
 from pipelines.io_manager import TableIOManager, newest_materialization, recorded_version
 from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
 from taproom.warehouse.contracts import Between, Column, Contract
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 RESOURCES = {"io_manager": TableIOManager()}
 PNG = b"\x89PNG not looked into"

@@ -12,7 +12,7 @@ from assets.table import part_key
 from pipelines.definitions import defs
 from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.reconcile import lost_commits, reconcile
-from taproom.warehouse.warehouse import Origin
+from taproom.warehouse.publishing import Origin
 
 
 def batches_of(*names: str) -> pa.Table:

@@ -9,7 +9,7 @@ from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError, SourceError, TaproomError, UnknownTableError
 from taproom.sources.inbox import file_key, file_sha256
-from taproom.warehouse.warehouse import Origin
+from taproom.warehouse.publishing import Origin
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from deltalake import DeltaTable
 import taproom
 from taproom.errors import UnknownTableError
 from taproom.warehouse.contracts import Column, Contract
-from taproom.warehouse.warehouse import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 REPO = Path(taproom.__file__).resolve().parents[1]
 BEERS = Contract(

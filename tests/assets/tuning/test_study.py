@@ -25,7 +25,8 @@ from taproom.errors import InputError, WriteConflictError
 from taproom.search.search_space import Real
 from taproom.search.trials import Plan
 from taproom.warehouse.contracts import Column, Contract
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGETS = Contract("targets", "a number", (Column("target", pa.float64(), "the best x"),), key=("target",))

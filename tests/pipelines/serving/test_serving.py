@@ -26,7 +26,8 @@ from pipelines.serving.environment import SERVED_VARIABLE
 from pipelines.serving.web import SMALL_PIXELS
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Warehouse
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {"code_server": "dagster api grpc", "daemon": "dagster._daemon", "web_server": "pipelines.serving.web"}

@@ -18,8 +18,10 @@ from taproom.maps import out_of_sample
 from taproom.maps.neighbors import nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.out_of_sample import ItemMap, newest_map, place_point
-from taproom.warehouse.newest import Newest
-from taproom.warehouse.warehouse import WAREHOUSE_VARIABLE, Origin, Warehouse
+from taproom.warehouse.newest_cache import NewestCache
+from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, count_words, tokens
 from taproom.words.sparse import csr_to_lists, matrix_to_lists
 from taproom.words.tfidf import select_words, weigh
@@ -120,7 +122,7 @@ def own_warehouse(themed_warehouse, tmp_path, monkeypatch):
     folder = tmp_path / "warehouse"
     shutil.copytree(themed_warehouse.root, folder)
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(folder))
-    monkeypatch.setattr(out_of_sample, "_newest", Newest("item_map", ItemMap))
+    monkeypatch.setattr(out_of_sample, "_newest", NewestCache("item_map", ItemMap))
     return Warehouse()
 
 
@@ -247,7 +249,7 @@ def test_tables_are_read_at_the_versions_that_the_map_recorded(own_warehouse, th
     publish_weights(own_warehouse, themed_texts(items=21, seed=1))
     assert own_warehouse.head("tfidf") == own_warehouse.head("vocabulary") == 1
     assert_same(taproom.place("citrus pine tart"), before)
-    out_of_sample._newest = Newest("item_map", ItemMap)
+    out_of_sample._newest = NewestCache("item_map", ItemMap)
     assert_same(taproom.place("citrus pine tart"), before)
 
 

@@ -15,11 +15,13 @@ from deltalake import DeltaTable
 
 from taproom.errors import DamagedFileError, DamagedLogError, TaproomError, UnknownTableError, WriteConflictError
 from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.data_files import read_verified
 from taproom.warehouse.delta_log import TableLog
-from taproom.warehouse.log_repair import Checked, repair
+from taproom.warehouse.log_repair import CheckReport, repair
+from taproom.warehouse.publishing import Origin
 from taproom.warehouse.repair import main
 from taproom.warehouse.storage import Storage
-from taproom.warehouse.warehouse import Origin, Warehouse
+from taproom.warehouse.warehouse import Warehouse
 
 N = Column("n", pa.int64(), "a number")
 PART = Column("part", pa.string(), "where it came in")
@@ -269,7 +271,7 @@ def test_a_table_of_which_no_version_verifies_is_made_again_under_new_numbers(da
     contract = WHOLE if table == "whole" else PARTS
     assert damaged.publish(contract, rows, since=damaged.head(table), partition=name).version == 3
     assert damaged.read(table).equals(rows)
-    assert damaged.check(table) == Checked(table, 3, (), (3,))
+    assert damaged.check(table) == CheckReport(table, 3, (), (3,))
 
 
 def test_a_table_of_which_not_even_the_columns_are_known_is_an_error_by_name(damaged):
@@ -325,10 +327,10 @@ def test_a_repair_that_a_writer_overtakes_is_refused_and_the_writers_rows_stay(d
     def verify(file):
         if Warehouse(damaged.root).head("whole") == 2:
             Warehouse(damaged.root).publish(WHOLE, numbers(7), since=2)
-        damaged._verified("whole", file)
+        read_verified(damaged.storage, "whole", file)
 
     with pytest.raises(WriteConflictError, match="has committed while"):
-        repair(TableLog(damaged._storage, "whole"), verify)
+        repair(TableLog(damaged.storage, "whole"), verify)
     assert damaged.read("whole").equals(numbers(7))
     assert damaged.repair("whole").problems == ()
 

@@ -15,7 +15,8 @@ from deltalake import DeltaTable
 from taproom.errors import StorageError
 from taproom.warehouse import storage
 from taproom.warehouse.contracts import Column, Contract
-from taproom.warehouse.warehouse import Published, Warehouse
+from taproom.warehouse.publishing import Published
+from taproom.warehouse.warehouse import Warehouse
 
 NOTES = Contract("notes", "one note", (Column("id", pa.int64(), "number"),), ("id",))
 SECRET = "not-to-be-seen"
@@ -137,7 +138,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_seconds(stalled, asked)
 def test_deltalake_has_the_same_time_limits(stalled):
     began = time.monotonic()
     with pytest.raises(OSError, match="Generic S3 error"):
-        DeltaTable(stalled.uri("notes"), storage_options=stalled._storage.options)
+        DeltaTable(stalled.uri("notes"), storage_options=stalled.storage.options)
     assert time.monotonic() - began < 15
 
 

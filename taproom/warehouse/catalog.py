@@ -1,0 +1,49 @@
+"""Which tables there are, and which versions each of them has.
+
+Newest versions are found by the names of log entries, so a damaged table has one too, and is listed.
+"""
+
+import pyarrow.fs as pafs
+
+from taproom.errors import UnknownTableError
+from taproom.warehouse.delta_log import Snapshot, TableLog
+from taproom.warehouse.storage import Storage
+
+
+def head(storage: Storage, table: str) -> int | None:
+    """The newest version of a table; None where there is no such table."""
+    return TableLog(storage, table).newest()
+
+
+def heads(storage: Storage) -> dict[str, int]:
+    """The newest version of every table, sorted by name. No table is opened, so a damaged one does not matter."""
+    folders = [info.base_name for info in storage.listing() if info.type == pafs.FileType.Directory]
+    newest = {table: head(storage, table) for table in sorted(folders)}
+    return {table: version for table, version in newest.items() if version is not None}
+
+
+def existing_head(storage: Storage, table: str) -> int:
+    """The newest version of a table.
+
+    Raises:
+        UnknownTableError: there is no such table.
+    """
+    if (newest := head(storage, table)) is None:
+        known = ", ".join(heads(storage)) or "none yet: `make run` makes them"
+        raise UnknownTableError(f"{storage.root} has no table {table!r}; it has: {known}")
+    return newest
+
+
+def open_version(storage: Storage, table: str, version: int | None = None, *, even_if_lost: bool = False) -> Snapshot:
+    """A version of a table (None: the newest), verified against its commit.
+
+    `even_if_lost` opens a version that a repair could not restore; it has no files.
+
+    Raises:
+        UnknownTableError: there is no such table or version, or a repair has lost it.
+        DamagedLogError: the table's log is damaged.
+    """
+    newest = existing_head(storage, table)
+    if version is not None and not 0 <= version <= newest:
+        raise UnknownTableError(f"{table} has versions 0 to {newest}; version {version} was wanted")
+    return TableLog(storage, table).snapshot(newest if version is None else version, even_if_lost)

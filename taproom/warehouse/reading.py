@@ -1,0 +1,67 @@
+"""Reading the rows of a table version: file by file, each verified before its rows are given."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from taproom.warehouse.catalog import head, open_version
+from taproom.warehouse.data_files import read_verified
+from taproom.warehouse.storage import Storage
+
+
+def stream(
+    storage: Storage,
+    table: str,
+    version: int | None = None,
+    *,
+    partitions: Iterable[str] | None = None,
+    columns: Sequence[str] | None = None,
+) -> pa.RecordBatchReader:
+    """The rows of a table version, one file at a time; see `Warehouse.stream`."""
+    snapshot = open_version(storage, table, version)
+    wanted = None if partitions is None else set(partitions)
+    files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
+    contents = (read_verified(storage, table, file) for file in files)
+    schema = snapshot.arrow_schema
+    if files:
+        first = next(contents)
+        schema = _exact_schema(first, schema)
+        contents = chain([first], contents)  # so that each file is read and verified once
+    if columns is not None:
+        schema = pa.schema([schema.field(name) for name in columns])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        stored = [name for name in schema.names if name != snapshot.partition_column]
+        for file, content in zip(files, contents, strict=True):
+            for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(columns=stored):
+                yield _with_partition(batch, schema, snapshot.partition_column, file.partition)
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
+
+
+def partitions(storage: Storage, table: str, version: int | None = None) -> list[str]:
+    """The partitions of a table version, sorted; see `Warehouse.partitions`."""
+    if version is None and head(storage, table) is None:
+        return []
+    files = open_version(storage, table, version).files
+    return sorted({file.partition for file in files if file.partition is not None})
+
+
+def _exact_schema(content: bytes, schema: pa.Schema) -> pa.Schema:
+    """A file's own Arrow schema, which keeps what Delta's types cannot express, plus the partition column."""
+    stored = pq.read_schema(pa.BufferReader(content))
+    return pa.schema([stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema])
+
+
+def _with_partition(
+    batch: pa.RecordBatch, schema: pa.Schema, column: str | None, partition: str | None
+) -> pa.RecordBatch:
+    values = [
+        pa.repeat(pa.scalar(partition, schema.field(name).type), batch.num_rows)
+        if name == column
+        else batch.column(name)
+        for name in schema.names
+    ]
+    return pa.RecordBatch.from_arrays(values, schema=schema)
