@@ -295,7 +295,7 @@ def test_no_rows_are_refused_unless_the_contract_allows_them():
 
 @pytest.mark.parametrize("spoken_of", [{"key": ("brewer",)}, {"partition": "brewer"}, {"single_valued": ("brewer",)}])
 def test_a_contract_may_speak_only_of_its_own_columns(spoken_of):
-    with pytest.raises(ContractError, match=r"the contract of beers speaks of \['brewer'\]"):
+    with pytest.raises(ContractError, match=r"the contract of beers refers to \['brewer'\]"):
         beers(**spoken_of)
 
 

@@ -1,166 +1,23 @@
-"""What is on disk is flipped, truncated, emptied and deleted: the right rows or an error by name, and a way back."""
+"""A damaged log is repaired: which versions come back, which are lost, and what a writer sees meanwhile."""
 
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 from taproom.errors import DamagedFileError, DamagedLogError, TaproomError, UnknownTableError, WriteConflictError
-from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.data_files import read_verified
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.log_repair import CheckReport, repair
-from taproom.warehouse.publishing import Origin
-from taproom.warehouse.repair import main
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
-
-N = Column("n", pa.int64(), "a number")
-PART = Column("part", pa.string(), "where it came in")
-WHOLE = Contract("whole", "a number", (N,), ("n",))
-PARTS = Contract("parts", "a number", (N, PART), ("n",), partition="part")
-TABLES = ("whole", "parts")
-
-
-def numbers(*values: int) -> pa.Table:
-    return WHOLE.table_of(n=values)
-
-
-def part(name: str, *values: int) -> pa.Table:
-    return PARTS.table_of(n=values, part=[name] * len(values))
-
-
-def three_commits(warehouse: Warehouse) -> None:
-    """Two tables; the last commit of the partitioned one replaces a partition."""
-    origin = Origin(run_id="r", inputs={"x": 1}, config={"k": 0.1})
-    for number in range(3):
-        since = number - 1 if number else None
-        warehouse.publish(WHOLE, numbers(*range(10 * number, 10 * number + 2)), since=since, origin=origin)
-        name = "aba"[number]
-        warehouse.publish(PARTS, part(name, 10 * number), since=since, partition=name, origin=origin)
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    warehouse = Warehouse(tmp_path_factory.mktemp("sound"))
-    three_commits(warehouse)
-    return warehouse
-
-
-@pytest.fixture
-def damaged(sound: Warehouse, tmp_path: Path) -> Warehouse:
-    """A copy to damage."""
-    shutil.copytree(sound.root, tmp_path / "damaged")
-    return Warehouse(tmp_path / "damaged")
-
-
-def log_entry(warehouse: Warehouse, table: str, version: int) -> Path:
-    return Path(warehouse.uri(table), "_delta_log", f"{version:020d}.json")
-
-
-def flips(content: bytes) -> Iterator[bytes]:
-    """The content with each byte in turn damaged in one bit."""
-    for position in range(len(content)):
-        flipped = bytearray(content)
-        flipped[position] ^= 1 << position % 8
-        yield bytes(flipped)
-
-
-def cuts(content: bytes) -> Iterator[bytes]:
-    """The content cut to several lengths, at and between its lines."""
-    lines = content.splitlines(keepends=True)
-    for length in {0, 1, len(content) // 2, len(content) - 1, *(sum(map(len, lines[:k])) for k in range(len(lines)))}:
-        yield content[:length]
-
-
-def assert_right_or_named(outcome: Callable[[], object], right: object) -> bool:
-    """Whether the outcome is right; otherwise it must be an error by name, fit for people."""
-    try:
-        found = outcome()
-    except TaproomError as error:
-        message = str(error)
-    else:
-        assert found == right
-        return True
-    assert not any(word in message for word in ("acktrace", "<unknown>", "\x1b", "\n"))
-    return False
-
-
-@pytest.mark.parametrize("how", [flips, cuts])
-@pytest.mark.parametrize("table", TABLES)
-def test_whatever_byte_is_damaged_the_rows_are_right_or_an_error_is_named(sound, damaged, table, how):
-    rows = [sound.read(table, version) for version in range(3)]
-    commits = [sound.commit_of(table, version) for version in range(3)]
-    named = right = 0
-    entries = [log_entry(damaged, table, version) for version in range(3)]
-    for path in (*entries, *(Path(damaged.uri(table), file.path) for file in damaged.files(table))):
-        content = path.read_bytes()
-        version = entries.index(path) if path in entries else 2
-        for number, bad in enumerate(how(content)):
-            path.write_bytes(bad)
-            is_right = assert_right_or_named(lambda: damaged.read(table), rows[2])
-            assert_right_or_named(lambda version=version: damaged.commit_of(table, version), commits[version])
-            if version < 2 and (how is cuts or number % 8 == 0):
-                assert_right_or_named(lambda version=version: damaged.read(table, version), rows[version])
-            named, right = named + (not is_right), right + is_right
-        path.write_bytes(content)
-    assert damaged.read(table).equals(rows[2])
-    assert named
-    assert right  # what a commit that was replaced added, or deltalake's own words about itself
-
-
-@pytest.mark.parametrize("how", [flips, cuts])
-def test_whatever_is_damaged_of_the_note_beside_the_log_a_table_is_what_it_was(damaged, how):
-    note = Path(damaged.uri("whole"), "_newest_commit")
-    for bad in how(note.read_bytes()):
-        note.write_bytes(bad)
-        assert damaged.heads() == {"whole": 2, "parts": 2}
-
-
-def test_a_damaged_checkpoint_is_named_or_does_no_harm_and_costs_nothing(sound, damaged):
-    DeltaTable(damaged.uri("parts")).create_checkpoint()
-    damaged.publish(PARTS, part("c", 5), since=2, partition="c")
-    rows = damaged.read("parts")
-    log = Path(damaged.uri("parts"), "_delta_log")
-    (checkpoint,), hint = log.glob("*.checkpoint.parquet"), log / "_last_checkpoint"
-    for path, step in ((checkpoint, 97), (hint, 1)):
-        content = path.read_bytes()
-        for bad in [*list(flips(content))[::step], content[:-9], content[:9], b""]:
-            path.write_bytes(bad)
-            assert_right_or_named(lambda: damaged.read("parts"), rows)
-        path.write_bytes(content)
-    checkpoint.write_bytes(content[:-9])
-    with pytest.raises(DamagedLogError, match=r"parts: .*00003.json cannot be replayed .* Repair it: python -m"):
-        damaged.read("parts")
-    done = damaged.repair("parts")
-    assert (done.version, done.restored, done.lost) == (3, 3, ())
-    assert damaged.read("parts").equals(rows)
-    assert damaged.read("parts", 2).equals(sound.read("parts"))
-    assert damaged.check("parts").readable == (0, 1, 2, 3)
-
-
-@pytest.mark.parametrize("table", TABLES)
-def test_whatever_file_is_deleted_the_rows_are_right_or_an_error_is_named(sound, damaged, table):
-    rows = [sound.read(table, version) for version in range(3)]
-    for path in sorted(path for path in Path(damaged.uri(table)).rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        path.unlink()
-        is_newest_entry = path == log_entry(damaged, table, 2)
-        assert not (assert_right_or_named(lambda: damaged.read(table), rows[2]) and is_newest_entry)
-        for version in range(3):
-            assert_right_or_named(lambda version=version: damaged.read(table, version), rows[version])
-        path.write_bytes(content)
-
-
-# Repair
+from tests.taproom.warehouse.damage import PARTS, TABLES, WHOLE, log_entry, numbers, part
 
 
 def without(content: bytes, key: str) -> bytes:
@@ -281,30 +138,6 @@ def test_a_table_of_which_not_even_the_columns_are_known_is_an_error_by_name(dam
     for ask in (damaged.check, damaged.repair):
         with pytest.raises(DamagedLogError, match="not even the columns"):
             ask("whole")
-
-
-def test_repair_of_a_sound_table_does_nothing_and_says_so(damaged, capsys):
-    def everything():
-        return {path: path.read_bytes() for path in Path(damaged.root).rglob("*") if path.is_file()}
-
-    before = everything()
-    assert main(["whole", "parts", "--warehouse", damaged.root]) == 0
-    assert capsys.readouterr().out == "".join(
-        f"{table}: version 2 verifies; there is nothing to repair.\n" for table in TABLES
-    )
-    assert everything() == before
-
-
-def test_the_command_checks_and_repairs_and_its_exit_status_says_how_it_went(damaged, capsys):
-    log_entry(damaged, "whole", 1).write_bytes(b"")
-    assert main(["whole", "--check", "--warehouse", damaged.root]) == 1
-    assert "whole: version 2 is damaged; 1 versions can be read" in capsys.readouterr().out
-    assert main(["whole", "nothing", "--warehouse", damaged.root]) == 1
-    said = capsys.readouterr()
-    assert "whole: repaired. Version 2 verifies; its rows are as they were." in said.out
-    assert "Lost versions, which are refused from now on: 1." in said.out
-    assert "has no table 'nothing'" in said.err
-    assert main(["whole", "--check", "--warehouse", damaged.root]) == 0
 
 
 def test_damaged_rows_of_the_newest_version_are_replaced_by_those_of_one_that_verifies(damaged):

@@ -1,0 +1,71 @@
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from deltalake import write_deltalake
+
+from taproom.errors import DamagedFileError
+from tests.taproom.warehouse.tables import MAIL, NOTES, flip, ids, mail, megabytes, notes, only_file, reader
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: flip(path, 0),
+        lambda path: flip(path, path.stat().st_size // 2),
+        lambda path: flip(path, -1),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(b""),
+        Path.unlink,
+    ],
+    ids=["first byte", "middle byte", "last byte", "truncated", "emptied", "deleted"],
+)
+def test_a_damaged_file_is_an_error_and_publishing_again_heals_it(warehouse, damage):
+    first = warehouse.publish(NOTES, notes(1, 2), since=None)
+    path = only_file(warehouse)
+    damage(path)
+    with pytest.raises(DamagedFileError, match=f"notes: .*{path.name}"):
+        warehouse.read("notes")
+    healed = warehouse.publish(NOTES, notes(1, 2), since=0)
+    assert (healed.version, healed.changed, healed.content_hash) == (1, True, first.content_hash)
+    assert warehouse.read("notes").equals(notes(1, 2))
+    with pytest.raises(DamagedFileError):
+        warehouse.read("notes", 0)
+
+
+def test_damage_is_found_when_only_other_columns_are_read_and_in_a_partition_when_it_is_read(warehouse):
+    warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
+    warehouse.publish(MAIL, mail("b", 2), since=0, partition="b")
+    flip(Path(warehouse.uri("mail"), warehouse.files("mail")[1].path), 20)
+    assert ids(warehouse.read("mail", partitions=["a"])) == [1]
+    for columns in (["id"], ["batch"], None):
+        with pytest.raises(DamagedFileError):
+            warehouse.read("mail", columns=columns)
+
+
+def test_a_table_that_taproom_did_not_write_cannot_be_verified(warehouse):
+    write_deltalake(warehouse.uri("guests"), pa.table({"id": [1]}))
+    with pytest.raises(DamagedFileError, match="was not written by Taproom"):
+        warehouse.read("guests")
+
+
+def test_a_table_larger_than_a_file_keeps_its_order_and_the_files_that_did_not_change(warehouse):
+    warehouse.publish(NOTES, reader(megabytes(130)), since=None)
+    before = warehouse.files("notes")
+    assert [file.rows for file in before] == [64, 64, 2]
+    assert ids(warehouse.read("notes", columns=["id"])) == list(range(130))
+    assert [batch.num_rows for batch in warehouse.stream("notes", columns=["id"])] == [64, 64, 2]
+    warehouse.publish(NOTES, reader([*megabytes(129), *megabytes(1, first=500)]), since=0)
+    after = warehouse.files("notes")
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+    assert ids(warehouse.read("notes", columns=["id"])) == [*range(129), 500]
+
+
+def test_long_texts_are_unchanged_however_they_are_chunked(warehouse):
+    chance = random.Random(0)
+    texts = [chance.randbytes(chance.randrange(400)).hex() for _ in range(10_000)]
+    rows = NOTES.table_of(id=range(len(texts)), text=texts)
+    warehouse.publish(NOTES, rows, since=None)
+    assert not warehouse.publish(NOTES, reader(rows.to_batches(max_chunksize=777)), since=0).changed

@@ -1,0 +1,75 @@
+"""Each byte and each file of a table is damaged: the right rows or a named error, never other rows."""
+
+from pathlib import Path
+
+import pytest
+from deltalake import DeltaTable
+
+from taproom.errors import DamagedLogError
+from tests.taproom.warehouse.damage import PARTS, TABLES, assert_right_or_named, cuts, flips, log_entry, part
+
+
+@pytest.mark.parametrize("how", [flips, cuts])
+@pytest.mark.parametrize("table", TABLES)
+def test_whatever_byte_is_damaged_the_rows_are_right_or_an_error_is_named(sound, damaged, table, how):
+    rows = [sound.read(table, version) for version in range(3)]
+    commits = [sound.commit_of(table, version) for version in range(3)]
+    named = right = 0
+    entries = [log_entry(damaged, table, version) for version in range(3)]
+    for path in (*entries, *(Path(damaged.uri(table), file.path) for file in damaged.files(table))):
+        content = path.read_bytes()
+        version = entries.index(path) if path in entries else 2
+        for number, bad in enumerate(how(content)):
+            path.write_bytes(bad)
+            is_right = assert_right_or_named(lambda: damaged.read(table), rows[2])
+            assert_right_or_named(lambda version=version: damaged.commit_of(table, version), commits[version])
+            if version < 2 and (how is cuts or number % 8 == 0):
+                assert_right_or_named(lambda version=version: damaged.read(table, version), rows[version])
+            named, right = named + (not is_right), right + is_right
+        path.write_bytes(content)
+    assert damaged.read(table).equals(rows[2])
+    assert named
+    assert right  # what a commit that was replaced added, or deltalake's own words about itself
+
+
+@pytest.mark.parametrize("how", [flips, cuts])
+def test_whatever_is_damaged_of_the_note_beside_the_log_a_table_is_what_it_was(damaged, how):
+    note = Path(damaged.uri("whole"), "_newest_commit")
+    for bad in how(note.read_bytes()):
+        note.write_bytes(bad)
+        assert damaged.heads() == {"whole": 2, "parts": 2}
+
+
+def test_a_damaged_checkpoint_is_named_or_does_no_harm_and_costs_nothing(sound, damaged):
+    DeltaTable(damaged.uri("parts")).create_checkpoint()
+    damaged.publish(PARTS, part("c", 5), since=2, partition="c")
+    rows = damaged.read("parts")
+    log = Path(damaged.uri("parts"), "_delta_log")
+    (checkpoint,), hint = log.glob("*.checkpoint.parquet"), log / "_last_checkpoint"
+    for path, step in ((checkpoint, 97), (hint, 1)):
+        content = path.read_bytes()
+        for bad in [*list(flips(content))[::step], content[:-9], content[:9], b""]:
+            path.write_bytes(bad)
+            assert_right_or_named(lambda: damaged.read("parts"), rows)
+        path.write_bytes(content)
+    checkpoint.write_bytes(content[:-9])
+    with pytest.raises(DamagedLogError, match=r"parts: .*00003.json cannot be replayed .* Repair it: python -m"):
+        damaged.read("parts")
+    done = damaged.repair("parts")
+    assert (done.version, done.restored, done.lost) == (3, 3, ())
+    assert damaged.read("parts").equals(rows)
+    assert damaged.read("parts", 2).equals(sound.read("parts"))
+    assert damaged.check("parts").readable == (0, 1, 2, 3)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_whatever_file_is_deleted_the_rows_are_right_or_an_error_is_named(sound, damaged, table):
+    rows = [sound.read(table, version) for version in range(3)]
+    for path in sorted(path for path in Path(damaged.uri(table)).rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        path.unlink()
+        is_newest_entry = path == log_entry(damaged, table, 2)
+        assert not (assert_right_or_named(lambda: damaged.read(table), rows[2]) and is_newest_entry)
+        for version in range(3):
+            assert_right_or_named(lambda version=version: damaged.read(table, version), rows[version])
+        path.write_bytes(content)
