@@ -1,8 +1,8 @@
-"""The content hash: a name for what a table says, whatever files, chunks or buffers it lies in.
+"""The content hash: a hash of a table's rows that does not depend on files, chunks or buffers.
 
-Dagster takes it as the data version, so two tables with the same rows in the same order must have the same hash, and
-two that differ must not. Each leaf of a column (validity, lengths, values) is a stream of bytes of its own, which
-makes the hash independent of where one batch ends and the next begins.
+It is Dagster's data version, so two tables have the same hash exactly if they have the same rows in the same order.
+Each leaf of a column (validity, lengths, values) is hashed as one stream of bytes, so that the hash does not depend on
+where one batch ends and the next begins.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from taproom.warehouse.contracts import map_entries
 
 
 class ContentHash:
-    """SHA-256 over the rows of `schema`, fed batch by batch; `volatile` columns are left out."""
+    """SHA-256 over the rows of a table with `schema`, updated batch by batch; `volatile` columns are left out."""
 
     def __init__(self, schema: pa.Schema, volatile: frozenset[str] = frozenset()) -> None:
         """Start the hash of an empty table of `schema`."""
@@ -36,14 +36,22 @@ class ContentHash:
     def hexdigest(self) -> str:
         """64 hex digits for all rows so far."""
         whole = hashlib.sha256(repr((self._schema, self.rows)).encode())
-        if self.rows:  # batches without rows touch leaves too; they must not show
+        if self.rows:  # batches without rows add leaves too, which must not count
             for leaf in sorted(self._leaves):
                 whole.update(leaf.encode() + self._leaves[leaf].digest())
         return whole.hexdigest()
 
 
 def content_hash(table: pa.Table, volatile: frozenset[str] = frozenset()) -> str:
-    """The content hash of a table in memory."""
+    """The content hash of a table in memory: 64 hex digits.
+
+    >>> whole = pa.table({"n": [1, 2, 3]})
+    >>> chunked = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    >>> content_hash(whole) == content_hash(chunked)
+    True
+    >>> content_hash(whole) == content_hash(whole.slice(1))
+    False
+    """
     whole = ContentHash(table.schema, volatile)
     for batch in table.to_batches():
         whole.update(batch)
@@ -51,7 +59,7 @@ def content_hash(table: pa.Table, volatile: frozenset[str] = frozenset()) -> str
 
 
 def _leaves(name: str, values: pa.Array) -> Iterator[tuple[str, memoryview | bytes]]:
-    """The byte streams that make up an array, each under a name of its own; what lies under a null does not count."""
+    """The byte streams of an array, each with its name; values under a null do not count."""
     yield f"{name}?", _bytes(values.is_valid())
     kind = values.type
     if pa.types.is_map(kind):

@@ -1,8 +1,8 @@
-"""What a table promises, and the check that holds it to the promise before anything is published.
+"""Contracts: what a table guarantees, checked before anything is published.
 
 A contract is written once, beside the asset that makes the table. From it come the check (here), the column schema in
-the Dagster UI, the Open Data Contract under `data/contracts/`, and the reader's documentation. What depends on earlier
-versions of a table (drift) is an asset check, not a contract.
+the Dagster UI, the Open Data Contract under `data/contracts/`, and the reader's documentation. A comparison with
+earlier versions of a table (drift) is an asset check, not a contract.
 """
 
 from collections.abc import Iterable, Iterator
@@ -20,8 +20,8 @@ from taproom.errors import ContractError
 class Column:
     """A column: its exact Arrow type, whether it may be null, and what its values mean.
 
-    `volatile` marks what may differ between two runs on the same inputs (durations, wall-clock times): such a column
-    is left out of the content hash.
+    A `volatile` column may differ between two runs on the same inputs (durations, wall-clock times), so it is left out
+    of the content hash.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Column:
 
 
 class Invariant(Protocol):
-    """A rule that every batch of rows keeps by itself."""
+    """A rule that can be checked for each batch of rows alone."""
 
     def __str__(self) -> str:
         """The rule as a sentence."""
@@ -49,7 +49,14 @@ class Invariant(Protocol):
 
 @dataclass(frozen=True)
 class Between:
-    """Numbers (or the numbers of a list) are finite and lie in [low, high]; null is allowed where the column is."""
+    """Numbers (or the numbers of a list) are finite and in [low, high]; nulls are allowed where the column allows them.
+
+    >>> rule = Between("share", 0, 1)
+    >>> str(rule)
+    'share is finite, at least 0, at most 1'
+    >>> rule.broken_rows(pa.record_batch({"share": [0.5, 1.5, None]}))
+    array([False,  True, False])
+    """
 
     column: str
     low: float = -np.inf
@@ -57,20 +64,20 @@ class Between:
 
     def __str__(self) -> str:
         bounds = (("at least", self.low), ("at most", self.high))
-        told = [f"{name} {bound:g}" for name, bound in bounds if np.isfinite(bound)]
-        return ", ".join([f"{self.column} is finite", *told])
+        limits = [f"{name} {bound:g}" for name, bound in bounds if np.isfinite(bound)]
+        return ", ".join([f"{self.column} is finite", *limits])
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         values, row_of = _flat(rows.column(self.column))
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
-        fine = np.isfinite(numbers) & (numbers >= self.low) & (numbers <= self.high)
-        fine |= values.is_null().to_numpy(zero_copy_only=False)
-        return _any_of(row_of[~fine], rows.num_rows)
+        valid = np.isfinite(numbers) & (numbers >= self.low) & (numbers <= self.high)
+        valid |= values.is_null().to_numpy(zero_copy_only=False)
+        return _mask(row_of[~valid], rows.num_rows)
 
 
 @dataclass(frozen=True)
 class NotBlank:
-    """Text (or every text of a list) has at least one character that is not white space."""
+    """Each text (or text of a list) has at least one character that is not white space."""
 
     column: str
 
@@ -80,12 +87,12 @@ class NotBlank:
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         values, row_of = _flat(rows.column(self.column))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
-        return _any_of(row_of[pc.fill_null(blank, False).to_numpy(zero_copy_only=False)], rows.num_rows)
+        return _mask(row_of[pc.fill_null(blank, False).to_numpy(zero_copy_only=False)], rows.num_rows)
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Text is one of a fixed set of words; null is allowed where the column is."""
+    """Each text is one of a fixed set of words; nulls are allowed where the column allows them."""
 
     column: str
     words: tuple[str, ...]
@@ -100,7 +107,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class SameLength:
-    """Two list columns have equally many entries in every row."""
+    """Two list columns have the same number of entries in each row."""
 
     first: str
     second: str
@@ -115,7 +122,7 @@ class SameLength:
 
 @dataclass(frozen=True)
 class Ascending:
-    """The entries of a list grow from one to the next (strictly, unless ties are allowed)."""
+    """The entries of each list are in ascending order (strictly, unless `ties` are allowed)."""
 
     column: str
     ties: bool = False
@@ -129,12 +136,12 @@ class Ascending:
         if grows is None:
             return np.zeros(rows.num_rows, dtype=bool)
         falls = ~pc.fill_null(grows, False).to_numpy(zero_copy_only=False) & (row_of[:-1] == row_of[1:])
-        return _any_of(row_of[1:][falls], rows.num_rows)
+        return _mask(row_of[1:][falls], rows.num_rows)
 
 
 @dataclass(frozen=True)
 class SumsTo:
-    """The entries of a list sum to a number, up to rounding; null is allowed where the column is."""
+    """The entries of each list sum to `total`, up to rounding; nulls are allowed where the column allows them."""
 
     column: str
     total: float
@@ -152,11 +159,25 @@ class SumsTo:
 
 @dataclass(frozen=True)
 class Contract:
-    """What the table `table` holds and promises.
+    """The columns, the key and the invariants of the table `table`.
 
-    `grain` says what one row is; `key` are the columns that identify it (within a partition, where there are
-    partitions); `partition` is the column that tells partitions apart; `single_valued` columns have one value in the
-    whole table, for ever.
+    `grain` says what one row is; `key` are the columns that identify it (within a partition, if there are partitions);
+    `partition` is the column that names the partition; `single_valued` columns have one value in the whole table and
+    in all its versions.
+
+    >>> beers = Contract(
+    ...     table="beers",
+    ...     grain="a beer",
+    ...     columns=(
+    ...         Column("beer_id", pa.string(), "the beer"),
+    ...         Column("abv_percent", pa.float64(), "alcohol", unit="%", nullable=True),
+    ...     ),
+    ...     key=("beer_id",),
+    ...     invariants=(Between("abv_percent", 0, 100),),
+    ... )
+    >>> rows = beers.table_of(beer_id=["stout", "porter"], abv_percent=[5.0, None])
+    >>> sum(batch.num_rows for batch in beers.checked(rows.to_batches()))
+    2
     """
 
     table: str
@@ -170,15 +191,15 @@ class Contract:
     schema: pa.Schema = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        """Build the schema, and refuse a contract that speaks of columns it does not have."""
+        """Build the schema, and check that the contract has all columns that it refers to."""
         object.__setattr__(self, "schema", pa.schema([column.arrow_field() for column in self.columns]))
-        spoken_of = {*self.key, *self.single_valued, *([self.partition] if self.partition else [])}
-        if unknown := spoken_of - set(self.schema.names):
-            raise ContractError(f"the contract of {self.table} speaks of {sorted(unknown)}, which it has no column for")
+        named = {*self.key, *self.single_valued, *([self.partition] if self.partition else [])}
+        if unknown := named - set(self.schema.names):
+            raise ContractError(f"the contract of {self.table} refers to {sorted(unknown)}, which it has no column for")
 
     @property
     def volatile(self) -> frozenset[str]:
-        """Names of the columns that no promise of sameness covers."""
+        """Names of the columns that may differ between two runs on the same inputs."""
         return frozenset(column.name for column in self.columns if column.volatile)
 
     def table_of(self, **columns: Any) -> pa.Table:
@@ -186,10 +207,13 @@ class Contract:
         return pa.table([columns[name] for name in self.schema.names], schema=self.schema)
 
     def checked(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """Pass `batches` on, each once it was checked; raise `ContractError` at the first that breaks the contract.
+        """Check `batches` and yield them, one by one.
 
-        Schema, nulls and invariants are checked batch by batch. That keys are unique, that single-valued columns are,
-        and that there are rows at all can be told only of the whole, so these raise after the last batch.
+        Schema, nulls and invariants are checked for each batch. Unique keys, single-valued columns and the number of
+        rows are checked after the last batch, because they need all of them.
+
+        Raises:
+            ContractError: a batch, or all of them together, break the contract.
         """
         keys: list[pa.RecordBatch] = []
         rows = 0
@@ -206,7 +230,11 @@ class Contract:
             self._check_whole(pa.Table.from_batches(keys))
 
     def check_schema(self, given: pa.Schema) -> None:
-        """Raise `ContractError` unless names, types, nullability and order are exactly the contract's."""
+        """Check that names, types, nullability and order of the columns are exactly the contract's.
+
+        Raises:
+            ContractError: they are not.
+        """
         if given.equals(self.schema):
             return
         by_name = {column.name: column for column in given}
@@ -250,7 +278,7 @@ class Contract:
 
 
 def map_entries(values: pa.MapArray) -> tuple[pa.Array, pa.Array]:
-    """All keys and all values of a map column without what lies under its nulls (Arrow's `flatten` refuses maps)."""
+    """All keys and all values of a map column, without those under its nulls (Arrow's `flatten` does not take maps)."""
     present = values.drop_null()
     inner = slice(present.offsets[0].as_py(), present.offsets[-1].as_py())
     return present.keys[inner], present.items[inner]
@@ -276,14 +304,14 @@ def _kind(column: pa.Field | None) -> str:
 
 
 def _flat(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """The values of a plain or list column, and the row that each stands in."""
+    """The values of a plain or list column, and the row of each value."""
     if not pa.types.is_list(values.type):
         return values, np.arange(len(values))
-    # not list_parent_indices: it counts what lies under a null list, which flatten leaves out
+    # not list_parent_indices: it counts the values under a null list, which flatten leaves out
     return values.flatten(), np.repeat(np.arange(len(values)), pc.fill_null(pc.list_value_length(values), 0))
 
 
-def _any_of(rows: np.ndarray, count: int) -> np.ndarray:
+def _mask(rows: np.ndarray, count: int) -> np.ndarray:
     mask = np.zeros(count, dtype=bool)
     mask[rows] = True
     return mask
