@@ -1,7 +1,7 @@
-"""How a table asset is declared: one contract in, the arguments of `@dg.asset` or `dg.AssetOut` out.
+"""How a table asset is declared: its contract gives the arguments of `@dg.asset` or `dg.AssetOut`.
 
-Here is what every table has in common (schema and key in the UI, owner, kinds, code version). What a table is of
-itself stands in the table's own file.
+Here belongs what all tables have in common (schema and key in the UI, owner, kinds, code version). What is special to
+a table is in the table's own file.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,19 +20,23 @@ from taproom.warehouse.contracts import Contract
 
 OWNER = "team:taproom"
 
-# Tables are refreshed daily; a day's delay warns, two are a failure. Batches come when people send them.
+# Tables are refreshed daily; after 26 hours there is a warning, after 48 a failure. Batches come when people send them.
 FRESH_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
 FRESH_MONTHLY = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=31))
 
-# Every declared contract by its table's name: what the IO manager, the generated contracts and the docs go through.
+# Every declared contract by its table's name, for the IO manager and the generated contracts.
 CONTRACTS: dict[str, Contract] = {}
 
 
 @dataclass
 class Draft:
-    """What an asset gives to be published: the rows (None once they are), and what there is to tell about them.
+    """What an asset gives to be published: rows (None once they are published), metadata and a figure (PNG).
 
-    `metadata` and `figure` (a PNG) may be functions, because a stream knows its numbers only when it has been read.
+    `metadata` and `figure` may be functions, because a stream knows its numbers only after it was read.
+
+    >>> rows = pa.table({"beer_id": [1, 2]})
+    >>> Draft(rows, metadata=lambda: {"beers": rows.num_rows}).final_metadata()
+    {'beers': 2}
     """
 
     rows: pa.Table | pa.RecordBatchReader | None
@@ -53,8 +57,15 @@ def declare(
 ) -> dict[str, Any]:
     """Arguments for `@dg.asset(**...)` or `dg.AssetOut(**...)` of the table that `contract` describes.
 
-    `module` is the table's own file (`__name__`), `description` its docstring; `more` is passed on as it is. Raises
-    `ValueError` when another module has declared a table of the same name.
+    Args:
+        contract: the table's contract, which is added to `CONTRACTS`.
+        module: the table's own file (`__name__`).
+        description: the text in the UI.
+        config: the class of the asset's configuration, whose defaults are part of the code version.
+        **more: other arguments of the decorator, passed on unchanged.
+
+    Raises:
+        ValueError: another contract of the same name was declared.
     """
     if CONTRACTS.setdefault(contract.table, contract) is not contract:
         raise ValueError(f"two contracts are named {contract.table!r}; a table has one")
@@ -72,18 +83,18 @@ def declare(
 
 
 def batched(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
-    """`declare` for a table that is read batch by batch, whenever people send one."""
+    """`declare` for a table of batches, one partition each, which are read when people send them."""
     return declare(contract, module, freshness_policy=FRESH_MONTHLY, tags=BATCHED, **more)
 
 
 def refreshed(contract: Contract, module: str, **more: Any) -> dict[str, Any]:
-    """`declare` for a table that follows from all batches: it is made again, daily at least, when its inputs change."""
+    """`declare` for a table made from all batches: it is made again when its inputs change, and daily at least."""
     usual = {"freshness_policy": FRESH_DAILY, "automation_condition": WHEN_AN_INPUT_CHANGES}
     return declare(contract, module, **(usual | more))
 
 
 def refreshed_out(contract: Contract, description: str, **more: Any) -> dg.AssetOut:
-    """The same as one output of a multi-asset; `more` has its `module`, and `config` if it takes any."""
+    """As `refreshed`, for one output of a multi-asset; `more` has its `module`, and `config` if it takes any."""
     return dg.AssetOut(**refreshed(contract, description=description, **more))
 
 
@@ -94,20 +105,20 @@ def several_tables(
     deps: Sequence[str] = (),
     **more: Any,
 ) -> Callable[[Callable], dg.AssetsDefinition]:
-    """Decorate the function that makes several tables in one step: `dg.multi_asset` with a graph that can be read.
+    """Decorate a function that makes several tables in one step: `dg.multi_asset` with a readable graph.
 
-    The first of `outs`, which is to be yielded first, depends on all inputs, and the others on the first. Dagster would
-    have each depend on each input.
+    The first of `outs`, which has to be yielded first, depends on all inputs, and the others on the first. By default
+    Dagster makes each depend on each input.
     """
-    places = ins or {}
+    asset_ins = ins or {}
 
     def decorate(compute: Callable) -> dg.AssetsDefinition:
         read = signature(compute).parameters.keys() - {"context", "config"}
-        inputs = {(places[each].key if each in places else None) or dg.AssetKey(each) for each in read}
+        inputs = {(asset_ins[each].key if each in asset_ins else None) or dg.AssetKey(each) for each in read}
         first, *others = outs
-        hung = {first: inputs | {dg.AssetKey(each) for each in deps}}
-        hung |= {other: {dg.AssetKey(first)} for other in others}
-        return dg.multi_asset(outs=outs, ins=ins, deps=deps, internal_asset_deps=hung, **more)(compute)
+        dependencies = {first: inputs | {dg.AssetKey(each) for each in deps}}
+        dependencies |= {other: {dg.AssetKey(first)} for other in others}
+        return dg.multi_asset(outs=outs, ins=ins, deps=deps, internal_asset_deps=dependencies, **more)(compute)
 
     return decorate
 
@@ -117,33 +128,33 @@ def keeps_settings(
 ) -> Callable:
     """Decorate an asset's function so that its table keeps the settings it was last made with.
 
-    Nothing that runs by itself (a schedule, an automation condition, a backfill) has a configuration. So where a run
-    names none for an asset's op, the asset takes the one that is on record in the warehouse; a run that names one,
-    be it empty, changes what is on record. `of_batch` finds the settings of a batch that was never read, by its key.
+    Runs of schedules, automation conditions and backfills have no configuration. So if a run has none for an asset's
+    op, the asset takes the settings that the warehouse has recorded; a run that has one, even an empty one, replaces
+    them. `of_batch` finds the settings of a batch that was never read, by its key.
     """
     if compute is None:
         return partial(keeps_settings, of_batch=of_batch)
 
-    def settled(given: dict[str, Any]) -> dict[str, Any]:
+    def with_resolved_config(given: dict[str, Any]) -> dict[str, Any]:
         context = _step_context()
         if context is None:
             return given
-        config = context.resources.io_manager.settle(context, type(given["config"]), of_batch)
+        config = context.resources.io_manager.resolve_config(context, type(given["config"]), of_batch)
         return {**given, "config": config}
 
     @wraps(compute)
     def generate(*args: Any, **kwargs: Any) -> Iterator:
-        yield from compute(*args, **settled(kwargs))
+        yield from compute(*args, **with_resolved_config(kwargs))
 
     @wraps(compute)
-    def give(*args: Any, **kwargs: Any) -> Any:
-        return compute(*args, **settled(kwargs))
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return compute(*args, **with_resolved_config(kwargs))
 
-    return generate if isgeneratorfunction(compute) else give
+    return generate if isgeneratorfunction(compute) else call
 
 
 def _step_context() -> dg.AssetExecutionContext | None:
-    """The context of the step that runs; None where a person calls the asset as a function."""
+    """The context of the running step; None where the asset is called as a plain function."""
     try:
         return dg.AssetExecutionContext.get()
     except dg.DagsterInvariantViolationError:
@@ -151,28 +162,38 @@ def _step_context() -> dg.AssetExecutionContext | None:
 
 
 def part_key(table: str, part: str) -> dg.AssetKey:
-    """The key of an asset that is one partition of a table: the table first, and a last part that the graph can show.
+    """The key of an asset that is one partition (`part`) of a table.
 
-    Slices of a table that depend on different tables are assets of their own; those of one kind, that differ in what
-    was read, are Dagster's partitions of one asset.
+    Partitions of a table that depend on different tables are assets of their own. Partitions that differ only in what
+    was read are Dagster's partitions of one asset. The UI's graph shows only the last part of a key, so that has both
+    names.
+
+    >>> part_key("champions", "topics").path
+    ['champions', 'topics_champions']
     """
     return dg.AssetKey([table, f"{part}_{table}"])
 
 
 def table_and_part(key: dg.AssetKey) -> tuple[str, str | None]:
-    """The table of an asset, and the partition of it that the asset is, where it is one (`part_key`)."""
+    """The table of an asset, and the partition of the table if the asset is only that (`part_key`), else None.
+
+    >>> table_and_part(part_key("champions", "topics"))
+    ('champions', 'topics')
+    >>> table_and_part(dg.AssetKey("topics"))
+    ('topics', None)
+    """
     table, *part = key.path
     return table, part[0].removesuffix(f"_{table}") if part else None
 
 
 def empty_outputs(*contracts: Contract, reason: str) -> Iterator[dg.Output]:
-    """Outputs without rows, for a multi-asset that has nothing to make them of."""
+    """Outputs without rows, for a multi-asset that has nothing to make its tables from."""
     for contract in contracts:
         yield dg.Output(Draft(contract.schema.empty_table(), metadata={"empty_because": reason}), contract.table)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:
-    """The contract as Dagster shows it: columns with type, description, unit and constraints."""
+    """The contract as a Dagster schema: columns with type, description, unit and constraints."""
     columns = [
         dg.TableColumn(
             name=column.name,

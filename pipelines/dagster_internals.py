@@ -1,13 +1,16 @@
-"""The parts of Dagster that are used although they are not public.
+"""The parts of Dagster that are used although they are not public: one function for each use.
 
-They are imported here alone, so that an upgrade shows at once what it broke: `tests/pipelines` pins staleness
-(`test_dagster_behaviour.py`), a run's own file (`test_retention.py`) and the web server (`serving/`). Version 1.13 has
-no public way to ask whether an asset is stale, to remove a run's own database file, or to put middleware before the web
-server.
+They are imported and called here alone. `tests/pipelines/test_dagster_internals.py` has a test for each, so that an
+upgrade of Dagster shows at once what it broke. Each docstring says what is missing in the public interface of 1.13.
 """
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import dagster as dg
 from dagster._core.definitions.data_version import (  # noqa: PLC2701
     CODE_VERSION_TAG,
+    DATA_VERSION_TAG,
     CachingStaleStatusResolver,
     StaleStatus,
 )
@@ -17,11 +20,125 @@ from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC
 from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC2701
 
 __all__ = [
-    "CODE_VERSION_TAG",
-    "CachingStaleStatusResolver",
-    "LoadingContext",
-    "SqliteEventLogStorage",
     "StaleStatus",
-    "WorkspaceFileTarget",
-    "WorkspaceProcessContext",
+    "config_type",
+    "free_pool_slots",
+    "input_record_id",
+    "newest_record_ids",
+    "recorded_code_version",
+    "run_database_files",
+    "runs_with_pool_slots",
+    "set_data_version",
+    "stale_status",
+    "version_tags",
+    "workspace_context",
 ]
+
+
+class _Loading(LoadingContext):
+    """The resolver of stale statuses fetches records through this."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._loaders: dict = {}
+
+    @property
+    def instance(self) -> dg.DagsterInstance:
+        return self._instance
+
+    @property
+    def loaders(self) -> dict:
+        return self._loaders
+
+
+def stale_status(
+    instance: dg.DagsterInstance, definitions: dg.Definitions, key: dg.AssetKey, partition: str | None = None
+) -> StaleStatus:
+    """Whether an asset (or one partition of it) is missing, stale or fresh, by code and data versions.
+
+    Publicly, only the UI and GraphQL show this status.
+    """
+    graph = definitions.resolve_asset_graph()
+    return CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
+
+
+def recorded_code_version(record: dg.EventLogRecord) -> str | None:
+    """The code version that a materialization was recorded with.
+
+    `DagsterInstance.get_latest_materialization_code_versions` is public, but knows no partitions.
+    """
+    return record.asset_materialization.tags.get(CODE_VERSION_TAG)
+
+
+def version_tags(data_version: str, code_version: str) -> dict[str, str]:
+    """The tags of a materialization that is reported for a table that exists already.
+
+    Publicly, only a step can set these versions.
+    """
+    return {DATA_VERSION_TAG: data_version, CODE_VERSION_TAG: code_version}
+
+
+def config_type(op: dg.OpDefinition) -> type[dg.Config]:
+    """The configuration class of an op; one without parameters if it takes none.
+
+    `OpDefinition.config_schema` is public, but has lost the class.
+    """
+    compute = op.compute_fn
+    return compute.get_config_arg().annotation if compute.has_config_arg() else dg.Config
+
+
+def set_data_version(context: dg.OutputContext, data_version: str) -> None:
+    """Set the data version of an output. Publicly, only the asset itself can, when it gives `dg.Output`."""
+    context.step_context.set_data_version(context.asset_key, dg.DataVersion(data_version))
+
+
+def input_record_id(context: dg.InputContext) -> int | None:
+    """The id of the materialization that Dagster resolved an input to when the step began; None where there is none.
+
+    Publicly, the newest record can be fetched, which may be newer than what Dagster puts into the provenance.
+    """
+    info = context.step_context.maybe_fetch_and_get_input_asset_version_info(context.asset_key)
+    return info.storage_id if info else None
+
+
+def newest_record_ids(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[int]:
+    """The id of the newest materialization of each partition of an asset.
+
+    `DagsterInstance.fetch_materializations` is public, but needs one query a partition.
+    """
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    return list(instance.event_log_storage.get_latest_storage_id_by_partition(key, kind).values())
+
+
+def runs_with_pool_slots(instance: dg.DagsterInstance) -> set[str]:
+    """The runs that hold a slot of a concurrency pool. Publicly, only the UI shows them."""
+    storage = instance.event_log_storage
+    return {
+        slot.run_id
+        for pool in storage.get_concurrency_keys()
+        for slot in storage.get_concurrency_info(pool).claimed_slots
+    }
+
+
+def free_pool_slots(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Free the slots that a run holds. Publicly, only the UI and the daemon do."""
+    instance.event_log_storage.free_concurrency_slots_for_run(run_id)
+
+
+def run_database_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
+    """The SQLite files of a run's events, which may exist or not; none with another database.
+
+    `DagsterInstance.delete_run` is public, but only empties them, and they keep their size.
+    """
+    storage = instance.event_log_storage
+    if not isinstance(storage, SqliteEventLogStorage):
+        return []
+    return [Path(f"{storage.path_for_shard(run_id)}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+
+def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: str) -> WorkspaceProcessContext:
+    """The code locations of a workspace file, for `dagster_webserver`'s app, which can then get routes and middleware.
+
+    Publicly, the web server is started by a command, which takes neither. `version` is that of the web server.
+    """
+    return WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)]), version=version)

@@ -1,10 +1,10 @@
-"""`make doctor`: tell what is wrong with an installation, and mend it where that is safe.
+"""`make doctor`: list what is wrong with an installation, and repair it where that is safe.
 
     python -m pipelines.doctor [--repair]
 
-Looks at the records (against the warehouse and the processes that there are), at every byte of the newest version of
-every table, at the room that is left, and at what is switched on. Exits 0 where nothing is wrong, 1 where something is
-(with --repair: where something is left), so that cron can tell.
+Compares Dagster's records with the warehouse and the running processes, and checks every byte of the newest version of
+every table, the free disk space, and which sensors are switched on. Exit status: 0 if nothing is wrong, 1 if something
+is (with --repair: if something is left), so that cron can notice it.
 """
 
 import argparse
@@ -21,13 +21,13 @@ from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
-LEAST_ROOM_BYTES = 2 * 2**30
+LEAST_FREE_BYTES = 2 * 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Look, tell, and give the exit status."""
+    """Print what is wrong, and give the exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.doctor", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--repair", action="store_true", help="mend what is safe to mend")
+    parser.add_argument("--repair", action="store_true", help="repair what is safe to repair")
     repair = parser.parse_args(arguments).repair
     warehouse = Warehouse(default_root())
     left = 0
@@ -43,10 +43,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def findings(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Finding]:
-    """All that is not as it should be."""
+    """All that is wrong."""
     yield from _damage(warehouse)
     yield from differences(instance, warehouse, defs)
-    yield from _little_room(warehouse)
+    yield from _little_free_space(warehouse)
     yield from _half_switched_on(instance)
 
 
@@ -67,27 +67,29 @@ def _damage(warehouse: Warehouse) -> Iterator[Finding]:
             yield Finding(str(error))
             continue
         for number, problem in enumerate(problems):
-            # One repair mends all of a table.
+            # One repair is for all problems of a table.
             yield Finding(problem, partial(warehouse.repair, table) if number == 0 else None)
 
 
-def _little_room(warehouse: Warehouse) -> Iterator[Finding]:
-    """A disk that the next run may fill."""
+def _little_free_space(warehouse: Warehouse) -> Iterator[Finding]:
+    """A disk that the next run may fill up."""
     if "://" not in warehouse.root and warehouse.tables():
         free = shutil.disk_usage(warehouse.root).free
-        if free < LEAST_ROOM_BYTES:
+        if free < LEAST_FREE_BYTES:
             yield Finding(
-                f"{warehouse.root} has {free / 2**30:.1f} GB left; {LEAST_ROOM_BYTES / 2**30:.0f} GB are wanted. "
-                "Run the job maintain_warehouse with a smaller keep_days, or make room"
+                f"{warehouse.root} has {free / 2**30:.1f} GB left; {LEAST_FREE_BYTES / 2**30:.0f} GB are wanted. "
+                "Run the job maintain_warehouse with a smaller keep_days, or free some space"
             )
 
 
 def _half_switched_on(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """An inbox whose batches are read while nothing follows them."""
+    """An inbox whose batches are read while the sensor that makes the tables after them is off."""
     on = {state.name for state in instance.all_instigator_state() if state.is_running}
     inboxes = sorted(sensor.name for sensor in defs.sensors if sensor.name.endswith("_inbox") and sensor.name in on)
     if inboxes and "follow_changes" not in on:
-        yield Finding(f"{', '.join(inboxes)} is switched on, but not follow_changes: what follows batches is not made")
+        yield Finding(
+            f"{', '.join(inboxes)} is switched on, but not follow_changes: tables made from batches are not updated"
+        )
 
 
 if __name__ == "__main__":

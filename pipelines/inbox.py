@@ -12,8 +12,8 @@ from pydantic import Field
 
 from assets.automation import READS_BATCHES
 from pipelines.chains import Chain
-from pipelines.io_manager import recorded_version
 from pipelines.reconcile import abandoned_runs
+from pipelines.records import recorded_version
 from pipelines.run_watch import UNFINISHED, check_run_goes_on
 from taproom.errors import TaproomError
 from taproom.sources.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings

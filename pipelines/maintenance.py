@@ -1,4 +1,4 @@
-"""Keeping the stores in order: Dagster's records are held against the warehouse, old files and old runs are deleted."""
+"""Maintenance: Dagster's records are compared with the warehouse, old files and old runs are deleted."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from taproom.warehouse.warehouse import Warehouse
 
 
 class SweepConfig(dg.Config):
-    """What to keep, beside the versions that newest tables were made from and the runs that made newest tables."""
+    """What to keep, besides the versions that newest tables were made from and the runs that made newest tables."""
 
     keep_newest: int = Field(10, ge=1, description="newest versions of each table to keep")
     keep_days: float = Field(7, ge=0, description="versions younger than this are kept; days")
@@ -23,12 +23,12 @@ class SweepConfig(dg.Config):
 
 
 @dg.op(
-    out=dg.Out(dg.Nothing),  # nothing that the warehouse's IO manager could take for a table
+    out=dg.Out(dg.Nothing),  # so that the IO manager does not take the result for a table
     description="Reconcile the records with the warehouse, then delete the files of versions that nothing needs, "
     "files that were never committed, and old runs.",
 )
 def maintain(context: dg.OpExecutionContext, config: SweepConfig) -> None:
-    """Reconcile first: a commit that is on record may be another table's input."""
+    """Reconcile first: a recorded commit may be another table's input."""
     from pipelines.definitions import defs  # which has this op
 
     warehouse = Warehouse(default_root())
@@ -43,9 +43,9 @@ def maintain(context: dg.OpExecutionContext, config: SweepConfig) -> None:
     context.log.info(f"{delete_old_runs(context.instance, keys, before)} old runs deleted")
 
 
-@dg.job(description="Put lost commits on record, sweep files that nothing needs, and delete old runs.")
+@dg.job(description="Record lost commits, delete files that nothing needs, and delete old runs.")
 def maintain_warehouse() -> None:
-    """One step, since there is nothing that could be had of a half."""
+    """One step, since the parts are of no use alone."""
     maintain()
 
 
@@ -60,28 +60,28 @@ maintain_warehouse_weekly = dg.ScheduleDefinition(
 
 
 def reconciling_sensor(jobs: Sequence[dg.JobDefinition]) -> dg.SensorDefinition:
-    """The sensor that holds the records against the warehouse; `jobs` read batches."""
+    """The sensor that compares the records with the warehouse; `jobs` are those that read batches."""
 
     @dg.sensor(
         name="reconcile_records",
         jobs=jobs,
         minimum_interval_seconds=60,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description="Puts on record what the warehouse has, ends runs whose process is gone, and has batches read "
-        "again that a lost warehouse had.",
+        description="Records what the warehouse has, ends runs whose process is gone, and requests the batches again "
+        "that a lost warehouse had.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from pipelines.definitions import defs  # which has this sensor
 
         warehouse = Warehouse(default_root())
         found = list(reconcile(context.instance, warehouse, defs))
-        asked = []
+        requested = []
         for chain in CHAINS:
             if chain.batches and (lost := lost_batches(context.instance, warehouse, chain)):
-                # Once an hour: a batch whose file is gone, too, cannot be had by asking more often.
-                asked += requests(chain, lost, f"lost {datetime.now(UTC):%Y-%m-%d %H}")
-        told = "; ".join(found) or "the records are what the warehouse has"
-        context.log.info(told)
-        return dg.SensorResult(run_requests=asked, skip_reason=None if asked else dg.SkipReason(told))
+                # Once an hour: if a batch's file is gone too, more requests would not help.
+                requested += requests(chain, lost, f"lost {datetime.now(UTC):%Y-%m-%d %H}")
+        summary = "; ".join(found) or "the records agree with the warehouse"
+        context.log.info(summary)
+        return dg.SensorResult(run_requests=requested, skip_reason=None if requested else dg.SkipReason(summary))
 
     return sensor

@@ -11,9 +11,10 @@ import dagster as dg
 
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
-from pipelines.io_manager import newest_materialization, requested_settings
 from pipelines.reconcile import lost_batches
+from pipelines.records import newest_materialization
 from pipelines.removal import remove_batch_of, replaced_batches
+from pipelines.settings import requested_settings
 from taproom.errors import TaproomError
 from taproom.progress import progress
 from taproom.warehouse.warehouse import Warehouse

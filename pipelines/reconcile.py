@@ -1,7 +1,7 @@
-"""Dagster's records held against the warehouse, which is the truth, and against the processes that there are.
+"""Dagster's records are compared with the warehouse, which is the truth, and with the running processes.
 
 Either store may be lost, restored from a backup, or be ahead of the other because a process was killed between a commit
-and its record. What the warehouse has is put on record; what it does not have any more is reported.
+and its record. What the warehouse has is recorded; what it does not have any more is reported.
 
     python -m pipelines.reconcile    does so once; `make ui` begins with it
 """
@@ -16,26 +16,27 @@ import psutil
 
 from assets.table import CONTRACTS, table_and_part
 from pipelines.chains import CHAINS, Chain
-from pipelines.io_manager import newest_materialization, recorded_version
+from pipelines.dagster_internals import free_pool_slots, runs_with_pool_slots, version_tags
+from pipelines.records import newest_materialization, recorded_version
 from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
-# A run that has just begun may not have told its process yet.
+# A run that has just begun may not have recorded its process yet.
 YOUNG_SECONDS = 60
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is not as it should be: a sentence, and what mends it where that is safe."""
+    """Something that is wrong: a sentence, and a function that repairs it where that is safe."""
 
     what: str
     repair: Callable[[], object] | None = None
 
 
 def reconcile(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions) -> Iterator[str]:
-    """Mend what is safe to mend in Dagster's records; give a sentence for each thing that was found."""
+    """Repair what is safe to repair in Dagster's records; give a sentence for each finding."""
     for finding in differences(instance, warehouse, definitions):
         if finding.repair:
             finding.repair()
@@ -43,7 +44,7 @@ def reconcile(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: d
 
 
 def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions) -> Iterator[Finding]:
-    """Where Dagster's records are not what the warehouse and the processes say."""
+    """Where Dagster's records differ from the warehouse and the running processes."""
     keys = definitions.resolve_asset_graph().materializable_asset_keys
     yield from abandoned_runs(instance)
     yield from _stale_slots(instance)
@@ -58,71 +59,65 @@ def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions:
     for key in sorted(keys):
         try:
             yield from _commits_on_one_side(instance, warehouse, key)
-        except TaproomError as error:  # a damaged table must not keep the others from being looked at
-            yield Finding(f"{key.to_user_string()} could not be looked at: {error}")
+        except TaproomError as error:  # the other tables are compared even if one is damaged
+            yield Finding(f"{key.to_user_string()} could not be compared: {error}")
 
 
 def abandoned_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """Runs that are on record as going on, but whose process is gone: nobody else would ever end them.
+    """Runs that are recorded as started, but whose process is gone: nothing else would ever end them.
 
-    Dagster's monitor watches what the daemon has launched. What a person's process runs itself, and what one run has
-    another run do, it does not see; and a run that seems to go on keeps its tables from being made by themselves.
+    Dagster's monitor watches only runs that the daemon has launched, not those of a person's own process or of another
+    run. A run that never ends keeps automation from making its tables.
     """
     for record in instance.get_run_records(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
         run, pid = record.dagster_run, _process(instance, record.dagster_run.run_id)
         old = time.time() - (record.start_time or 0) > YOUNG_SECONDS
         if old and pid is not None and not psutil.pid_exists(pid):
             yield Finding(
-                f"the run {run.run_id[:8]} of {run.job_name} is on record as going on, but its process {pid} is gone",
+                f"the run {run.run_id[:8]} of {run.job_name} is recorded as started, but its process {pid} is gone",
                 lambda run=run: instance.report_run_failed(run, "Its process is gone: it was killed."),
             )
 
 
 def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
-    """The process that a run's steps are in, if it has told."""
+    """The id of the process that runs a run's steps, if it is recorded."""
     of_type = {dg.DagsterEventType.ENGINE_EVENT}
-    told = [
+    recorded = [
         entry.dagster_event.engine_event_data.metadata.get("pid")
         for entry in instance.all_logs(run_id, of_type=of_type)
     ]
-    pids = [int(pid.value) for pid in told if pid]
+    pids = [int(pid.value) for pid in recorded if pid]
     return pids[-1] if pids else None
 
 
 def _stale_slots(instance: dg.DagsterInstance) -> Iterator[Finding]:
-    """Slots of pools that runs hold which are over."""
-    storage = instance.event_log_storage
-    holders = {
-        slot.run_id
-        for pool in storage.get_concurrency_keys()
-        for slot in storage.get_concurrency_info(pool).claimed_slots
-    }
-    for run_id in sorted(holders):
+    """Slots of concurrency pools that are held by runs that have ended."""
+    for run_id in sorted(runs_with_pool_slots(instance)):
         run = instance.get_run_by_id(run_id)
         if run is None or run.status not in UNFINISHED:
             yield Finding(
-                f"the run {run_id[:8]} is over, but holds a slot of a pool",
-                lambda run_id=run_id: storage.free_concurrency_slots_for_run(run_id),
+                f"the run {run_id[:8]} has ended, but holds a slot of a pool",
+                lambda run_id=run_id: free_pool_slots(instance, run_id),
             )
 
 
 def lost_batches(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> dict[str, Mapping[str, Any]]:
-    """The batches that were read into this warehouse, which does not have them any more, with their settings."""
+    """The batches that were read into this warehouse but are not in it any more, with their settings."""
     known = set(instance.get_dynamic_partitions(chain.batches.partitions.name))
     settings = {}
     for batch in sorted(known - set(warehouse.partitions(chain.read))):
         key = dg.AssetKey(chain.read)
         record = newest_materialization(instance, key, [batch])
         if record and recorded_version(instance, warehouse, key, partitions=[batch]) is not None:
-            told = record.asset_materialization.metadata
-            settings[batch] = (told.get("settings") or told["config"]).value
+            metadata = record.asset_materialization.metadata
+            settings[batch] = (metadata.get("settings") or metadata["config"]).value
     return settings
 
 
 def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> list[dict[str, Any]]:
-    """The commits of an asset (as `Warehouse.history` gives them) newer than any on record, newest first.
+    """The commits of an asset (as in `Warehouse.history`) that are newer than any recorded one, newest first.
 
-    Of those of one partition, only the newest: the others are nowhere read.
+    Of each partition only the newest, because the others are not read.
     """
     table, part = table_and_part(key)
     recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
@@ -158,7 +153,7 @@ def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key
     if recorded is not None and (head is None or head < recorded):
         has = "has no such table" if head is None else f"has only version {head}"
         yield Finding(
-            f"{key.to_user_string()}: version {recorded} is on record, the warehouse {has}. `make run` makes it again"
+            f"{key.to_user_string()}: version {recorded} is recorded, the warehouse {has}. `make run` makes it again"
         )
     lost = list(reversed(lost_commits(instance, warehouse, key)))
     if lost:
@@ -169,11 +164,11 @@ def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key
             for commit in lost:
                 instance.report_runless_asset_event(_materialization(warehouse, key, commit))
 
-        yield Finding(f"{key.to_user_string()}: version {versions} is in the warehouse, but not on record", record)
+        yield Finding(f"{key.to_user_string()}: version {versions} is in the warehouse, but not recorded", record)
 
 
 def _records_of_no_asset(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> set[dg.AssetKey]:
-    """Keys that have records of a table, though no asset is called so: it was in a former version."""
+    """Keys of a table that have records but no asset any more: an earlier release had one."""
     return {key for key in instance.all_asset_keys() if key.path[0] in CONTRACTS and key not in keys}
 
 
@@ -192,7 +187,7 @@ def _materialization(warehouse: Warehouse, key: dg.AssetKey, commit: dict[str, A
             **({} if commit["settings"] is None else {"settings": dg.JsonMetadataValue(commit["settings"])}),
             "recovered_from_run": commit["run_id"],
         },
-        tags={"dagster/data_version": commit["content_hash"], "dagster/code_version": commit["code_version"]},
+        tags=version_tags(commit["content_hash"], commit["code_version"]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Batches taken back: one that should not have been read, or that a corrected file replaces."""
+"""Removal of batches: of one that should not have been read, or that a corrected file replaces."""
 
 from enum import Enum
 
@@ -13,39 +13,39 @@ from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
-# The inbox passes hidden folders over.
+# The inbox ignores hidden folders.
 REMOVED_FOLDER = ".removed"
 
 BatchedChain = Enum("BatchedChain", {chain.name: chain.name for chain in CHAINS if chain.batches})
 
 
 class RemovalConfig(dg.Config):
-    """Which batch, and why."""
+    """Which batch to remove, and why."""
 
     chain: BatchedChain = Field(description="the chain that the batch was read by")
     batch: str = Field(min_length=1, description="the key of the batch, as in review_batches or samples")
-    reason: str = Field(min_length=1, description="why it is taken back; kept with the commits")
-    by: str = Field(min_length=1, description="who takes it back")
+    reason: str = Field(min_length=1, description="why it is removed; kept with the commits")
+    by: str = Field(min_length=1, description="who removes it")
 
 
 @dg.op(
     out=dg.Out(dg.Nothing),
-    description="Publish the tables of a chain without a batch, and make what follows again. Older versions keep it; "
-    "its file, if it lies in the inbox, goes to the folder .removed there.",
+    description="Publish the tables of a chain without a batch, and make what depends on them again. Older versions "
+    "keep it; its file, if it is in the inbox, is moved to the folder .removed there.",
 )
 def remove(context: dg.OpExecutionContext, config: RemovalConfig) -> None:
-    """Take the batch back, then make the chain's products without it."""
+    """Remove the batch, then make the chain's products without it."""
     from pipelines.definitions import defs  # which has this op
     from pipelines.products import Products
 
     (chain,) = [chain for chain in CHAINS if chain.name == config.chain.value]
     warehouse = Warehouse(default_root())
     remove_batch_of(context.instance, warehouse, chain, config.batch, config.reason, config.by, context.run.run_id)
-    context.log.info(f"{config.batch} is taken back by {config.by}: {config.reason}")
+    context.log.info(f"{config.batch} was removed by {config.by}: {config.reason}")
     Products(context.instance, warehouse, defs, {}).follow(chain)
 
 
-@dg.job(description="Take a batch back: tables without it, who took it back and why, and all that follows anew.")
+@dg.job(description="Remove a batch: publish tables without it, record who and why, and make what depends on them.")
 def remove_batch() -> None:
     """One step, since a half-removed batch is no use."""
     remove()
@@ -54,21 +54,31 @@ def remove_batch() -> None:
 def remove_batch_of(
     instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain, batch: str, reason: str, by: str, run_id: str
 ) -> None:
-    """Publish a chain's tables without a batch, and forget its partition and its file.
+    """Publish a chain's tables without a batch, delete its partition, and move its file out of the inbox.
 
-    Raises `InputError` where the chain has no such batch, or no other.
+    Args:
+        instance: the instance that has the partition.
+        warehouse: has the chain's tables.
+        chain: the chain that has read the batch.
+        batch: the batch's key.
+        reason: why it is removed.
+        by: who removes it.
+        run_id: the run that does so.
+
+    Raises:
+        InputError: the chain has no such batch, or no other.
     """
     batches = warehouse.partitions(chain.read)
     if batch not in batches:
         raise InputError(f"{chain.name} has no batch {batch!r}; it has {', '.join(batches) or 'none'}.")
     if len(batches) == 1:
-        raise InputError(f"{batch!r} is the only batch of {chain.name}: read another before you take it back.")
+        raise InputError(f"{batch!r} is the only batch of {chain.name}: read another before you remove it.")
     origin = Origin(run_id=run_id, config={"removed_batch": batch, "reason": reason, "by": by})
     for table in chain.ingested:
         if batch in warehouse.partitions(table):
             warehouse.remove(CONTRACTS[table], batch, since=warehouse.head(table), origin=origin)
-        told = {"reason": reason, "by": by, "removed_by_run": run_id}
-        instance.report_runless_asset_event(dg.AssetObservation(table, partition=batch, metadata=told))
+        metadata = {"reason": reason, "by": by, "removed_by_run": run_id}
+        instance.report_runless_asset_event(dg.AssetObservation(table, partition=batch, metadata=metadata))
     instance.delete_dynamic_partition(chain.batches.partitions.name, batch)
     folder = inbox_folder(chain.name)
     if found := find_batch(folder, batch, chain.batches.dropped):
@@ -79,5 +89,11 @@ def remove_batch_of(
 
 
 def replaced_batches(batches: list[str], by: str, name: str) -> list[str]:
-    """The batches that have a name (or key), but for the one that replaces them."""
+    """The batches with a name (or key), without the batch `by` that replaces them.
+
+    A key is the file's name, a hyphen, and eight digits of its content's hash.
+
+    >>> replaced_batches(["a-11111111", "a-22222222", "b-33333333"], by="a-22222222", name="a")
+    ['a-11111111']
+    """
     return [batch for batch in batches if batch != by and name in (batch, batch.rpartition("-")[0])]

@@ -1,21 +1,20 @@
-"""Old runs and their logs are deleted, but for those whose records tell how the newest of a table was made."""
+"""Old runs and their logs are deleted, except those that made the newest version of a table or partition."""
 
 from collections.abc import Collection, Iterator
 from datetime import datetime
-from pathlib import Path
 
 import dagster as dg
 
-from pipelines.dagster_internals import SqliteEventLogStorage
-from pipelines.io_manager import newest_by_partition, newest_materialization
+from pipelines.dagster_internals import run_database_files
+from pipelines.records import newest_by_partition, newest_materialization
 from pipelines.run_watch import UNFINISHED
 
 
 def delete_old_runs(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey], before: datetime) -> int:
-    """Delete the runs that were created before a time, with all that Dagster keeps of them; give how many.
+    """Delete the runs that were created before a time, with all their records and logs; give their number.
 
-    Kept are runs that go on, and those with the newest materialization of one of the assets `keys` or of one of its
-    partitions: freshness, settings and what the UI shows come from these.
+    Runs that have not ended are kept, and so are those with the newest materialization of one of the assets `keys` or
+    of one of its partitions: freshness, settings and what the UI shows come from these.
     """
     kept = {run_id for key in keys for run_id in _newest_runs(instance, key)}
     deleted = 0
@@ -36,7 +35,5 @@ def _newest_runs(instance: dg.DagsterInstance, key: dg.AssetKey) -> Iterator[str
 def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
     instance.delete_run(run_id)
     instance.compute_log_manager.delete_logs(prefix=[run_id])
-    if isinstance(storage := instance.event_log_storage, SqliteEventLogStorage):
-        # Dagster empties the run's own file, which keeps its size.
-        for suffix in ("", "-wal", "-shm"):
-            Path(f"{storage.path_for_shard(run_id)}{suffix}").unlink(missing_ok=True)
+    for file in run_database_files(instance, run_id):
+        file.unlink(missing_ok=True)

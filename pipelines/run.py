@@ -19,10 +19,10 @@ import yaml
 
 from assets.table import table_and_part
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization
 from pipelines.jobs import INGEST, MAKE
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
+from pipelines.records import newest_materialization
 from taproom.errors import DamagedFileError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS

@@ -1,7 +1,7 @@
-"""Whether the run of a step still goes on.
+"""Whether the run of a step has ended.
 
-A run may be over while its process is not: it was ended by the monitor, or cancelled from outside. Its steps must not
-commit any more, since a retry may be under way; and the process must end, since it holds memory and cores.
+A run may have ended while its process has not: Dagster's monitor has ended it, or a person has cancelled it. Its steps
+must not commit any more, since a retry may be running; and the process must end, since it holds memory and cores.
 """
 
 import _thread  # noqa: PLC2701 - public, and documented, in spite of its name
@@ -30,20 +30,24 @@ SECONDS_TO_END = 30.0
 
 
 def check_run_goes_on(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Raise `RunEndedError` where a run is on record as ended, or as being cancelled."""
+    """Check that a run is not recorded as ended or as being cancelled.
+
+    Raises:
+        RunEndedError: it is.
+    """
     run = instance.get_run_by_id(run_id)
     if run is not None and (run.is_finished or run.status is dg.DagsterRunStatus.CANCELING):
         raise RunEndedError(
-            f"The run {run_id} is over ({run.status.value}), but this step of it still went on. Nothing was written. "
+            f"The run {run_id} has ended ({run.status.value}), but this step was still running. Nothing was written. "
             "The run was ended by a person or by Dagster's monitor; a retry of it writes the table."
         )
 
 
 @contextmanager
 def watched(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Iterator[None]:
-    """Interrupt the main thread once the run is over; end the process if that does not help.
+    """Interrupt the main thread once the run has ended; exit the process if that does not help.
 
-    A run whose instance is in memory is watched by nobody else, so nothing can end it.
+    A run whose instance is in memory is not watched: no other process can end it.
     """
     if run is None or instance.is_ephemeral:
         yield
@@ -64,5 +68,5 @@ def _watch(instance: dg.DagsterInstance, run_id: str, steps_have_ended: Event) -
             log.warning("%s", error)
             _thread.interrupt_main()
             if not steps_have_ended.wait(SECONDS_TO_END):
-                os._exit(1)  # compiled code may not listen to the interrupt
+                os._exit(1)  # compiled code may ignore the interrupt
             return

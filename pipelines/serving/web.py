@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from pipelines.dagster_internals import WorkspaceFileTarget, WorkspaceProcessContext
+from pipelines.dagster_internals import workspace_context
 from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
@@ -33,7 +33,7 @@ def main() -> None:
     port = int(os.environ[PORT_VARIABLE])
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
-        with WorkspaceProcessContext(instance, WorkspaceFileTarget([str(WORKSPACE)]), version=__version__) as workspace:
+        with workspace_context(instance, WORKSPACE, __version__) as workspace:
             app = create_app_from_workspace_process_context(workspace)
             app.routes.insert(0, Route(FIGURE_ADDRESS, figure))  # the last of Dagster's own takes any address
             app.add_middleware(Guard, hosts=own_hosts(port, os.environ.get(HOSTS_VARIABLE, "")))

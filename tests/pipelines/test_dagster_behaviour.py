@@ -1,30 +1,28 @@
-"""What this repo leans on in Dagster beyond its documented ways: each test fails when a release changes it."""
+"""Behaviour of Dagster that this repo relies on and that is not documented: a test fails when a release changes it.
+
+The functions that are not public have their tests in `test_dagster_internals.py`.
+"""
 
 import dagster as dg
 import pytest
-from dagster._core.execution.context.input import InputContext
 
-from pipelines.dagster_internals import CachingStaleStatusResolver, StaleStatus
-from pipelines.freshness import _Loading
+from pipelines.dagster_internals import StaleStatus, input_record_id, set_data_version, stale_status
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
 
-class Remembering(dg.IOManager):
-    """Keeps what it is told, and gives every output the data version `version`."""
+class Recording(dg.IOManager):
+    """Records the ids of its inputs' records, and gives every output the data version `version`."""
 
     def __init__(self, version: str = "v1"):
         self.version = version
-        self.contexts: list = []
         self.record_ids: list[int | None] = []
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
-        self.contexts.append(context)
-        context.step_context.set_data_version(context.asset_key, dg.DataVersion(self.version))
+        set_data_version(context, self.version)
 
-    def load_input(self, context: InputContext) -> int:
-        info = context.step_context.maybe_fetch_and_get_input_asset_version_info(context.asset_key)
-        self.record_ids.append(info.storage_id if info else None)
+    def load_input(self, context: dg.InputContext) -> int:
+        self.record_ids.append(input_record_id(context))
         return 0
 
 
@@ -49,8 +47,7 @@ def newest(instance, name: str) -> dg.EventLogRecord:
 
 
 def status(instance, key: str, *assets, partition=None) -> StaleStatus:
-    graph = dg.Definitions(assets).resolve_asset_graph()
-    return CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(dg.AssetKey(key), partition)
+    return stale_status(instance, dg.Definitions(assets), dg.AssetKey(key), partition)
 
 
 def test_a_resource_may_put_a_new_object_into_each_step_of_one_process(instance):
@@ -97,21 +94,8 @@ def test_a_resource_may_put_a_new_object_into_each_step_of_one_process(instance)
     assert events[again:] == ["made", f"in from {again + 1}", "second runs", f"second out of {again + 1}"]
 
 
-def test_a_step_can_set_the_data_version_of_its_output(instance):
-    run(first, instance=instance, io_manager=Remembering("a hash of mine"))
-    assert newest(instance, "first").asset_materialization.tags["dagster/data_version"] == "a hash of mine"
-
-
-def test_a_reported_data_version_counts_as_one_a_step_set(instance):
-    run(first, second, instance=instance, io_manager=Remembering("v1"))
-    assert status(instance, "second", first, second) is StaleStatus.FRESH
-    tags = {"dagster/data_version": "v2", "dagster/code_version": "1"}
-    instance.report_runless_asset_event(dg.AssetMaterialization("first", tags=tags))
-    assert status(instance, "second", first, second) is StaleStatus.STALE
-
-
 def test_an_input_knows_the_record_it_was_resolved_to(instance):
-    io_manager = Remembering()
+    io_manager = Recording()
     run(first, instance=instance, io_manager=io_manager)
     run(first, second, instance=instance, io_manager=io_manager, select=["second"])
     assert io_manager.record_ids == [newest(instance, "first").storage_id]
@@ -119,26 +103,20 @@ def test_an_input_knows_the_record_it_was_resolved_to(instance):
     assert io_manager.record_ids[1] == newest(instance, "first").storage_id > io_manager.record_ids[0]
 
 
-def test_an_input_that_was_never_materialized_has_no_record(instance):
-    io_manager = Remembering()
-    run(dg.AssetSpec("first"), second, instance=instance, io_manager=io_manager)
-    assert io_manager.record_ids == [None]
-
-
 def test_a_record_says_which_data_versions_its_inputs_had(instance):
     def tags() -> dict[str, str]:
         name = "dagster/input_data_version/first"
         return newest(instance, "second").asset_materialization.tags[name]
 
-    run(dg.AssetSpec("first"), second, instance=instance, io_manager=Remembering())
+    run(dg.AssetSpec("first"), second, instance=instance, io_manager=Recording())
     assert tags() == "INITIAL"
-    run(first, instance=instance, io_manager=Remembering("v7"))
-    run(first, second, instance=instance, io_manager=Remembering(), select=["second"])
+    run(first, instance=instance, io_manager=Recording("v7"))
+    run(first, second, instance=instance, io_manager=Recording(), select=["second"])
     assert tags() == "v7"
 
 
 def test_a_record_can_be_fetched_by_its_id(instance):
-    io_manager = Remembering("v1")
+    io_manager = Recording("v1")
     run(first, instance=instance, io_manager=io_manager)
     record = newest(instance, "first")
     io_manager.version = "v2"
@@ -148,25 +126,8 @@ def test_a_record_can_be_fetched_by_its_id(instance):
     assert found.asset_materialization.tags["dagster/data_version"] == "v1"
 
 
-def test_a_step_context_has_the_ops_config_with_defaults(instance):
-    class Settings(dg.Config):
-        given: int
-        left: str = "default"
-
-    @dg.asset
-    def configured(config: Settings) -> int:
-        return config.given
-
-    io_manager = Remembering()
-    config = {"ops": {"configured": {"config": {"given": 3}}}}
-    run(configured, first, instance=instance, io_manager=io_manager, run_config=config)
-    by_asset = {context.asset_key.path[-1]: context.step_context.op_config for context in io_manager.contexts}
-    assert by_asset["configured"] == {"given": 3, "left": "default"}
-    assert not by_asset["first"]
-
-
 def test_the_resolver_tells_missing_fresh_and_stale(instance):
-    io_manager = Remembering()
+    io_manager = Recording()
     assert status(instance, "second", first, second) is StaleStatus.MISSING
     run(first, second, instance=instance, io_manager=io_manager)
     assert status(instance, "second", first, second) is StaleStatus.FRESH
@@ -190,7 +151,7 @@ def test_another_code_version_makes_stale_and_another_config_does_not(instance):
 
         return asset
 
-    run(configured("1"), instance=instance, io_manager=Remembering())
+    run(configured("1"), instance=instance, io_manager=Recording())
     assert status(instance, "configured", configured("1")) is StaleStatus.FRESH
     assert status(instance, "configured", configured("2")) is StaleStatus.STALE
 
@@ -205,7 +166,7 @@ def test_from_a_hundred_upstream_partitions_on_an_updated_one_goes_unnoticed(ins
     def rollup(batched: dict[str, int]) -> int:
         return 1
 
-    class Many(Remembering):
+    class Many(Recording):
         def load_input(self, context):
             return {}
 

@@ -43,10 +43,10 @@ def test_what_is_not_on_record_is_told_and_repaired_on_demand(warehouse, home, c
     warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=Origin(run_id="killed"))
     assert doctor.main([]) == 1
     told = capsys.readouterr().out
-    assert "- review_batches: version 0 is in the warehouse, but not on record\n  Can be repaired: make doctor" in told
+    assert "- review_batches: version 0 is in the warehouse, but not recorded\n  Can be repaired: make doctor" in told
     assert "1 problems are left." in told
     assert doctor.main(["--repair"]) == 0
-    assert "not on record (repaired)" in capsys.readouterr().out
+    assert "not recorded (repaired)" in capsys.readouterr().out
     assert doctor.main([]) == 0
 
 
@@ -62,7 +62,7 @@ def test_a_damaged_table_is_named_and_its_newest_sound_version_restored(two_vers
 
 
 def test_a_full_disk_is_told(two_versions, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "LEAST_ROOM_BYTES", 2**60)
+    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 2**60)
     assert doctor.main([]) == 1
     assert "GB left" in capsys.readouterr().out
 

@@ -11,7 +11,6 @@ from assets.table import CONTRACTS
 from pipelines import chains
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh, stale_batches
-from pipelines.io_manager import requested_settings
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError
@@ -118,12 +117,6 @@ def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypat
     with subtests.test("a warehouse that was deleted"):
         (tmp_path / "warehouse").rename(tmp_path / "away")
         assert not any_fresh()
-
-
-def test_settings_are_asked_for_by_op():
-    assert requested_settings({"neighbors": {"config": {"k": 3}}}, "neighbors") == {"k": 3}
-    assert requested_settings({"neighbors": {"config": {}}}, "neighbors") == {}
-    assert requested_settings({"neighbors": {}}, "neighbors") is requested_settings({}, "neighbors") is None
 
 
 def test_batches_are_stale_when_other_code_read_them_or_nothing_did(write_csv, ingest, warehouse, instance):

@@ -7,7 +7,8 @@ import pytest
 from assets.table import CONTRACTS, Draft, part_key
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh
-from pipelines.io_manager import TableIOManager, newest_materialization, recorded_version
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization, recorded_version
 from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
 from taproom.warehouse.contracts import Between, Column, Contract
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE

@@ -6,8 +6,8 @@ import pytest
 from assets.table import part_key, table_and_part
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization
 from pipelines.reconcile import reconcile
+from pipelines.records import newest_materialization
 from taproom.errors import SourceError
 
 ROLLUP = {dg.AssetKey(name) for name in ("items", "review_batches", "duplicate_reviews")}

@@ -10,8 +10,8 @@ from assets.reviews.items import REVIEW_BATCHES
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.table import part_key
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization, recorded_version
 from pipelines.reconcile import lost_commits, reconcile
+from pipelines.records import newest_materialization, recorded_version
 from taproom.warehouse.publishing import Origin
 
 
@@ -69,7 +69,7 @@ def test_lost_commits_are_recorded_from_the_oldest_on(warehouse, instance):
         since = version - 1 if version else None
         warehouse.publish(REVIEW_BATCHES, rows, since=since, origin=Origin(run_id=f"run {version}"))
     assert list(reconcile(instance, warehouse, defs)) == [
-        "review_batches: version 0, 1, 2 is in the warehouse, but not on record (repaired)"
+        "review_batches: version 0, 1, 2 is in the warehouse, but not recorded (repaired)"
     ]
     assert recorded_version(instance, warehouse, KEY) == 2
 
@@ -90,7 +90,7 @@ def test_a_lost_part_of_a_table_is_recorded_as_the_asset_that_it_is(warehouse, i
     crown("topics", topics=7)
     key = part_key("champions", "topics")
     told = list(reconcile(instance, warehouse, defs))
-    assert told == ["champions/topics_champions: version 0 is in the warehouse, but not on record (repaired)"]
+    assert told == ["champions/topics_champions: version 0 is in the warehouse, but not recorded (repaired)"]
     assert recorded_version(instance, warehouse, key) == 0
     assert newest_materialization(instance, key).partition_key is None
     assert not instance.has_asset_key(dg.AssetKey("champions"))
@@ -120,7 +120,7 @@ def test_what_a_lost_warehouse_had_is_named(write_csv, ingest, warehouse, instan
     told = "\n".join(reconcile(instance, warehouse, defs))
     assert f"1 batches of reviews were read into {warehouse.root}, which does not have them any more" in told
     assert batch in told
-    assert "term_counts: version 0 is on record, the warehouse has no such table" in told
+    assert "term_counts: version 0 is recorded, the warehouse has no such table" in told
 
 
 def test_commits_that_no_run_made_and_other_peoples_tables_are_left_alone(warehouse, instance):

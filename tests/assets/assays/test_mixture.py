@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from assets.assays.mixture import populations_have_their_weights
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
 

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from assets.images.classifier import CONTRACT, better_than_the_largest_class
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import LabelledImages, classifier_of

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from assets.images.feature_baselines import FEATURES
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.images.hand_made_features import FEATURES as KNOWN
 

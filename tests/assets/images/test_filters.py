@@ -13,7 +13,7 @@ from assets.images.filters import (
     few_patches_are_flat,
     whitening_only_scales,
 )
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_features import BUDGETS, EncoderParameters, encoder_of, learn_encoder

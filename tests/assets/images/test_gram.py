@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from assets.images.gram import GRAM, IMAGE_FEATURES, few_features_are_dead
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.images import image_classifier
 from taproom.images.image_arrays import pixels_of

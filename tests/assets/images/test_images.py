@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from assets.images.images import CONTRACT, images, read_at_once
-from pipelines.io_manager import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization
 from taproom.errors import CollectionError, ContractError, SourceError
 from taproom.images.image_arrays import labels_of, pixels_of
 from taproom.sources.fetching import read_sources

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance, every_class_is_named
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from tests.planted_images import CLASSES, FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
 
 SPLITS = few_test_images(120)

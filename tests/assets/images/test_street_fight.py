@@ -13,7 +13,8 @@ from assets.images.street_fight import (
     learning_filters_pays,
     street_fight,
 )
-from pipelines.io_manager import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization
 from taproom.errors import ContractError, InputError
 from taproom.images.street_fight import Sizes, settings
 

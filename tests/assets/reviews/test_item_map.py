@@ -13,7 +13,7 @@ from assets.reviews.item_map import (
     most_items_stay,
 )
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.maps.ordinal import OrdinalParameters
 

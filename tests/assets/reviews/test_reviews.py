@@ -5,7 +5,7 @@ import pytest
 
 from assets.reviews.reviews import BATCHES, ReviewsConfig, ReviewSource, batch_of, embedded_batch, reviews
 from pipelines.definitions import defs
-from pipelines.io_manager import newest_materialization
+from pipelines.records import newest_materialization
 from taproom.errors import CollectionError, SourceError
 from taproom.sources.inbox import file_key, file_sha256
 

@@ -6,7 +6,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from assets.tuning.digits import CONTRACT, FEWEST_OF_A_LABEL, DigitsConfig, digits, enough_of_each_label, read_at_once
-from pipelines.io_manager import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization
 from taproom.errors import ContractError, SourceError
 from taproom.sources.digits import intensities
 

@@ -14,7 +14,8 @@ from assets.tuning.search_comparison import (
     search_comparison,
     stopping_early_pays,
 )
-from pipelines.io_manager import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization
 from taproom.errors import ContractError, InputError
 from taproom.search.search_comparison import Spending, final_loss, rank_correlation, share_to_reach
 from taproom.search.trials import METHODS

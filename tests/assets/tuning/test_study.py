@@ -20,7 +20,8 @@ from assets.table import CONTRACTS, part_key
 from assets.tuning.champions import champion_of, resolve_parameters
 from assets.tuning.study import SearchSize, Study, study_assets
 from pipelines.freshness import is_fresh
-from pipelines.io_manager import TableIOManager, newest_materialization
+from pipelines.io_manager import TableIOManager
+from pipelines.records import newest_materialization
 from taproom.errors import InputError, WriteConflictError
 from taproom.search.search_space import Real
 from taproom.search.trials import Plan

@@ -1,0 +1,163 @@
+"""Each function that uses a part of Dagster that is not public: a test fails when a release changes that part."""
+
+import dagster as dg
+import pytest
+from dagster_webserver.app import create_app_from_workspace_process_context
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from pipelines.dagster_internals import (
+    StaleStatus,
+    config_type,
+    free_pool_slots,
+    input_record_id,
+    newest_record_ids,
+    recorded_code_version,
+    run_database_files,
+    runs_with_pool_slots,
+    set_data_version,
+    stale_status,
+    version_tags,
+    workspace_context,
+)
+
+PARTS = dg.StaticPartitionsDefinition(["a", "b"])
+
+
+class Settings(dg.Config):
+    k: int = 1
+
+
+class HashingIOManager(dg.IOManager):
+    """Sets a data version for every output, and notes the record of every input."""
+
+    def __init__(self):
+        self.input_records: list[int | None] = []
+
+    def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        set_data_version(context, f"hash of {obj}")
+
+    def load_input(self, context: dg.InputContext) -> int:
+        self.input_records.append(input_record_id(context))
+        return 0
+
+
+@dg.asset(code_version="1")
+def whole(config: Settings) -> int:
+    return config.k
+
+
+@dg.asset(code_version="1")
+def dependent(whole: int) -> str:
+    return "dependent"
+
+
+@dg.asset(code_version="2", partitions_def=PARTS)
+def parted() -> str:
+    return "part"
+
+
+@pytest.fixture
+def home(tmp_path):
+    """An instance in a folder, with SQLite."""
+    (tmp_path / "dagster.yaml").write_text("")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        yield instance
+
+
+def make(instance, *assets, io_manager=None, **more) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        list(assets), instance=instance, resources={"io_manager": io_manager or HashingIOManager()}, **more
+    )
+
+
+def newest(instance, key: str) -> dg.EventLogRecord:
+    return instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=dg.AssetKey(key)), limit=1).records[0]
+
+
+def test_stale_status(instance):
+    definitions = dg.Definitions([whole, dependent])
+    assert stale_status(instance, definitions, dependent.key) is StaleStatus.MISSING
+    make(instance, whole, dependent)
+    assert stale_status(instance, definitions, dependent.key) is StaleStatus.FRESH
+    make(instance, whole, run_config={"ops": {"whole": {"config": {"k": 2}}}})
+    assert stale_status(instance, definitions, dependent.key) is StaleStatus.STALE
+
+
+def test_stale_status_of_a_partition(instance):
+    make(instance, parted, partition_key="a")
+    found = [stale_status(instance, dg.Definitions([parted]), parted.key, each) for each in ("a", "b")]
+    assert found == [StaleStatus.FRESH, StaleStatus.MISSING]
+
+
+def test_recorded_code_version(instance):
+    make(instance, parted, partition_key="a")
+    assert recorded_code_version(newest(instance, "parted")) == "2"
+
+
+def test_version_tags_count_as_the_versions_that_a_step_sets(instance):
+    make(instance, whole, dependent)
+    instance.report_runless_asset_event(dg.AssetMaterialization("whole", tags=version_tags("hash of 1", "1")))
+    definitions = dg.Definitions([whole, dependent])
+    assert stale_status(instance, definitions, dependent.key) is StaleStatus.FRESH
+    instance.report_runless_asset_event(dg.AssetMaterialization("whole", tags=version_tags("another", "1")))
+    assert stale_status(instance, definitions, dependent.key) is StaleStatus.STALE
+    assert recorded_code_version(newest(instance, "whole")) == "1"
+
+
+def test_config_type():
+    assert config_type(whole.op) is Settings
+    assert config_type(dependent.op) is dg.Config
+
+
+def test_set_data_version(instance):
+    make(instance, whole)
+    assert newest(instance, "whole").asset_materialization.tags["dagster/data_version"] == "hash of 1"
+
+
+def test_input_record_id(instance):
+    io_manager = HashingIOManager()
+    make(instance, dg.AssetSpec("whole"), dependent, io_manager=io_manager)
+    make(instance, whole)
+    make(instance, dg.AssetSpec("whole"), dependent, io_manager=io_manager)
+    assert io_manager.input_records == [None, newest(instance, "whole").storage_id]
+
+
+def test_newest_record_ids(instance):
+    for part in ("a", "b", "a"):
+        make(instance, parted, partition_key=part)
+    records = instance.fetch_materializations(parted.key, limit=10).records  # newest first
+    assert sorted(newest_record_ids(instance, parted.key)) == sorted(record.storage_id for record in records[:2])
+    assert newest_record_ids(instance, whole.key) == []
+
+
+def test_pool_slots(home):
+    home.event_log_storage.set_concurrency_slots("fits", 1)
+    run_id = make(home, whole).run_id
+    home.event_log_storage.claim_concurrency_slot("fits", run_id, "step")
+    assert runs_with_pool_slots(home) == {run_id}
+    free_pool_slots(home, run_id)
+    assert runs_with_pool_slots(home) == set()
+
+
+def test_run_database_files(home):
+    run_id = make(home, whole).run_id
+    database, *others = run_database_files(home, run_id)
+    assert database.is_file()
+    assert [file.name for file in others] == [f"{run_id}.db-wal", f"{run_id}.db-shm"]
+
+
+def test_run_database_files_of_another_database(instance):
+    assert run_database_files(instance, make(instance, whole).run_id) == []
+
+
+def test_workspace_context(home, tmp_path):
+    workspace = tmp_path / "workspace.yaml"
+    workspace.write_text("load_from: []\n")
+    with workspace_context(home, workspace, "1.0") as context:
+        app = create_app_from_workspace_process_context(context)
+        app.routes.insert(0, Route("/figures/{name}", lambda request: PlainTextResponse(request.path_params["name"])))
+        client = TestClient(app)
+        assert client.get("/figures/beers").text == "beers"
+        assert client.get("/server_info").status_code == 200
