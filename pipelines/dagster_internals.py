@@ -24,6 +24,7 @@ __all__ = [
     "config_type",
     "free_pool_slots",
     "input_record_id",
+    "instance_and_run",
     "newest_record_ids",
     "recorded_code_version",
     "run_database_files",
@@ -90,6 +91,11 @@ def config_type(op: dg.OpDefinition) -> type[dg.Config]:
 def set_data_version(context: dg.OutputContext, data_version: str) -> None:
     """Set the data version of an output. Publicly, only the asset itself can, when it gives `dg.Output`."""
     context.step_context.set_data_version(context.asset_key, dg.DataVersion(data_version))
+
+
+def instance_and_run(context: dg.OutputContext) -> tuple[dg.DagsterInstance, dg.DagsterRun]:
+    """The instance and the run of an output. Publicly, an output's context has only the run's id."""
+    return context.step_context.instance, context.step_context.dagster_run
 
 
 def input_record_id(context: dg.InputContext) -> int | None:

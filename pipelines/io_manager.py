@@ -9,7 +9,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.table import CONTRACTS, Draft, part_key, table_and_part
-from pipelines.dagster_internals import config_type, input_record_id, set_data_version
+from pipelines.dagster_internals import config_type, input_record_id, instance_and_run, set_data_version
 from pipelines.records import newest_materialization, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
@@ -33,8 +33,8 @@ class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
     def get_object_to_set_on_execution_context(self) -> "StepTables":
         """An object for one step, made when the step starts and before its inputs are loaded.
 
-        Every executor does so, also one that runs all steps in one process. So each step knows the tables' heads at its
-        own start, which its writes are compared with.
+        Every executor does so, also one that runs all steps in one process (`test_dagster_behaviour.py`). So each step
+        knows the tables' heads at its own start, which its writes are compared with.
         """
         return StepTables(Warehouse(default_root()))
 
@@ -215,9 +215,6 @@ class StepTables(dg.IOManager):
         )
         self.heads[table] = published.version
 
-    def _origin(self, run_id: str, code_version: str | None, config: StepConfig) -> Origin:
-        return Origin(run_id, code_version or "", self.inputs, config.values, config.settings)
-
     def stream(self, table: str, columns: list[str], as_read_by: str | None = None) -> pa.RecordBatchReader:
         """The newest version of `table`, recorded as an input; or the version that the newest `as_read_by` has read.
 
@@ -238,12 +235,10 @@ class StepTables(dg.IOManager):
         draft = obj if isinstance(obj, Draft) else Draft(obj)
         table, part = table_and_part(context.asset_key)
         partition = part or (context.asset_partition_key if context.has_asset_partitions else None)
-        step = context.step_context
-        config = self._step_config or self._requested_config(
-            step.instance, step.dagster_run, context.op_def, context.asset_key
-        )
-        origin = self._origin(context.run_id, context.asset_spec.code_version, config)
-        check_run_goes_on(step.instance, context.run_id)
+        instance, run = instance_and_run(context)
+        config = self._step_config or self._requested_config(instance, run, context.op_def, context.asset_key)
+        origin = self._origin(run.run_id, context.asset_spec.code_version, config)
+        check_run_goes_on(instance, run.run_id)
         published = self.warehouse.publish(
             CONTRACTS[table],
             draft.rows,
@@ -275,6 +270,9 @@ class StepTables(dg.IOManager):
         values = kind(**settings).model_dump(mode="json")
         previous = self._recorded_settings(instance, key, kind) if settings else {}
         return StepConfig(settings, values, previous)
+
+    def _origin(self, run_id: str, code_version: str | None, config: StepConfig) -> Origin:
+        return Origin(run_id, code_version or "", self.inputs, config.values, config.settings)
 
     def _metadata(self, published: Published, origin: Origin, seconds: float) -> Mapping[str, Any]:
         return {

@@ -12,6 +12,7 @@ from pipelines.dagster_internals import (
     config_type,
     free_pool_slots,
     input_record_id,
+    instance_and_run,
     newest_record_ids,
     recorded_code_version,
     run_database_files,
@@ -30,12 +31,15 @@ class Settings(dg.Config):
 
 
 class HashingIOManager(dg.IOManager):
-    """Sets a data version for every output, and notes the record of every input."""
+    """Sets a data version for every output, and notes its run and the record of every input."""
 
     def __init__(self):
         self.input_records: list[int | None] = []
+        self.runs: list[tuple[dg.DagsterInstance, str]] = []
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
+        instance, run = instance_and_run(context)
+        self.runs.append((instance, run.run_id))
         set_data_version(context, f"hash of {obj}")
 
     def load_input(self, context: dg.InputContext) -> int:
@@ -114,6 +118,12 @@ def test_config_type():
 def test_set_data_version(instance):
     make(instance, whole)
     assert newest(instance, "whole").asset_materialization.tags["dagster/data_version"] == "hash of 1"
+
+
+def test_instance_and_run(instance):
+    io_manager = HashingIOManager()
+    run_id = make(instance, whole, io_manager=io_manager).run_id
+    assert io_manager.runs == [(instance, run_id)]
 
 
 def test_input_record_id(instance):
