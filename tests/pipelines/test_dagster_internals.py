@@ -1,11 +1,12 @@
 """Each function that uses a part of Dagster that is not public: a test fails when a release changes that part."""
 
+import asyncio
+
 import dagster as dg
 import pytest
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from starlette.testclient import TestClient
 
 from pipelines.dagster_internals import (
     StaleStatus,
@@ -78,6 +79,21 @@ def make(instance, *assets, io_manager=None, **more) -> dg.ExecuteInProcessResul
 
 def newest(instance, key: str) -> dg.EventLogRecord:
     return instance.fetch_materializations(dg.AssetRecordsFilter(asset_key=dg.AssetKey(key)), limit=1).records[0]
+
+
+def answer(app, path: str) -> bytes:
+    """The body that an ASGI app answers a GET with."""
+    sent = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [], "http_version": "1.1"}
+    asyncio.run(app(scope, receive, send))
+    return b"".join(message.get("body", b"") for message in sent)
 
 
 def test_stale_status(instance):
@@ -168,6 +184,5 @@ def test_workspace_context(home, tmp_path):
     with workspace_context(home, workspace, "1.0") as context:
         app = create_app_from_workspace_process_context(context)
         app.routes.insert(0, Route("/figures/{name}", lambda request: PlainTextResponse(request.path_params["name"])))
-        client = TestClient(app)
-        assert client.get("/figures/beers").text == "beers"
-        assert client.get("/server_info").status_code == 200
+        assert answer(app, "/figures/beers") == b"beers"
+        assert b"dagster_webserver_version" in answer(app, "/server_info")
