@@ -125,7 +125,7 @@ class Storage:
 
     def size(self, path: str) -> int | None:
         """Bytes of a file; None where there is no such file."""
-        with self.errors(f"{path} could not be looked at in {self.root}"):
+        with self.errors(f"{path} could not be examined in {self.root}"):
             return self.files.get_file_info(self._full(path)).size
 
     def write(self, path: str, content: bytes, is_durable: bool = True) -> None:

@@ -20,7 +20,7 @@ def _as_it_was(monkeypatch):
     monkeypatch.setattr("assets.table.CONTRACTS", dict(CONTRACTS))
 
 
-def test_what_tables_have_in_common_comes_with_the_declaration():
+def test_a_declaration_has_what_all_tables_have_in_common():
     @dg.asset(**declare(BEERS, MODULE, description=" The beers. ", pool="numerics"))
     def beers() -> None: ...
 
@@ -49,7 +49,7 @@ def test_a_table_has_one_contract():
         declare(other, MODULE, description="Other beers.")
 
 
-def test_a_draft_tells_what_it_was_given_or_what_it_is_asked_for():
+def test_metadata_and_figure_of_a_draft_are_values_or_functions():
     rows = BEERS.schema.empty_table()
     assert (Draft(rows).final_metadata(), Draft(rows).final_figure()) == ({}, None)
     plain = Draft(rows, metadata={"n": 1}, figure=b"png")
@@ -58,7 +58,7 @@ def test_a_draft_tells_what_it_was_given_or_what_it_is_asked_for():
     assert (asked.final_metadata(), asked.final_figure()) == ({"n": 2}, b"late")
 
 
-def test_of_tables_that_are_made_in_one_step_the_first_has_the_inputs_and_the_others_hang_on_it():
+def test_of_tables_made_in_one_step_the_first_depends_on_the_inputs_and_the_others_on_it():
     @several_tables(
         outs={name: dg.AssetOut() for name in ("first", "second", "third")},
         ins={"champions": dg.AssetIn(key=["champions", "beers"]), "events": dg.AssetIn(metadata={"columns": []})},

@@ -126,7 +126,7 @@ def test_a_record_can_be_fetched_by_its_id(instance):
     assert found.asset_materialization.tags["dagster/data_version"] == "v1"
 
 
-def test_the_resolver_tells_missing_fresh_and_stale(instance):
+def test_a_table_is_missing_then_fresh_then_stale(instance):
     io_manager = Recording()
     assert status(instance, "second", first, second) is StaleStatus.MISSING
     run(first, second, instance=instance, io_manager=io_manager)

@@ -27,19 +27,19 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def two_versions(warehouse, home):
-    """A table of two versions, the first of which is on record."""
+    """A table of two versions, of which only the first is recorded."""
     warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=Origin(run_id="one"))
     assert doctor.main(["--repair"]) == 0
     warehouse.publish(REVIEW_BATCHES, batches_of("b1", "b2"), since=0, origin=Origin(run_id="two"))
     assert doctor.main(["--repair"]) == 0
 
 
-def test_a_sound_installation_is_told_so(warehouse, home, capsys):
+def test_nothing_is_wrong_with_a_sound_installation(warehouse, home, capsys):
     assert doctor.main([]) == 0
     assert capsys.readouterr().out == "Nothing is wrong.\n"
 
 
-def test_what_is_not_on_record_is_told_and_repaired_on_demand(warehouse, home, capsys):
+def test_a_version_that_is_not_recorded_is_listed_and_repaired_on_demand(warehouse, home, capsys):
     warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=Origin(run_id="killed"))
     assert doctor.main([]) == 1
     told = capsys.readouterr().out
@@ -50,7 +50,7 @@ def test_what_is_not_on_record_is_told_and_repaired_on_demand(warehouse, home, c
     assert doctor.main([]) == 0
 
 
-def test_a_damaged_table_is_named_and_its_newest_sound_version_restored(two_versions, warehouse, capsys):
+def test_a_damaged_table_is_named_and_its_newest_undamaged_version_restored(two_versions, warehouse, capsys):
     newest = Path(warehouse.uri("review_batches"), warehouse.files("review_batches")[0].path)
     newest.write_bytes(newest.read_bytes()[:-1])
     capsys.readouterr()
@@ -61,7 +61,7 @@ def test_a_damaged_table_is_named_and_its_newest_sound_version_restored(two_vers
     assert doctor.main(["--repair"]) == 0
 
 
-def test_a_full_disk_is_told(two_versions, monkeypatch, capsys):
+def test_a_full_disk_is_listed(two_versions, monkeypatch, capsys):
     monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 2**60)
     assert doctor.main([]) == 1
     assert "GB left" in capsys.readouterr().out

@@ -47,7 +47,7 @@ def test_what_was_made_is_fresh_and_other_settings_are_not(made, make, fresh, wa
     assert fresh(neighbors={}) == set(CHAIN) - {"neighbors"}
 
 
-def test_settings_hold_however_a_table_is_next_made_until_a_run_names_others(made, make, warehouse):
+def test_settings_are_kept_until_a_run_has_others(made, make, warehouse):
     def neighbors() -> int:
         return len(warehouse.read("neighbors")["neighbor_ids"][0])
 

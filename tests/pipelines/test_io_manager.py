@@ -80,7 +80,7 @@ def data_version(instance, table: str) -> str:
 
 
 @pytest.mark.parametrize("before", [None, 0])
-def test_a_step_loses_to_whoever_wrote_the_table_since_it_started(warehouse, instance, before):
+def test_a_step_is_refused_if_the_table_was_written_since_it_started(warehouse, instance, before):
     if before is not None:
         warehouse.publish(NUMBERS, numbers_of(1), since=None)
 
@@ -233,7 +233,7 @@ def test_a_commit_remembers_run_inputs_code_and_config(warehouse, instance):
     assert told(instance, "doubles")["config"].value == {"factor": 3}
 
 
-def test_the_numbers_of_a_table_are_told(warehouse, instance):
+def test_rows_bytes_and_seconds_are_in_the_metadata(warehouse, instance):
     materialize(numbers_asset(1, 2), instance=instance)
     metadata = {name: entry.value for name, entry in told(instance, "numbers").items()}
     assert metadata["dagster/row_count"] == 2
@@ -255,7 +255,7 @@ def test_what_another_warehouse_recorded_is_not_pinned(warehouse, instance, tmp_
     assert another.commit_of("doubles", 0)["inputs"] == {"numbers": 1}
 
 
-def test_a_table_that_only_another_warehouse_has_is_asked_for_by_name(warehouse, instance, tmp_path, monkeypatch):
+def test_a_table_that_only_another_warehouse_has_is_named_in_the_error(warehouse, instance, tmp_path, monkeypatch):
     materialize(numbers_asset(1, 2), instance=instance)
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
     with pytest.raises(UnknownTableError, match=r"numbers has not been made in .*another; materialize it first"):
@@ -284,7 +284,7 @@ def test_a_figure_is_stored_and_shown(warehouse, instance):
     assert metadata["odd"].value == 1
 
 
-def test_the_figure_comes_first_and_what_few_look_for_last(warehouse, instance):
+def test_the_figure_is_first_in_the_metadata(warehouse, instance):
     @dg.asset
     def numbers() -> Draft:
         return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
@@ -295,7 +295,7 @@ def test_the_figure_comes_first_and_what_few_look_for_last(warehouse, instance):
     assert names[-3:] == ["content_hash", "config", "settings"]
 
 
-def test_a_figure_that_cannot_be_stored_costs_the_table_nothing(warehouse, instance, caplog):
+def test_a_table_is_recorded_even_if_its_figure_cannot_be_stored(warehouse, instance, caplog):
     @dg.asset
     def numbers() -> Draft:
         return Draft(numbers_of(1), metadata={"odd": 1}, figure=PNG)
@@ -308,7 +308,7 @@ def test_a_figure_that_cannot_be_stored_costs_the_table_nothing(warehouse, insta
     assert "_figures/numbers" in caplog.text
 
 
-def test_metadata_and_figure_of_a_stream_are_asked_for_after_it_was_read(instance, warehouse):
+def test_metadata_and_figure_of_a_stream_are_evaluated_after_it_was_read(instance, warehouse):
     @dg.asset
     def numbers() -> Draft:
         seen = []
@@ -404,7 +404,7 @@ def test_a_partition_key_that_leaves_the_folder_is_refused(warehouse, instance, 
 
 
 def part_asset(name: str, *, fails_after: int | None = None, code_version: str = "1") -> dg.AssetsDefinition:
-    """An asset that is a part of the table `parts`; it keeps one row after the other."""
+    """An asset that is a part of the table `parts`; it publishes one row after the other."""
 
     @dg.asset(key=part_key("parts", name), code_version=code_version, required_resource_keys={"io_manager"})
     def part(context: dg.AssetExecutionContext) -> Draft:
@@ -428,7 +428,7 @@ class TestAPartOfATableAsAnAsset:
         assert warehouse.read("parts", partitions=["b"]).to_pydict() == {"part": ["b"] * 3, "n": [0, 1, 2]}
         assert Path(warehouse.root, "_figures", "parts-a.png").read_bytes() == PNG
 
-    def test_who_reads_it_reads_no_other_part_and_is_not_stale_by_one(self, warehouse, instance):
+    def test_a_reader_of_one_part_does_not_depend_on_others(self, warehouse, instance):
         @dg.asset(code_version="1", ins={"part": dg.AssetIn(key=part_key("parts", "a"))})
         def doubles(part: pa.Table) -> pa.Table:
             return DOUBLES.table_of(n=part["n"])
@@ -446,7 +446,7 @@ class TestAPartOfATableAsAnAsset:
         materialize(part_asset("b"), instance=instance)
         assert fresh()
 
-    def test_a_part_that_is_not_there_yet_is_empty_if_its_table_may_be(self, warehouse, instance, monkeypatch):
+    def test_a_part_that_was_never_made_is_empty_if_its_table_may_be(self, warehouse, instance, monkeypatch):
         maybe = contract("parts", partition="part", may_be_empty=True)
         monkeypatch.setitem(CONTRACTS, "parts", maybe)
 
@@ -458,7 +458,7 @@ class TestAPartOfATableAsAnAsset:
         materialize(dg.AssetSpec(part_key("parts", "a")), doubles, instance=instance)
         assert values(warehouse, "doubles") == [0]
 
-    def test_what_it_kept_before_it_failed_is_there_and_it_goes_on(self, warehouse, instance):
+    def test_a_step_goes_on_from_its_checkpoint_after_a_failure(self, warehouse, instance):
         with pytest.raises(RuntimeError, match="killed"):
             materialize(part_asset("a", fails_after=1), instance=instance)
         assert values(warehouse, "parts") == [0, 1]
@@ -466,12 +466,12 @@ class TestAPartOfATableAsAnAsset:
         materialize(part_asset("a"), instance=instance)
         assert [entry["rows"] for entry in warehouse.history("parts")] == [3, 2, 1]
 
-    def test_what_is_kept_remembers_run_and_code(self, warehouse, instance):
+    def test_a_checkpoint_records_run_and_code(self, warehouse, instance):
         result = materialize(part_asset("a", code_version="abc"), instance=instance)
         assert {entry["run_id"] for entry in warehouse.history("parts")} == {result.run_id}
         assert {entry["code_version"] for entry in warehouse.history("parts")} == {"abc"}
 
-    def test_another_run_that_keeps_the_same_part_is_refused(self, warehouse, instance):
+    def test_a_checkpoint_of_an_overtaken_run_is_refused(self, warehouse, instance):
         @dg.asset(key=part_key("parts", "a"), required_resource_keys={"io_manager"})
         def overtaken(context: dg.AssetExecutionContext) -> pa.Table:
             with dg.DagsterInstance.ephemeral() as other:

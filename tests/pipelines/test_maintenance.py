@@ -44,7 +44,7 @@ def versions(commits: list[dict]) -> list[int]:
     return [commit["version"] for commit in commits]
 
 
-def test_a_commit_whose_event_was_lost_is_put_on_record(warehouse, instance, maintain):
+def test_a_commit_whose_event_was_lost_is_recorded(warehouse, instance, maintain):
     made = {"inputs": {"reviews": 3}, "config": {"seed": 1}, "settings": {"seed": 1}}
     origin = Origin(run_id="killed", code_version="abc", **made)
     published = warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=origin)
@@ -113,7 +113,7 @@ def test_the_batches_of_a_lost_instance_are_known_again(write_csv, ingest, wareh
         assert list(reconcile(another, warehouse, defs)) == []
 
 
-def test_what_a_lost_warehouse_had_is_named(write_csv, ingest, warehouse, instance, themed_reviews, tmp_path):
+def test_tables_of_a_lost_warehouse_are_named(write_csv, ingest, warehouse, instance, themed_reviews, tmp_path):
     ingest(write_csv("a.csv", themed_reviews(items=4)))
     (batch,) = warehouse.partitions("reviews")
     (tmp_path / "warehouse").rename(tmp_path / "away")

@@ -14,7 +14,7 @@ from taproom.warehouse.publishing import Origin
 
 @pytest.fixture
 def remove(instance):
-    """Runs the job that takes a batch back."""
+    """Runs the job that removes a batch."""
 
     def run(batch: str, **config) -> dg.ExecuteInProcessResult:
         given = {"chain": "reviews", "batch": batch, "reason": "another collection", "by": "ann", **config}
@@ -37,7 +37,7 @@ def items(warehouse) -> int:
     return len(warehouse.read("items"))
 
 
-def test_a_batch_is_taken_back_from_all_tables_and_older_versions_keep_it(two_batches, remove, warehouse, instance):
+def test_a_batch_is_removed_from_all_tables_and_older_versions_keep_it(two_batches, remove, warehouse, instance):
     kept, wrong = two_batches
     before = warehouse.head("reviews")
     assert items(warehouse) == 16
@@ -71,7 +71,7 @@ def test_its_file_is_not_read_again_until_a_person_puts_it_back(inbox, remove, i
     assert (inbox / ".removed" / "b.csv").is_file()
 
 
-def test_what_cannot_be_taken_back_is_refused_and_nothing_is_lost(two_batches, remove, warehouse, instance):
+def test_a_batch_that_cannot_be_removed_is_refused(two_batches, remove, warehouse, instance):
     heads = warehouse.heads()
     with pytest.raises(InputError, match=r"reviews has no batch 'c\.csv'; it has a\.csv-"):
         remove("c.csv")

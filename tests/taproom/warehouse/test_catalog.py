@@ -7,7 +7,7 @@ from taproom.errors import DamagedLogError, UnknownTableError
 from tests.taproom.warehouse.tables import NOTES, ids, notes, publish_from
 
 
-def test_heads_open_no_table_and_a_damaged_one_keeps_nobody_from_the_others(warehouse):
+def test_a_damaged_table_does_not_affect_the_others(warehouse):
     for number in range(3):
         publish_from(warehouse, "notes", number)
         publish_from(warehouse, "beers", number)
@@ -26,7 +26,7 @@ def test_heads_open_no_table_and_a_damaged_one_keeps_nobody_from_the_others(ware
             ask()
 
 
-def test_a_log_that_is_gone_as_a_whole_is_no_table_that_never_was(warehouse):
+def test_a_table_whose_log_is_deleted_is_damaged_not_missing(warehouse):
     publish_from(warehouse, "notes", 0)
     shutil.rmtree(Path(warehouse.uri("notes"), "_delta_log"))
     assert warehouse.heads() == {"notes": 0}
@@ -36,7 +36,7 @@ def test_a_log_that_is_gone_as_a_whole_is_no_table_that_never_was(warehouse):
     assert ids(warehouse.read("notes")) == [0]
 
 
-def test_what_does_not_exist_is_named(warehouse):
+def test_missing_tables_and_versions_are_named_in_errors(warehouse):
     assert warehouse.head("notes") is None
     assert warehouse.tables() == warehouse.partitions("notes") == []
     with pytest.raises(UnknownTableError, match="has no table 'notes'; it has: none yet"):

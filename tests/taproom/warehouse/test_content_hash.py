@@ -64,7 +64,7 @@ def test_hash_does_not_depend_on_where_batches_are_cut(rows, cuts):
 
 @settings(deadline=None, max_examples=60)
 @given(ROWS, ROWS, ROWS)
-def test_hash_does_not_depend_on_the_buffers_a_slice_lies_in(before, rows, after):
+def test_hash_does_not_depend_on_the_buffers_of_a_slice(before, rows, after):
     alone, within = table_of(rows), table_of(before + rows + after).slice(len(before), len(rows))
     assert content_hash(within) == content_hash(alone)
     assert content_hash(within.combine_chunks()) == content_hash(alone)
@@ -72,7 +72,7 @@ def test_hash_does_not_depend_on_the_buffers_a_slice_lies_in(before, rows, after
 
 @settings(deadline=None, max_examples=60)
 @given(ROWS, ROWS)
-def test_tables_have_the_same_hash_only_if_they_say_the_same(first, second):
+def test_tables_have_the_same_hash_exactly_if_their_rows_are_equal(first, second):
     first, second = table_of(first), table_of(second)
     assert (content_hash(first) == content_hash(second)) == (said_by(first) == said_by(second))
 
@@ -182,7 +182,7 @@ def masked(values, kind):
     ],
     ids=str,
 )
-def test_what_lies_under_a_null_does_not_count(kind, values, others):
+def test_values_under_a_null_do_not_count(kind, values, others):
     first, second = masked(values, kind), masked(others, kind)
     clean = pa.array([values[0], None, values[2]], kind)
     assert first.to_pylist() == clean.to_pylist()

@@ -62,7 +62,7 @@ def test_rows_that_keep_the_contract_pass_unchanged():
     assert pa.Table.from_batches(check(contract, table)).equals(table)
 
 
-def test_descriptions_and_units_are_in_the_schema_but_not_asked_of_the_rows():
+def test_descriptions_and_units_are_in_the_schema_but_not_required_of_the_rows():
     contract = beers()
     assert contract.schema.field("score").metadata == {b"description": b"mean score", b"unit": b"points"}
     assert contract.schema.field("beer").metadata == {b"description": b"name of the beer"}
@@ -161,7 +161,7 @@ def test_nulls_are_found_at_any_depth(kind, fine, bad):
     assert has_forbidden_null(forbidding, pa.array([*fine, None], kind))
 
 
-def test_what_lies_under_a_null_is_no_null():
+def test_nulls_under_a_null_do_not_count():
     hidden = pa.StructArray.from_arrays(
         [pa.array([1, None]), pa.array([1, 2])], fields=list(STRUCT), mask=pa.array([False, True])
     )
@@ -294,7 +294,7 @@ def test_no_rows_are_refused_unless_the_contract_allows_them():
 
 
 @pytest.mark.parametrize("spoken_of", [{"key": ("brewer",)}, {"partition": "brewer"}, {"single_valued": ("brewer",)}])
-def test_a_contract_may_speak_only_of_its_own_columns(spoken_of):
+def test_a_contract_refers_only_to_its_own_columns(spoken_of):
     with pytest.raises(ContractError, match=r"the contract of beers refers to \['brewer'\]"):
         beers(**spoken_of)
 

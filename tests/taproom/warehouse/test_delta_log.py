@@ -11,7 +11,7 @@ from tests.taproom.warehouse.damage import PARTS, TABLES, assert_right_or_named,
 
 @pytest.mark.parametrize("how", [flips, cuts])
 @pytest.mark.parametrize("table", TABLES)
-def test_whatever_byte_is_damaged_the_rows_are_right_or_an_error_is_named(sound, damaged, table, how):
+def test_a_damaged_byte_gives_the_right_rows_or_a_named_error(sound, damaged, table, how):
     rows = [sound.read(table, version) for version in range(3)]
     commits = [sound.commit_of(table, version) for version in range(3)]
     named = right = 0
@@ -29,18 +29,18 @@ def test_whatever_byte_is_damaged_the_rows_are_right_or_an_error_is_named(sound,
         path.write_bytes(content)
     assert damaged.read(table).equals(rows[2])
     assert named
-    assert right  # what a commit that was replaced added, or deltalake's own words about itself
+    assert right  # damage to files that were replaced since, or to what deltalake writes for itself
 
 
 @pytest.mark.parametrize("how", [flips, cuts])
-def test_whatever_is_damaged_of_the_note_beside_the_log_a_table_is_what_it_was(damaged, how):
-    note = Path(damaged.uri("whole"), "_newest_commit")
-    for bad in how(note.read_bytes()):
-        note.write_bytes(bad)
+def test_a_damaged_copy_of_the_newest_entry_does_not_change_the_newest_version(damaged, how):
+    copy = Path(damaged.uri("whole"), "_newest_commit")
+    for bad in how(copy.read_bytes()):
+        copy.write_bytes(bad)
         assert damaged.heads() == {"whole": 2, "parts": 2}
 
 
-def test_a_damaged_checkpoint_is_named_or_does_no_harm_and_costs_nothing(sound, damaged):
+def test_a_damaged_checkpoint_is_named_or_harmless_and_loses_no_version(sound, damaged):
     DeltaTable(damaged.uri("parts")).create_checkpoint()
     damaged.publish(PARTS, part("c", 5), since=2, partition="c")
     rows = damaged.read("parts")
@@ -63,7 +63,7 @@ def test_a_damaged_checkpoint_is_named_or_does_no_harm_and_costs_nothing(sound, 
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_whatever_file_is_deleted_the_rows_are_right_or_an_error_is_named(sound, damaged, table):
+def test_a_deleted_file_gives_the_right_rows_or_a_named_error(sound, damaged, table):
     rows = [sound.read(table, version) for version in range(3)]
     for path in sorted(path for path in Path(damaged.uri(table)).rglob("*") if path.is_file()):
         content = path.read_bytes()

@@ -13,7 +13,7 @@ def test_rows_have_their_figure_and_the_newest_has_the_name_of_its_table_or_part
     assert warehouse.put_figure(two, b"", part="odd") == f"{warehouse.root}/_figures/notes-odd.png"
 
 
-def test_there_is_no_figure_of_what_is_no_table_and_no_hash(warehouse):
+def test_there_is_no_figure_outside_the_folder_of_figures(warehouse):
     published = warehouse.publish(NOTES, notes(1), since=None)
     warehouse.put_figure(published, b"picture")
     Path(warehouse.root, f"{published.content_hash}.png").write_bytes(b"beside the figures")
@@ -22,7 +22,7 @@ def test_there_is_no_figure_of_what_is_no_table_and_no_hash(warehouse):
     assert warehouse.figure("notes", "0" * 64) is None
 
 
-def test_figures_of_versions_that_nothing_needs_are_swept_but_for_the_newest_of_each_partition(warehouse):
+def test_figures_of_unused_versions_are_swept_except_the_newest_of_each_partition(warehouse):
     hashes = []
     for number, batch in enumerate(["a", "a", "b", "b"]):
         since = number - 1 if number else None

@@ -5,7 +5,7 @@ from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.warehouse.tables import NOTES, ids, notes
 
 
-def test_a_commit_is_found_by_its_run_when_all_else_was_lost(warehouse):
+def test_a_commit_is_found_by_its_run(warehouse):
     for number in range(4):
         origin = Origin(run_id=f"run {number % 2}", code_version="abc", inputs={"beers": 3}, config={"k": [number]})
         warehouse.publish(NOTES, notes(number), since=warehouse.head("notes"), origin=origin)
@@ -18,13 +18,13 @@ def test_a_commit_is_found_by_its_run_when_all_else_was_lost(warehouse):
     assert warehouse.find_run("notes", "run 7") == []
 
 
-def test_a_configuration_comes_back_to_the_last_bit(warehouse):
+def test_a_configuration_is_read_back_exactly(warehouse):
     config = {"floats": [2.7715077941825975e-163, 0.1, 1e-5, -0.0, 5e-324], "large": 2**70, "text": "ä\u2028\n"}
     warehouse.publish(NOTES, notes(1), since=None, origin=Origin(config=config))
     assert warehouse.commit_of("notes", 0)["config"] == config
 
 
-def test_after_many_commits_every_version_is_still_there(warehouse):
+def test_every_version_can_be_read_after_many_commits(warehouse):
     since = None
     for number in range(120):
         origin = Origin(run_id=f"run {number}", config={"k": number})

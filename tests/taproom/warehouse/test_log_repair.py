@@ -47,14 +47,14 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("version", [0, 1, 2])
 @pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("has_note", [True, False], ids=["noted", "not noted"])
-def test_repair_restores_the_newest_version_that_verifies(sound, damaged, damage, version, table, has_note):
+@pytest.mark.parametrize("has_copy", [True, False], ids=["with copy", "without copy"])
+def test_repair_restores_the_newest_version_that_verifies(sound, damaged, damage, version, table, has_copy):
     rows = {number: sound.read(table, number) for number in range(3)}
-    if not has_note:
+    if not has_copy:
         Path(damaged.uri(table), "_newest_commit").unlink()
     damage(log_entry(damaged, table, version))
-    if damaged.head(table) == 1:  # with its note gone, too, the newest commit has never been
-        assert (damage, version, has_note) == (Path.unlink, 2, False)
+    if damaged.head(table) == 1:  # without the copy, too, nothing shows that there was a newer commit
+        assert (damage, version, has_copy) == (Path.unlink, 2, False)
         return
     before = damaged.check(table)
     done = damaged.repair(table)
@@ -78,12 +78,12 @@ def test_repair_restores_the_newest_version_that_verifies(sound, damaged, damage
         elif number <= damaged.head(table):
             assert damaged.read(table, number).equals(rows[number])
             assert damaged.commit_of(table, number) == sound.commit_of(table, number)
-    if has_note and version == 2:
+    if has_copy and version == 2:
         assert done.lost == ()  # the newest entry is there twice
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_what_a_repair_loses_is_refused_and_its_numbers_are_not_used_again(damaged, table):
+def test_lost_versions_are_refused_and_their_numbers_are_not_used_again(damaged, table):
     Path(damaged.uri(table), "_newest_commit").unlink()
     log_entry(damaged, table, 1).write_bytes(b"")
     log_entry(damaged, table, 2).write_bytes(b"{")
@@ -114,7 +114,7 @@ def test_what_a_repair_loses_is_refused_and_its_numbers_are_not_used_again(damag
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_a_table_of_which_no_version_verifies_is_made_again_under_new_numbers(damaged, table):
+def test_a_table_without_a_verified_version_is_made_again_under_new_numbers(damaged, table):
     Path(damaged.uri(table), "_newest_commit").unlink()
     for version in range(3):
         path = log_entry(damaged, table, version)
@@ -131,7 +131,7 @@ def test_a_table_of_which_no_version_verifies_is_made_again_under_new_numbers(da
     assert damaged.check(table) == CheckReport(table, 3, (), (3,))
 
 
-def test_a_table_of_which_not_even_the_columns_are_known_is_an_error_by_name(damaged):
+def test_a_log_without_readable_columns_is_a_named_error(damaged):
     Path(damaged.uri("whole"), "_newest_commit").unlink()
     for version in range(3):
         log_entry(damaged, "whole", version).write_bytes(b"")
@@ -140,7 +140,7 @@ def test_a_table_of_which_not_even_the_columns_are_known_is_an_error_by_name(dam
             ask("whole")
 
 
-def test_damaged_rows_of_the_newest_version_are_replaced_by_those_of_one_that_verifies(damaged):
+def test_damaged_rows_of_the_newest_version_are_replaced_by_those_of_a_verified_one(damaged):
     path = Path(damaged.uri("whole"), damaged.files("whole")[0].path)
     path.write_bytes(path.read_bytes()[:-1])
     before = damaged.read("whole", 1)
@@ -153,7 +153,7 @@ def test_damaged_rows_of_the_newest_version_are_replaced_by_those_of_one_that_ve
         damaged.read("whole", 2)
 
 
-def test_a_repair_that_a_writer_overtakes_is_refused_and_the_writers_rows_stay(damaged):
+def test_a_repair_that_a_writer_overtakes_is_refused_and_keeps_the_writers_rows(damaged):
     path = Path(damaged.uri("whole"), damaged.files("whole")[0].path)
     path.write_bytes(b"")
 
@@ -176,7 +176,7 @@ def keep_writing(root, stop):
             warehouse.publish(PARTS, part("w", number), since=warehouse.head("parts"), partition="w")
 
 
-def test_repair_and_a_writer_at_once_leave_a_sound_table(damaged):
+def test_repair_and_a_writer_at_once_leave_an_undamaged_table(damaged):
     stop = threading.Event()
     writer = threading.Thread(target=keep_writing, args=(damaged.root, stop))
     writer.start()
@@ -198,7 +198,7 @@ def test_repair_and_a_writer_at_once_leave_a_sound_table(damaged):
 
 
 @pytest.mark.parametrize("writes", range(4))
-def test_a_repair_that_was_killed_is_done_by_the_next(damaged, monkeypatch, writes):
+def test_a_killed_repair_is_completed_by_the_next(damaged, monkeypatch, writes):
     Path(damaged.uri("parts"), "_newest_commit").unlink()
     path = log_entry(damaged, "parts", 1)
     path.write_bytes(without(path.read_bytes(), "add"))

@@ -54,7 +54,7 @@ def write_until_the_commit(root, reached):
 @pytest.mark.parametrize(
     ("write", "strays"), [(write_until_the_third_file, 2), (write_until_the_commit, 1)], ids=["mid-stream", "at commit"]
 )
-def test_kill_9_leaves_the_old_version_and_files_that_are_swept_once_old(warehouse, write, strays):
+def test_a_killed_write_leaves_the_old_version_and_files_to_sweep(warehouse, write, strays):
     warehouse.publish(NOTES, notes(1), since=None)
     old = data_files(warehouse)
     reached = SPAWN.Event()
@@ -113,7 +113,7 @@ def test_a_full_disk_is_a_named_error_and_leaves_the_last_version(tmp_path, text
         assert ids(warehouse.read("notes")) == [3]
 
 
-def test_what_was_written_is_safe_on_the_disk_before_it_counts(warehouse, monkeypatch):
+def test_data_files_are_synced_before_the_commit(warehouse, monkeypatch):
     synced = []
     sync = storage._sync
     monkeypatch.setattr(storage, "_sync", lambda path: (synced.append(path), sync(path)))
@@ -156,7 +156,7 @@ def test_a_table_that_breaks_its_contract_is_never_made(warehouse, rows, message
     assert warehouse.tables() == []
 
 
-def test_an_error_of_the_stream_itself_is_passed_on_and_commits_nothing(warehouse):
+def test_an_error_of_the_stream_is_raised_and_commits_nothing(warehouse):
     def rows():
         yield from notes(1).to_batches()
         raise ZeroDivisionError("of the source")
@@ -166,7 +166,7 @@ def test_an_error_of_the_stream_itself_is_passed_on_and_commits_nothing(warehous
     assert warehouse.head("notes") is None
 
 
-def test_an_error_of_the_rows_own_source_is_not_taken_for_one_of_the_storage(warehouse):
+def test_an_oserror_of_the_stream_is_not_reported_as_one_of_the_storage(warehouse):
     def torn():
         yield notes(1).to_batches()[0]
         raise OSError("the disk that the rows come from is gone")
@@ -187,13 +187,13 @@ def test_a_partition_name_that_could_leave_its_folder_is_refused(warehouse, name
 
 
 @pytest.mark.parametrize("name", ["a", "2026-11", "rate.beer_v2", "_", "7"])
-def test_a_plain_partition_name_comes_back_as_it_was(warehouse, name):
+def test_a_valid_partition_name_is_read_back_unchanged(warehouse, name):
     warehouse.publish(MAIL, mail(name, 1), since=None, partition=name)
     assert warehouse.partitions("mail") == [name]
     assert warehouse.read("mail").equals(mail(name, 1))
 
 
-def test_partitions_are_asked_for_exactly_where_the_contract_has_them(warehouse):
+def test_a_partition_is_required_exactly_if_the_contract_has_one(warehouse):
     with pytest.raises(ContractError, match="mail is written one batch at a time; the partition None"):
         warehouse.publish(MAIL, mail("a", 1), since=None)
     with pytest.raises(ContractError, match="notes is written as a whole; the partition 'a'"):

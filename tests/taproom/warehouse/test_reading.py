@@ -6,7 +6,7 @@ from taproom.warehouse.contracts import Column, Contract
 from tests.taproom.warehouse.tables import MAIL, NOTES, ids, mail, notes
 
 
-def test_columns_and_partitions_are_chosen_together(warehouse):
+def test_columns_and_partitions_can_be_selected_together(warehouse):
     for batch, number in (("b", 2), ("a", 1), ("c", 3)):
         warehouse.publish(MAIL, mail(batch, number), since=warehouse.head("mail"), partition=batch)
     assert warehouse.partitions("mail") == ["a", "b", "c"]
@@ -19,7 +19,7 @@ def test_columns_and_partitions_are_chosen_together(warehouse):
     assert ids(warehouse.read("mail", 1)) == [1, 2]
 
 
-def test_rows_come_back_with_the_schema_of_the_contract(warehouse):
+def test_rows_are_read_back_with_the_schema_of_the_contract(warehouse):
     columns = (
         Column("batch", pa.string(), "where it came in"),
         Column("id", pa.int64(), "number"),

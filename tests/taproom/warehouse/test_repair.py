@@ -6,7 +6,7 @@ from taproom.warehouse.repair import main
 from tests.taproom.warehouse.damage import TABLES, log_entry
 
 
-def test_repair_of_a_sound_table_does_nothing_and_says_so(damaged, capsys):
+def test_repair_of_an_undamaged_table_changes_nothing(damaged, capsys):
     def everything():
         return {path: path.read_bytes() for path in Path(damaged.root).rglob("*") if path.is_file()}
 
@@ -18,7 +18,7 @@ def test_repair_of_a_sound_table_does_nothing_and_says_so(damaged, capsys):
     assert everything() == before
 
 
-def test_the_command_checks_and_repairs_and_its_exit_status_says_how_it_went(damaged, capsys):
+def test_the_command_checks_and_repairs_with_an_exit_status(damaged, capsys):
     log_entry(damaged, "whole", 1).write_bytes(b"")
     assert main(["whole", "--check", "--warehouse", damaged.root]) == 1
     assert "whole: version 2 is damaged; 1 versions can be read" in capsys.readouterr().out

@@ -91,7 +91,7 @@ def answers(bucket):
     ("status", "code"),
     [(403, "AccessDenied"), (403, "SignatureDoesNotMatch"), (404, "NoSuchBucket")],
 )
-def test_a_store_that_refuses_or_lacks_the_bucket_is_an_error_by_name(answers, status, code, asked):
+def test_a_store_that_refuses_or_lacks_the_bucket_is_a_named_error(answers, status, code, asked):
     warehouse = answers(status, code)
     with pytest.raises(StorageError, match=r"s3://bucket/warehouse(?s:.)*AWS_ENDPOINT_URL") as raised:
         asked(warehouse)

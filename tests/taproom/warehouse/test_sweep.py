@@ -13,7 +13,7 @@ from tests.taproom.warehouse.tables import AT_ONCE, MAIL, NOTES, data_files, ids
 
 
 @pytest.mark.parametrize("age", [0, 5 * 3600], ids=["just written", "written by a run of five hours"])
-def test_a_sweep_spares_the_files_of_a_write_that_is_under_way(warehouse, file_a_batch, age):
+def test_a_sweep_keeps_the_files_of_a_running_write(warehouse, file_a_batch, age):
     warehouse.publish(NOTES, notes(0), since=None)
     is_written, is_swept = threading.Event(), threading.Event()
 
@@ -96,7 +96,7 @@ def test_a_table_that_continues_itself_does_not_keep_its_whole_past(warehouse):
     assert warehouse.pinned_versions() == {"notes": {3}, "map": {2, 3}}
 
 
-def test_sweep_does_without_inputs_that_are_no_longer_there(warehouse):
+def test_sweep_ignores_inputs_that_do_not_exist_any_more(warehouse):
     publish_from(warehouse, "notes", 0, beers=3)
     publish_from(warehouse, "weights", 0, notes=7)
     assert warehouse.pinned_versions() == {"notes": {0}, "weights": {0}}
