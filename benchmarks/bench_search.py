@@ -10,7 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from taproom.search.search_space import Choice, Integer, Parameters, Real
+from taproom.search.space import Choice, Integer, Parameters, Real
 from taproom.search.trials import Plan, Trial, search
 
 SPACE = {

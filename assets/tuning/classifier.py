@@ -8,7 +8,7 @@ classifier chooses it.
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search.search_space import Integer, Real
+from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 

@@ -7,7 +7,7 @@ their mean, on triplets that no map is fitted to.
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search.search_space import Real
+from taproom.search.space import Real
 from taproom.search.trials import Objective, Plan
 
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search.search_space import Real
+from taproom.search.space import Real
 from taproom.search.trials import Objective, Plan
 
 

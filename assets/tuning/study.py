@@ -28,7 +28,7 @@ from assets.code import code_version
 from assets.table import Draft, part_key, refreshed_out
 from assets.tuning.champions import CHAMPIONS
 from taproom.errors import InputError
-from taproom.search.search_space import Space
+from taproom.search.space import Space
 from taproom.search.trials import METHODS, STATES, Objective, Plan
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
 
@@ -338,7 +338,7 @@ class StudyRun:
     def inside_the_ranges(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
         """Whether a champion that a search found is at no end of the ranges; else they may be too narrow."""
         from taproom.search.challenge import reigning
-        from taproom.search.search_space import at_an_end
+        from taproom.search.space import at_an_end
 
         row = reigning(rows)
         found = at_an_end(self.study.space, json.loads(row["parameters"])) if row["verdict"] == "crowned" else []

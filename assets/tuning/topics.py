@@ -8,7 +8,7 @@ with 1,000 newsgroup messages settings cannot be told apart, with 500 nine topic
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search.search_space import Integer, Real
+from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 

@@ -9,7 +9,7 @@ end where training would take more than about twice as long as by the values set
 import dagster as dg
 
 from assets.tuning.study import SearchSize, Study, study_assets
-from taproom.search.search_space import Integer, Real
+from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 

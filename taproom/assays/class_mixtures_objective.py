@@ -24,7 +24,7 @@ from scipy.special import log_softmax
 
 from taproom.assays.class_mixtures import FOLDS, ClassParameters, balanced_rows, checked_events, cross_fit
 from taproom.errors import InputError
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 from taproom.sources.events import event_matrix
 
 # Of each class, so that two are on either side.

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from taproom.assays.densities import KernelDensityParameters, choose_bandwidth, complete, held_out_log_densities
 from taproom.errors import InputError
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 from taproom.sources.events import event_matrix
 
 # Of the events, for the validation, and as many that are fresh.

@@ -24,7 +24,7 @@ from taproom.images.image_arrays import labels_of, pixels_of
 from taproom.images.image_classifier import Chosen, choose_classifier
 from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
 from taproom.images.least_squares import Gram, one_hot
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 
 # Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores
 # that decide: what is best for few images need not be for many.

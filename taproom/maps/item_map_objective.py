@@ -19,7 +19,7 @@ import pyarrow as pa
 from taproom.errors import InputError
 from taproom.maps.item_map import ranks
 from taproom.maps.ordinal import OrdinalParameters, checked_graph, embed, scattered_seed
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 
 DIMENSIONS = (2, 3)
 # Of each part at most; each is judged by about so many held-out triplets of each kind.

@@ -19,7 +19,7 @@ import numpy as np
 from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import silent
-from taproom.search.search_space import Parameters, Space
+from taproom.search.space import Parameters, Space
 from taproom.search.trials import Objective, Plan, seed_of
 
 Row = Mapping[str, Any]

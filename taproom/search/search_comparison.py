@@ -29,7 +29,7 @@ from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import progress, silent
 from taproom.search.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameters, Judged
-from taproom.search.search_space import Integer, Parameters, Real
+from taproom.search.space import Integer, Parameters, Real
 from taproom.search.trials import METHODS, Plan, Trial, search
 
 SPACE = {

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taproom.drawing import DARK, GREY, PALETTE, columns_of, new_figure, plain_text, png_of
-from taproom.search.search_space import Parameters, Space, holds
+from taproom.search.space import Parameters, Space, holds
 from taproom.search.trials import Trial, best
 
 if TYPE_CHECKING:

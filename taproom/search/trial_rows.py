@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from taproom.search.search_space import Parameters, Space, holds
+from taproom.search.space import Parameters, Space, holds
 from taproom.search.trials import Plan, Trial, best
 
 Row = Mapping[str, Any]

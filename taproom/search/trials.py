@@ -28,7 +28,7 @@ import numpy as np
 from taproom.compute import worker_processes
 from taproom.errors import InputError
 from taproom.progress import progress, silent
-from taproom.search.search_space import Parameters, Space, holds
+from taproom.search.space import Parameters, Space, holds
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler

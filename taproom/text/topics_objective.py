@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 from taproom.text.bag_of_words import corpus_of
 from taproom.text.coherence import npmi
 from taproom.text.topics import TopicParameters, document_weights, fit_topics, mixtures, top_terms

@@ -30,7 +30,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.search.search_space import Parameters
+from taproom.search.space import Parameters
 from taproom.text.word_vectors import TrainedVectors, WordVectorParameters, train
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, numbered_tokens
 

@@ -19,7 +19,7 @@ from pipelines.jobs import STUDIES
 from taproom.assays.class_mixtures import ClassParameters
 from taproom.images.image_features import BUDGETS
 from taproom.maps.ordinal import OrdinalParameters
-from taproom.search.search_space import holds
+from taproom.search.space import holds
 from taproom.search.trials import Plan
 
 CONFIGS = {

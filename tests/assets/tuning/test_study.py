@@ -23,7 +23,7 @@ from pipelines.freshness import is_fresh
 from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization
 from taproom.errors import InputError, WriteConflictError
-from taproom.search.search_space import Real
+from taproom.search.space import Real
 from taproom.search.trials import Plan
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE

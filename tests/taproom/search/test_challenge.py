@@ -19,7 +19,7 @@ from taproom.search.challenge import (
     judge,
     reigning,
 )
-from taproom.search.search_space import Integer, Real
+from taproom.search.space import Integer, Real
 from taproom.search.trials import Plan
 
 FIRST = {"x": 0.5}

@@ -23,7 +23,7 @@ from taproom.search.search_comparison import (
     rank_correlation,
     share_to_reach,
 )
-from taproom.search.search_space import holds
+from taproom.search.space import holds
 from taproom.search.trials import METHODS, Plan, Trial, search
 
 TINY = Spending(seeds=2, trials=4, epochs=3)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from taproom.drawing import PALETTE
 from taproom.search import search_figures as figures
-from taproom.search.search_space import Choice, Integer, Real
+from taproom.search.space import Choice, Integer, Real
 from taproom.search.trials import Trial
 
 pytestmark = pytest.mark.filterwarnings("error")

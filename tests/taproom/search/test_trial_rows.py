@@ -1,4 +1,4 @@
-from taproom.search.search_space import Real
+from taproom.search.space import Real
 from taproom.search.trial_rows import best_of_last, made_from, parted, rows_of_trials, trials_of_rows
 from taproom.search.trials import Plan, Trial
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from taproom.errors import InputError
-from taproom.search.search_space import Choice, Integer, Real
+from taproom.search.space import Choice, Integer, Real
 from taproom.search.trials import METHODS, Plan, Trial, best, search, seed_of
 
 SPACE = {"x": Real(0.0, 1.0), "y": Real(1e-4, 1.0, log=True)}

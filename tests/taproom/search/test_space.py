@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taproom.errors import InputError
-from taproom.search.search_space import Choice, Integer, Real, at_an_end, holds
+from taproom.search.space import Choice, Integer, Real, at_an_end, holds
 
 DIMENSIONS = {
     "real": Real(-2.0, 3.0),
