@@ -18,25 +18,16 @@ import numpy as np
 
 from taproom.compute import worker_processes
 from taproom.errors import InputError
+from taproom.intervals import Interval, student_interval
 from taproom.progress import silent
 from taproom.search.space import Parameters, Space
 from taproom.search.trials import Objective, Plan, seed_of
 
 Row = Mapping[str, Any]
 
-CONFIDENCE = 0.95
 
 # How the reason begins where judging a challenger has failed.
 NOT_JUDGED = "could not be judged"
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean, and the ends of the interval of 95 % confidence about it; both the mean itself where units are equal."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -49,32 +40,13 @@ class Comparison:
     wins: bool
 
 
-def interval(values: np.ndarray) -> Interval:
-    """The mean of some values (n,) float64, n at least 2, with the interval of Student's t.
-
-    Raises:
-        InputError: fewer than two values, or one that is not finite.
-    """
-    from scipy.stats import t
-
-    values = np.asarray(values, np.float64)
-    if len(values) < 2 or not np.isfinite(values).all():
-        raise InputError(
-            f"{len(values)} fresh scores, {np.isfinite(values).sum()} of them finite, were given; wanted: at least "
-            "two, all finite. Bring more data."
-        )
-    mean = float(values.mean())
-    reach = float(t.ppf((1 + CONFIDENCE) / 2, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Interval(mean, mean - reach, mean + reach)
-
-
 def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool) -> Comparison:
     """Compare the fresh scores (units,) float64 of two settings, unit by unit.
 
     The challenger wins if the whole interval of the mean difference is on the better side of zero.
 
     Raises:
-        InputError: as `interval`, or for scores of different units.
+        InputError: as `student_interval`, or for scores of different units.
     """
     challenger, champion = np.asarray(challenger, np.float64), np.asarray(champion, np.float64)
     if challenger.shape != champion.shape:
@@ -82,9 +54,9 @@ def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool
             f"the challenger has {len(challenger)} fresh scores and the champion {len(champion)}; wanted: the same "
             "units of both"
         )
-    difference = interval(challenger - champion)
+    difference = student_interval(challenger - champion)
     wins = difference.low > 0 if higher_is_better else difference.high < 0
-    return Comparison(interval(challenger), difference, len(challenger), wins)
+    return Comparison(student_interval(challenger), difference, len(challenger), wins)
 
 
 def judge(
