@@ -298,11 +298,12 @@ class StudyRun:
     def trials(self, trials: "Sequence[Trial]") -> Draft:
         """The rows of `trials`."""
         from taproom.search import search_figures as figures
+        from taproom.search.importances import importances
         from taproom.search.trials import best
 
         study, higher_is_better = self.study, self.plan.higher_is_better
         found = best(trials, higher_is_better)
-        shares = figures.importances(trials, study.space)
+        shares = importances(trials, study.space)
         return Draft(
             self._trial_rows(trials),
             metadata={

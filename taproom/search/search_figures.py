@@ -1,14 +1,12 @@
-"""The pictures of searches: their trials, the challenges that came of them, and the champion; each a PNG as bytes.
+"""Figures of searches: their trials, the challenges to a champion, and the champion. Each is a PNG as bytes.
 
-What belongs here is drawing, as in `taproom.drawing`, whose palette it shares, and how much each parameter matters,
-which nothing else needs. A search is drawn as Optuna's dashboard does: best value over time, importances, learning
+Here belongs drawing alone, with the palette of `taproom.drawing`; how much a parameter matters is computed in
+`taproom.search.importances`. A search is drawn as in Optuna's dashboard: best value over time, importances, learning
 curves, parallel coordinates.
 
-Source: Hutter, Hoos and Leyton-Brown, An efficient approach for assessing hyperparameter importance, 2014 (fANOVA, by
-Optuna); Inselberg, The plane with parallel coordinates, 1985.
+Source: Inselberg, The plane with parallel coordinates, 1985.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,50 +19,15 @@ from taproom.search.trials import Trial, best
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of fewer trials than these nobody can say which parameter mattered.
-LEAST_TRIALS = 6
 BEST = PALETTE[1]
-TREES = 32
 # An axis reaches so far beyond the third quartile (of values from good to bad), in distances from the best to it.
 REACH = 1.5
-# Values so many interquartile ranges beyond the quartiles matter as if they were there: Tukey's inner fences. One run
-# that diverged would otherwise be all the variance.
-FENCE = 1.5
 MOST_BARS = 12
 MOST_CHALLENGES = 40
 SHOWN_VALUES = 6
 SHOWN_LETTERS, LETTERS_IN_A_LINE = 90, 140
 NEITHER = "by itself"
 VERDICT_COLORS = {"crowned": PALETTE[2], "refused": GREY}
-
-
-def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
-    """Each parameter's share of the variance of values at the budget that most trials have had; they sum to 1.
-
-    That budget is the full one, or that of a rung of Hyperband, of which few trials are complete. The largest share
-    comes first. There is none where fewer than 6 trials of the space have had it, or all their values are equal.
-
-    Source: Hutter, Hoos and Leyton-Brown 2014, by Optuna's FanovaImportanceEvaluator with a fixed seed.
-    """
-    inside = [trial for trial in trials if trial.state != "failed" and holds(space, trial.parameters)]
-    had = Counter(budget for trial in inside for budget in trial.budgets)
-    budget = max(had, key=lambda budget: (had[budget], budget), default=0)
-    judged = [trial for trial in inside if budget in trial.budgets]
-    values = [trial.values[trial.budgets.index(budget)] for trial in judged]
-    if len(judged) < LEAST_TRIALS or len(set(values)) == 1:
-        return {}
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study()
-    distributions = {name: dimension.distribution() for name, dimension in space.items()}
-    for trial, value in zip(judged, _fenced(np.array(values)), strict=True):
-        study.add_trial(
-            optuna.trial.create_trial(params=dict(trial.parameters), distributions=distributions, value=float(value))
-        )
-    evaluator = optuna.importance.FanovaImportanceEvaluator(n_trees=TREES, seed=0)
-    found = optuna.importance.get_param_importances(study, evaluator=evaluator, params=list(space))
-    return {name: float(share) for name, share in found.items()}
 
 
 def trials(
@@ -348,13 +311,6 @@ def _places(dimension: Any) -> dict[float, str]:
         return {dimension.place(value): _told(value) for value in values}
     marked = dict.fromkeys(dimension.at(place) for place in (0.0, 0.5, 1.0))
     return {dimension.place(value): _told(value) for value in marked}
-
-
-def _fenced(values: np.ndarray) -> np.ndarray:
-    """Values (n,), those far out moved to Tukey's inner fences."""
-    low, high = np.quantile(values, [0.25, 0.75])
-    beyond = FENCE * (high - low)
-    return np.clip(values, low - beyond, high + beyond) if beyond else values
 
 
 def _limits(values: Sequence[float], higher_is_better: bool, margin: float) -> tuple[float, float]:

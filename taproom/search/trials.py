@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 METHODS = ("grid", "random", "tpe", "gaussian process", "hyperband")
 STATES = ("complete", "stopped", "promoted", "failed")
-
 # Of Hyperband: of the trials of a rung one in so many goes on, with so many times the budget.
 REDUCTION = 3
 # Before so many trials are known, a model of them says little, and trials are random.

@@ -1,5 +1,4 @@
 import io
-from zlib import crc32
 
 import numpy as np
 import pytest
@@ -7,50 +6,18 @@ from PIL import Image
 
 from taproom.drawing import PALETTE
 from taproom.search import search_figures as figures
+from taproom.search.importances import importances
 from taproom.search.space import Choice, Integer, Real
 from taproom.search.trials import Trial
+from tests.made_up_trials import BANDWIDTH, SPACE, failed, searched, settings_of, with_rungs
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-SPACE = {
-    "rate": Real(1e-3, 1e-1, log=True),
-    "nodes": Integer(10, 1000, log=True),
-    "pooling": Choice(("mean", "max", "$sum$")),
-    "offset": Real(-0.5, 0.5),
-}
-BANDWIDTH = {"bandwidth": Real(0.01, 1, log=True)}
 HOW = {"title": "A search of $5", "unit": "epochs", "higher_is_better": False}
 
 
 def drawn(trials, space, **how) -> bytes:
-    return figures.trials(trials, space, figures.importances(trials, space), **how)
-
-
-def settings_of(space, count):
-    places = np.random.default_rng(0).random((count, len(space)))
-    return [{name: space[name].at(place) for name, place in zip(space, row, strict=True)} for row in places]
-
-
-def searched(space, count, value=lambda setting: crc32(str([*setting.values()]).encode()) % 7.0):
-    return [
-        Trial(number, setting, number, (10,), (value(setting),))
-        for number, setting in enumerate(settings_of(space, count))
-    ]
-
-
-def failed(number, space=SPACE, budgets=(), values=()):
-    return Trial(number, settings_of(space, number + 1)[-1], 0, budgets, values, "failed", "ValueError: no")
-
-
-def with_rungs(count):
-    states = ("stopped", "promoted", "complete")
-    found = []
-    for number, setting in enumerate(settings_of(SPACE, count)):
-        rungs = 1 + number % 3
-        budgets = (3, 9, 27)[:rungs]
-        values = tuple(1 / budget + setting["offset"] ** 2 for budget in budgets)
-        found.append(Trial(number, setting, number, budgets, values, states[rungs - 1]))
-    return found
+    return figures.trials(trials, space, importances(trials, space), **how)
 
 
 def row(number, verdict, difference=None, half=0.02, why="in so many words"):
@@ -83,53 +50,13 @@ def offset_only(setting):
     return setting["offset"] ** 2
 
 
-def test_importance_is_the_share_of_what_a_parameter_changes():
-    shares = figures.importances(searched(SPACE, 40, offset_only), SPACE)
-    assert shares.keys() == SPACE.keys()
-    assert next(iter(shares)) == "offset"
-    assert shares["offset"] > 0.8
-    assert sum(shares.values()) == pytest.approx(1)
-    assert list(shares.values()) == sorted(shares.values(), reverse=True)
-    assert all(type(share) is float for share in shares.values())
-
-
-def test_importances_are_the_same_each_time():
-    tried = searched(SPACE, 20)
-    assert figures.importances(tried, SPACE) == figures.importances(tried, SPACE)
-
-
-def test_a_run_that_diverged_does_not_take_all_the_importance():
-    tried = searched(SPACE, 40, offset_only)
-    fastest = max(tried, key=lambda trial: trial.parameters["rate"]).number
-    tried[fastest] = Trial(fastest, tried[fastest].parameters, 0, (10,), (1e9,))
-    assert figures.importances(tried, SPACE)["offset"] > 0.5
-
-
-def test_importances_are_of_the_budget_that_most_trials_have_had():
-    tried = searched(SPACE, 12, offset_only)
-    begun = [
-        Trial(each.number, each.parameters, 0, (3,), each.values, "stopped")
-        if each.number > 1
-        else Trial(each.number, each.parameters, 0, (3, 10), (each.values[0], 0.5))
-        for each in tried
-    ]
-    assert figures.importances(begun, SPACE) == figures.importances(tried, SPACE)
-
-
-def test_only_trials_of_the_space_with_that_budget_count_for_importances():
-    tried = searched(SPACE, 12, offset_only)
-    by_itself = Trial(12, {**tried[0].parameters, "rate": None}, 0, (10,), (99.0,))
-    stopped = Trial(13, tried[0].parameters, 0, (3,), (99.0,), "stopped")
-    assert figures.importances([*tried, by_itself, stopped, failed(14)], SPACE) == figures.importances(tried, SPACE)
-
-
 @pytest.mark.parametrize(
     "tried",
     [[], searched(SPACE, 5), searched(SPACE, 20, lambda setting: 0.5), [failed(n) for n in range(8)]],
     ids=["none", "few", "all equal", "all failed"],
 )
 def test_where_nothing_can_be_said_there_are_no_importances_and_the_figure_is_drawn(tried):
-    assert figures.importances(tried, SPACE) == {}
+    assert importances(tried, SPACE) == {}
     picture(drawn(tried, SPACE, **HOW))
 
 
