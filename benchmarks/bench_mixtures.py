@@ -13,7 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
-from taproom.assays.mixtures import EmParameters, Mixture, fit, fit_all, standardization, start_at
+from taproom.assays.expectation_maximization import EmParameters, fit, fit_all
+from taproom.assays.mixture_starts import standardization, start_at
+from taproom.assays.mixtures import Mixture
 from taproom.errors import SourceError
 from taproom.sources.fcs import read_fcs
 from taproom.sources.fetching import member, read_sources

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from taproom.assays.class_mixtures import ClassModel, ClassParameters, cross_fit, model_of
+from taproom.assays.class_mixtures import ClassParameters, cross_fit
+from taproom.assays.class_model import ClassModel
+from taproom.assays.class_thresholds import model_of
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 CENTRES = {"blue": (0.0, 0.0), "red": (4.0, 0.0), "yellow": (0.0, 4.0)}
@@ -21,6 +23,12 @@ def plate(events=200, seed=0, spread=0.1, wells=WELLS):
             labels += [label] * events
             names += [well] * events
     return np.vstack(values), np.array(labels), np.array(names)
+
+
+def with_missing(values, share=0.3, seed=1):
+    """The values with a share of them hidden."""
+    missing = np.random.default_rng(seed).random(values.shape) < share
+    return np.where(missing, np.nan, values)
 
 
 def fit_classes(values, labels, wells, parameters) -> ClassModel:

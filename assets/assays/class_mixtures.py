@@ -169,8 +169,10 @@ def class_mixtures(
 ) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
     from taproom.assays import assay_figures as figures
-    from taproom.assays.class_mixtures import ClassParameters, cross_fit, held_out_fates, model_of, model_rows
+    from taproom.assays.class_mixtures import ClassParameters, cross_fit
+    from taproom.assays.class_model_rows import model_rows
     from taproom.assays.class_shares import blend_errors
+    from taproom.assays.class_thresholds import held_out_fates, model_of
     from taproom.assays.event_mixture import pooled, separating_channels
     from taproom.sources.events import as_lists, event_matrix
 

@@ -95,7 +95,8 @@ def event_calls(
 ) -> Iterator[dg.Output]:
     """Call every event by the Bayes rule, and find the shares of each well."""
     from taproom.assays import assay_figures as figures
-    from taproom.assays.class_mixtures import call, model_from_rows
+    from taproom.assays.class_model import call
+    from taproom.assays.class_model_rows import model_from_rows
     from taproom.assays.event_calls import fates_by_well, shares_by_well
     from taproom.sources.events import as_lists, event_matrix
 

@@ -151,8 +151,8 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
 
     from taproom.assays import assay_figures as figures
     from taproom.assays.event_mixture import fit_events, gaussian_columns, shown_channels
+    from taproom.assays.expectation_maximization import EmParameters
     from taproom.assays.mixture_sizes import SizeParameters, best_by_bic, best_held_out
-    from taproom.assays.mixtures import EmParameters
     from taproom.drawing import bars
     from taproom.sources.events import as_lists, event_matrix
 

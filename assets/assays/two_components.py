@@ -1,8 +1,8 @@
 """two_component_trace: the deck's Algorithm 8.1, two components in one channel, iteration by iteration.
 
-The smallest case of `taproom.assays.mixtures.fit`, the code that fits `mixture`: responsibilities by equation (8.42),
-then weighted means and variances and the mixing probability. It starts as the deck's source does, from two values drawn
-at random, the variance of all values and a half. Grain: a component after an iteration.
+The smallest case of `taproom.assays.expectation_maximization.fit`, the code that fits `mixture`: responsibilities by
+equation (8.42), then weighted means and variances and the mixing probability. It starts as the deck's source does, from
+two values drawn at random, the variance of all values and a half. Grain: a component after an iteration.
 """
 
 import dagster as dg
@@ -64,8 +64,9 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
     import numpy as np
 
     from taproom.assays import assay_figures as figures
-    from taproom.assays.event_mixture import mixture_from, shown_channels, two_component_start
-    from taproom.assays.mixtures import EmParameters, fit
+    from taproom.assays.event_mixture import mixture_from, shown_channels
+    from taproom.assays.expectation_maximization import EmParameters, fit
+    from taproom.assays.mixture_starts import two_component_start
     from taproom.sources.events import event_matrix
 
     matrix = event_matrix(events, wells)

@@ -1,4 +1,4 @@
-"""Compiled loops of `taproom.assays.mixtures`, apart from it so that importing that module does not load numba.
+"""Compiled loops of `taproom.assays.mixtures` and of EM, apart from them so that importing these loads no numba.
 
 Events lie channel by channel, so that the innermost loops run over events and the compiler vectorises them. They are
 sorted into segments: events that lack the same channels, of one block. All that depends on nothing but which channels

@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 from scipy.special import log_softmax
 
-from taproom.assays.class_mixtures import FOLDS, ClassParameters, balanced_rows, checked_events, cross_fit
+from taproom.assays.class_mixtures import ClassParameters, cross_fit
+from taproom.assays.held_out_wells import FOLDS, balanced_rows, checked_events
 from taproom.errors import InputError
 from taproom.search.space import Parameters
 from taproom.sources.events import event_matrix

@@ -22,8 +22,8 @@ from itertools import chain, cycle
 import numpy as np
 from scipy.special import softmax
 
-from taproom.assays.class_mixtures import checked_events, left_out_groups, only_wells
-from taproom.assays.mixtures import standardization
+from taproom.assays.held_out_wells import checked_events, left_out_groups, only_wells
+from taproom.assays.mixture_starts import standardization
 from taproom.compute import worker_processes
 from taproom.progress import progress
 

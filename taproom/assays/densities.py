@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taproom.assays.mixtures import Mixture, standardization
+from taproom.assays.mixture_starts import standardization
+from taproom.assays.mixtures import Mixture
 from taproom.errors import InputError
 
 SHARES = (0.5, 0.8, 0.95, 0.99)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from taproom.assays.class_mixtures import Calls, call, model_from_rows
+from taproom.assays.class_model import Calls, call
+from taproom.assays.class_model_rows import model_from_rows
 from taproom.assays.class_shares import argmax_shares, share_intervals, shares
 from taproom.errors import InputError
 from taproom.sources.events import EventMatrix, as_lists, transform_all

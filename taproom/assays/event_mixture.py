@@ -1,8 +1,8 @@
 """From events to a mixture of Gaussians and its populations, and back from the mixture's table.
 
-Here belongs what joins the parts: standard scales, the choice of a number of components
-(`taproom.assays.mixture_sizes`), EM (`taproom.assays.mixtures`) and populations (`taproom.assays.populations`). All
-that is given out is in the units of the events.
+Here belongs what joins the parts: standardization, the choice of the number of components
+(`taproom.assays.mixture_sizes`), EM (`taproom.assays.expectation_maximization`) and populations
+(`taproom.assays.populations`). All results are in the units of the events.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
+from taproom.assays.expectation_maximization import EmParameters, fit_all
 from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_by_bic, fit_sizes
-from taproom.assays.mixtures import EmParameters, Mixture, fit_all, standardization
+from taproom.assays.mixture_starts import standardization
+from taproom.assays.mixtures import Mixture
 from taproom.assays.populations import merge
 from taproom.errors import InputError
 from taproom.sources.events import EventMatrix, as_lists, from_lists
@@ -78,7 +80,7 @@ def fit_events(
 ) -> EventMixture:
     """Fit all events, with as many components as BIC finds best among `sizes` unless `components` says how many.
 
-    Raises `InputError` as `taproom.assays.mixtures.fit` does: constant channels, fewer events than components.
+    Raises `InputError` as `fit_all` does: constant channels, fewer events than components.
     """
     offset, scale = standardization(matrix.values, matrix.channels)
     values = (matrix.values - offset) / scale
@@ -149,17 +151,3 @@ def mixture_from(rows: pa.Table) -> Mixture:
         means=from_lists(rows["mean"], channels),
         covariances=from_lists(rows["covariance"], channels**2).reshape(-1, channels, channels),
     )
-
-
-def two_component_start(values: np.ndarray, seed: int) -> Mixture:
-    """Initial guesses for the deck's Algorithm 8.1: `values` (events, 1), NaN where missing; two components.
-
-    Means are two different values drawn by `seed`, both variances that of all values, the mixing probability a half
-    (Hastie, Tibshirani and Friedman, The Elements of Statistical Learning, 2nd edition, section 8.5.1).
-    """
-    present = np.unique(values[~np.isnan(values)])
-    if len(present) < 2:
-        raise InputError(f"{len(present)} different values were given; wanted: two at least, for two components.")
-    means = np.random.default_rng(seed).choice(present, 2, replace=False)
-    variance = np.nanvar(values)
-    return Mixture(np.array([0.5, 0.5]), means[:, None], np.full((2, 1, 1), variance))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taproom.assays.mixtures import EmParameters, fit_all, sizes_to_try
+from taproom.assays.expectation_maximization import EmParameters, fit_all
 from taproom.errors import InputError
 
 
@@ -44,7 +44,7 @@ def fit_sizes(
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
     by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
-    are passed over. Raises `InputError` where a number is below 1, and as `taproom.assays.mixtures.fit` does.
+    are passed over. Raises `InputError` where a number is below 1, and as `fit_all`.
     """
     if not parameters.sizes or min(parameters.sizes) < 1:
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
@@ -68,6 +68,15 @@ def fit_sizes(
         )
         for (components, task_seed), fit in zip(tasks, fit_all(fitted, tasks, em, n_jobs=n_jobs), strict=True)
     ]
+
+
+def sizes_to_try(sizes: Sequence[int], events: int, channels: int) -> list[int]:
+    """The numbers of components, ascending, of which each has at least the d + 1 events that its covariance needs.
+
+    The smallest one is always tried.
+    """
+    ascending = sorted(set(sizes))
+    return [size for size in ascending if size * (channels + 1) <= events] or ascending[:1]
 
 
 def best_by_bic(fits: Sequence[SizeFit]) -> SizeFit:

@@ -8,7 +8,8 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.neighbors import KernelDensity
 
 from taproom.assays import classifiers
-from taproom.assays.class_mixtures import ClassParameters, call, cross_fit
+from taproom.assays.class_mixtures import ClassParameters, cross_fit
+from taproom.assays.class_model import call
 from taproom.assays.classifiers import (
     BANDWIDTHS,
     KINDS,

@@ -1,0 +1,243 @@
+"""Fits of a mixture of Gaussians by expectation-maximization (EM), where any value may be missing.
+
+Here belong EM and fits from several starts. What a mixture is and its densities are in `taproom.assays.mixtures`, the
+mixtures that EM starts from in `taproom.assays.mixture_starts`, the choice of the number of components in
+`taproom.assays.mixture_sizes`.
+
+Source: part "Mixtures of Gaussians" of the lecture deck (Jamieson, CSE546 2016), whose Algorithm 8.1 is the case of two
+components and one channel. EM with missing values: Dempster, Laird and Rubin (JRSS B 1977); Ghahramani and Jordan (NIPS
+1994); Little and Rubin, Statistical Analysis with Missing Data. The M-step takes the conditional expectations of the
+missing values and of their products. That is maximum likelihood where values are missing at random: whether a value is
+missing may depend on observed values, but not on the missing value itself.
+
+On complete events the fit is that of scikit-learn's `GaussianMixture`, except that scikit-learn adds a weight of
+2e-15 events to each component.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from taproom.assays.mixture_starts import check_events, start_at
+from taproom.assays.mixtures import (
+    Block,
+    Mixture,
+    blocks_of,
+    check_densities,
+    checked_values,
+    into_responsibilities,
+    log_joint_of,
+)
+from taproom.errors import InputError
+from taproom.progress import progress
+
+if TYPE_CHECKING:
+    from taproom.assays._mixture_kernels import Moments
+
+# A component that owns less than this of an event has nothing to be estimated from (scikit-learn's limit).
+LEAST_EVENTS = 10 * np.finfo(np.float64).eps
+# A deviation of so many roundings of the mean is none, nor is a part of the variance of so many roundings of it.
+ROUNDINGS = 8
+
+
+@dataclass(frozen=True)
+class EmParameters:
+    """When EM ends, and what keeps components from collapsing.
+
+    Attributes:
+        iterations: at most so many.
+        tolerance: EM has converged when the mean log-likelihood per event, in nats, changes by less than this. 0 lets
+            all iterations run.
+        regularization: added to all variances in each M-step, as scikit-learn's `reg_covar`, in the square of the
+            values' unit.
+    """
+
+    iterations: int = 200
+    tolerance: float = 1e-5
+    regularization: float = 1e-6
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What EM found.
+
+    Attributes:
+        mixture: after the last iteration.
+        history: the mixture after each iteration, the start first; empty if it was not to be kept.
+        log_likelihoods: (iterations + 1,) float64, of all events, after so many iterations.
+        converged: whether EM stopped because nothing changed any more.
+    """
+
+    mixture: Mixture
+    history: tuple[Mixture, ...]
+    log_likelihoods: np.ndarray
+    converged: bool
+
+
+def fit(
+    values: np.ndarray,
+    start: Mixture,
+    parameters: EmParameters | None = None,
+    keep_history: bool = False,
+    n_jobs: int | None = None,
+) -> Fit:
+    """Fit a mixture by EM from a start.
+
+    Without regularization the log-likelihood of what is observed never falls, up to rounding (Dempster, Laird and Rubin
+    1977, theorem 1). With a regularization e the M-step maximises the expected complete log-likelihood less
+    e/2 * sum_k n_k trace(inverse covariance k), where n_k = events * new weight k. So the log-likelihood falls by at
+    most e/2 * sum_k n_k (trace(old inverse covariance k) - trace(new inverse covariance k)): never by more than that,
+    and not at all unless covariances widen that are narrow beside e.
+
+    A component that no event belongs to any more keeps its mean and covariance, and its weight goes to 0. Events are
+    worked on in blocks of a fixed size, whose moments are added in their order.
+
+    Args:
+        values: (n, d) float64, NaN where missing.
+        start: the mixture to begin with, of d channels.
+        parameters: see `EmParameters`, whose defaults are taken if there are none.
+        keep_history: whether to keep the mixture of each iteration.
+        n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
+
+    Raises:
+        InputError: no events, fewer events than components, infinite values, a channel that is constant or missing
+            everywhere, a start of other channels or with a covariance that is not positive definite, parameters out of
+            range, a component that collapses, or events so far from all components that their density is 0.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from joblib import effective_n_jobs
+
+    parameters = parameters or EmParameters()
+    _check_parameters(parameters)
+    values = checked_values(values, start)
+    check_events(values, start.components)
+    _check_covariances(start, "at the start", parameters.regularization)
+    blocks = list(blocks_of(values))
+    threads = min(len(blocks), effective_n_jobs(n_jobs))
+    # Not joblib: a block takes a millisecond, less than joblib needs to hand it over.
+    with ThreadPoolExecutor(threads) as pool:
+        return _iterate(blocks, start, parameters, keep_history, pool.map if threads > 1 else map)
+
+
+def _iterate(
+    blocks: Sequence[Block], start: Mixture, parameters: EmParameters, keep_history: bool, each: Callable
+) -> Fit:
+    """EM from a start; `each` maps over the blocks."""
+    events = sum(len(block.events) for block in blocks)
+    mixture, history, log_likelihoods, converged = start, [start], [], False
+    while True:
+        moments, log_likelihood = _expectation(blocks, mixture, each)
+        log_likelihoods.append(log_likelihood)
+        iteration = len(log_likelihoods) - 1
+        if iteration:
+            converged = abs(log_likelihood - log_likelihoods[-2]) < parameters.tolerance * events
+        if converged or iteration == parameters.iterations:
+            break
+        mixture = _maximization(moments, mixture, parameters.regularization)
+        _check_covariances(mixture, f"after {iteration + 1} iterations", parameters.regularization)
+        if keep_history:
+            history.append(mixture)
+    return Fit(mixture, tuple(history) if keep_history else (), np.array(log_likelihoods), converged)
+
+
+def fit_all(
+    values: np.ndarray,
+    tasks: Sequence[tuple[int, int]],
+    parameters: EmParameters | None = None,
+    keep_history: bool = False,
+    n_jobs: int | None = None,
+) -> list[Fit]:
+    """Fit the same events once for each task (components, seed of `start_at`), in the tasks' order.
+
+    Args:
+        values: (n, d) float64, NaN where missing.
+        tasks: numbers of components and seeds.
+        parameters: see `EmParameters`.
+        keep_history: whether to keep the mixture of each iteration.
+        n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
+
+    Raises:
+        InputError: as `start_at` and `fit`.
+    """
+    from joblib import Parallel, delayed
+    from threadpoolctl import threadpool_limits
+
+    parameters = parameters or EmParameters()
+
+    def fitted(components: int, seed: int) -> Fit:
+        return fit(values, start_at(values, components, seed, parameters.regularization), parameters, keep_history)
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        fits = Parallel(n_jobs, prefer="threads", return_as="generator")(delayed(fitted)(*task) for task in tasks)
+        return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
+
+
+def _expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable) -> tuple["Moments", float]:
+    """The E-step: expected moments about the means, and the log-likelihood, added block by block."""
+    total, log_likelihood = _moments(mixture), 0.0
+    for moments, of_block in each(partial(_block_expectation, mixture=mixture), blocks):
+        for sums, more in zip(total, moments, strict=True):
+            sums += more
+        log_likelihood += of_block
+    return total, float(log_likelihood)
+
+
+def _block_expectation(block: Block, mixture: Mixture) -> tuple["Moments", float]:
+    from taproom.assays import _mixture_kernels as kernels
+
+    joint, moments = log_joint_of(block, mixture), _moments(mixture)
+    log_density = into_responsibilities(joint)
+    check_densities(log_density)
+    kernels.add_moments(block.segments, block.first, block.last, mixture.means, mixture.covariances, joint, moments)
+    return moments, log_density.sum()
+
+
+def _moments(mixture: Mixture) -> "Moments":
+    """No moments yet."""
+    from taproom.assays import _mixture_kernels as kernels
+
+    k, d = mixture.means.shape
+    return kernels.Moments(np.zeros(k), np.zeros((k, d)), np.zeros((k, d, d)))
+
+
+def _maximization(moments: "Moments", mixture: Mixture, regularization: float) -> Mixture:
+    """The M-step, from moments about the old means."""
+    owned = moments.counts > LEAST_EVENTS
+    counts = np.where(owned, moments.counts, 1.0)
+    shifts = moments.firsts / counts[:, None]
+    covariances = moments.seconds / counts[:, None, None] - shifts[:, :, None] * shifts[:, None, :]
+    covariances += regularization * np.eye(mixture.channels)
+    return Mixture(
+        moments.counts / moments.counts.sum(),
+        np.where(owned[:, None], mixture.means + shifts, mixture.means),
+        np.where(owned[:, None, None], covariances, mixture.covariances),
+    )
+
+
+def _check_parameters(parameters: EmParameters) -> None:
+    p = parameters
+    if p.iterations < 1 or not p.tolerance >= 0 or not 0 <= p.regularization < np.inf:
+        raise InputError(
+            f"{parameters} cannot be fitted. There must be at least 1 iteration, and tolerance and regularization "
+            "must be 0 or more."
+        )
+
+
+def _check_covariances(mixture: Mixture, when: str, regularization: float) -> None:
+    """Raise `InputError` if a covariance is singular, as far as float64 can tell."""
+    variances = np.diagonal(mixture.covariances, axis1=1, axis2=2)
+    deviations = np.sqrt(np.where(variances > 0, variances, 1.0))
+    correlations = mixture.covariances / (deviations[:, :, None] * deviations[:, None, :])
+    rounding = ROUNDINGS * np.finfo(np.float64).eps
+    narrow = (variances <= (rounding * mixture.means) ** 2).any(axis=1)
+    singular = narrow | (np.linalg.eigvalsh(correlations)[:, 0] <= rounding * mixture.channels)
+    if singular.any():
+        raise InputError(
+            f"The covariance of component {np.argmax(singular)} is singular {when}: too few, equal or collinear events "
+            f"are left to it. The regularization is {regularization:g}: raise it, ask for fewer components, leave out "
+            "channels that follow from others, or start from another seed."
+        )

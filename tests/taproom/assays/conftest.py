@@ -1,0 +1,18 @@
+"""The small plate's classes, fitted once for all tests."""
+
+import pytest
+
+from taproom.assays.class_mixtures import CrossFit, cross_fit
+from taproom.assays.class_model import ClassModel
+from taproom.assays.class_thresholds import model_of
+from tests.labelled_plate import QUICK, plate
+
+
+@pytest.fixture(scope="session")
+def crossed() -> CrossFit:
+    return cross_fit(*plate(), QUICK)
+
+
+@pytest.fixture(scope="session")
+def model(crossed) -> ClassModel:
+    return model_of(crossed, QUICK)
