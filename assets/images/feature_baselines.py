@@ -75,7 +75,7 @@ def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft
     import numpy as np
 
     from taproom.images import gallery_figures as figures
-    from taproom.images.hand_made_features import choose_images, compare
+    from taproom.images.feature_baselines import choose_images, compare
     from taproom.images.image_arrays import labels_of
     from taproom.images.image_classifier import LabelledImages
 

@@ -79,12 +79,12 @@ def predictions(
 ) -> Iterator[dg.Output]:
     """Score the images and count the answers."""
     import numpy as np
-    from scipy.stats import binomtest
 
     from taproom.images import classifier_figures as figures
     from taproom.images.image_arrays import pixels_of
     from taproom.images.image_classifier import classifier_of, confusion_counts, scores_of_images
     from taproom.images.image_features import encoder_of
+    from taproom.intervals import wilson_interval
 
     model, (linear, classes) = encoder_of(encoder, whitening, filters), classifier_of(classifier)
     asked = images.filter(
@@ -97,11 +97,11 @@ def predictions(
     judged, right = int(counts.sum()), int(np.trace(counts))
     told = {"test_images": judged}
     if judged:
-        interval = binomtest(right, judged).proportion_ci(method="wilson")
+        accuracy = wilson_interval(right, judged)
         told |= {
-            "test_accuracy": right / judged,
-            "accuracy_low": float(interval.low),
-            "accuracy_high": float(interval.high),
+            "test_accuracy": accuracy.mean,
+            "accuracy_low": accuracy.low,
+            "accuracy_high": accuracy.high,
         }
     yield dg.Output(
         Draft(

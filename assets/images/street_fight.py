@@ -16,7 +16,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.images.street_fight import EXPERIMENTS, MEASURES, SIZES
+from taproom.images.imbalance_experiment import MEASURES
+from taproom.images.street_fight_draws import EXPERIMENTS, SIZES
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 CONTRACT = Contract(
@@ -99,7 +100,8 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
     import numpy as np
 
     from taproom.images.image_arrays import labels_of, pixels_of
-    from taproom.images.street_fight import compare, with_enough_images
+    from taproom.images.street_fight import compare
+    from taproom.images.street_fight_draws import with_enough_images
     from taproom.images.street_fight_figures import street_fight as picture
 
     numbers, names = labels_of(images)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taproom.errors import InputError
+from taproom.images.patches import check_images, cut_patches
 
 DECK_IMAGE = np.array(
     [
@@ -148,26 +149,22 @@ def random_patch_filters(
     """Filters that are patches of images, taken at random, each less its mean and of length 1.
 
     Args:
-        images: (n, h, w, c), of any numbers.
+        images: (n, h, w, 3) uint8.
         filters: how many.
         size: side of a patch.
         seed: of the images and places that they are from.
 
     Returns:
-        (filters, size, size, c) float64; a constant patch becomes a filter of zeros.
+        (filters, size, size, 3) float64; a constant patch becomes a filter of zeros.
 
     Raises:
-        InputError: no images, or images smaller than a patch.
+        InputError: no images, images of another kind, or smaller than a patch.
     """
+    check_images(images, size)
     count, height, width = images.shape[:3]
-    if not count or not 1 <= size <= min(height, width):
-        raise InputError(
-            f"{count} images of {height} x {width} pixels were given. Wanted: at least one, no smaller than the "
-            f"{size} x {size} of a patch."
-        )
     random = np.random.default_rng(seed)
     corners = random.integers(0, (count, height - size + 1, width - size + 1), size=(filters, 3))
-    patches = np.array([images[i, y : y + size, x : x + size] for i, y, x in corners], float)
+    patches = cut_patches(images, *corners.T, size).astype(float)
     patches -= patches.mean(axis=(1, 2, 3), keepdims=True)
     lengths = np.sqrt((patches**2).sum(axis=(1, 2, 3), keepdims=True))
     return patches / np.maximum(lengths, np.finfo(float).tiny)

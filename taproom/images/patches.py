@@ -17,7 +17,6 @@ import numpy as np
 from taproom.errors import InputError
 
 CHANNELS = 3
-
 # What is done to a patch: the deck's single steps, and all of them one after the other.
 STANDARDIZATIONS = ("none", "de-mean", "norm 1", "whiten", "all")
 
@@ -78,10 +77,23 @@ def random_patches(images: np.ndarray, patch_size: int, count: int, seed: int) -
     random = np.random.default_rng(seed)
     image = random.integers(len(images), size=count, dtype=np.int32)
     row, column = (random.integers(side - patch_size + 1, size=count, dtype=np.int32) for side in images.shape[1:3])
+    return Patches(image, row, column, cut_patches(images, image, row, column, patch_size).reshape(count, -1))
+
+
+def cut_patches(
+    images: np.ndarray, image: np.ndarray, row: np.ndarray, column: np.ndarray, patch_size: int
+) -> np.ndarray:
+    """Square patches of images (n, height, width, 3): (count, patch_size, patch_size, 3), of the type of the images.
+
+    `image`, `row` and `column` (count,) are the places of the patches: the image, and the upper left corner in it.
+
+    >>> images = np.arange(48, dtype=np.uint8).reshape(1, 4, 4, 3)
+    >>> cut_patches(images, np.array([0]), np.array([2]), np.array([1]), 2)[0, :, :, 0]
+    array([[27, 30],
+           [39, 42]], dtype=uint8)
+    """
     along = np.arange(patch_size)
-    rows = row[:, None, None] + along[:, None]
-    columns = column[:, None, None] + along
-    return Patches(image, row, column, images[image[:, None, None], rows, columns].reshape(count, -1))
+    return images[image[:, None, None], row[:, None, None] + along[:, None], column[:, None, None] + along]
 
 
 def standardized(pixels: np.ndarray, standardization: str, contrast: float) -> np.ndarray:

@@ -16,7 +16,8 @@ from assets.images.street_fight import (
 from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization
 from taproom.errors import ContractError, InputError
-from taproom.images.street_fight import Sizes, settings
+from taproom.images.street_fight import settings
+from taproom.images.street_fight_draws import Sizes
 
 TINY = Sizes(2, 60, 60, 60, filters=8, patches=300, iterations=1, pools=2)
 

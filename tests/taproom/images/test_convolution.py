@@ -133,9 +133,11 @@ def test_random_patches_of_constant_images_are_zero():
     assert not random_patch_filters(np.full((1, 5, 5, 3), 7, np.uint8)).any()
 
 
-@pytest.mark.parametrize("shape", [(0, 9, 9, 3), (2, 4, 9, 3)])
-def test_random_patches_need_images_of_their_size(shape):
-    with pytest.raises(InputError, match="no smaller than the 5 x 5"):
+@pytest.mark.parametrize(
+    ("shape", "told"), [((0, 9, 9, 3), "there is no image"), ((2, 4, 9, 3), "a patch of 5 x 5 pixels is larger")]
+)
+def test_random_patches_need_images_of_their_size(shape, told):
+    with pytest.raises(InputError, match=told):
         random_patch_filters(np.zeros(shape, np.uint8))
 
 

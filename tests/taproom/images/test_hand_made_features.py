@@ -12,33 +12,12 @@ from taproom.images.hand_made_features import (
     _gabor_bank,
     _k_means,
     _sift,
-    choose_images,
-    compare,
     learn,
     reduced,
 )
-from taproom.images.image_classifier import LabelledImages
+from tests.stripes import stripes
 
 RANDOM = np.random.default_rng(0)
-CLASSES = ["across", "down"]
-
-
-def stripes(count: int, height: int = 16, width: int = 16, contrast: float = 60, noise: float = 10):
-    """Noisy stripes at random places, across or down: pixels do not tell them apart, gradients do."""
-    random = np.random.default_rng(0)
-    labels = np.arange(count) % 2
-    y, x = np.mgrid[:height, :width]
-    phase = random.uniform(0, 6, (count, 1, 1))
-    wave = np.sin(1.6 * np.where(labels[:, None, None] == 0, y, x) + phase)
-    levels = 128 + contrast * wave + random.normal(0, noise, wave.shape)
-    return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[..., None], 3, axis=3), labels
-
-
-def labelled(count: int = 240) -> LabelledImages:
-    """Some that are hard to tell apart, or all penalties would do."""
-    pixels, labels = stripes(count, contrast=16, noise=50)
-    part = np.arange(count) // 2 % 5
-    return LabelledImages(pixels, labels, CLASSES, part < 3, part == 3, part == 4)
 
 
 IMAGES, LABELS = stripes(150)
@@ -162,59 +141,3 @@ def test_more_words_than_descriptors_are_refused():
     with pytest.raises(InputError, match="256 words are to be found among 64 descriptors"):
         learn("sift", IMAGES[:1])
     assert _k_means(np.eye(3, dtype=np.float32), 3, 0).sum() == pytest.approx(3)
-
-
-def test_images_are_chosen_at_random_with_two_of_each_label():
-    labels = np.array([0] * 50 + [1] * 2 + [-1] * 10 + [0] * 30 + [1] * 8)
-    training = np.arange(100) < 62
-    rows = choose_images(labels, training, (10, 20), seed=1)
-    assert (np.diff(rows) > 0).all()
-    assert training[rows].sum() == 10
-    assert (~training[rows]).sum() == 20
-    assert labels[rows].min() == 0
-    assert (labels[rows][training[rows]] == 1).sum() == 2
-    assert (rows == choose_images(labels, training, (10, 20), seed=1)).all()
-    assert not (rows == choose_images(labels, training, (10, 20), seed=2)).all()
-    assert training[choose_images(labels, training, (1, 1))].sum() == 4
-
-
-def test_test_images_of_a_label_that_no_training_image_has_are_not_chosen():
-    labels, training = np.array([0, 0, 1, 1, 2, 2, 0]), np.arange(7) < 4
-    assert choose_images(labels, training, (9, 9)).tolist() == [0, 1, 2, 3, 6]
-
-
-@pytest.mark.parametrize(
-    ("labels", "told"),
-    [
-        ([0, 0, 0, 0, 0, 0], "of 1 classes"),
-        ([-1, -1, -1, -1, 0, 1], "of 0 classes"),
-        ([0, 1, 0, 1, -1, -1], "0 labelled test images"),
-        ([0, 1, 0, 1, 2, 2], "0 labelled test images"),
-    ],
-)
-def test_images_that_nothing_can_be_judged_on_are_refused(labels, told):
-    with pytest.raises(InputError, match=told):
-        choose_images(np.array(labels), np.arange(6) < 4, (9, 9))
-
-
-def test_features_that_see_gradients_tell_stripes_apart_and_the_rows_are_the_same_again():
-    found = compare(labelled(), workers=2)
-    assert not found.left_out
-    rows = {row["features"]: row for row in found.rows}
-    assert list(rows) == list(FEATURES)
-    assert rows["textons"]["low"] > rows["pixels"]["high"]
-    for row in rows.values():
-        assert row["low"] <= row["accuracy"] <= row["high"]
-        assert (row["training_images"], row["test_images"]) == (192, 48)
-        assert row.pop("seconds") > 0
-    for row in compare(labelled(), workers=1).rows:
-        del row["seconds"]
-        assert row == rows[row["features"]]
-
-
-def test_features_that_cannot_be_had_are_left_out_with_their_reason():
-    pixels, labels = stripes(6)
-    part = np.arange(6) // 2
-    found = compare(LabelledImages(pixels, labels, CLASSES, part == 0, part == 1, part == 2))
-    assert [row["features"] for row in found.rows] == ["pixels", "hog", "textons"]
-    assert "wanted more images" in found.left_out["sift"]

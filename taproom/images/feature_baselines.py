@@ -1,0 +1,118 @@
+"""What hand-made features are worth to a classifier, on the same images: the rows of the table `feature_baselines`.
+
+Here belong the choice of images and the comparison. The features are in `taproom.images.hand_made_features`, the
+classifier in `taproom.images.image_classifier`.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from taproom.errors import InputError
+from taproom.images.hand_made_features import FEATURES, check_images, learn
+from taproom.images.image_classifier import LabelledImages, choose_classifier
+from taproom.images.least_squares import Gram
+from taproom.intervals import wilson_interval
+from taproom.progress import progress
+
+# Penalties for each image that is fitted to, of features of unit spread; more are tried where the best is an end.
+PENALTIES = (1.0, 3.0, 10.0)
+
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Rows of the table `feature_baselines`, and why features are left out."""
+
+    rows: list[dict]
+    left_out: dict[str, str]
+
+
+def choose_images(labels: np.ndarray, training: np.ndarray, most: tuple[int, int], seed: int = 0) -> np.ndarray:
+    """Images to compare features on: rows of training and of test images, at random, in ascending order.
+
+    Args:
+        labels: (n,) int64, -1 for none; images without a label are not chosen.
+        training: (n,) bool; the others are for testing. Of these, such as have a label that no training image has are
+            not chosen: no classifier could know them.
+        most: how many training and how many test images, at most; but of each label's training images two at least.
+        seed: of the choice.
+
+    Raises:
+        InputError: training images of fewer than two labels, or no test image of one of them.
+    """
+    known = np.unique(labels[training & (labels >= 0)])
+    judged = ~training & np.isin(labels, known)
+    if len(known) < 2 or not judged.any():
+        raise InputError(
+            f"the labelled training images are of {len(known)} classes, and {judged.sum()} labelled test images are of "
+            "these; wanted at least two classes and one test image"
+        )
+    random = np.random.default_rng(seed)
+    fitted = random.permutation(np.flatnonzero(training & (labels >= 0)))
+    firsts = np.zeros(len(fitted), bool)
+    for label in known:
+        firsts[np.flatnonzero(labels[fitted] == label)[:2]] = True
+    fitted = np.concatenate([fitted[firsts], fitted[~firsts]])[: max(most[0], int(firsts.sum()))]
+    tested = random.permutation(np.flatnonzero(judged))[: most[1]]
+    return np.sort(np.concatenate([fitted, tested]))
+
+
+def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -> Comparison:
+    """Fit a classifier to each of the features and judge it on the test images, once.
+
+    The penalty is the one of best accuracy on the validation images, which the classifier is then fitted to as well.
+    Rows are (features, dimensions, penalty, validation_accuracy, accuracy, low, high, training_images, test_images,
+    seconds): `low` and `high` are Wilson's interval of 95 %, `seconds` is what learning the features and computing them
+    of all images took. Features that cannot be had are left out, with a warning in the log: they must not keep the
+    others' rows back.
+
+    Args:
+        images: all labelled; no test image has a class that no training image has.
+        seed: of what features learn.
+        workers: threads as joblib counts them; they never change a bit of the result.
+
+    Raises:
+        InputError: images of which no features can be had, or judged.
+    """
+    check_images(images.pixels)
+    rows, left_out = [], {}
+    for features in progress(FEATURES, doing="comparing hand-made features", unit="features"):
+        try:
+            rows.append({"features": features, **_judge(features, images, seed, workers)})
+        except InputError as error:
+            logger.warning("%s are left out of the comparison: %s", features, error)
+            left_out[features] = str(error)
+    if not rows:
+        raise InputError(f"no features could be judged: {left_out}")
+    return Comparison(rows, left_out)
+
+
+def _judge(features: str, images: LabelledImages, seed: int, workers: int | None) -> dict:
+    started = time.perf_counter()
+    learned = learn(features, images.pixels[images.fitted], seed, workers)
+    fitted, validation, test = (
+        learned.features(images.pixels[rows], workers) for rows in (images.fitted, images.validation, images.test)
+    )
+    seconds = time.perf_counter() - started
+    gram = Gram.like(fitted, len(images.classes))
+    gram.add(fitted, images.targets(images.fitted), n_jobs=workers)
+    penalties = [penalty * len(fitted) for penalty in PENALTIES]
+    chosen = choose_classifier(gram, validation, images.labels[images.validation], penalties, workers)
+    right = chosen.classifier.scores(test).argmax(axis=1) == images.labels[images.test]
+    accuracy = wilson_interval(int(right.sum()), len(right))
+    return {
+        "dimensions": fitted.shape[1],
+        "penalty": chosen.penalty,
+        "validation_accuracy": chosen.accuracies[chosen.penalty],
+        "accuracy": accuracy.mean,
+        "low": accuracy.low,
+        "high": accuracy.high,
+        "training_images": len(fitted) + len(validation),
+        "test_images": len(test),
+        "seconds": seconds,
+    }
