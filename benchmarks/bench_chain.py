@@ -25,7 +25,8 @@ from bench_chain import step
 from assets.reviews import items, reviews
 from taproom.words.counting import count_stream
 from taproom.maps.item_map import NeighborGraph, map_items
-from taproom.maps.map_methods import ItemGraph, compare
+from taproom.maps.map_comparison import compare
+from taproom.maps.map_methods import ItemGraph
 from taproom.maps.neighbors import choose_k, nearest
 from taproom.maps.ordinal import OrdinalParameters
 from taproom.sources.review_files import ReviewFile

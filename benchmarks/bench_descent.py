@@ -14,7 +14,8 @@ import numpy as np
 from corpus import corpus
 
 from taproom.maps.neighbors import choose_k, nearest
-from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import triplet_errors
 from taproom.words.counting import count_stream
 from taproom.words.tfidf import select_words, weigh
 

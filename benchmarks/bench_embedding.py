@@ -44,7 +44,8 @@ from umap import UMAP
 from taproom.drawing import GREY, PALETTE
 from taproom.maps.map_methods import ItemGraph
 from taproom.maps.neighbors import choose_k, nearest
-from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import triplet_errors
 from taproom.words.counting import count_words
 from taproom.words.tfidf import select_words, weigh
 

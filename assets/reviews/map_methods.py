@@ -79,7 +79,8 @@ def map_methods(
 ) -> Draft:
     """Fit what the graph's size allows, judge all on the same triplets; ours is taken as it was published."""
     from taproom.maps import map_figures as figures
-    from taproom.maps.map_methods import MethodParameters, compare, graph_of, maps_of
+    from taproom.maps.map_comparison import compare, graph_of, maps_of
+    from taproom.maps.map_methods import MethodParameters
 
     graph = graph_of(neighbors, tfidf, len(vocabulary))
     found = compare(graph, maps_of(item_map, neighbors["item_id"]), MethodParameters(**config.model_dump()))

@@ -1,4 +1,4 @@
-"""Compiled loops of `taproom.maps.ordinal`, apart from it so that importing that module does not load numba.
+"""Compiled loops of `taproom.maps.ordinal` and `taproom.maps.triplets`, apart so that importing those loads no numba.
 
 Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and a counter: the n-th draw is the same
 number whoever makes it, with any version of numba or NumPy. Unsigned integers stay np.uint64 throughout, because numba

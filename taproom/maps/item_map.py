@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.maps.neighbors import nearest
-from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import triplet_errors
 
 SAMPLES = 200_000
 

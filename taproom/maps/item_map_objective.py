@@ -8,7 +8,7 @@ An item's error is the mean over the kinds random and within, and over maps in t
 product has both maps and a parameter that trades one error for the other should not win by that alone. Each item
 counts the same.
 
-Source: the measure is that of `taproom.maps.ordinal.triplet_errors`, item by item.
+Source: the measure is that of `taproom.maps.triplets.triplet_errors`, item by item.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from taproom.errors import InputError
 from taproom.maps.item_map import ranks
-from taproom.maps.ordinal import OrdinalParameters, checked_graph, embed, scattered_seed
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import checked_graph, scattered_seed
 from taproom.search.space import Parameters
 
 DIMENSIONS = (2, 3)

@@ -1,21 +1,10 @@
-"""A map from the ranks of neighbours: non-metric multidimensional scaling.
+"""A map from the ranks of neighbours: non-metric multidimensional scaling (ordinal embedding).
 
-Here belongs the embedding of a neighbour graph in a few dimensions and the measure of how well it keeps the ranks.
-Where neighbours come from is in `taproom.maps.neighbors`.
+Here belongs the embedding of a neighbour graph in a few dimensions. What the triplets are that it is fitted to, and how
+well it keeps them, is in `taproom.maps.triplets`; the form of the result is in `taproom.maps.alignment`.
 
 Source: slide "BeerMapper - Under the Hood" of the lecture deck (Jamieson, CSE546 2017): find x with
 ||x_k - x_i|| < ||x_k - x_j|| whenever d(k, i) < d(k, j), by hinge loss and stochastic gradient descent.
-
-A triplet is an anchor k, a near item i from k's neighbours and a far item j that is strictly farther from k. What is
-known of distances is only what the graph holds, so there are two kinds to train on:
-
-- within: i and j both neighbours of k with different distances;
-- random: i a neighbour of k, j any item that is not. Items beyond the neighbours are at least as far as the last of
-  them, and as far if several tie for the last place. Neighbours in such a tie are no near items here (unless their
-  distance is 0: what is identical to the anchor stays with it).
-
-One triplet in sixteen, chosen by a hash of (k, i, j), is held out of the training, so that the error can be told on
-triplets that were never trained on.
 """
 
 from dataclasses import dataclass, replace
@@ -26,6 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from taproom.errors import InputError
+from taproom.maps.alignment import aligned, canonical, standardized
+from taproom.maps.triplets import checked_coordinates, checked_graph, scattered_seed
 from taproom.progress import progress
 
 if TYPE_CHECKING:
@@ -38,7 +29,6 @@ DRAWS_PER_SHARD = 0.5
 ITEMS_WORTH_SHARDS = 4_000
 DRAWS_WITHOUT_SHARDS = 1 << 20
 POWER_STEPS = 30
-
 # A map that is fitted anew begins where it was, at the radius (in margins) that maps of texts end up at, and with so
 # much shorter steps. On the graph of `OrdinalParameters`, grown by a quarter, that gives 0.154 / 0.393 (from scratch
 # 0.156 / 0.395), and the items that were there move by 0.15 in the median; with full steps from radius 1 by 0.2 to 0.3.
@@ -76,28 +66,6 @@ class OrdinalParameters:
     step: float = 0.02
     within_share: float = 0.5
     seed: int = 0
-
-
-@dataclass(frozen=True)
-class TripletError:
-    """The share of violated triplets of one kind.
-
-    Attributes:
-        kind: "random", "near_miss" or "within".
-        split: "training" or "held_out".
-        triplets: how many were looked at.
-        violated: how many of them the map has the wrong way round or at the same distance.
-    """
-
-    kind: str
-    split: str
-    triplets: int
-    violated: int
-
-    @property
-    def error(self) -> float | None:
-        """Share of violated triplets, None without any."""
-        return self.violated / self.triplets if self.triplets else None
 
 
 def embed(
@@ -142,10 +110,10 @@ def embed(
             start = _checked_start(start, len(graph.indices), parameters.dimension)
         known = np.zeros(len(graph.indices), bool) if start is None else ~np.isnan(start[:, 0])
         if known.mean() >= LEAST_SHARE_TO_RESTART:
-            coordinates = _standardized(_with_new_items(start, graph.indices)) * RESTART_RADIUS * parameters.margin
+            coordinates = standardized(_with_new_items(start, graph.indices)) * RESTART_RADIUS * parameters.margin
             parameters = replace(parameters, step=parameters.step * RESTART_STEP)
         else:
-            coordinates = _standardized(_spectral_start(graph.indices, parameters.dimension))
+            coordinates = standardized(_spectral_start(graph.indices, parameters.dimension))
         _descend(coordinates, graph, parameters, n_jobs)
         return aligned(coordinates, start) if known.any() else canonical(coordinates)
 
@@ -176,93 +144,13 @@ def _descend(coordinates: np.ndarray, graph: "Graph", parameters: OrdinalParamet
             bar.update(ends[-1] - first)
 
 
-def canonical(coordinates: np.ndarray) -> np.ndarray:
-    """The same map in the one form that all its shifts, rotations, reflections and scalings share.
-
-    Centred; axes are the principal ones, largest variance first; on each axis the first entry of at least half the
-    largest size is positive; the root mean square distance from the centre is 1 (unless all items are in one place).
-
-    Args:
-        coordinates: (n, dimension) float64.
-    """
-    standard = _standardized(coordinates)
-    _, axes = np.linalg.eigh(standard.T @ standard)
-    rotated = standard @ axes[:, ::-1]
-    sizes = np.abs(rotated)
-    first_large = np.argmax(sizes >= sizes.max(axis=0) / 2, axis=0)
-    signs = np.where(rotated[first_large, np.arange(rotated.shape[1])] < 0, -1.0, 1.0)
-    return rotated * signs
-
-
-def aligned(coordinates: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The same map shifted, turned and reflected so that it lies on another one as well as it can (Procrustes).
-
-    Its root mean square distance from its centre is 1, whatever the scale of the other: fitting the scale as well would
-    shrink a map that is aligned again and again.
-
-    Args:
-        coordinates: (n, dimension) float64.
-        reference: (n, dimension) float64; rows of NaN are items without a place on it. One row must have one.
-    """
-    shared = ~np.isnan(reference[:, 0])
-    standard = _standardized(coordinates)
-    centre, wanted_centre = standard[shared].mean(axis=0), reference[shared].mean(axis=0)
-    left, _, right = np.linalg.svd((standard[shared] - centre).T @ (reference[shared] - wanted_centre))
-    return (standard - centre) @ (left @ right) + wanted_centre
-
-
-def triplet_errors(
-    coordinates: np.ndarray,
-    indices: np.ndarray,
-    distances: np.ndarray,
-    *,
-    seed: int = 0,
-    samples: int = 1_000_000,
-    wide: tuple[np.ndarray, np.ndarray] | None = None,
-) -> list[TripletError]:
-    """How often the map has it the wrong way round, on random triplets of each kind, trained on and held out.
-
-    Args:
-        coordinates: (n, dimension) float64, the map.
-        indices: (n, k) integers, the neighbours that the map was fitted to.
-        distances: (n, k) float64, ascending in each row.
-        seed: of the triplets.
-        samples: about how many triplets for each kind and split; draws that give no triplet are not made up for.
-        wide: for the kind "near_miss", a neighbour against an item that ranks behind the k: (m,) anchors, and their
-            (m, more than k) neighbours, of which the first k are those in `indices`. Without it that kind is left out.
-
-    Returns:
-        A row for each kind and split.
-
-    Raises:
-        InputError: shapes that differ, values that are not finite, or wide neighbours of another graph.
-    """
-    from taproom.maps import _ordinal_kernels as kernels
-
-    graph = checked_graph(indices, distances)
-    items, k = graph.indices.shape
-    coordinates = _checked_coordinates(coordinates, items, np.shape(coordinates)[-1])
-    everyone, nothing_wide = np.arange(items), np.empty((0, k), np.int32)
-    kinds = {"random": (kernels.RANDOM, everyone, nothing_wide), "within": (kernels.WITHIN, everyone, nothing_wide)}
-    if wide is not None:
-        kinds["near_miss"] = (kernels.NEAR_MISS, *_checked_wide(*wide, graph.indices))
-    splits = {"training": (samples, False), "held_out": (samples * int(kernels.HELD_OUT_ONE_IN), True)}
-    rows = []
-    for kind, (code, anchors, wide_indices) in kinds.items():
-        for split, (draws, held_out) in splits.items():
-            found = kernels.count_violations(
-                coordinates, graph, anchors, wide_indices, scattered_seed(seed), draws, code, held_out
-            )
-            rows.append(TripletError(kind, split, *found))
-    return rows
-
-
-def _reach(distances: np.ndarray) -> np.ndarray:
-    """How many neighbours of each item are known to be nearer than all items that are not its neighbours."""
-    last = distances[:, -1:]
-    tied_for_last = (distances == last).sum(axis=1)
-    k = distances.shape[1]
-    return np.where((tied_for_last == 1) | (last[:, 0] == 0), k, k - tied_for_last)
+def check_enough_items(items: int, dimension: int) -> None:
+    """Raise `InputError` where so few items say nothing about a map of so many dimensions."""
+    if items < dimension + 2:
+        raise InputError(
+            f"A map in {dimension} dimensions needs at least {dimension + 2} items, and there are {items}. "
+            "Bring more items or ask for fewer dimensions."
+        )
 
 
 def _with_new_items(start: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -314,20 +202,6 @@ def _spectral_start(indices: np.ndarray, dimension: int) -> np.ndarray:
     return leading / root_degree[:, None]
 
 
-def _standardized(coordinates: np.ndarray) -> np.ndarray:
-    """Centred, with a root mean square distance of 1 from the centre."""
-    centred = coordinates - coordinates.mean(axis=0)
-    radius = np.sqrt((centred**2).sum(axis=1).mean())
-    return centred / radius if radius > 0 else centred
-
-
-def scattered_seed(seed: int) -> np.uint64:
-    """A seed for the kernels; near seeds become far apart."""
-    from taproom.maps import _ordinal_kernels as kernels
-
-    return np.uint64(kernels.scattered(np.uint64(seed % 2**64)))
-
-
 def _check_parameters(parameters: OrdinalParameters) -> None:
     p = parameters
     if p.dimension < 1 or p.updates_per_item < 1 or not p.margin > 0 or not p.step > 0 or not 0 <= p.within_share <= 1:
@@ -337,72 +211,12 @@ def _check_parameters(parameters: OrdinalParameters) -> None:
         )
 
 
-def check_enough_items(items: int, dimension: int) -> None:
-    """Raise `InputError` where so few items say nothing about a map of so many dimensions."""
-    if items < dimension + 2:
-        raise InputError(
-            f"A map in {dimension} dimensions needs at least {dimension + 2} items, and there are {items}. "
-            "Bring more items or ask for fewer dimensions."
-        )
-
-
-def checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
-    """The graph in the types that the kernels take, once it is known that they cannot read beyond it."""
-    from taproom.maps._ordinal_kernels import Graph
-
-    indices, distances = np.asarray(indices), np.asarray(distances, dtype=np.float64)
-    if indices.ndim != 2 or indices.shape != distances.shape or not indices.size:
-        raise InputError(
-            f"The neighbours have the shape {indices.shape} and their distances {distances.shape}; both must be "
-            "(items, neighbours), with at least one of each."
-        )
-    items = len(indices)
-    if indices.min() < 0 or indices.max() >= items or (indices == np.arange(items)[:, None]).any():
-        raise InputError(f"Neighbours must be numbers of other items, from 0 to {items - 1}.")
-    if not np.isfinite(distances).all():
-        raise InputError("Some distances are not finite numbers. Look for NaN or infinity in what they were made from.")
-    if (np.diff(distances, axis=1) < 0).any():
-        raise InputError("The distances of an item must ascend. Sort its neighbours, the nearest first.")
-    return Graph(np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C"), _reach(distances))
-
-
-def _checked_coordinates(coordinates: np.ndarray, items: int, dimension: int) -> np.ndarray:
-    coordinates = np.array(coordinates, dtype=np.float64, order="C")
-    if coordinates.shape != (items, dimension):
-        raise InputError(
-            f"The coordinates have the shape {coordinates.shape}; wanted are {items} items in {dimension} dimensions. "
-            "Give one row for each item, or no start."
-        )
-    if not np.isfinite(coordinates).all():
-        raise InputError("Some coordinates are not finite numbers. Leave the start out to begin anew.")
-    return coordinates
-
-
 def _checked_start(start: np.ndarray, items: int, dimension: int) -> np.ndarray:
     start = np.array(start, dtype=np.float64, order="C")
     lacking = np.isnan(start).all(axis=1) if start.ndim == 2 else np.zeros(items, bool)
     start[lacking] = 0.0
-    start = _checked_coordinates(start, items, dimension)
+    start = checked_coordinates(start, items, dimension)
     if (~lacking).sum() > 1 and not np.ptp(start[~lacking], axis=0).any():
         raise InputError("The start has all items in one place, and no step leads out of it. Leave the start out.")
     start[lacking] = np.nan
     return start
-
-
-def _checked_wide(anchors: np.ndarray, wide_indices: np.ndarray, indices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    anchors, wide_indices = np.array(anchors, dtype=np.int64), np.array(wide_indices, dtype=np.int32, order="C")
-    k = indices.shape[1]
-    if anchors.ndim != 1 or wide_indices.ndim != 2 or len(anchors) != len(wide_indices) or not len(anchors):
-        raise InputError(
-            f"The wide neighbours have the shape {wide_indices.shape} for anchors of the shape {anchors.shape}; "
-            "wanted is one row for each anchor, and at least one anchor."
-        )
-    in_range = anchors.min() >= 0 and anchors.max() < len(indices)
-    if not in_range or wide_indices.min() < 0 or wide_indices.max() >= len(indices):
-        raise InputError(f"Anchors and their wide neighbours must be numbers of items, from 0 to {len(indices) - 1}.")
-    if not np.array_equal(wide_indices[:, :k], indices[anchors]):
-        raise InputError(
-            f"The first {k} of the wide neighbours are not the neighbours that the map was fitted to. "
-            "Find both with the same weights."
-        )
-    return anchors, wide_indices

@@ -12,7 +12,8 @@ from taproom.maps import item_map_objective
 from taproom.maps._ordinal_kernels import is_held_out
 from taproom.maps.item_map import ranks
 from taproom.maps.item_map_objective import MapObjective
-from taproom.maps.ordinal import OrdinalParameters, embed, triplet_errors
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import triplet_errors
 
 ITEMS, NEIGHBORS, BUDGET = 120, 20, 500
 

@@ -2,52 +2,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from taproom.errors import InputError
 from taproom.maps import _ordinal_kernels as kernels
 from taproom.maps import ordinal
-from taproom.maps.ordinal import OrdinalParameters, aligned, canonical, embed, triplet_errors
+from taproom.maps.alignment import canonical
+from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.triplets import triplet_errors
+from tests.points import neighbors_of, plane
 
 QUICK = OrdinalParameters(updates_per_item=300)
 
 
-def neighbors_of(points, k):
-    """Each point's k nearest by Euclidean distance, ties to the smaller row."""
-    distances = np.linalg.norm(points[:, None] - points[None], axis=2)
-    np.fill_diagonal(distances, np.inf)
-    order = np.argsort(distances, axis=1, kind="stable")[:, :k]
-    return order.astype(np.int32), np.take_along_axis(distances, order, axis=1)
-
-
-def plane(items, dimension=2, seed=0):
-    return np.random.default_rng(seed).random((items, dimension))
-
-
 def errors_of(*arguments, **options):
     return {(row.kind, row.split): row for row in triplet_errors(*arguments, **options)}
-
-
-def triplets_of(anchor, indices, distances, kind):
-    """Every (anchor, near, far) of a kind that the graph is sure of."""
-    neighbors, ranked = indices[anchor].tolist(), distances[anchor]
-    others = [far for far in range(len(indices)) if far != anchor and far not in neighbors]
-    last_is_tied = (ranked == ranked[-1]).sum() > 1 and ranked[-1] > 0
-    for near, distance in zip(neighbors, ranked, strict=True):
-        if kind == "within":
-            farther = [far for far, other in zip(neighbors, ranked, strict=True) if other > distance]
-        else:
-            farther = [] if last_is_tied and distance == ranked[-1] else others
-        yield from ((anchor, near, far) for far in farther)
-
-
-def violations(coordinates, triplets):
-    anchor, near, far = np.array(triplets).T
-    to_near = np.linalg.norm(coordinates[anchor] - coordinates[near], axis=1)
-    to_far = np.linalg.norm(coordinates[anchor] - coordinates[far], axis=1)
-    return to_near >= to_far
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3])
@@ -148,76 +117,6 @@ def test_a_map_with_few_of_the_items_is_no_start_but_the_new_one_is_turned_to_it
     np.testing.assert_array_equal(embed(*graph, parameters, nothing_left), embed(*graph, parameters))
 
 
-@given(st.integers(3, 30), st.integers(1, 3), st.integers(0, 2**32))
-def test_alignment_undoes_any_rigid_motion(items, dimension, seed):
-    rng = np.random.default_rng(seed)
-    points = canonical(rng.normal(size=(items, dimension)))
-    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
-    reference = points @ turn + rng.normal(size=dimension)
-    np.testing.assert_allclose(aligned(points * 3, reference), reference, atol=1e-7)
-    reference[0] = np.nan
-    np.testing.assert_allclose(aligned(points * 3, reference)[1:], reference[1:], atol=1e-7)
-
-
-@settings(deadline=None, max_examples=50)
-@given(
-    st.integers(2, 30),
-    st.integers(1, 3),
-    st.integers(0, 2**32),
-    st.floats(0.01, 100),
-    st.floats(-100, 100),
-)
-def test_the_canonical_form_forgets_shift_rotation_reflection_and_scale(items, dimension, seed, scale, shift):
-    rng = np.random.default_rng(seed)
-    points = rng.normal(size=(items, dimension)) * np.arange(dimension, 0, -1)
-    form = canonical(points)
-    np.testing.assert_allclose(form.mean(axis=0), 0, atol=1e-12)
-    assert np.sqrt((form**2).sum(axis=1).mean()) == pytest.approx(1)
-    variances = form.var(axis=0)
-    assert (np.diff(variances) <= 1e-12).all()
-    np.testing.assert_allclose(form.T @ form, np.diag(np.diag(form.T @ form)), atol=1e-9)
-    first_large = [axis[np.abs(axis) >= np.abs(axis).max() / 2][0] for axis in form.T]
-    assert min(first_large) >= 0
-    turn, _ = np.linalg.qr(rng.normal(size=(dimension, dimension)))
-    gaps = np.append(-np.diff(variances), 1.0)
-    if gaps.min() > 1e-3 and variances.min() > 1e-3:
-        again = canonical(points @ turn * scale + shift)
-        sizes = np.abs(again)
-        close = np.isclose(sizes, sizes.max(axis=0) / 2, rtol=1e-6).any()
-        assert close or np.allclose(again, form, atol=1e-6)
-
-
-def test_items_in_one_place_have_a_canonical_form():
-    assert canonical(np.full((4, 2), 3.0)).tolist() == [[0, 0]] * 4
-
-
-@pytest.mark.parametrize(
-    ("kind", "held_out"), [("random", False), ("random", True), ("within", False), ("within", True)]
-)
-def test_errors_are_those_of_all_triplets(kind, held_out):
-    rng = np.random.default_rng(3)
-    points = rng.integers(0, 5, (60, 2))
-    indices, distances = neighbors_of(points, 9)
-    coordinates = points + 0.8 * rng.normal(size=points.shape)
-    shares, weights = [], []
-    for anchor in range(len(points)):
-        triplets = list(triplets_of(anchor, indices, distances, kind))
-        chosen = [triplet for triplet in triplets if kernels.is_held_out(*triplet) == held_out]
-        if chosen:
-            shares.append(violations(coordinates, chosen).mean())
-            # Against random items a near one is drawn among those that the graph is sure of, however many these are.
-            weights.append(len(chosen) if kind == "within" else len(chosen) / len({near for _, near, _ in triplets}))
-    wanted = np.average(shares, weights=weights)
-    found = errors_of(coordinates, indices, distances, samples=400_000)[kind, "held_out" if held_out else "training"]
-    assert 0.05 < wanted < 0.45
-    assert found.error == pytest.approx(wanted, abs=0.01)
-
-
-def test_a_sixteenth_of_the_triplets_is_held_out():
-    held_out = [kernels.is_held_out(a, b, c) for a in range(40) for b in range(40) for c in range(40)]
-    assert np.mean(held_out) == pytest.approx(1 / 16, abs=0.003)
-
-
 def test_held_out_triplets_do_not_train_the_map():
     anchor, near, items = 0, 1, 60
     indices = np.full((items, 1), near, np.int32)
@@ -231,36 +130,6 @@ def test_held_out_triplets_do_not_train_the_map():
     stayed = (coordinates == start).all(axis=1)
     assert stayed[2:].tolist() == [kernels.is_held_out(anchor, near, far) for far in range(2, items)]
     assert stayed.any()
-
-
-def test_a_far_item_in_the_same_place_counts_as_violated():
-    indices, distances = neighbors_of(plane(30), 5)
-    errors = triplet_errors(np.zeros((30, 2)), indices, distances, samples=2_000)
-    assert {row.error for row in errors} == {1.0}
-
-
-def test_near_misses_compare_with_the_ranks_behind():
-    points = plane(120)
-    wide_indices, wide_distances = neighbors_of(points, 50)
-    indices, distances = wide_indices[:, :5], wide_distances[:, :5]
-    anchors = np.array([3, 77, 11])
-    perfect = errors_of(points, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
-    assert perfect["near_miss", "training"].error == 0.0
-    assert perfect["near_miss", "held_out"].triplets > 1_000
-    shuffled = points[np.random.default_rng(0).permutation(120)]
-    worse = errors_of(shuffled, indices, distances, samples=5_000, wide=(anchors, wide_indices[anchors]))
-    assert 0.3 < worse["near_miss", "training"].error < 0.7
-    nothing_behind = errors_of(points, indices, distances, samples=100, wide=(anchors, indices[anchors]))
-    assert nothing_behind["near_miss", "training"].error is None
-
-
-def test_distances_that_all_tie_have_no_triplets():
-    indices = neighbors_of(plane(12), 3)[0]
-    distances = np.full(indices.shape, 0.5)
-    coordinates = embed(indices, distances, QUICK)
-    assert np.isfinite(coordinates).all()
-    for row in triplet_errors(coordinates, indices, distances, samples=1_000):
-        assert (row.triplets, row.violated, row.error) == (0, 0, None)
 
 
 def test_identical_items_come_to_lie_together():
@@ -297,24 +166,6 @@ GRAPH = neighbors_of(plane(6), 3)
 
 
 @pytest.mark.parametrize(
-    ("indices", "distances", "said"),
-    [
-        (GRAPH[0], GRAPH[1][:, :2], "shape"),
-        (GRAPH[0][0], GRAPH[1][0], "shape"),
-        (GRAPH[0][:, :0], GRAPH[1][:, :0], "shape"),
-        (GRAPH[0], GRAPH[1] * np.nan, "not finite"),
-        (GRAPH[0], -GRAPH[1], "ascend"),
-        (GRAPH[0] + 6, GRAPH[1], "other items, from 0 to 5"),
-        (np.zeros((6, 3), int), GRAPH[1], "other items"),
-        (np.array([[1], [0], [0]]), np.ones((3, 1)), "at least 4 items, and there are 3"),
-    ],
-)
-def test_a_graph_that_is_none_is_refused(indices, distances, said):
-    with pytest.raises(InputError, match=said):
-        embed(indices, distances, QUICK)
-
-
-@pytest.mark.parametrize(
     ("start", "said"),
     [
         (np.zeros((5, 2)), r"shape \(5, 2\).*6 items in 2 dimensions"),
@@ -343,18 +194,3 @@ def test_a_start_that_does_not_fit_is_refused(start, said):
 def test_parameters_out_of_range_are_refused(change):
     with pytest.raises(InputError, match="cannot be fitted"):
         embed(*GRAPH, replace(QUICK, **change))
-
-
-def test_wide_neighbors_of_another_graph_are_refused():
-    wide_indices, _ = neighbors_of(plane(6), 5)
-    coordinates = plane(6)
-    bad = {
-        "not the neighbours": (np.array([0, 1]), wide_indices[[1, 0]]),
-        "shape": (np.array([0, 1, 2]), wide_indices[[0, 1]]),
-        "from 0 to 5": (np.array([6]), wide_indices[[0]]),
-    }
-    for said, wide in bad.items():
-        with pytest.raises(InputError, match=said):
-            triplet_errors(coordinates, *GRAPH, wide=wide)
-    with pytest.raises(InputError, match="shape"):
-        triplet_errors(coordinates[:5], *GRAPH)
