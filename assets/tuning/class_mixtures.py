@@ -4,8 +4,6 @@ The score is the log loss of the Bayes rule on events that the mixtures are not 
 everywhere gives the right posteriors.
 """
 
-import dagster as dg
-
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
@@ -28,7 +26,7 @@ STUDY = Study(
     name="class_mixtures",
     module=__name__,
     about="Searched: components and regularization of the classes' mixtures, for the log loss of their posteriors.",
-    ins={**MATRIX_EVENTS, "wells": dg.AssetIn()},
+    ins=MATRIX_EVENTS,
     objective=_objective,
     first=_first,
     space={

@@ -5,8 +5,6 @@ What a preset fixes (filters, patches, windows) no champion changes; lambda is c
 classifier chooses it.
 """
 
-import dagster as dg
-
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
@@ -28,7 +26,6 @@ STUDY = Study(
     name="classifier",
     module=__name__,
     about="Searched: patch size, contrast, whitening, offset and pooling of image features, for accuracy.",
-    ins={"images": dg.AssetIn()},
     objective=_objective,
     first=_first,
     space={

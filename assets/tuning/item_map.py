@@ -4,8 +4,6 @@ Two errors are traded for each other, neighbours against random items and neighb
 their mean, on triplets that no map is fitted to.
 """
 
-import dagster as dg
-
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Real
 from taproom.search.trials import Objective, Plan
@@ -27,7 +25,6 @@ STUDY = Study(
     name="item_map",
     module=__name__,
     about="Searched: the step, the margin and the share of triplets inside the neighbours, for the fewest errors.",
-    ins={"neighbors": dg.AssetIn()},
     objective=_objective,
     first=_first,
     space={

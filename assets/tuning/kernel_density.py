@@ -4,8 +4,6 @@ One number is searched, so a grid does: the deck's lazy mixture has nothing else
 falls with the number of events, so trials have all of them, up to half a million.
 """
 
-import dagster as dg
-
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Real
@@ -28,7 +26,7 @@ STUDY = Study(
     name="kernel_density",
     module=__name__,
     about="Searched: the bandwidth of the kernel density, for the log density of held-out events.",
-    ins={**MATRIX_EVENTS, "wells": dg.AssetIn(), "density": dg.AssetIn()},
+    ins=MATRIX_EVENTS,
     objective=_objective,
     first=_first,
     space={"bandwidth": Real(0.02, 0.3, log=True)},

@@ -1,12 +1,12 @@
-"""trials, challenges, champions: what searches have tried, what came of it, and what products are made with.
+"""trials, challenges, champions: the settings that searches tried, how the best compare, and the settings in use.
 
-A study is a search for one product's parameters, declared in a file of this folder. Here belongs what all studies
-share: their three tables and the asset that goes through search, challenge and coronation. Each study's rows are assets
-of their own (`trials/<study>_trials` and so on), with the study's own inputs.
+A study is a search for the parameters of one product, declared in a file of this folder. Here belongs what all studies
+share: their three tables, and the asset that searches, challenges the champion and records the winner. The rows of each
+study are assets of their own (`trials/<study>_trials` and so on), with the inputs of that study.
 
-A search has a name; run again under it, with the same data, plan and code, it goes on from its recorded trials, and one
-that has ended is left as it is. With others it begins anew, beside the rows that are there. The best setting found then
-challenges the champion on data that no trial of the search was judged on.
+A search has a name. Run again under this name, with the same data, plan and code, it continues from its recorded
+trials; a finished search stays as it is. With other data, plan or code, a new search starts, and the rows of the old
+one stay. The best setting found then challenges the champion on data that no trial of the search was judged on.
 
 Grain: a trial of a search of a study; a challenge in a study; a study. Source: the deck's slides "Hyperparameter
 Optimization".
@@ -14,10 +14,11 @@ Optimization".
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
 from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -73,7 +74,7 @@ TRIALS = Contract(
     may_be_empty=True,
 )  # fmt: skip
 
-# Of the trials of a search; more, and its space is too wide or the data too few.
+# Share of the trials of a search. If more fail, the space is too wide or there are too few data.
 MOST_FAILED = 0.5
 
 VERDICTS = ("first", "crowned", "refused", "pinned", "released")
@@ -122,7 +123,7 @@ class SearchSize(Enum):
 
 
 class SearchConfig(dg.Config):
-    """Which search, what it may spend, and what a person decides; null: as the study's file has it."""
+    """Which search, what it may spend, and what a person decides; null: as in the file of the study."""
 
     search: str = Field("first", min_length=1, description="its name; under the same name, it goes on")
     size: SearchSize = Field(
@@ -140,16 +141,17 @@ class SearchConfig(dg.Config):
     release: bool = Field(False, description="let searches challenge a pinned champion again")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Study:
     """A search for a product's parameters.
 
     Attributes:
         name: of its product.
         module: the study's own file (`__name__`).
-        about: what it is after, in a sentence.
-        ins: the tables that the objective is made of, none of which follows from the champion.
-        objective: makes the objective of these tables (by name) and a seed.
+        about: what is searched, and for which score, in a sentence.
+        objective: makes the objective from tables and a seed. Its arguments are named after the tables, none of which
+            is downstream of the champion.
+        ins: how those tables are read of which not everything is needed.
         first: gives the product's own default parameters, a dataclass.
         space: what may be chosen, by the names of the product's parameters.
         unit: of the budget.
@@ -161,14 +163,19 @@ class Study:
     name: str
     module: str
     about: str
-    ins: Mapping[str, dg.AssetIn]
     objective: Callable[..., Objective]
+    ins: Mapping[str, dg.AssetIn] = field(default_factory=dict)
     first: Callable[[], Any]
     space: Space
     unit: str
     score: str
     full_budget: int
     plans: Mapping[SearchSize, Plan]
+
+    def inputs(self) -> dict[str, dg.AssetIn]:
+        """The tables that the objective is made from, by name."""
+        names = signature(self.objective).parameters.keys() - {"seed"}
+        return {name: self.ins.get(name, dg.AssetIn()) for name in sorted(names)}
 
     def first_setting(self) -> dict[str, Any]:
         """The values set by hand, of the parameters that are searched."""
@@ -184,6 +191,7 @@ class Study:
 
 def study_assets(study: Study) -> dg.AssetsDefinition:
     """The assets of a study: its trials, challenges and champion, made in one step."""
+    inputs = study.inputs()
     keys = {contract.table: part_key(contract.table, study.name) for contract in (TRIALS, CHALLENGES, CHAMPIONS)}
 
     def out(contract: Contract, description: str) -> dg.AssetOut:
@@ -199,9 +207,9 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
             "challenges": out(CHALLENGES, "How the best settings found have fared against the champion."),
             "champions": out(CHAMPIONS, "The setting that the product is made with."),
         },
-        ins=dict(study.ins),
+        ins=inputs,
         internal_asset_deps={
-            "trials": {place.key or dg.AssetKey(name) for name, place in study.ins.items()},
+            "trials": {place.key or dg.AssetKey(name) for name, place in inputs.items()},
             "challenges": {keys["trials"]},
             "champions": {keys["challenges"]},
         },
@@ -229,7 +237,7 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         run = StudyRun(study, context, config)
         try:
             objective = study.objective(**tables, seed=run.plan.seed)
-        except InputError as error:  # too little to search by is no reason to keep the product from being made
+        except InputError as error:  # too few data for a search must not stop the product
             objective, trials, reason = None, [], str(error)
         else:
             trials = run.search(objective)
@@ -246,7 +254,7 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
 
 
 class StudyRun:
-    """What one run of a study knows of the runs before it, and adds to that."""
+    """One run of a study: the rows of earlier runs, and the rows that it adds."""
 
     def __init__(self, study: Study, context: dg.AssetExecutionContext, config: SearchConfig) -> None:
         """Read what is there, and find the rows of the search that this run goes on with."""

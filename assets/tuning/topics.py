@@ -5,8 +5,6 @@ sum of both, on documents that no topic is fitted to. How many topics are best d
 with 1,000 newsgroup messages settings cannot be told apart, with 500 nine topics are best, with all of them twenty.
 """
 
-import dagster as dg
-
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
@@ -28,7 +26,6 @@ STUDY = Study(
     name="topics",
     module=__name__,
     about="Searched: the number of topics and the tolerance of their fit, for coherence and the share explained.",
-    ins={"bag_of_words": dg.AssetIn(), "terms": dg.AssetIn()},
     objective=_objective,
     first=_first,
     space={

@@ -71,6 +71,12 @@ def test_its_plans_can_be_searched_by_and_go_one_way(name):
 
 
 @pytest.mark.parametrize("name", STUDIES)
+def test_what_it_reads_of_a_table_is_a_table_of_its_objective(name):
+    study = study_of(name)
+    assert study.ins.keys() <= study.inputs().keys()
+
+
+@pytest.mark.parametrize("name", STUDIES)
 def test_its_trials_follow_from_nothing_that_its_champion_leads_to(name):
     key = part_key("champions", name)
     led_to = dg.AssetSelection.assets(key).downstream().resolve(GRAPH) - {key}

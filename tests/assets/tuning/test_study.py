@@ -65,7 +65,6 @@ STUDY = Study(
     name="planted",
     module=__name__,
     about="Searched: x.",
-    ins={"targets": dg.AssetIn()},
     objective=lambda targets, seed: Nearness(targets["target"][0].as_py()),
     first=Parameters,
     space={"x": Real(0.0, 1.0)},
