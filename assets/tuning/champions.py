@@ -1,8 +1,8 @@
-"""champions: the setting that each product is made with, and how products take it.
+"""champions: the setting that each product is made with, and how products use it.
 
-Grain: a study; each study's row is an asset of its own (`champions/<study>_champions`), so that one product's news
-leaves the others as they are. A study is called after its product. A product takes a parameter from its run's
-configuration if that names it, else from its champion, else from its own defaults, which are the first champion.
+Grain: a study; each study's row is an asset of its own (`champions/<study>_champions`), so that a new champion
+of one product does not affect the others. A study is called after its product. A product takes a parameter from its
+run's configuration if that names it, else from its champion, else from its own defaults, which are the first champion.
 Rows are made by `assets.tuning.study`.
 """
 
@@ -56,7 +56,7 @@ CHAMPIONS = Contract(
 
 @dataclass(frozen=True)
 class ResolvedParameters(Generic[Defaults]):
-    """What a product is made with: its `parameters`, and in words which `champion` they are of."""
+    """The `parameters` that a product is made with, and in words the `champion` that they come from."""
 
     parameters: Defaults
     champion: str
@@ -74,7 +74,7 @@ def resolve_parameters(
 
     `champions` is the row of the product's champion, or none before there is one. A champion that the product's
     `config` no longer takes (a parameter of another name, a value out of bounds) is not used: the first champion, the
-    defaults, stands in for it, and `champion` says so.
+    defaults, is used instead, and `champion` says so.
     """
     explicit = {name: value for name, value in chosen.items() if value is not None}
     rows = champions.to_pylist()
@@ -83,11 +83,11 @@ def resolve_parameters(
     (row,) = rows
     try:
         best = _checked(defaults, config, json.loads(row["parameters"]))
-        champion = _told(_name(row), best.keys() & explicit.keys())
+        champion = _with_overrides(_name(row), best.keys() & explicit.keys())
         return ResolvedParameters(replace(defaults, **(best | explicit)), champion)
     except (ValidationError, dg.DagsterError, InputError, TypeError) as error:
         unused = f"the champion ({_name(row)}) does not fit any more: {error}"
-        log.warning("%s: %s; the values set by hand stand in for it", row["study"], unused)
+        log.warning("%s: %s; the values set by hand are used instead", row["study"], unused)
         return ResolvedParameters(replace(defaults, **explicit), f"first: values set by hand; {unused}")
 
 
@@ -105,5 +105,5 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"{row['verdict']}{found}, challenge {row['challenge']}"
 
 
-def _told(champion: str, overridden: Any) -> str:
+def _with_overrides(champion: str, overridden: Any) -> str:
     return f"{champion}; set by the run instead: {', '.join(sorted(overridden))}" if overridden else champion

@@ -1,4 +1,4 @@
-"""The study of `class_mixtures`: how rich the mixture of each class is.
+"""The study of `class_mixtures`: the number of components of each class, and their regularization.
 
 The score is the log loss of the Bayes rule on events that the mixtures are not fitted to: a density that is right
 everywhere gives the right posteriors.

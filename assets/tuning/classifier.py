@@ -1,8 +1,8 @@
-"""The study of `classifier`: what features images are given, at one number of filters.
+"""The study of `classifier`: the features of images, at one number of filters.
 
-The budget is the number of filters, so that settings are told apart with few of them and the best go on with more.
-What a preset fixes (filters, patches, windows) no champion changes; lambda is chosen within each trial, as the
-classifier chooses it.
+The budget is the number of filters: settings are compared with few filters, and the best continue with more. A champion
+does not change what a preset fixes (filters, patches, windows); lambda is chosen within each trial, as in the
+classifier.
 """
 
 from assets.tuning.study import SearchSize, Study, study_assets

@@ -1,6 +1,6 @@
-"""The study of `item_map`: which descent leaves the fewest neighbours the wrong way round.
+"""The study of `item_map`: which descent violates the fewest triplets.
 
-Two errors are traded for each other, neighbours against random items and neighbours among themselves; the score is
+There is a trade-off between two errors, neighbours against random items and neighbours among themselves; the score is
 their mean, on triplets that no map is fitted to.
 """
 

@@ -204,7 +204,7 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         name=f"tune_{study.name}",
         outs={
             "trials": out(TRIALS, "The settings that searches have tried."),
-            "challenges": out(CHALLENGES, "How the best settings found have fared against the champion."),
+            "challenges": out(CHALLENGES, "How the best settings found compare with the champion."),
             "champions": out(CHAMPIONS, "The setting that the product is made with."),
         },
         ins=inputs,
@@ -339,7 +339,7 @@ class StudyRun:
         return self._check(TRIALS, "most_trials_succeed", len(reasons) <= MOST_FAILED * len(trials), told)
 
     def newest_is_settled(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
-        """Whether the newest search had a best setting that could be judged; else nothing came of it."""
+        """Whether the newest search had a best setting that could be judged."""
         from taproom.search.challenge import came_to_nothing
 
         return self._check(CHALLENGES, "newest_is_settled", not came_to_nothing(rows[-1]), {"newest": rows[-1]["why"]})

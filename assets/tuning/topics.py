@@ -1,8 +1,8 @@
-"""The study of `topics`: how many topics, and how long they are fitted.
+"""The study of `topics`: the number of topics, and the tolerance of their fit.
 
 Coherence alone favours a few safe topics, the share of the documents that they explain favours many; the score is the
 sum of both, on documents that no topic is fitted to. How many topics are best depends on how many documents there are:
-with 1,000 newsgroup messages settings cannot be told apart, with 500 nine topics are best, with all of them twenty.
+with 1,000 newsgroup messages settings cannot be distinguished, with 500 nine topics are best, with all of them twenty.
 """
 
 from assets.tuning.study import SearchSize, Study, study_assets

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 BINS = 160
 DOTS = 6_000
 PANEL_DOTS = 800
-# Nats below the best bandwidth: the axis ends there, so that the best ones can be told apart.
+# Nats below the best bandwidth: the axis ends there, so that the best ones can be distinguished.
 FAR_BELOW = 0.5
 # Of the events in either channel, those that the axes make room for.
 SHOWN = 0.999
@@ -274,7 +274,7 @@ def share_errors(rows: Sequence[Mapping]) -> bytes:
 
 
 def calls(wells: Sequence[str], shares: Mapping[str, Sequence[float]], title: str = "Calls") -> bytes:
-    """What became of the events of each well, stacked: `shares` of each class and flag are (wells,) and sum to 1.
+    """How the events of each well were called, stacked: `shares` of each class and flag are (wells,) and sum to 1.
 
     "ambiguous" and "anomalous" are the names of the flags; all others are classes.
     """

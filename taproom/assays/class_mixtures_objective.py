@@ -1,16 +1,16 @@
-"""What a search of the class mixtures' parameters is judged by: log loss on wells that the mixtures have never seen.
+"""The objective of the search for class mixtures: log loss on wells that the mixtures are not fitted to.
 
-The labelled events are parted in two, one part that settings are searched on and a fresh one, and each is judged by
-itself: every well in turn is left out, mixtures are fitted to the others, and the posteriors of its true classes are
-told by the Bayes rule, with uniform priors. That is the product's own `cross_fit`, so a setting is judged by the fits
-that the product would make. It needs two wells of each class in either part. Where every class has four, parts are
-made of whole wells; where one has fewer (plates often have two or three), of the events of each well. Then fresh events
-are still held out from fits of other wells and were in no fit of the search, but the wells are the same, so a better
-setting is better for these wells, and may be a little less so for others.
+The labelled events are divided in two parts, one that settings are searched on and a fresh one. Each is evaluated by
+itself: every well in turn is left out, mixtures are fitted to the others, and the Bayes rule with uniform priors gives
+the posteriors of the true classes. This is the product's own `cross_fit`, so a setting is judged by the fits that the
+product would make. It needs two wells of each class in either part. If every class has four wells, the parts consist of
+whole wells; if one has fewer (plates often have two or three), the events of each well are divided. Then fresh events
+are still held out from fits of other wells and were in no fit of the search, but the wells are the same, so a setting
+that is better for these wells may be a little less so for others.
 
-Events of one well resemble each other: 2,000 of them do not say as much as 2,000 wells would. The units of what is
-fresh are therefore wells, which count the same. Below five wells, no difference could be told from noise; there a well
-is cut into folds, and what is told is of these wells alone.
+Events of one well resemble each other: 2,000 events hold less information than 2,000 wells would. The units of the
+fresh part are therefore wells, with equal weights. With fewer than five wells no difference would be significant; wells
+are then divided into folds, and the result holds for these wells only.
 
 Source: the deck's Bayes rule, as in `taproom.assays.class_mixtures`; log loss as in `taproom.assays.classifiers`.
 """

@@ -1,6 +1,6 @@
-"""How large classes are among events of unknown classes: shares, their intervals, and how far they are off.
+"""The shares of classes among events of unknown classes, their intervals, and their errors on known shares.
 
-Here belongs what follows from the densities of the classes alone, whatever made them (`taproom.assays.class_mixtures`).
+Here belongs what follows from the densities of the classes alone. These come from `taproom.assays.class_mixtures`.
 
 Source: Saerens, Latinne and Decaestecker, Adjusting the Outputs of a Classifier to New a Priori Probabilities, Neural
 Computation 14, 2002: EM over the priors.
@@ -19,12 +19,15 @@ MOST_SHARE_STEPS = 10_000
 
 
 def shares(log_densities: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
-    """The classes' shares among events of unknown classes that make the events most likely: (C,) float64, sum 1.
+    """The maximum likelihood shares of the classes among events of unknown classes: (C,) float64, sum 1.
 
-    EM over the priors with the densities fixed. The log-likelihood is concave in the shares, so its maximum is one, and
-    how far it can still rise is known: an EM step multiplies shares by factors of which the largest, less 1, bounds it
-    (in nats per event). EM alone takes hundreds of steps where classes overlap, so each step is Newton's where that
-    raises the likelihood more.
+    EM over the priors with the densities fixed. The log-likelihood is concave in the shares, so there is one maximum,
+    and the distance to it is bounded: an EM step multiplies the shares by factors, and the largest factor less 1 is the
+    bound, in nats per event. EM alone takes hundreds of steps where classes overlap, so a Newton step is taken wherever
+    it raises the likelihood more.
+
+    >>> shares(np.log([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.5, 0.5]])).round(3)
+    array([0.708, 0.292])
 
     Args:
         log_densities: (n, C) float64, of each event under each class; a constant may be added to a row.
@@ -45,8 +48,8 @@ def share_intervals(
 ) -> np.ndarray:
     """Percentile bootstrap intervals of `shares` over events: (2, C) float64, low and high.
 
-    They tell how well these events determine the shares if the class densities are right. How much wells of a class
-    differ is not in them: `blend_errors` shows that.
+    They show how well these events determine the shares if the class densities are right. They do not include how much
+    wells of a class differ: `blend_errors` shows that.
 
     Args:
         log_densities: (n, C) float64, as for `shares`.
@@ -80,13 +83,16 @@ def share_intervals(
 def argmax_shares(log_densities: np.ndarray) -> np.ndarray:
     """Each class's share of the events whose density is largest under it: (C,) float64.
 
-    What counting calls under uniform priors gives. It is biased wherever classes overlap: see `blend_errors`.
+    This is what counting the calls under uniform priors gives. It is biased where classes overlap: see `blend_errors`.
+
+    >>> argmax_shares(np.log([[0.9, 0.1], [0.9, 0.1], [0.1, 0.9], [0.6, 0.4]]))
+    array([0.75, 0.25])
     """
     return np.bincount(log_densities.argmax(axis=1), minlength=log_densities.shape[1]) / len(log_densities)
 
 
 def blend_errors(crossed: CrossFit, events: int = 3_000, seed: int = 0) -> list[dict]:
-    """How far shares are off on blends of known shares, made of held-out events.
+    """The errors of shares on blends with known shares, made from held-out events.
 
     Blends are one class alone, and shares as 1 : 3 : 6 (triangular numbers, for other numbers of classes too) in every
     rotation of either direction, for three classes all permutations. Events are drawn without replacement from those of

@@ -14,7 +14,7 @@ import numpy as np
 from taproom.assays.class_mixtures import ClassParameters, CrossFit, check_class_parameters
 from taproom.assays.class_model import ClassModel, HeldOutRates, bayes
 
-# An accuracy that is reached by fewer of the held-out events is reached by chance.
+# With fewer of the held-out events, an accuracy may be reached by chance.
 LEAST_SURE_SHARE = 0.01
 
 
@@ -22,6 +22,15 @@ def model_of(crossed: CrossFit, parameters: ClassParameters | None = None) -> Cl
     """The mixtures with priors and thresholds, and what these do to the held-out events that they were chosen on.
 
     A class's anomaly threshold comes from its events without missing values, if it has any.
+
+    >>> from taproom.assays.class_mixtures import cross_fit
+    >>> from taproom.assays.class_model import call
+    >>> labels, wells = np.repeat(["blue", "red"], 200), np.repeat(["A1", "A2", "B1", "B2"], 100)
+    >>> values = np.random.default_rng(0).normal(size=(400, 1)) + np.where(labels == "red", 9, 0)[:, None]
+    >>> model = model_of(cross_fit(values, labels, wells, ClassParameters(components=1)))
+    >>> calls = call(np.array([[0.0], [9.0], [40.0]]), model)
+    >>> calls.called.tolist(), calls.anomalous.tolist()
+    ([0, 1, 1], [False, False, True])
 
     Raises:
         InputError: priors of other classes, or parameters out of range.
@@ -54,7 +63,7 @@ def model_of(crossed: CrossFit, parameters: ClassParameters | None = None) -> Cl
 
 
 def held_out_fates(model: ClassModel) -> dict[str, np.ndarray]:
-    """What share of each class's held-out events is called right or wrong, or ambiguous: (C,) each, with the sum 1."""
+    """The shares of the held-out events of each class that are called right, wrong or ambiguous: (C,) each, sum 1."""
     ambiguous = np.array([rates.ambiguous_share for rates in model.held_out])
     right = np.array([rates.sure_accuracy or 0.0 for rates in model.held_out]) * (1 - ambiguous)
     return {"called right": right, "called wrong": 1 - ambiguous - right, "ambiguous": ambiguous}
@@ -65,8 +74,11 @@ def sure_threshold(
 ) -> tuple[float, float]:
     """The smallest threshold at or above which calls are right often enough, and how often they are.
 
-    Where no threshold reaches the wanted accuracy, it is the one that reaches the highest. Thresholds that leave less
+    If no threshold reaches the wanted accuracy, it is the one with the highest accuracy. Thresholds that leave less
     than `LEAST_SURE_SHARE` of the events are not considered.
+
+    >>> sure_threshold(np.array([0.9, 0.8, 0.6]), np.array([True, True, False]), np.ones(3), 0.95)
+    (0.8, 1.0)
 
     Args:
         largest: (m,) float64, the largest posterior of each event.

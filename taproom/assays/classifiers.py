@@ -1,7 +1,7 @@
 """Generative against discriminative: classifiers of events, compared on wells that they have never seen.
 
-Here belongs the comparison, and what the other methods need for it. Ours, a mixture of Gaussians per class, is in
-`taproom.assays.class_mixtures`, which has fitted it without each well already, and chosen the events.
+Here belong the comparison and the other methods. The class mixtures of `taproom.assays.class_mixtures` come with their
+held-out densities, and the comparison uses the events that these were fitted to.
 
 Source: the lecture deck (Jamieson, CSE546), slide "Generative vs Discriminative" after the Bayes rule for mixtures and
 kernel density estimates ("a very 'lazy' GMM"). scikit-learn has the other methods. Calibration: Guo, Pleiss, Sun and
@@ -9,8 +9,8 @@ Weinberger, On Calibration of Modern Neural Networks, ICML 2017.
 
 Events of one well resemble each other more than those of two wells of a class do, so a well is left out with all of its
 events. All methods see the same events, on channels that are standardised by the training wells, and all give classes
-the same weight: uniform priors, or balanced weights where a method has none. Otherwise they are as they come, except
-that held-out likelihood chooses the bandwidth of the kernel densities, among the training wells alone.
+the same weight: uniform priors, or balanced weights where a method has none. Their other parameters are the defaults,
+except that the bandwidth of the kernel densities is chosen by the held-out likelihood among the training wells.
 """
 
 import logging
@@ -40,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Fold:
-    """A well that is left out, and the others to fit with.
+    """A well that is left out, and the events of the others, which methods are fitted to.
 
     Attributes:
         values: (m, d) float64, standardised.
         labels: (m,) str.
         wells: (m,) str.
         held_out: (k, d) float64, events of the well that is left out, on the scale of `values`.
-        seed: of what a method draws.
+        seed: of the random numbers of a method.
     """
 
     values: np.ndarray
@@ -99,11 +99,11 @@ def compare(
     seed: int = 0,
     n_jobs: int | None = None,
 ) -> Comparison:
-    """Leave each well out, fit all other methods to the rest, and judge them and ours on it.
+    """Leave each well out, fit all other methods to the rest, and judge them and the class mixtures on it.
 
     A well that has all events of some class cannot be left out: it is skipped, and always there to fit with. If that
     leaves no well, or not two classes have events without missing values, there are no rows. A method that cannot be
-    fitted is left out, with a warning in the log: it must not keep the others' rows back.
+    fitted is left out, with a warning in the log.
 
     Args:
         values: (n, d) float64; events with NaN are set aside.
@@ -111,7 +111,7 @@ def compare(
         wells: (n,) str, the well of each event, unique over plates.
         ours: (n, C) float64, each class's log density by mixtures that have never seen the event's well, as
             `taproom.assays.class_mixtures.cross_fit` gives them.
-        seed: of what methods draw.
+        seed: of the random numbers of the methods.
         n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
@@ -160,7 +160,11 @@ def compare(
 def calibration_bins(largest: np.ndarray, right: np.ndarray, weights: np.ndarray) -> tuple[list[dict], float]:
     """Rows (bin, confidence, observed, events) of `CALIBRATION_BINS` bins of equal width, and the expected error.
 
-    That is the mean of |confidence - observed| over the bins by weight.
+    The expected calibration error is the mean of |confidence - observed| over the bins, by weight.
+
+    >>> rows, error = calibration_bins(np.array([0.95, 0.95, 0.65]), np.array([True, False, True]), np.ones(3))
+    >>> [(row["bin"], row["observed"]) for row in rows], round(error, 3)
+    ([(6, 1.0), (9, 0.5)], 0.417)
 
     Args:
         largest: (m,) float64, the largest posterior of each event.

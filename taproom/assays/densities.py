@@ -1,7 +1,7 @@
 """Densities on a grid of two channels: of a mixture, and of a kernel around each event.
 
 Here belong the grid, both densities on it, the levels of their contours, and the bandwidth of the kernel. Only events
-with both channels count; `complete` tells how many have not.
+with both channels count; `complete` selects them.
 
 Source: slides "Kernel Density Estimation" of the lecture deck (Jamieson, CSE546 2016): a kernel density is "a very lazy
 GMM", with a component for each event. It is computed by KDEpy's FFTKDE: events are spread over the points of a grid

@@ -32,8 +32,8 @@ def shares_by_well(
 ) -> list[dict[str, Any]]:
     """The share of each class in each well, a row for each of both (`well_shares`), wells sorted.
 
-    Anomalous events are of no class, and events without any value tell nothing: both are left out. `calls` are those of
-    the matrix's events.
+    Anomalous events belong to no class, and events without any value hold no information: both are left out. `calls`
+    are those of the matrix's events.
     """
     rows = []
     measured = ~np.isnan(matrix.values).all(axis=1)

@@ -88,7 +88,7 @@ def fit_events(
     fits = fit_sizes(values, tried, em, seed, n_jobs)
     components = best_by_bic(fits).components
     seeds = [each.seed for each in fits if each.components == components]
-    # Which start is best is told only by all events: the same seed draws other centres from some of them.
+    # All events decide which start is best: the same seed draws other centres from a part of them.
     wholes = fit_all(values, [(components, each) for each in seeds], em, keep_history=True, n_jobs=n_jobs)
     best = max(range(len(wholes)), key=lambda place: wholes[place].log_likelihoods[-1])
     whole, chosen = wholes[best], next(e for e in fits if (e.components, e.seed) == (components, seeds[best]))

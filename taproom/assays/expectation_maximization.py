@@ -37,9 +37,9 @@ from taproom.progress import progress
 if TYPE_CHECKING:
     from taproom.assays._mixture_kernels import Moments
 
-# A component that owns less than this of an event has nothing to be estimated from (scikit-learn's limit).
+# A component with responsibility for less than this of an event cannot be estimated (scikit-learn's limit).
 LEAST_EVENTS = 10 * np.finfo(np.float64).eps
-# A deviation of so many roundings of the mean is none, nor is a part of the variance of so many roundings of it.
+# A standard deviation counts as 0 if it is at most so many rounding errors of the mean; likewise parts of a variance.
 ROUNDINGS = 8
 
 
@@ -68,7 +68,7 @@ class Fit:
         mixture: after the last iteration.
         history: the mixture after each iteration, the start first; empty if it was not to be kept.
         log_likelihoods: (iterations + 1,) float64, of all events, after so many iterations.
-        converged: whether EM stopped because nothing changed any more.
+        converged: whether EM stopped because the log-likelihood no longer changed.
     """
 
     mixture: Mixture
@@ -92,8 +92,12 @@ def fit(
     most e/2 * sum_k n_k (trace(old inverse covariance k) - trace(new inverse covariance k)): never by more than that,
     and not at all unless covariances widen that are narrow beside e.
 
-    A component that no event belongs to any more keeps its mean and covariance, and its weight goes to 0. Events are
+    A component that no event belongs to any longer keeps its mean and covariance, and its weight goes to 0. Events are
     worked on in blocks of a fixed size, whose moments are added in their order.
+
+    >>> values = np.array([[0.0], [0.2], [5.0], [5.2]])
+    >>> fit(values, Mixture([0.5, 0.5], [[1.0], [4.0]], [[[1.0]], [[1.0]]])).mixture.means.round(3).tolist()
+    [[0.1], [5.1]]
 
     Args:
         values: (n, d) float64, NaN where missing.

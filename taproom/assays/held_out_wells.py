@@ -45,11 +45,14 @@ def checked_events(
 def balanced_rows(labels: np.ndarray, wells: np.ndarray, events_per_well: int, seed: int) -> np.ndarray:
     """Places of the same number of events from each well of a class, ascending: (m,) int64.
 
+    >>> balanced_rows(np.array(["a", "a", "a", "b"]), np.array(["w1", "w1", "w2", "w3"]), 10, seed=0)
+    array([0, 2, 3])
+
     Args:
         labels: (n,) str.
         wells: (n,) str.
-        events_per_well: at most so many; the class's well with the fewest events limits them too.
-        seed: of the draws, which depend on nothing else than the well, its events and how many are wanted.
+        events_per_well: at most so many; the well of the class with the fewest events limits them too.
+        seed: of the draws, which depend only on the seed, the events of the well and the number that is drawn.
     """
     chosen = []
     for name in np.unique(labels):
@@ -62,8 +65,11 @@ def balanced_rows(labels: np.ndarray, wells: np.ndarray, events_per_well: int, s
 def left_out_groups(labels: np.ndarray, wells: np.ndarray) -> np.ndarray:
     """Numbers of the groups in which events are left out, from 0: (n,) int64.
 
-    A group is a well. A well without which some class would have no events is cut into folds instead, groups of which
-    each has every so many-th of its events.
+    A group is a well. A well that is the only one of some class is divided into `FOLDS` folds instead, of which each is
+    a group: fold i has the events i, i + FOLDS and so on of the well.
+
+    >>> left_out_groups(np.array(["a", "a", "b", "b"]), np.array(["w1", "w2", "w3", "w3"]))
+    array([0, 1, 2, 3])
     """
     _, well_of = np.unique(wells, return_inverse=True)
     fold_of = np.zeros(len(wells), np.int64)
@@ -74,7 +80,11 @@ def left_out_groups(labels: np.ndarray, wells: np.ndarray) -> np.ndarray:
 
 
 def only_wells(labels: np.ndarray, wells: np.ndarray) -> dict[str, str]:
-    """Wells that are the only one of some class, each with the first such class."""
+    """Wells that are the only one of some class, each with the first such class.
+
+    >>> only_wells(np.array(["a", "a", "b"]), np.array(["w1", "w2", "w3"]))
+    {'w3': 'b'}
+    """
     found = {}
     for name in np.unique(labels):
         of_class = np.unique(wells[labels == name])

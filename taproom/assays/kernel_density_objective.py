@@ -1,7 +1,7 @@
-"""What a search of the kernel density's bandwidth is judged by: how likely events are that it has not seen.
+"""The objective of the search for a bandwidth: the log density of events that have no kernel.
 
-Events are parted at random into those with a kernel, those that settings are judged on, and fresh ones. Wells are not
-kept apart: the density is told of these wells, so the events that are held out are theirs too.
+Events are divided at random into those with a kernel, those that settings are judged on, and fresh ones. Wells are
+divided too: the density describes these wells, so the held-out events come from them as well.
 
 A bandwidth belongs to a number of events, since the best one falls with the sixth root of it (Scott, Multivariate
 Density Estimation, 1992, section 6.3): one that was found with a tenth of the product's events is half as wide again as

@@ -1,9 +1,9 @@
-"""How many components a mixture is given, and from which start.
+"""The choice of the number of components of a mixture, over several starts.
 
 EM finds a local optimum (the deck: "In general, EM is non-convex so it can get stuck in local minima"), so every number
 of components is fitted from several starts. Numbers are compared by the Bayesian information criterion (Schwarz, Annals
-of Statistics 6, 1978), which the choice follows, and by the log density of events that the fit has not seen, which is
-told beside it. Both count Gaussians, not populations: see `taproom.assays.populations`.
+of Statistics 6, 1978), which decides, and by the log density of held-out events, which is reported. Both count
+Gaussians, not populations: see `taproom.assays.populations`.
 """
 
 from collections.abc import Sequence
@@ -74,6 +74,9 @@ def sizes_to_try(sizes: Sequence[int], events: int, channels: int) -> list[int]:
     """The numbers of components, ascending, of which each has at least the d + 1 events that its covariance needs.
 
     The smallest one is always tried.
+
+    >>> sizes_to_try((8, 2, 4), events=13, channels=2)
+    [2, 4]
     """
     ascending = sorted(set(sizes))
     return [size for size in ascending if size * (channels + 1) <= events] or ascending[:1]

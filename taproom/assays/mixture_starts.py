@@ -14,9 +14,12 @@ EVENTS_TO_START_FROM = 10_000
 
 
 def standardization(values: np.ndarray, channels: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of what is observed of each channel: two arrays (d,) float64.
+    """Mean and standard deviation of the observed values of each channel: two arrays (d,) float64.
 
-    (values - offset) / scale is standardised. `channels` are the names that an error tells instead of numbers.
+    (values - offset) / scale is standardised. `channels` are names for error messages, by default the places.
+
+    >>> standardization(np.array([[1.0, np.nan], [3.0, 5.0], [np.nan, 9.0]]))
+    (array([2., 7.]), array([1., 2.]))
 
     Raises:
         InputError: no events, values that are infinite or whose squares are, or a channel that is constant or missing
@@ -36,7 +39,7 @@ def standardization(values: np.ndarray, channels: Sequence[str] | None = None) -
 
 
 def start_at(values: np.ndarray, components: int, seed: int, regularization: float = 1e-6) -> Mixture:
-    """A mixture to start EM from: k-means++ centres (Arthur and Vassilvitskii 2007) and what is nearest to each.
+    """A mixture to start EM from: k-means++ centres (Arthur and Vassilvitskii 2007) and the events nearest to each.
 
     Channels are standardised and missing values replaced by the channel's mean to find the centres. At most 10,000
     events are looked at, drawn by the seed. A centre's covariance is that of its events and of d + 2 more with the

@@ -30,6 +30,11 @@ BLOCK = 4_096
 class Mixture:
     """A mixture of Gaussians.
 
+    >>> mixture = Mixture([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [np.eye(2), np.eye(2)])
+    >>> mixture.responsibilities(np.array([[2.0, 1.0], [np.nan, 1.0]]))
+    array([[0.5, 0.5],
+           [0.5, 0.5]])
+
     Attributes:
         weights: (K,) float64, positive or 0, with the sum 1.
         means: (K, d) float64.
@@ -205,10 +210,10 @@ def _check_mixture(mixture: Mixture) -> None:
             f"given are {shapes[0]}, {shapes[1]} and {shapes[2]}."
         )
     if not all(np.isfinite(part).all() for part in (mixture.weights, mixture.means, mixture.covariances)):
-        raise InputError("Some parameters of the mixture are not finite. Look for what they were made from.")
+        raise InputError("Some parameters of the mixture are not finite. Check the values that they were made from.")
     if (mixture.weights < 0).any() or not np.isclose(mixture.weights.sum(), 1.0):
         raise InputError(
-            f"The weights {mixture.weights.tolist()} are no weights. Wanted are numbers from 0 with the sum 1: divide "
+            f"The weights {mixture.weights.tolist()} are no weights; wanted: numbers from 0 with the sum 1. Divide "
             "by their sum."
         )
 

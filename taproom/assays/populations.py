@@ -3,8 +3,8 @@
 BIC counts the Gaussians that a density needs, and a population of cells is no Gaussian: bent or skewed, it takes some.
 Here belongs which components are one population; the mixture itself stays as it is.
 
-Merged is by directly estimated misclassification probabilities: how often would an event of one population be taken for
-one of another? The pair for which that is most likely becomes one population, and so on until it is unlikely for all.
+Components are merged by directly estimated misclassification probabilities: how often an event of one population would
+be taken for one of another. The pair with the highest probability becomes one population, and so on until all are low.
 
 Source: Hennig, Methods for merging Gaussian mixture components, Advances in Data Analysis and Classification 4, 2010
 (DEMP). The other candidate was the entropy of the classification (Baudry, Raftery, Celeux, Lo and Gottardo, Combining
@@ -15,10 +15,11 @@ ones (12 %) join the dark ones (62 %) while the bright yellow and the red ones a
 relative to each population's own size, so that rare ones count as much as common ones; and its threshold is a
 probability, which a reader can judge, where the entropy needs the place at which a curve bends.
 
-Hennig proposes a threshold of 0.025 and wants it to follow what is to be told apart. In fits of 16 to 22 components to
-these bacteria (5 channels), populations with a visible gap between them (dark, dim yellow, bright yellow, the red ones
-of either day) have probabilities up to 0.052, and pieces of one cloud, when they are merged, 0.072 and more. Hence the
-default of 0.06; with 0.025 the dim yellow ones are lost. Fewer components leave gaps less clear.
+Hennig proposes a threshold of 0.025 and says that it should depend on which populations are to be separated. In fits of
+16 to 22 components to these bacteria (5 channels), populations with a visible gap between them (dark, dim yellow,
+bright yellow, the red ones of either day) have probabilities up to 0.052, and pieces of one cloud, when they are
+merged, 0.072 and more. Hence the default of 0.06; with 0.025 the dim yellow ones are lost. Fewer components leave gaps
+less clear.
 """
 
 from dataclasses import dataclass
@@ -119,7 +120,11 @@ def populations_of(weights: np.ndarray, history: tuple[Merge, ...], threshold: f
 
 
 def misclassification(responsibilities: np.ndarray) -> np.ndarray:
-    """How likely an event of one population is taken for another's.
+    """The probability that an event of one population is taken for one of another.
+
+    >>> misclassification(np.array([[1.0, 0.0], [0.6, 0.4], [0.0, 1.0]])).round(3)
+    array([[0.   , 0.286],
+           [0.   , 0.   ]])
 
     Args:
         responsibilities: (events, populations) float64, rows sum to 1.

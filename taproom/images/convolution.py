@@ -51,7 +51,7 @@ BRIGHTNESS = np.array([0.299, 0.587, 0.114])
 
 @dataclass(frozen=True)
 class Step:
-    """An operation of the gallery and what came of it.
+    """An operation of the gallery and its result.
 
     Attributes:
         operation: what was done; no other step of the image has the same.
@@ -68,6 +68,11 @@ class Step:
 
 def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """The responses of an image to a filter, wherever the filter lies wholly inside it.
+
+    >>> convolve(DECK_IMAGE, DECK_KERNEL)
+    array([[4., 3., 4.],
+           [2., 4., 3.],
+           [2., 3., 4.]])
 
     Args:
         image: (h, w) or (h, w, c).
@@ -108,9 +113,12 @@ def stack(image: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def pool(responses: np.ndarray, window: int = WINDOW, reduce: str = "max") -> np.ndarray:
-    """The mean, the maximum or the sum of each `window` x `window` responses that lie beside each other.
+    """The mean, the maximum or the sum of each `window` x `window` adjacent responses.
 
     Windows do not overlap. The last rows and columns, where they do not fill a window, are left out.
+
+    >>> pool(np.arange(8.0).reshape(2, 4, 1))[..., 0]
+    array([[5., 7.]])
 
     Args:
         responses: (h, w, c).

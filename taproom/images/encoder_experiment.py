@@ -26,7 +26,7 @@ CHOSEN = "chosen"
 
 
 def base_parameters(sizes: Sizes) -> EncoderParameters:
-    """The encoder that each setting differs from in one thing; mirror images would double the time of all alike."""
+    """The encoder that each setting changes in one parameter; without mirror images, which would double the time."""
     return EncoderParameters(
         filters=sizes.filters,
         patches=sizes.patches,
@@ -59,7 +59,7 @@ def vary(drawn: Draw, sizes: Sizes, experiment: str, setting: str | int) -> list
 
 
 def classify_base(drawn: Draw, sizes: Sizes) -> list[Outcome]:
-    """The base setting's accuracy, as of all experiments it is the base of; each penalty; and class imbalance."""
+    """All outcomes on the features of the base setting: its accuracy, that of each penalty, and class imbalance."""
     started = time.perf_counter()
     features = encoded(drawn.images, drawn.training, base_parameters(sizes), drawn.seed)
     fit = DrawFit(drawn, features)

@@ -1,4 +1,4 @@
-"""What hand-made features are worth to a classifier, on the same images: the rows of the table `feature_baselines`.
+"""The accuracy of a classifier with hand-made features, on the same images: the rows of `feature_baselines`.
 
 Here belong the choice of images and the comparison. The features are in `taproom.images.hand_made_features`, the
 classifier in `taproom.images.image_classifier`.
@@ -35,10 +35,13 @@ class Comparison:
 def choose_images(labels: np.ndarray, training: np.ndarray, most: tuple[int, int], seed: int = 0) -> np.ndarray:
     """Images to compare features on: rows of training and of test images, at random, in ascending order.
 
+    >>> choose_images(np.array([0, 0, 1, 1, 0, 2]), np.arange(6) < 4, (9, 9))
+    array([0, 1, 2, 3, 4])
+
     Args:
         labels: (n,) int64, -1 for none; images without a label are not chosen.
-        training: (n,) bool; the others are for testing. Of these, such as have a label that no training image has are
-            not chosen: no classifier could know them.
+        training: (n,) bool; the others are for testing. Test images with a label that no training image has are not
+            chosen.
         most: how many training and how many test images, at most; but of each label's training images two at least.
         seed: of the choice.
 
@@ -68,8 +71,7 @@ def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -
     The penalty is the one of best accuracy on the validation images, which the classifier is then fitted to as well.
     Rows are (features, dimensions, penalty, validation_accuracy, accuracy, low, high, training_images, test_images,
     seconds): `low` and `high` are Wilson's interval of 95 %, `seconds` is what learning the features and computing them
-    of all images took. Features that cannot be had are left out, with a warning in the log: they must not keep the
-    others' rows back.
+    of all images took. Features that cannot be computed are left out, with a warning in the log.
 
     Args:
         images: all labelled; no test image has a class that no training image has.
@@ -77,7 +79,7 @@ def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -
         workers: threads as joblib counts them; they never change a bit of the result.
 
     Raises:
-        InputError: images of which no features can be had, or judged.
+        InputError: images without any features that can be computed and judged.
     """
     check_images(images.pixels)
     rows, left_out = [], {}

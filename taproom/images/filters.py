@@ -3,7 +3,7 @@
 Source: the deck's slide "Mini case study", step 3. Spherical k-means is that of Coates and Ng, Learning feature
 representations with k-means, 2012, section 2: a patch belongs to the filter whose response to it is largest in size,
 each filter becomes the sum of its patches, weighted by their responses, and itself, scaled to length 1. It does not
-tell a patch from its negative; nor does an encoding by two signs. Plain k-means is Lloyd's.
+distinguish a patch from its negative; nor does an encoding by two signs. Plain k-means is Lloyd's.
 
 scikit-learn has plain k-means, but not the spherical one, which is the same loop with another update. Here both have
 the same bits for any number of workers; `benchmarks/bench_filters.py` compares them.

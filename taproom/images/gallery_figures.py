@@ -1,7 +1,7 @@
-"""The pictures of what nobody learned: the deck's slides on convolution, and how far hand-made features go.
+"""Figures of filters and features that are not learned: the deck's slides on convolution, and hand-made features.
 
-What belongs here is drawing, as in `taproom.drawing`, whose parts these share; what is drawn is computed in
-`taproom.images.convolution` and `taproom.images.hand_made_features`. Edges are drawn by their absolute
+Here belongs drawing, with the parts of `taproom.drawing`; what is drawn is computed in `taproom.images.convolution` and
+`taproom.images.feature_baselines`. Edges are drawn by their absolute
 value, as bright as they are strong; other grey pictures from 0 (black) to 1; where signs matter, responses above 0 are
 orange and those below it blue.
 

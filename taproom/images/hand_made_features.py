@@ -1,10 +1,10 @@
-"""Hand-made features of images, and what they are worth to the classifier that learned filters feed.
+"""Hand-made features of images: pixels, histograms of oriented gradients, and visual words of SIFT and textons.
 
 Here belong the features of the deck's slide "Some hand-created image features" that OpenCV has the parts for (HoG,
-SIFT, textons), plain pixels to compare them with, and their comparison. Learned filters are in
-`taproom.images.image_features`.
+SIFT, textons), and plain pixels to compare them with. They are compared in `taproom.images.feature_baselines`; learned
+filters are in `taproom.images.image_features`.
 
-The slide has three more. We know of no maintained library that has spin images of the intensity domain or RIFT for
+The slide has three more. No maintained library that we found has spin images of the intensity domain or RIFT for
 pictures (the Point Cloud Library has both for points in space). GLOH is in ArrayFire alone, at key points of its own
 choice, which a small picture has few of; that is no Python package that brings its library along.
 
@@ -79,7 +79,7 @@ class HandMade:
 
 
 def check_images(images: np.ndarray) -> None:
-    """Raise `InputError` unless there are RGB images of a size that hand-made features can be had of."""
+    """Raise `InputError` unless there are RGB images that are large enough for hand-made features."""
     check_pixels(images)
     height, width = images.shape[1:3]
     if min(height, width) < LEAST_SIDE:
@@ -92,6 +92,10 @@ def check_images(images: np.ndarray) -> None:
 def learn(features: str, images: np.ndarray, seed: int = 0, workers: int | None = None) -> HandMade:
     """Learn features from training images, which need no labels.
 
+    >>> images = np.zeros((2, 8, 8, 3), np.uint8)
+    >>> learn("pixels", images).features(images).shape
+    (2, 192)
+
     Args:
         features: one of `FEATURES`.
         images: (n, height, width, 3) uint8; those larger than 32 x 32 are made smaller, by averages over areas.
@@ -99,8 +103,8 @@ def learn(features: str, images: np.ndarray, seed: int = 0, workers: int | None 
         workers: threads as joblib counts them; they never change a bit of the result.
 
     Raises:
-        InputError: features that are not known, images that are none, of another kind or too small, or too few of them
-            to find so many words in.
+        InputError: unknown features, no images, images of another kind or too small, or too few images to find the
+            visual words in.
     """
     if features not in FEATURES:
         raise InputError(f"features are {features!r}; wanted one of {', '.join(FEATURES)}")

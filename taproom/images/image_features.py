@@ -215,7 +215,7 @@ def _along(length: int, pools: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclass(frozen=True)
 class Learned:
-    """An encoder, the patches that it was learned from, as they were and standardized (n, k), and how filters fared."""
+    """An encoder, the patches that it was learned from, raw and standardized (n, k), and the filters' statistics."""
 
     encoder: Encoder
     patches: Patches

@@ -64,7 +64,7 @@ class ImageClassifier:
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (*self._size, 3):
             height, width = self._size
             raise InputError(
-                f"The images are an array of shape {pixels.shape} of {pixels.dtype}; the classifier knows images of "
+                f"The images are an array of shape {pixels.shape} of {pixels.dtype}; the classifier takes images of "
                 f"{height} x {width}. Wanted: (n, {height}, {width}, 3) of uint8, R G B."
             )
         return pixels

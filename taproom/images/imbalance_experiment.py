@@ -22,7 +22,7 @@ from taproom.images.street_fight_draws import Draw, Outcome, best_choice, fitted
 MEASURES = ("accuracy", "balanced accuracy", "recall of rare classes")
 TREATMENTS = ("nothing", "class weights", "oversampling", "undersampling", "threshold")
 PENALTIES = (10.0, 30.0, 100.0, 300.0, 1_000.0, 3_000.0, 10_000.0)
-# The one whose factor leads to all others, in the middle of them.
+# The penalty whose factor serves all others, in the middle of them.
 FACTORED = 300.0
 THRESHOLDS = tuple(np.linspace(0, 0.4, 9))
 IMBALANCE = 10
@@ -32,17 +32,29 @@ _ByPenalty = Callable[[float], LinearClassifier]
 
 
 def balanced_accuracy(called: np.ndarray, labels: np.ndarray) -> float:
-    """The mean over the classes that labels have of the share that is called right."""
+    """The mean over the classes that labels have of the share that is called right.
+
+    >>> balanced_accuracy(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]))
+    0.75
+    """
     return float(np.mean(list(recalls(called, labels).values())))
 
 
 def recalls(called: np.ndarray, labels: np.ndarray) -> dict[int, float]:
-    """Of each class among the labels, the share that is called right."""
+    """Of each class among the labels, the share that is called right.
+
+    >>> recalls(np.array([0, 0, 1, 0]), np.array([0, 0, 1, 1]))
+    {0: 1.0, 1: 0.5}
+    """
     return {int(number): float(np.mean(called[labels == number] == number)) for number in np.unique(labels)}
 
 
 def class_weights(labels: np.ndarray) -> np.ndarray:
-    """A weight for each image (n,) float64, so that all classes weigh alike; the mean is 1."""
+    """A weight for each image (n,) float64, so that all classes have the same weight; the mean is 1.
+
+    >>> class_weights(np.array([0, 0, 0, 1])).round(3)
+    array([0.667, 0.667, 0.667, 2.   ])
+    """
     numbers, of_image, counts = np.unique(labels, return_inverse=True, return_counts=True)
     return len(labels) / (len(numbers) * counts[of_image])
 
@@ -58,7 +70,7 @@ def resampled(rows: np.ndarray, labels: np.ndarray, each: int, random: np.random
 
 
 def imbalanced(drawn: Draw, features: np.ndarray) -> Iterator[Outcome]:
-    """What each treatment makes of a training set in which half of the classes are rare."""
+    """The measures of each treatment, on a training set in which half of the classes are rare."""
     random = drawn.random("class imbalance")
     rare = np.sort(random.permutation(drawn.classes)[: drawn.classes // 2])
     rows = with_rare(drawn, rare)

@@ -14,7 +14,7 @@ How: the squared loss gives (K + lambda I) a = y. Huber's curves nowhere more th
     l_huber(r + s) <= l_huber(r) + psi(r) s + s^2 / 2,   r = K a - y,  psi(r) = l_huber'(r) = r clipped to [-1, 1],
 
 and the penalized bound is least at a + d with (K + 2 lambda I) d = -(psi(r) + 2 lambda a). One Cholesky factor serves
-all steps and all targets. Nesterov's momentum speeds them up, and starts anew for a target that it leads uphill.
+all steps and all targets. Nesterov's momentum speeds them up, and is reset for a target whose loss it increases.
 
 Source: the deck's slides "Mini case study", "Dealing with outliers"; Huber, Robust estimation of a location parameter,
 1964; Hunter and Lange, A tutorial on MM algorithms, 2004; O'Donoghue and Candes, Adaptive restart for accelerated
@@ -35,7 +35,12 @@ POINTS_FOR_WIDTH = 1_000
 
 
 def gaussian_kernel(left: np.ndarray, right: np.ndarray, width: float) -> np.ndarray:
-    """exp(-|x - z|^2 / (2 width^2)) of all rows x of `left` (n, D) and z of `right` (m, D): (n, m) float64."""
+    """exp(-|x - z|^2 / (2 width^2)) of all rows x of `left` (n, D) and z of `right` (m, D): (n, m) float64.
+
+    >>> gaussian_kernel(np.array([[0.0], [1.0]]), np.array([[0.0]]), width=1.0).round(3)
+    array([[1.   ],
+           [0.607]])
+    """
     return np.exp(squared_distances(left, right) / (-2 * width**2))
 
 
@@ -64,7 +69,11 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def huber(residuals: np.ndarray) -> np.ndarray:
-    """l_huber of each residual."""
+    """l_huber of each residual: r^2 / 2 up to 1, |r| - 1/2 beyond.
+
+    >>> huber(np.array([-3.0, 0.5]))
+    array([2.5  , 0.125])
+    """
     sizes = np.abs(residuals)
     return np.where(sizes <= 1, residuals**2 / 2, sizes - 0.5)
 

@@ -69,7 +69,7 @@ class Gram:
     def like(cls, features: np.ndarray, classes: int) -> "Gram":
         """An empty one, with the centre and spread of `features` (n, D)."""
         spread = features.std(axis=0, dtype=np.float64)
-        # What never varies says nothing of a class; dividing by its rounding error would make it loud.
+        # A constant feature holds no information; dividing by its rounding error would make it large.
         spread[spread < SMALLEST_SPREAD] = 1.0
         return cls(features.mean(axis=0, dtype=np.float64).astype(np.float32), spread.astype(np.float32), classes)
 
@@ -82,7 +82,7 @@ class Gram:
     ) -> None:
         """Add a block of images: `features` (n, D) float32, which are standardized in place, and `targets` (n, C).
 
-        `weights` (n,) tell how often each image counts; once by default. The result does not depend on `n_jobs`,
+        `weights` (n,) are how often each image counts; once by default. The result does not depend on `n_jobs`,
         workers (threads) as joblib counts them.
         """
         from joblib import Parallel, delayed

@@ -33,7 +33,7 @@ WILD = 10.0
 
 
 def wrong_labels(labels: np.ndarray, classes: int, share: float, random: np.random.Generator) -> np.ndarray:
-    """A copy in which a share of the labels is of another class, any of these alike."""
+    """A copy in which a share of the labels is of another class, each with the same probability."""
     spoilt = labels.copy()
     chosen = random.permutation(len(labels))[: round(share * len(labels))]
     spoilt[chosen] = (labels[chosen] + random.integers(1, classes, len(chosen))) % classes
@@ -41,7 +41,7 @@ def wrong_labels(labels: np.ndarray, classes: int, share: float, random: np.rand
 
 
 def noise_images(images: np.ndarray, share: float, random: np.random.Generator) -> np.ndarray:
-    """A copy in which a share of the images (n, ...) uint8 is noise, each of its values any alike."""
+    """A copy in which a share of the images (n, ...) uint8 is uniform noise."""
     spoilt = images.copy()
     chosen = random.permutation(len(images))[: round(share * len(images))]
     spoilt[chosen] = random.integers(0, 256, (len(chosen), *images.shape[1:]), dtype=np.uint8)
@@ -98,7 +98,7 @@ def _kernel_matrix(features: np.ndarray, count: int, kernel: str) -> np.ndarray:
 def _regressed(matrix: np.ndarray, targets: np.ndarray, classes: int, loss: str) -> np.ndarray:
     """Scores of the images that are not trained on, with the penalty that does best on the last fifth of the others.
 
-    These are judged by the labels that their targets have, right or wrong: others are not known.
+    These are judged by the labels that their targets have, right or wrong: the right ones are not known.
     """
     count = len(targets)
     first = fitted_first(count, classes)

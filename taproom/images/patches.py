@@ -25,8 +25,8 @@ STANDARDIZATIONS = ("none", "de-mean", "norm 1", "whiten", "all")
 class Patches:
     """Patches cut out of images.
 
-    `image`, `row` and `column` (n,) int32 tell where each was cut, by the upper left corner; `pixels` (n, size * size *
-    3) uint8 are what was there.
+    `image`, `row` and `column` (n,) int32 are where each was cut, by its upper left corner; `pixels` (n, size * size *
+    3) uint8 are its pixels.
     """
 
     image: np.ndarray

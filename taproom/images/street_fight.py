@@ -1,4 +1,4 @@
-"""The deck's case study as a fight: which choice helps, on the same images, seed by seed.
+"""The street fight, after the deck's case study: which choice helps, on the same images, seed by seed.
 
 Here belong the list of settings, the run of all experiments and the rows of the table `street_fight`. The experiments
 are in `taproom.images.encoder_experiment`, `taproom.images.imbalance_experiment` and
@@ -42,8 +42,8 @@ def compare(
 ) -> list[dict]:
     """Rows of the table `street_fight`, from training images (n, height, width, 3) uint8 and labels (n,) int64.
 
-    Labels count in `names`; -1 is none. Where there are fewer images than `sizes` wants, less is drawn: as many of each
-    class as the smallest allows. Draws have consecutive seeds. The rows, but for their seconds, do not depend on
+    Labels count in `names`; -1 is none. If there are fewer images than `sizes` asks for, fewer are drawn: as many of
+    each class as the smallest allows. Draws have consecutive seeds. The rows, but for their seconds, do not depend on
     `n_jobs`, workers (threads) as joblib counts them.
 
     Raises `InputError` for fewer than two classes, for a class with fewer than 30 images, and as `learn_encoder` does.

@@ -3,8 +3,8 @@
 Here belongs what all experiments of `taproom.images.street_fight` share: sizes, draws, and the images that penalties
 are chosen on.
 
-Each seed draws images anew, equally many of each class, and all settings use the same images. Nothing is fitted to the
-images that judge. These are training images too: the test images are kept for the classifier.
+Each seed draws other images, equally many of each class, and all settings of a seed use the same ones. Nothing is
+fitted to the images that judge. These are training images too: the test images are kept for the classifier.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ import numpy as np
 from taproom.errors import InputError
 
 EXPERIMENTS = ("standardization", "encoding", "filters", "number of filters", "penalty", "class imbalance", "outliers")
-# A fifth of the trained on images chooses; of a class that is made rare, each part still has an image.
+# A fifth of the training images chooses between settings; each part has images of the classes that are made rare.
 FITTED, CHOOSING_FROM = 4, 5
 FEWEST_TRAINED, FEWEST_JUDGED = 20, 10
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What is spent: `seeds`, and of each the images that are trained on, that kernels take of these, and that judge.
+    """How much is computed: `seeds`, and for each the images to train on, of these for kernels, and to judge.
 
     `filters` and `patches`, `iterations` and `pools` are as in `EncoderParameters`.
     """
@@ -85,7 +85,7 @@ def draw(images: np.ndarray, labels: np.ndarray, sizes: Sizes, seed: int) -> Dra
 
 
 def with_enough_images(labels: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
-    """Labels (n,) and names without the classes that have too few images to fight, if at least two are left."""
+    """Labels (n,) and names without the classes that have too few images, if at least two classes are left."""
     enough = np.bincount(labels[labels >= 0], minlength=len(names)) >= FEWEST_TRAINED + FEWEST_JUDGED
     if enough.sum() < 2:
         return labels, list(names)
@@ -112,7 +112,11 @@ def check_classes(labels: np.ndarray, names: Sequence[str]) -> None:
 
 
 def fitted_first(count: int, classes: int) -> int:
-    """How many of `count` images are fitted to while the others, the last fifth, choose between settings."""
+    """How many of `count` images are fitted to while the others, the last fifth, choose between settings.
+
+    >>> fitted_first(100, classes=10)
+    80
+    """
     return classes * (count // classes * FITTED // CHOOSING_FROM)
 
 

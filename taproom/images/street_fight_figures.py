@@ -1,7 +1,6 @@
-"""The picture of the table `street_fight`: every setting of every experiment with its interval.
+"""The figure of the table `street_fight`: every setting of every experiment with its interval.
 
-What belongs here is drawing, as in `taproom.drawing`, whose palette it shares; what is drawn comes from
-`taproom.images.street_fight`.
+Here belongs drawing, with the palette of `taproom.drawing`; the rows come from `taproom.images.street_fight`.
 """
 
 from collections.abc import Mapping, Sequence

@@ -7,10 +7,15 @@ import numpy as np
 
 
 def canonical(coordinates: np.ndarray) -> np.ndarray:
-    """The same map in the one form that all its shifts, rotations, reflections and scalings share.
+    """The same map in a form that does not depend on its shift, rotation, reflection and scale.
 
     Centred; axes are the principal ones, largest variance first; on each axis the first entry of at least half the
     largest size is positive; the root mean square distance from the centre is 1 (unless all items are in one place).
+
+    >>> canonical(np.array([[5.0, 1.0], [5.0, 3.0], [5.0, 8.0]])).round(3) + 0.0
+    array([[ 1.019,  0.   ],
+           [ 0.34 ,  0.   ],
+           [-1.359,  0.   ]])
 
     Args:
         coordinates: (n, dimension) float64.
@@ -25,14 +30,14 @@ def canonical(coordinates: np.ndarray) -> np.ndarray:
 
 
 def aligned(coordinates: np.ndarray, reference: np.ndarray) -> np.ndarray:
-    """The same map shifted, turned and reflected so that it lies on another one as well as it can (Procrustes).
+    """The same map shifted, rotated and reflected to lie as close as possible to another one (Procrustes).
 
     Its root mean square distance from its centre is 1, whatever the scale of the other: fitting the scale as well would
     shrink a map that is aligned again and again.
 
     Args:
         coordinates: (n, dimension) float64.
-        reference: (n, dimension) float64; rows of NaN are items without a place on it. One row must have one.
+        reference: (n, dimension) float64; rows of NaN are items that it does not have. One row must have a place.
     """
     shared = ~np.isnan(reference[:, 0])
     standard = standardized(coordinates)

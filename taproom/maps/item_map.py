@@ -1,6 +1,6 @@
 """From the tables of the review chain to a map: neighbours as ranks, the embedding, and its errors.
 
-Here belongs what joins neighbours and embedding; either is in a module of its own.
+Here belongs what joins `taproom.maps.neighbors`, `taproom.maps.ordinal` and `taproom.maps.triplets`.
 """
 
 import time

@@ -1,8 +1,8 @@
-"""What a search of the map's parameters is judged by: triplets that no map is trained on.
+"""The objective of the search for a map: triplets that no map is trained on.
 
-A map is of all items, so these cannot be parted: what is held out are triplets, the sixteenth that
-`taproom.maps.ordinal` never trains on. They are parted by their anchors. A triplet has one anchor, so none is both of
-the validation and fresh; the two say nothing of each other but what the map itself does.
+A map has all items, so items cannot be held out. Triplets are: the sixteenth that `taproom.maps.ordinal` never trains
+on. They are divided by their anchors. A triplet has one anchor, so none is both in the validation and in the fresh
+part.
 
 An item's error is the mean over the kinds random and within, and over maps in two and in three dimensions, since the
 product has both maps and a parameter that trades one error for the other should not win by that alone. Each item
@@ -105,5 +105,5 @@ def _errors(
 
 
 def _anchor_seeds(anchors: np.ndarray, seed: int) -> list[np.uint64]:
-    """Seeds that are far apart, whatever the anchors and the seed."""
+    """Seeds that are far apart, for any anchors and any seed."""
     return [scattered_seed(int(scattered_seed(seed)) + int(anchor)) for anchor in anchors]

@@ -57,7 +57,7 @@ def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarr
         if missing := int(np.isnan(positions[:, 0]).sum()):
             raise InputError(
                 f"{missing} of {len(item_ids)} items with neighbours are not on the map in {dimension} dimensions. "
-                "Make item_map anew from these neighbours."
+                "Make item_map again from these neighbours."
             )
     return maps
 
@@ -65,12 +65,12 @@ def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarr
 def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters | None = None) -> Comparison:
     """Map the graph, and a sample of its items, by each method, and count violated held-out triplets.
 
-    A method that cannot map a graph is left out, with a warning in the log: it must not keep the others' rows back.
+    A method that cannot map a graph is left out, with a warning in the log.
 
     Args:
         graph: at least 2 items.
-        maps: our map of the whole graph by dimension, (n, dimension); it is judged as it is. Its seconds are those of a
-            fit with the default `OrdinalParameters`, None for more than `dense_items` items.
+        maps: the published map of the whole graph by dimension, (n, dimension), judged as it is. Its seconds are those
+            of a fit with the default `OrdinalParameters`, None for more than `dense_items` items.
         parameters: see `MethodParameters`, whose defaults are taken if there are none.
     """
     parameters = parameters or MethodParameters()
@@ -86,7 +86,11 @@ def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: Method
             else:
                 fits = _fits(method, each, sorted(maps), parameters)
             found.rows.extend(_judged(method, each, fits, parameters.seed))
-        except (InputError, ValueError, RuntimeError) as error:  # ours; LinAlgError and scikit-learn's; ARPACK's
+        except (
+            InputError,
+            ValueError,
+            RuntimeError,
+        ) as error:  # or LinAlgError, scikit-learn's, ARPACK's
             found.left_out[f"{method}, {items} items"] = str(error)
             logger.warning("%s is left out of the comparison on %d items: %s", method, items, error)
     return found
@@ -131,7 +135,7 @@ def _fits(
 def _published(
     graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters
 ) -> dict[int, tuple[np.ndarray, float | None]]:
-    """Our map as it is, with the seconds of fitting it again where that takes little."""
+    """The published map, with the seconds of fitting it again where that takes little."""
     if len(graph.indices) > parameters.dense_items:
         return {dimension: (positions, None) for dimension, positions in maps.items()}
     fits = _fits("ordinal", graph, maps, parameters)

@@ -36,11 +36,11 @@ class MethodParameters:
     Attributes:
         sample: items for the methods that cost the square of the items per step; all items, if there are no more.
         dense_items: up to how many items locally linear embedding, which factorises a dense matrix of items x items
-            (8,000 take 0.5 GB), maps them all, and ours is fitted once more for its seconds.
+            (8,000 take 0.5 GB), maps them all, and the ordinal embedding is fitted again for its seconds.
         reconstruction_neighbors: from how many of its neighbours locally linear embedding reconstructs an item, at most
             all. On 6,947 beers, 10 leave it without a unique solution, and 100 give larger errors than 20.
         unfolding_neighbors: to how many of its neighbours maximum variance unfolding keeps an item's distance.
-        seed: of our map, of the triplets, and of the start vectors of iterations.
+        seed: of the ordinal embedding, of the triplets, and of the start vectors of iterations.
     """
 
     sample: int = 150
@@ -90,7 +90,7 @@ def locally_linear(graph: ItemGraph, dimension: int, parameters: MethodParameter
     """Locally linear embedding: (n, dimension) float64, each column of length 1.
 
     Each item is reconstructed from its neighbours with weights W that sum to 1; the map has the eigenvectors of
-    (I - W)'(I - W) with the smallest eigenvalues beside the constant one.
+    (I - W)'(I - W) with the smallest eigenvalues but the constant one.
 
     Raises:
         InputError: a graph in several pieces, or too few items.
@@ -144,7 +144,7 @@ def maximum_variance_unfolding(graph: ItemGraph, dimension: int, parameters: Met
 def nonmetric_mds(graph: ItemGraph, dimension: int, parameters: MethodParameters) -> np.ndarray:
     """scikit-learn's non-metric multidimensional scaling of all cosine distances: (n, dimension) float64.
 
-    It starts from classical scaling, which has nothing random; what else there is to choose is left as it is.
+    It starts from classical scaling, which is not random; other parameters are the defaults.
 
     Source: Kruskal, Nonmetric Multidimensional Scaling: A Numerical Method, Psychometrika 29, 1964.
     """
@@ -171,7 +171,7 @@ METHODS: dict[str, Callable[[ItemGraph, int, MethodParameters], np.ndarray]] = {
     "nonmetric_mds": nonmetric_mds,
 }
 
-# Of these, the first axes of a map are the map in fewer dimensions: one fit serves all.
+# Methods whose map in fewer dimensions has the first axes of the map in more: one fit serves all.
 NESTED = {"kernel_pca", "locally_linear", "maximum_variance_unfolding"}
 
 
@@ -255,6 +255,6 @@ def _check_mappable(indices: np.ndarray, dimension: int) -> None:
     pieces, _ = connected_components(_adjacency(indices, np.ones(indices.shape)), directed=False)
     if pieces > 1:
         raise InputError(
-            f"With {indices.shape[1]} neighbours of each item the graph is in {pieces} pieces, and nothing tells where "
-            "they lie to each other. This method needs one piece: take more neighbours."
+            f"With {indices.shape[1]} neighbours of each item the graph is in {pieces} pieces, whose relative "
+            "places are unknown. This method needs one piece: take more neighbours."
         )

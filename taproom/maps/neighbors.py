@@ -45,6 +45,10 @@ def nearest(
     the bits of a plain loop, the same for (x, y) and (y, x), exactly 0 for equal rows. They depend neither on
     `block_rows` nor on the workers.
 
+    >>> indices, distances = nearest(sparse.csr_array([[1.0, 0.0], [1.0, 1.0], [0.0, 2.0]]), 1)
+    >>> indices.ravel(), distances.ravel().round(3)
+    (array([1, 0, 1], dtype=int32), array([0.293, 0.293, 0.293]))
+
     Args:
         weights: (rows, columns) finite float64; every row needs a weight.
         k: how many neighbours, at least 1 and fewer than there are rows.

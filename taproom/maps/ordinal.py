@@ -29,12 +29,13 @@ DRAWS_PER_SHARD = 0.5
 ITEMS_WORTH_SHARDS = 4_000
 DRAWS_WITHOUT_SHARDS = 1 << 20
 POWER_STEPS = 30
-# A map that is fitted anew begins where it was, at the radius (in margins) that maps of texts end up at, and with so
-# much shorter steps. On the graph of `OrdinalParameters`, grown by a quarter, that gives 0.154 / 0.393 (from scratch
-# 0.156 / 0.395), and the items that were there move by 0.15 in the median; with full steps from radius 1 by 0.2 to 0.3.
+# A map that is continued starts at its old coordinates, at the radius (in margins) that maps of texts end up at, and
+# with so much shorter steps. On the graph of `OrdinalParameters`, grown by a quarter, that gives 0.154 / 0.393 (from
+# scratch 0.156 / 0.395), and the items that were there move by 0.15 in the median; with full steps from radius 1 by 0.2
+# to 0.3.
 RESTART_RADIUS = 5.0
 RESTART_STEP = 1 / 8
-# With fewer of the items on the old map it is no start, though still what the new one is turned to.
+# With fewer of the items on the old map, it is not used as a start; the new map is still aligned to it.
 LEAST_SHARE_TO_RESTART = 0.1
 SPARE_VECTORS = 5
 
@@ -83,13 +84,17 @@ def embed(
     nothing but the arguments, not even on the threads: each round of the descent is cut into the same shards, which
     start from the same state and are added in the same order.
 
+    >>> ring = np.column_stack([np.roll(np.arange(8), 1), np.roll(np.arange(8), -1)])
+    >>> embed(ring, np.ones((8, 2)), OrdinalParameters(updates_per_item=200)).shape
+    (8, 2)
+
     Args:
         indices: (n, k) integers, the neighbours of each item.
         distances: (n, k) float64, ascending in each row.
         parameters: see `OrdinalParameters`, whose defaults are taken if there are none.
         start: (n, dimension) float64, the map that is to be continued, as `embed` gave it; rows of NaN are items that
-            it does not have, which start amid their neighbours. By default, and where all rows are NaN, the map starts
-            from the leading eigenvectors of the graph.
+            it does not have, which start at the mean of their neighbours. By default, and where all rows are NaN, the
+            map starts from the leading eigenvectors of the graph.
         n_jobs: threads, counted as joblib counts workers; at most one a shard.
 
     Returns:
@@ -145,7 +150,7 @@ def _descend(coordinates: np.ndarray, graph: "Graph", parameters: OrdinalParamet
 
 
 def check_enough_items(items: int, dimension: int) -> None:
-    """Raise `InputError` where so few items say nothing about a map of so many dimensions."""
+    """Raise `InputError` where there are too few items for a map of so many dimensions."""
     if items < dimension + 2:
         raise InputError(
             f"A map in {dimension} dimensions needs at least {dimension + 2} items, and there are {items}. "
@@ -154,9 +159,9 @@ def check_enough_items(items: int, dimension: int) -> None:
 
 
 def _with_new_items(start: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """The start with each item that it lacks amid its neighbours, as far as these have or get a place.
+    """The start with each item that it lacks at the mean of its neighbours, as far as these have or get a place.
 
-    An item that no chain of neighbours joins to the others is put anywhere.
+    An item that no chain of neighbours connects to the others gets a random place.
     """
     from taproom.maps import _ordinal_kernels as kernels
 
@@ -174,7 +179,7 @@ def _with_new_items(start: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
 
 def _spectral_start(indices: np.ndarray, dimension: int) -> np.ndarray:
-    """The leading eigenvectors of the graph's random walk, beside the constant one, by orthogonal iteration.
+    """The leading eigenvectors of the graph's random walk, without the constant one, by orthogonal iteration.
 
     Random starts reach the same errors on the graph of `OrdinalParameters`, but each ends in another map; from this one
     the large scale stays. Where a map without error exists, they often miss it. A fixed number of steps always ends,
@@ -193,7 +198,7 @@ def _spectral_start(indices: np.ndarray, dimension: int) -> np.ndarray:
     vectors = np.empty((items, min(dimension + SPARE_VECTORS, items - 1)))
     kernels.fill_uniform(vectors, scattered_seed(0))
     for _ in range(POWER_STEPS):
-        # Half of the identity keeps negative eigenvalues, which say nothing about nearness, from leading.
+        # Half of the identity keeps negative eigenvalues, which do not mean nearness, from leading.
         vectors = vectors + walk @ vectors
         vectors -= np.outer(constant, constant @ vectors)
         vectors, _ = np.linalg.qr(vectors)

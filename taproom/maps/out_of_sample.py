@@ -39,7 +39,7 @@ MARGIN = 0.4
 # Weight of the triplets within the neighbours. For the beers 0.4 gives 0.134 / 0.388 in two dimensions, 0.6 gives
 # 0.140 / 0.382.
 WITHIN_SHARE = 0.5
-# How many items that are no neighbours stand for all of them; 1,000 give the same errors to within 0.001.
+# A sample of so many items represents all that are no neighbours; 1,000 give the same errors to within 0.001.
 FAR_ITEMS = 500
 # Steps fall linearly from the first to 0: 30 of them end where 300 do, and reach 6 radii far.
 STEPS = 60
@@ -141,7 +141,7 @@ class ItemMap:
         if not has_weight.any():
             raise InputError(
                 f"Every item of the map has the words {_some(words[known])}, so they weigh nothing, and the text has "
-                "no other word that the map knows. Say more of what tells it apart."
+                "no other word of the vocabulary of the map. Use words that are specific to the item."
             )
         neighbors, positions = self._find(term_ids[has_weight], weights[has_weight])
         return Placement(neighbors, positions, tuple(words[known]), tuple(words[~known]))
@@ -216,7 +216,7 @@ class _InvertedIndex:
 def _inverted_index(
     warehouse: Warehouse, version: int, item_ids: pa.ChunkedArray, vocabulary: pa.Table
 ) -> _InvertedIndex:
-    """Turn the rows of `tfidf` around as they stream by; the vocabulary tells beforehand how long each list will be."""
+    """Turn the rows of `tfidf` around as they stream by; the vocabulary gives the length of each list beforehand."""
     from taproom.maps import _out_of_sample_kernels as kernels
     from taproom.words.sparse import lists_to_csr
 

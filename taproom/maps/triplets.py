@@ -37,7 +37,7 @@ class TripletError:
         kind: "random", "near_miss" or "within".
         split: "training" or "held_out".
         triplets: how many were looked at.
-        violated: how many of them the map has the wrong way round or at the same distance.
+        violated: for how many of them the near item is not nearer on the map than the far one.
     """
 
     kind: str
@@ -60,14 +60,20 @@ def triplet_errors(
     samples: int = 1_000_000,
     wide: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[TripletError]:
-    """How often the map has it the wrong way round, on random triplets of each kind, trained on and held out.
+    """Count violated triplets of each kind, among those that are trained on and those that are held out.
+
+    >>> line = np.arange(6.0)[:, None]
+    >>> indices = np.array([[1, 2], [0, 2], [1, 3], [2, 4], [3, 5], [4, 3]])
+    >>> distances = np.abs(line[indices, 0] - line)
+    >>> {error.violated for error in triplet_errors(line, indices, distances, samples=1_000)}
+    {0}
 
     Args:
         coordinates: (n, dimension) float64, the map.
         indices: (n, k) integers, the neighbours that the map was fitted to.
         distances: (n, k) float64, ascending in each row.
         seed: of the triplets.
-        samples: about how many triplets for each kind and split; draws that give no triplet are not made up for.
+        samples: draws for each kind and split; a draw that gives no triplet is not repeated.
         wide: for the kind "near_miss", a neighbour against an item that ranks behind the k: (m,) anchors, and their
             (m, more than k) neighbours, of which the first k are those in `indices`. Without it that kind is left out.
 
@@ -98,7 +104,11 @@ def triplet_errors(
 
 
 def checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
-    """The graph in the types that the kernels take, once it is known that they cannot read beyond it."""
+    """The graph in the types that the kernels take, checked so that they cannot read out of bounds.
+
+    Raises:
+        InputError: shapes that differ, indices that are no other item, or distances that are not finite and ascending.
+    """
     from taproom.maps._ordinal_kernels import Graph
 
     indices, distances = np.asarray(indices), np.asarray(distances, dtype=np.float64)
@@ -111,14 +121,16 @@ def checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
     if indices.min() < 0 or indices.max() >= items or (indices == np.arange(items)[:, None]).any():
         raise InputError(f"Neighbours must be numbers of other items, from 0 to {items - 1}.")
     if not np.isfinite(distances).all():
-        raise InputError("Some distances are not finite numbers. Look for NaN or infinity in what they were made from.")
+        raise InputError(
+            "Some distances are not finite numbers. Check the values that they were made from for NaN and infinity."
+        )
     if (np.diff(distances, axis=1) < 0).any():
         raise InputError("The distances of an item must ascend. Sort its neighbours, the nearest first.")
     return Graph(np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C"), _reach(distances))
 
 
 def scattered_seed(seed: int) -> np.uint64:
-    """A seed for the kernels; near seeds become far apart."""
+    """A seed for the kernels; seeds that are close become far apart."""
     from taproom.maps import _ordinal_kernels as kernels
 
     return np.uint64(kernels.scattered(np.uint64(seed % 2**64)))
@@ -141,7 +153,7 @@ def checked_coordinates(coordinates: np.ndarray, items: int, dimension: int) -> 
             "Give one row for each item, or no start."
         )
     if not np.isfinite(coordinates).all():
-        raise InputError("Some coordinates are not finite numbers. Leave the start out to begin anew.")
+        raise InputError("Some coordinates are not finite numbers. Leave the start out to fit a new map.")
     return coordinates
 
 

@@ -1,9 +1,9 @@
-"""Challenges: whether a setting that a search has found is to take a champion's place.
+"""Challenges: whether a setting that a search has found replaces the champion.
 
-Here belong the comparison of two settings on fresh data, unit by unit, and the verdicts on it. The best of many trials
-has been lucky on the data that it was chosen by; only data that had no part in the choice tell whether it is better,
-and only a difference beyond its own noise counts: a product that is made anew for nothing costs its readers more than
-it gives them. The noise is that of the data: either setting is fitted once, with the same seed.
+Here belong the comparison of two settings on fresh data, unit by unit, and the verdicts on it. The score of the best of
+many trials is too good on the data that it was chosen by, so settings are compared on data that had no part in the
+choice. Only a significant difference counts, since every new champion means that a product is made again. The noise is
+that of the data: either setting is fitted once, with the same seed.
 
 Source: Student's paired t-test; Dietterich, Approximate statistical tests for comparing supervised classification
 learning algorithms, 1998 (why the data are to be fresh).
@@ -44,6 +44,9 @@ def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool
     """Compare the fresh scores (units,) float64 of two settings, unit by unit.
 
     The challenger wins if the whole interval of the mean difference is on the better side of zero.
+
+    >>> compare(np.array([0.8, 0.9, 0.7]), np.array([0.5, 0.5, 0.4]), higher_is_better=True).wins
+    True
 
     Raises:
         InputError: as `student_interval`, or for scores of different units.
@@ -93,7 +96,7 @@ def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, see
 class Challenger:
     """The best setting of a search, which had `trials`; `trial` and `parameters` are None where none has a score.
 
-    `made_from` tells apart searches of one name; `reason` is why the first trial failed, or there was none.
+    `made_from` distinguishes searches of one name; `reason` is why the first trial failed, or there was none.
     """
 
     search: str
@@ -177,12 +180,12 @@ def _is_decided(rows: Sequence[Row], challenger: Challenger) -> bool:
     what = (challenger.search, challenger.made_from, challenger.trial)
     return any(
         (row["search"], row["made_from"], row["trial"]) == what
-        and (challenger.parameters is not None or row["why"] == _nobody(challenger))
+        and (challenger.parameters is not None or row["why"] == _without_setting(challenger))
         for row in rows[since:]
     )
 
 
-def _nobody(challenger: Challenger) -> str:
+def _without_setting(challenger: Challenger) -> str:
     """Why a search has no best setting."""
     if not challenger.trials:
         return f"nothing could be tried: {challenger.reason or 'the time was up'}"
@@ -198,14 +201,14 @@ def _challenge(
     """The row of a challenge to the champion, which is so by a verdict."""
     which = {"search": challenger.search, "made_from": challenger.made_from, "trial": challenger.trial}
     if challenger.parameters is None:
-        return _row(None, "refused", _nobody(challenger), **which)
+        return _row(None, "refused", _without_setting(challenger), **which)
     if verdict == "pinned":
         return _row(challenger.parameters, "refused", "the champion is pinned", **which)
     if champion == challenger.parameters:
         return _row(challenger.parameters, "refused", "the best setting found is the champion's own", **which)
     try:
         judged = judge(challenger.parameters, champion)
-    except Exception as error:  # whatever it is: a challenge keeps no product from being made
+    except Exception as error:  # of any kind: a challenge must not stop a product
         return _row(challenger.parameters, "refused", f"{NOT_JUDGED}: {type(error).__name__}: {error}", **which)
     difference = judged.difference
     told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"

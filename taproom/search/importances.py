@@ -13,11 +13,11 @@ import numpy as np
 from taproom.search.space import Space, holds
 from taproom.search.trials import Trial
 
-# Of fewer trials than these nobody can say which parameter mattered.
+# With fewer trials, importances are not reliable.
 LEAST_TRIALS = 6
 TREES = 32
-# Values so many interquartile ranges beyond the quartiles matter as if they were there: Tukey's inner fences. One run
-# that diverged would otherwise be all the variance.
+# Values are clipped so many interquartile ranges beyond the quartiles (Tukey's inner fences): otherwise one run that
+# diverged would be all the variance.
 FENCE = 1.5
 
 
@@ -25,7 +25,7 @@ def importances(trials: Sequence[Trial], space: Space) -> dict[str, float]:
     """Each parameter's share of the variance of values at the budget that most trials have had; they sum to 1.
 
     That budget is the full one, or that of a rung of Hyperband, of which few trials are complete. The largest share
-    comes first. There is none where fewer than 6 trials of the space have had it, or all their values are equal.
+    comes first. The result is empty if fewer than 6 trials of the space had it, or if all their values are equal.
 
     Source: Hutter, Hoos and Leyton-Brown 2014, by Optuna's FanovaImportanceEvaluator with a fixed seed.
     """

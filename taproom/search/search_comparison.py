@@ -1,13 +1,14 @@
 """The deck's own experiment: which search finds good settings of a network of digits, and how soon.
 
-Here belong the ten settings that the deck shows, with our loss beside the published one; and the comparison of grid,
-random and Bayesian search (TPE, a Gaussian process) with Hyperband, which stops poor settings early, at the same number
-of epochs. The searches are those of `taproom.search.trials`, the network is that of `taproom.search.hidden_layer`.
+Here belong the ten settings that the deck shows, each with its loss here and the published one; and the comparison of
+grid, random and Bayesian search (TPE, a Gaussian process) with Hyperband, which stops poor settings early, at the same
+number of epochs. The searches are those of `taproom.search.trials`, the network is that of
+`taproom.search.hidden_layer`.
 
 - A fifth of the digits of each label judges (the mean cross-entropy without the penalty), chosen by a hash of their
   ids; the others are trained on. Nothing is crowned, so there is no fresh part; but all searches look at the same
   digits, so none has an advantage by it.
-- What is spent is counted in epochs. A network that is promoted is trained on, so only what is added counts.
+- The cost is counted in epochs. A network that is promoted continues its training, so only the new epochs count.
 - The best loss so far is that of any network at any rung, however short its training was.
 - The deck says neither what its loss is nor how many digits it was trained on, or for how long: only the order of the
   settings can be compared.
@@ -75,7 +76,7 @@ QUARTILES = (0.25, 0.5, 0.75)
 
 @dataclass(frozen=True)
 class Spending:
-    """What is spent: seeds, trials' worth of epochs for each, epochs of a trial, and digits (None: all there are)."""
+    """The cost: seeds, trials' worth of epochs for each, epochs of a trial, and digits (None: all)."""
 
     seeds: int
     trials: int
@@ -228,7 +229,7 @@ def _key(parameters: Parameters, seed: int) -> tuple[HiddenLayerParameters, int]
 
 
 def _search(digits: Parted, spending: Spending, method: str, seed: int) -> list[Spent]:
-    """What one search has spent and found, network by network."""
+    """The epochs and losses of one search, network by network."""
     from threadpoolctl import threadpool_limits
 
     objective = EpochsObjective(digits)

@@ -1,7 +1,7 @@
 """The kinds of range that a parameter may have in a search, and how each is mapped to [0, 1] and back.
 
 The ranges of a product's parameters are in its study, `assets/tuning/<study>.py`; their default values are with the
-algorithm (`OrdinalParameters` and the like). Which points of a space are tried is up to `taproom.search.trials`.
+algorithm (`OrdinalParameters` and the like). Which points of a space are tried is decided in `taproom.search.trials`.
 
 Source: the deck's slides "Hyperparameter Optimization": rates and penalties are searched on a log scale.
 """
@@ -21,7 +21,10 @@ Parameters = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Real:
-    """A real number from `low` to `high`; with `log`, its logarithm is what is spread evenly.
+    """A real number from `low` to `high`; with `log`, its logarithm is spread evenly.
+
+    >>> round(Real(0.01, 1.0, log=True).at(0.5), 3)
+    0.1
 
     Raises `InputError` unless low < high, both finite, and with `log` above 0.
     """
@@ -31,7 +34,7 @@ class Real:
     log: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what holds no number."""
+        """Raise `InputError` for a range without numbers."""
         _check_range(self.low, self.high, self.log)
 
     @property
@@ -62,14 +65,18 @@ class Real:
 
 @dataclass(frozen=True)
 class Integer:
-    """A whole number from `low` to `high`, both included; the rest as `Real`."""
+    """A whole number from `low` to `high`, both included; the rest as `Real`.
+
+    >>> [Integer(1, 9).at(place) for place in (0.0, 0.5, 1.0)]
+    [1, 5, 9]
+    """
 
     low: int
     high: int
     log: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse what holds no number."""
+        """Raise `InputError` for a range without numbers."""
         _check_range(self.low, self.high, self.log)
 
     @property
@@ -98,12 +105,16 @@ class Integer:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, in an order that says something (sizes) or nothing (names)."""
+    """One of some values, ordered (sizes) or not (names).
+
+    >>> Choice(("mean", "max")).at(0.7)
+    'max'
+    """
 
     values: tuple[Any, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what leaves no choice."""
+        """Raise `InputError` for fewer than two values."""
         if len(set(self.values)) < 2:
             raise InputError(f"a choice among {list(self.values)} was given; wanted: at least two different values")
 
@@ -135,7 +146,11 @@ Space = Mapping[str, Real | Integer | Choice]
 
 
 def holds(space: Space, parameters: Parameters) -> bool:
-    """Whether parameters are a point of the space: a value within its range for each, and for nothing else."""
+    """Whether parameters are a point of the space: a value within its range for each name, and no other names.
+
+    >>> holds({"rate": Real(0.0, 1.0)}, {"rate": 0.5}), holds({"rate": Real(0.0, 1.0)}, {"rate": 2.0})
+    (True, False)
+    """
     return parameters.keys() == space.keys() and all(space[name].holds(value) for name, value in parameters.items())
 
 

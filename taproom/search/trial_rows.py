@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 def made_from(data: str, plan: Plan, space: Space, code_version: str) -> str:
-    """16 hex digits for all that decides the trials of a search, beside the searches before it."""
+    """16 hex digits for everything that determines the trials of a search, except earlier searches."""
     whole = repr((data, plan, dict(space), code_version))
     return hashlib.sha256(whole.encode()).hexdigest()[:16]
 

@@ -1,11 +1,11 @@
-"""Searches: settings are tried in batches of a fixed size, and what was tried says what is tried next.
+"""Searches: settings are tried in batches of a fixed size, and the trials so far determine the next batch.
 
-Here belongs the search itself: which settings come next (grid, random, TPE, a Gaussian process, Hyperband), trying
-them side by side, and what became of each. What is searched, and what makes a setting good, is the business of the
-objectives; whether a setting found is to be used is that of `taproom.search.challenge`.
+Here belongs the search itself: which settings come next (grid, random, TPE, a Gaussian process, Hyperband), trying them
+in parallel, and their results. Objectives define what is searched and how a setting is scored;
+`taproom.search.challenge` decides whether the best setting is used.
 
-How: the next batch is a function of the trials so far, the plan and its seed, and of nothing else. A search can
-therefore be killed and go on from its recorded trials, and its trials do not depend on how many workers it has.
+The next batch is a function of the trials so far, the plan and its seed only. A search can therefore be killed and
+continue from its recorded trials, and its trials do not depend on the number of workers.
 Hyperband runs as synchronous rungs: the trials of a bracket all reach a rung's budget before the best of them go on.
 Its rungs do not depend on how long a trial takes, as those of asynchronous halving do.
 
@@ -37,7 +37,7 @@ METHODS = ("grid", "random", "tpe", "gaussian process", "hyperband")
 STATES = ("complete", "stopped", "promoted", "failed")
 # Of Hyperband: of the trials of a rung one in so many goes on, with so many times the budget.
 REDUCTION = 3
-# Before so many trials are known, a model of them says little, and trials are random.
+# Before so many trials are known, a model of them is not reliable, and trials are random.
 LEAST_TO_MODEL = 8
 
 
@@ -176,7 +176,7 @@ def search(
         plan: how, and how much of it.
         first: settings that are tried before any other, of the space or not.
         known: the trials of this very search so far, from which it goes on.
-        record: told of all trials after each batch (each rung of Hyperband).
+        record: called with all trials after each batch (each rung of Hyperband).
         n_jobs: workers (processes), as joblib counts them; they do not change the result.
         seconds: after which no batch is begun.
         cluster: address of a Dask scheduler whose workers to use instead.
@@ -225,7 +225,7 @@ def _try(objective: Objective, task: _Task) -> Trial:
     try:
         with threadpool_limits(limits=1), silent():
             value = float(objective.score(trial.parameters, task.budget, trial.seed))
-    except Exception as error:  # whatever it is: the search goes on, and the reason is kept
+    except Exception as error:  # of any kind: the search goes on, and the reason is kept
         reason = f"{type(error).__name__}: {error}"
     seconds = trial.seconds + time.perf_counter() - started
     if not math.isfinite(value):
@@ -235,7 +235,7 @@ def _try(objective: Objective, task: _Task) -> Trial:
 
 
 def _next_batch(space: Space, plan: Plan, first: Sequence[Parameters], trials: Sequence[Trial]) -> list[_Task]:
-    """What is to be tried next; nothing once the budget is spent."""
+    """The next tasks; none once the budget is spent."""
     if plan.method == "hyperband":
         return _next_rung(space, plan, first, trials)
     settings = _settings(space, plan, first, trials, min(plan.batch, plan.trials - len(trials)))
