@@ -25,7 +25,7 @@ from taproom.assays.mixtures import Mixture, checked_values
 
 @dataclass(frozen=True)
 class HeldOutRates:
-    """What the thresholds do to a class's held-out events: how many these are, and shares of them.
+    """How the held-out events of a class are called: their number, and shares of them.
 
     `sure_accuracy` is that of the calls that are not ambiguous, None where all are.
     """

@@ -81,7 +81,7 @@ def _estimates(log_densities: np.ndarray, resamples: int, confidence: float, see
 
 
 def call_events(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> pa.Table:
-    """What `taproom.call` gives."""
+    """Call events by the newest class model: the implementation of `taproom.call`."""
     warehouse = Warehouse()
     inputs = warehouse.history("event_calls")[0]["inputs"]
     rows = [warehouse.read(table, inputs[table]).to_pylist() for table in ("class_mixtures", "classes")]

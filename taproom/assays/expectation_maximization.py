@@ -62,7 +62,7 @@ class EmParameters:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """What EM found.
+    """The result of EM.
 
     Attributes:
         mixture: after the last iteration.

@@ -1,12 +1,12 @@
-"""What a search of the encoder's parameters is judged by: the accuracy of the classifier that its features lead to.
+"""The objective of the search for an encoder: the accuracy of a classifier with its features.
 
-A classifier of all images takes minutes, so some are drawn, of each class as many: an encoder and a classifier are
-fitted to the first part, settings are judged on others, and the rest is fresh. All are training images: what the
-product reports of its test images stays untouched. With so few images, filters and patches accuracies are far below the
-product's; only their differences count.
+A classifier of all images takes minutes, so a sample is drawn, equally many images of each class: an encoder and a
+classifier are fitted to the first part, settings are judged on the second, and the rest is fresh. All are training
+images; test images are not used. With so few images, filters and patches, accuracies are far below those of the
+product; only their differences count.
 
-The penalty of least squares is no parameter of a search: the best one depends on all else, so the product chooses it
-by itself whenever it is made, by the accuracy on validation images (`choose_classifier`). So it is here: a setting is
+The penalty of least squares is not searched: the best one depends on all other parameters, so the product chooses it
+whenever it is made, by the accuracy on validation images (`choose_classifier`). The same holds here: a setting is
 judged at the penalty that is best for it. For fresh images the classifier is refitted at that penalty to the fitted and
 the validation images, as the product does.
 
@@ -26,11 +26,11 @@ from taproom.images.image_features import Encoder, EncoderParameters, learn_enco
 from taproom.images.least_squares import Gram, one_hot
 from taproom.search.space import Parameters
 
-# Images at most, over all classes: fitted, for validation, fresh. A score is of fewer fitted ones than the fresh scores
-# that decide: what is best for few images need not be for many.
+# Images at most, over all classes: fitted, for validation, fresh. Scores use fewer fitted images than the fresh scores
+# that decide, since the best setting for few images may not be the best for many.
 IMAGES = (6_000, 1_000, 2_000)
 FITTED_FOR_SCORE = 1_500
-# What the budget's filters are learned from, so that k-means does not take longer than all else.
+# How filters are learned, so that k-means does not take longer than everything else.
 LEARNING = {"patches": 10_000, "iterations": 3}
 
 

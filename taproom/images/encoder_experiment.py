@@ -37,7 +37,7 @@ def base_parameters(sizes: Sizes) -> EncoderParameters:
 
 
 def choices_of(sizes: Sizes) -> dict[str, tuple[str, tuple, str]]:
-    """What is varied of the encoder: by experiment, the parameter, its settings, and the base setting as text."""
+    """The varied parameters of the encoder: by experiment, the parameter, its settings, and the base setting (text)."""
     base = base_parameters(sizes)
     numbers = (sizes.filters // 4, sizes.filters // 2, sizes.filters, 2 * sizes.filters)
     return {

@@ -1,8 +1,7 @@
 """A classifier of images: which images it is fitted to, its sums as a table, and its penalty.
 
-Here belongs the joint between the tables of the image chain and `taproom.images.image_features` and
-`taproom.images.least_squares`, which know of no tables. Asking the newest tables about a new image is in
-`taproom.images.image_lookup`.
+Here belongs what connects the tables of the image chain with `taproom.images.image_features` and
+`taproom.images.least_squares`, which use arrays only. New images are classified in `taproom.images.image_lookup`.
 """
 
 import hashlib

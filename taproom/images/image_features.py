@@ -39,7 +39,7 @@ from taproom.images.patches import (
 
 ENCODINGS = ("relu", "two signs", "triangle")
 
-# What a preset decides; all else is tuned.
+# The parameters that a preset fixes; the others are tuned.
 BUDGETS: dict[str, dict[str, Any]] = {
     "small": {"filters": 64, "patches": 50_000, "pools": 3},
     "coates": {"filters": 1600, "patches": 400_000, "pools": 2, "mirrored": False},
@@ -54,13 +54,13 @@ BLOCK_FILTERS = 512
 
 @dataclass(frozen=True)
 class EncoderParameters:
-    """What decides which features images get.
+    """Parameters of an encoder.
 
     The number of `filters` and of random `patches` that they are learned from (`learned_by`, one of
     `taproom.images.filters.FILTERS`, in `iterations` passes) are the budget, and `pools`, the windows a side.
     `contrast` is in squared grey levels, `zca_epsilon` in units of a standardized pixel's variance, `offset` in units
-    of a response. The means over windows are raised to `power`: their root tells more of what is there at all, and less
-    of how much.
+    of a response. The means over windows are raised to `power`: a root gives more weight to the presence of a response,
+    and less to its size.
     """
 
     filters: int = 256

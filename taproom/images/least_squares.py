@@ -48,7 +48,7 @@ def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
 
 
 class Gram:
-    """What least squares needs of images: sums of products of their features, and of features and targets.
+    """The sums that least squares needs: products of features, and of features and targets, over images.
 
     Features are taken less `centre` and divided by `spread` (D,), as of some first images: about standardized, so that
     single precision loses nothing. `products` (D, D) float32 holds the upper triangle, `with_targets` (D, C), `sums`

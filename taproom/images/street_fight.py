@@ -101,7 +101,7 @@ def settings(sizes: Sizes) -> list[Setting]:
 
 
 class _Task(NamedTuple):
-    """What one worker does with one draw."""
+    """A function that one worker calls with one draw, and further arguments."""
 
     run: Callable[..., list[Outcome]]
     given: tuple = ()

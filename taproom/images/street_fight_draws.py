@@ -62,7 +62,7 @@ class Draw(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What a setting reached on a draw, and the seconds that it took."""
+    """The value of a measure of a setting on a draw, and the seconds that it took."""
 
     experiment: str
     condition: str

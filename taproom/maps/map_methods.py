@@ -31,7 +31,7 @@ SMALLEST_DISTANCE = 1e-12
 
 @dataclass(frozen=True)
 class MethodParameters:
-    """What the methods are given.
+    """Parameters of the methods.
 
     Attributes:
         sample: items for the methods that cost the square of the items per step; all items, if there are no more.

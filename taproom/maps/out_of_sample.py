@@ -1,13 +1,13 @@
-"""A new item's neighbours and its place on a map that is there: the out-of-sample extension, without a refit.
+"""The neighbours of a new item and its place on an existing map: out-of-sample extension, without a new fit.
 
-Here belongs what takes a text to the newest map, from the tables alone: all are read at the versions that the map
+Here belongs the placing of a text on the newest map, from the tables alone: all are read at the versions that the map
 recorded. How maps are fitted is in `taproom.maps.ordinal`, how neighbours of all items are found in
 `taproom.maps.neighbors`.
 
 Source: the formulas of the lecture deck (Jamieson, CSE546 2017; slides "TF*IDF" and "BeerMapper - Under the Hood"),
 with the idf and the other items' positions held fixed, as out-of-sample extensions do (Bengio et al., NIPS 2003).
 
-How: an inverted index gives the cosine distances to all items. Its terms ascend, so they have the very bits of
+An inverted index gives the cosine distances to all items. Its terms ascend, so the distances have the same bits as in
 `taproom.maps.neighbors`. The point then minimises the hinge loss of `taproom.maps.ordinal` over the triplets (new item,
 nearer, farther) by subgradient descent from the mean of its neighbours' positions, weighted by their similarity.
 

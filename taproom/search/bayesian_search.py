@@ -1,7 +1,7 @@
-"""Bayesian search: a Gaussian process says where in [0, 1]^d the next settings are likely to do best.
+"""Bayesian search: a Gaussian process predicts where in [0, 1]^d the next settings are likely to do best.
 
-Here belongs the model of scores and what follows from it: the next places. What a place means, and trying it, is the
-business of `taproom.search.trials`. Optuna's own Gaussian process needs PyTorch, so this one is scikit-learn's.
+Here belong the model of scores and the choice of the next places. `taproom.search.trials` turns places into settings
+and tries them. Optuna's own Gaussian process needs PyTorch, so this one is scikit-learn's.
 
 Source: Jones, Schonlau and Welch, Efficient global optimization of expensive black-box functions, 1998 (expected
 improvement); Snoek, Larochelle and Adams, Practical Bayesian optimization of machine learning algorithms, 2012 (a
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     from sklearn.gaussian_process import GaussianProcessRegressor
 
-# What the kernel's parameters are before any score is seen: log-normal, by median and standard deviation of the
-# logarithm. Maximum likelihood alone makes noise of few scores, or a certainty.
+# The prior of the kernel's parameters: log-normal, by median and standard deviation of the logarithm. With few scores,
+# maximum likelihood alone fits pure noise, or no noise at all.
 AMPLITUDE, AMPLITUDE_SPREAD = 1.0, 1.0
 LENGTH, LENGTH_SPREAD = 0.5, 1.0
 NOISE, NOISE_SPREAD = 1e-3, 2.0
-# Of their most probable values; nothing depends on more digits.
+# Of their most probable values; more digits change no result.
 TOLERANCE = 1e-5
 # Scores are cut off so far above the median, in distances from the best to the median.
 CUT = 0.5
-# Where improvement is looked for: 2^10 quasi-random places, then clouds of 2^6 about the best ones.
+# Candidates for improvement: 2^10 quasi-random places, then clouds of 2^6 around the best ones.
 SPREAD_LOG2, CLOUD, BEST = 10, 64, 4
 RADII = (0.1, 0.03, 0.01, 0.003)
 # Places that are nearer to each other in every parameter are the same.

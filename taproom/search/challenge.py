@@ -126,7 +126,7 @@ def decide(
     pin: Parameters | None = None,
     release: bool = False,
 ) -> list[dict[str, Any]]:
-    """What is to be added to the rows of `challenges`: nothing where all of it was decided before.
+    """The rows to add to `challenges`; none if everything was decided before.
 
     Args:
         rows: the challenges so far.

@@ -1,10 +1,10 @@
-"""The deck's network: an image's pixels, one hidden layer, and the classes; it can be trained on from where it was.
+"""The deck's network: the pixels of an image, one hidden layer, and the classes; its training can be continued.
 
-Here belongs the network as a search sees it: what may be chosen, training up to an epoch, and its loss on images that
-it is not trained on. scikit-learn's `MLPClassifier` does the training: one of our own was 1.3 to 2.6 times as fast, the
-less the larger the network.
+Here belong the network's parameters, its training up to an epoch, and its loss on images that it is not trained on.
+scikit-learn's `MLPClassifier` does the training; an implementation in NumPy was 1.3 to 2.6 times as fast, with the
+smaller gains for larger networks.
 
-What the deck leaves open, and how it is here: ReLU; softmax and cross-entropy; minibatches of 50 in a random order;
+The deck leaves these open; here they are: ReLU; softmax and cross-entropy; minibatches of 50 in a random order;
 momentum 0.9, because without it the deck's smaller rates get nowhere in so few steps; weights uniform at first (Glorot
 and Bengio); the penalty is lambda / 2 times the sum of the squared weights, biases left out, added to the mean loss.
 
@@ -27,7 +27,7 @@ MOMENTUM = 0.9
 
 @dataclass(frozen=True)
 class HiddenLayerParameters:
-    """What a search chooses.
+    """The parameters that a search chooses.
 
     Attributes:
         learning_rate: eta, of a step down the gradient.

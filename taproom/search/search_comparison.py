@@ -85,7 +85,7 @@ class Spending:
 
     @property
     def all_epochs(self) -> int:
-        """What a search may spend."""
+        """The budget of a search, in epochs."""
         return self.trials * self.epochs
 
 
@@ -224,7 +224,7 @@ def share_to_reach(rows: Sequence[dict], method: str) -> float | None:
 
 
 def _key(parameters: Parameters, seed: int) -> tuple[HiddenLayerParameters, int]:
-    """What a network is known by."""
+    """The key of a network."""
     return HiddenLayerParameters(**parameters), seed
 
 

@@ -314,7 +314,7 @@ def _places(dimension: Any) -> dict[float, str]:
 
 
 def _limits(values: Sequence[float], higher_is_better: bool, margin: float) -> tuple[float, float]:
-    """What an axis of values shows: all of them, but for those far worse than most; and a margin, as a share."""
+    """The limits of an axis of values: all values except those far worse than most, and a margin, as a share."""
     if not values:
         return 0.0, 1.0
     sign = -1 if higher_is_better else 1

@@ -42,7 +42,7 @@ LEAST_TO_MODEL = 8
 
 
 class Objective(Protocol):
-    """What a search makes as good as it can; it is sent to the workers, and calls leave it as it is."""
+    """The score that a search optimizes. It is sent to the workers, and calls do not change it."""
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
         """How good parameters are on validation data, after a fit with the given budget."""
@@ -318,7 +318,7 @@ def _by_chance(space: Space, observed: Sequence[tuple[Parameters, float]], count
 def _asked(
     sampler: "BaseSampler", space: Space, observed: Sequence[tuple[Parameters, float]], count: int
 ) -> list[Parameters]:
-    """What an Optuna sampler suggests, given what was observed: each time to a study of its own, in memory."""
+    """The suggestions of an Optuna sampler, given the observations; each call uses a new study in memory."""
     import optuna
 
     distributions = {name: dimension.distribution() for name, dimension in space.items()}
