@@ -3,9 +3,12 @@
 import csv
 import json
 import os
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -40,9 +43,16 @@ def readable(tmp_path_factory: pytest.TempPathFactory):
         yield
 
 
+@pytest.fixture(scope="session")
+def warehouse_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same for all tests: Dagster's records name it, and are copied from one test to another (`made_once`)."""
+    return tmp_path_factory.mktemp("house") / "warehouse"
+
+
 @pytest.fixture
-def warehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
-    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "warehouse"))
+def warehouse(warehouse_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    shutil.rmtree(warehouse_folder, ignore_errors=True)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, str(warehouse_folder))
     return Warehouse()
 
 
@@ -58,6 +68,58 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def instance():
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral
+
+
+class State:
+    """Tables and Dagster's records as they were at a time, and what the making of them gave."""
+
+    def __init__(self, warehouse: Warehouse, instance: dg.DagsterInstance, folder: Path, given: Any) -> None:
+        self._folder, self._records, self.given = folder, [], given
+        shutil.copytree(warehouse.root, folder)
+        for database in databases(instance):
+            self._records.append(sqlite3.connect(":memory:"))
+            database.backup(self._records[-1])
+
+    def restore(self, warehouse: Warehouse, instance: dg.DagsterInstance) -> None:
+        shutil.rmtree(warehouse.root, ignore_errors=True)
+        shutil.copytree(self._folder, warehouse.root)
+        for database, records in zip(databases(instance), self._records, strict=True):
+            records.backup(database)
+
+
+def databases(instance: dg.DagsterInstance) -> list[sqlite3.Connection]:
+    """Of an ephemeral instance, which keeps its records in memory."""
+    storages = (instance.run_storage, instance.event_log_storage)
+    return [storage._held_conn.connection.dbapi_connection for storage in storages]
+
+
+@pytest.fixture(scope="session")
+def states() -> dict[str, State]:
+    return {}
+
+
+@pytest.fixture
+def made_once(
+    warehouse: Warehouse,
+    instance: dg.DagsterInstance,
+    states: dict[str, State],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[Callable[[], Any]], Any]:
+    """Calls a function that makes tables; where it was called before, copies what it made then, which is faster.
+
+    Each test has tables and records of its own to change. The function must always make the same of the same tables.
+    """
+
+    def run(make: Callable[[], Any]) -> Any:
+        name = f"{make.__module__}.{make.__qualname__}"
+        if name in states:
+            states[name].restore(warehouse, instance)
+        else:
+            given = make()
+            states[name] = State(warehouse, instance, tmp_path_factory.mktemp("state") / "warehouse", given)
+        return states[name].given
+
+    return run
 
 
 @pytest.fixture
@@ -202,11 +264,15 @@ def ingest_events(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callabl
 
 
 @pytest.fixture
-def plate(plate_of_wells, ingest_events, make) -> str:
+def plate(plate_of_wells, ingest_events, make, made_once) -> str:
     """A plate of wells, read and rolled up; gives the sample's key."""
-    key = ingest_events(plate_of_wells(), columns={name: name for name in ("plate", "well", "label")})
-    make("wells")
-    return key
+
+    def read_and_roll_up() -> str:
+        key = ingest_events(plate_of_wells(), columns={name: name for name in ("plate", "well", "label")})
+        make("wells")
+        return key
+
+    return made_once(read_and_roll_up)
 
 
 @pytest.fixture

@@ -101,7 +101,7 @@ def test_batches_of_a_lost_warehouse_are_read_again_with_their_settings(
     ingest(there, collection="beers")
     gone = write_csv("b.csv", [{"review_id": "r", "item_id": "ale", "text": "pine"}])
     ingest(gone, collection="beers")
-    (tmp_path / "warehouse").rename(tmp_path / "away")
+    Path(warehouse.root).rename(tmp_path / "away")
     gone.unlink()
     products = Products(instance, warehouse, defs, {})
     outcomes = products.read(REVIEWS, products._reads(REVIEWS))

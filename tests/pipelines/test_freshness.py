@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import dagster as dg
 import pyarrow as pa
@@ -115,7 +116,7 @@ def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypat
         assert not any_fresh()
 
     with subtests.test("a warehouse that was deleted"):
-        (tmp_path / "warehouse").rename(tmp_path / "away")
+        Path(warehouse.root).rename(tmp_path / "away")
         assert not any_fresh()
 
 

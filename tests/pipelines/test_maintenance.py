@@ -116,7 +116,7 @@ def test_the_batches_of_a_lost_instance_are_known_again(write_csv, ingest, wareh
 def test_tables_of_a_lost_warehouse_are_named(write_csv, ingest, warehouse, instance, themed_reviews, tmp_path):
     ingest(write_csv("a.csv", themed_reviews(items=4)))
     (batch,) = warehouse.partitions("reviews")
-    (tmp_path / "warehouse").rename(tmp_path / "away")
+    Path(warehouse.root).rename(tmp_path / "away")
     told = "\n".join(reconcile(instance, warehouse, defs))
     assert f"1 batches of reviews were read into {warehouse.root}, which does not have them any more" in told
     assert batch in told

@@ -25,8 +25,9 @@ QUICK = {"sizes": [1, 2, 3], "restarts": 1}
 
 
 @pytest.fixture
-def called(plate, make):
-    return make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 20})
+def called(plate, make, made_once):
+    settings = {"class_mixtures": QUICK, "event_calls": {"resamples": 20}}
+    return made_once(lambda: make(*CLASS_TABLES, *CALL_TABLES, **settings))
 
 
 def test_classes_have_mixtures_priors_and_thresholds(called, warehouse):

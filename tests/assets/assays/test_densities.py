@@ -13,8 +13,9 @@ TABLES = ("density", "kernel_density", "kernel_bandwidths")
 
 
 @pytest.fixture
-def made(plate, make):
-    return make(*MIXTURE, *TABLES, "two_component_trace", mixture=QUICK, density={"points": 60})
+def made(plate, make, made_once):
+    settings = {"mixture": QUICK, "density": {"points": 60}}
+    return made_once(lambda: make(*MIXTURE, *TABLES, "two_component_trace", **settings))
 
 
 def test_the_density_is_the_mixtures_on_a_grid(made, warehouse):

@@ -14,8 +14,8 @@ TABLES = ("mixture", "mixture_fits", "mixture_trace", "assignments")
 
 
 @pytest.fixture
-def fitted(plate, make):
-    return make(*TABLES, mixture=QUICK)
+def fitted(plate, make, made_once):
+    return made_once(lambda: make(*TABLES, mixture=QUICK))
 
 
 def test_three_populations_are_found_as_three_components(fitted, warehouse):
