@@ -5,18 +5,28 @@ BIN := .venv/bin
 CONFIG ?=
 REPAIR ?=
 PORT ?= 3000
+TESTS ?=
+ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
+FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
+  --ignore-glob="*/test_street_fight*.py"
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run test soak ui doctor bench lint check contracts lock clean
+.PHONY: run test test-fast coverage soak ui doctor bench lint check contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every product that is not fresh, and tell what there is
 	@$(BIN)/python -m pipelines.run $(if $(CONFIG),--config "$(CONFIG)")
 
 test: setup  ## run the test suite on all cores, a file of tests on one
-	@$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest $(ON_ALL_CORES)
+
+test-fast: setup  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
+	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
+
+coverage: setup  ## the tests with the lines and branches that they reach; TESTS='$$(FAST)' for those of test-fast
+	@$(BIN)/python -m pytest $(ON_ALL_CORES) --cov --cov-report=term $(TESTS)
 
 soak: setup  ## what breaks, every job and every schedule through the real daemon: 20 minutes
 	@$(BIN)/python -m pytest tests/pipelines -m soak

@@ -32,6 +32,15 @@ THEMES = {
     "malty": "caramel toffee bread biscuit nutty raisin brown",
 }
 FIELDS = ("review_id", "item_id", "category", "overall", "text")
+# Fixtures that are records of Dagster, or the processes of `make ui`.
+DAGSTERS = {"instance", "home", "served"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what needs records of Dagster: it runs jobs, a large part of a second for each table."""
+    for item in items:
+        if DAGSTERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -33,6 +33,7 @@ def test_drift_is_told_and_fails_the_check(tmp_path, monkeypatch, capsys):
     assert main(["--check"]) == 0
 
 
+@pytest.mark.slow
 def test_the_check_runs_as_a_command():
     check = subprocess.run(
         [sys.executable, "-m", "pipelines.contracts", "--check"], cwd=ROOT, capture_output=True, text=True, timeout=120

@@ -72,6 +72,7 @@ def test_every_configured_field_is_described():
         assert all(field.description for field in fields.values()), assets.key
 
 
+@pytest.mark.slow
 def test_loading_the_code_location_imports_no_heavy_library():
     code = "import sys, pipelines.definitions; print(*sys.modules)"
     loaded = set(python("-c", code).stdout.split())

@@ -115,6 +115,7 @@ def printed_by(code):
     return json.loads(ran.stdout)
 
 
+@pytest.mark.slow
 def test_no_module_of_taproom_loads_dagster():
     names, loaded = printed_by(IMPORT_EVERYTHING)
     files = {path.relative_to(REPO).with_suffix("") for path in (REPO / "taproom").rglob("*.py")}

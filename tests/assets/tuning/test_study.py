@@ -350,6 +350,7 @@ def study_job() -> dg.JobDefinition:
     return definitions.resolve_job_def("tune_planted")
 
 
+@pytest.mark.slow
 def test_a_step_of_its_own_process_ends_when_its_search_has_ended(warehouse, tmp_path):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         targets = planted()[:1]
@@ -364,6 +365,7 @@ def test_a_step_of_its_own_process_ends_when_its_search_has_ended(warehouse, tmp
     assert seconds < 120  # idle workers would keep the step for 300
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
     script = textwrap.dedent("""
         import sys

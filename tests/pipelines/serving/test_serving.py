@@ -255,6 +255,7 @@ def test_a_signal_ends_all_processes_and_the_runs(served):
     assert Warehouse(str(warehouse)).head("documents") is None
 
 
+@pytest.mark.slow
 def test_what_a_killed_supervisor_has_left_is_ended(tmp_path, monkeypatch):
     """As the next `make ui` does it; a process that does not listen to the first signal, too."""
     monkeypatch.setattr(serving, "GRACE_SECONDS", 1)

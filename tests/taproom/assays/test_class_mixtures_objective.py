@@ -101,11 +101,13 @@ def test_to_be_sure_and_wrong_is_not_infinitely_bad():
     assert losses.max() <= -np.log(np.finfo(np.float64).eps)
 
 
+@pytest.mark.slow
 def test_the_products_defaults_are_taken_where_nothing_is_given(objective):
     none = {"components": None, "regularization": ClassParameters().regularization}
     assert objective.score({}, 40, 0) == objective.score(none, 40, 0)
 
 
+@pytest.mark.slow
 def test_the_same_bits_come_out_each_time_and_another_seed_parts_otherwise(objective):
     sent = pickle.loads(pickle.dumps(objective))
     again = ClassMixturesObjective.parted(*GIVEN, seed=0)

@@ -78,6 +78,7 @@ def test_rows_are_those_of_the_method_fitted_to_the_other_wells_by_hand(method):
         assert row["log_loss"] == pytest.approx(log_loss(labels[~seen], posteriors, labels=["blue", "red"]), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_ours_is_the_model_of_the_other_wells():
     values, labels, wells = plate(apart=1.5)
     for row in compared(values, labels, wells).rows:
@@ -88,6 +89,7 @@ def test_ours_is_the_model_of_the_other_wells():
             assert row["accuracy"] == pytest.approx((called == labels[~seen]).mean())
 
 
+@pytest.mark.slow
 def test_what_is_special_about_a_well_helps_no_method_on_it():
     random = np.random.default_rng(1)
     places = np.repeat(np.arange(8), 100)
@@ -239,6 +241,7 @@ def test_without_a_well_to_leave_out_there_are_no_rows():
     assert set(found.skipped) == {"A1", "B1"}
 
 
+@pytest.mark.slow
 def test_events_with_missing_values_are_set_aside_and_counted():
     values, labels, wells = plate()
     more = np.vstack([values, [[np.nan, 0.0]] * 7])
@@ -270,6 +273,7 @@ def test_a_method_that_cannot_be_fitted_is_left_out_and_told(caplog):
     assert {"kernel_density", "logistic_regression", "gradient_boosting"} <= {row["method"] for row in found.rows}
 
 
+@pytest.mark.slow
 def test_the_same_rows_come_out_whatever_the_workers():
     given = plate(events=40, apart=1.0)
     assert compared(*given, n_jobs=1) == compared(*given, n_jobs=2)

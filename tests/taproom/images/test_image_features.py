@@ -116,6 +116,7 @@ def test_any_number_of_filters_is_used_whole(monkeypatch, filters):
     assert_equal(model.features(IMAGES[:2]), wanted(model, IMAGES[:2]).reshape(2, -1))
 
 
+@pytest.mark.slow
 def test_many_filters_and_positions_are_more_than_a_chunk():
     images = RANDOM.integers(0, 256, (2, 24, 30, 3), dtype=np.uint8)
     parameters = replace(SMALL, filters=700, patches=800, learned_by="random patches", encoding="triangle", pools=3)
@@ -142,6 +143,7 @@ def test_neither_workers_nor_other_images_change_a_bit(encoding):
     assert apart.tobytes() == together.tobytes()
 
 
+@pytest.mark.slow
 def test_a_view_of_images_gets_what_a_copy_gets():
     model = encoder()
     views = [IMAGES[::2], IMAGES[:, ::-1], np.asfortranarray(IMAGES), np.frombuffer(IMAGES.tobytes(), np.uint8)]

@@ -68,6 +68,7 @@ def rows_with_ties(draw):
     return sparse.csr_array(dense)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(rows_with_ties(), st.data())
 def test_ties_and_duplicates_come_out_as_brute_force_has_them(weights, data):

@@ -67,6 +67,7 @@ def moves(map_, start):
     return np.linalg.norm(map_ - start, axis=1)
 
 
+@pytest.mark.slow
 def test_a_map_stays_where_it_was_when_it_is_continued():
     graph = neighbors_of(plane(300), 30)
     start = embed(*graph, replace(QUICK, updates_per_item=2_000)) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 0.25

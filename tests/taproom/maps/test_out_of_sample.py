@@ -158,6 +158,7 @@ def found_by(placement):
     return [(neighbor.distance, neighbor.item_id) for neighbor in placement.neighbors]
 
 
+@pytest.mark.slow
 def test_the_text_of_an_item_finds_the_item_itself_and_then_its_neighbors(themed_warehouse, themed_map, texts):
     for row in themed_warehouse.read("neighbors").to_pylist():
         itself, *others = found_by(themed_map.place(texts[row["item_id"]]))

@@ -34,6 +34,7 @@ def at_random(function, seed, evaluations):
     return function(np.random.default_rng(seed).random((evaluations, 2))).min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("function", "batch", "times"), [(bowl, 1, 10), (bowl, 4, 10), (diverging, 1, 4)])
 def test_random_search_needs_several_times_the_evaluations(function, batch, times):
     ours = np.median([searched(function, seed, 18, batch) for seed in range(5)])

@@ -69,6 +69,7 @@ class TestCompare:
             compare(challenger, champion, higher_is_better=True)
 
 
+@pytest.mark.slow
 def test_both_settings_are_judged_with_the_larger_budget_and_one_seed_whatever_the_workers():
     @dataclass(frozen=True)
     class Lucky:

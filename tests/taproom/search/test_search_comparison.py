@@ -185,6 +185,7 @@ def test_the_losses_of_the_decks_settings_are_those_of_networks_trained_for_all_
     assert [row["loss"] for row in ranked] == sorted(row["loss"] for row in ranked)
 
 
+@pytest.mark.slow
 def test_rows_do_not_depend_on_workers_and_do_on_the_seed(compared):
     assert compare(DIGITS, TINY, seed=5, n_jobs=2) == compared
     assert compare(DIGITS, TINY, seed=6, n_jobs=1).curves != compared.curves

@@ -82,6 +82,7 @@ def test_other_seeds_try_other_settings(method):
     assert settings[0] != settings[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["tpe", "gaussian process"])
 def test_models_find_a_better_setting_than_chance(method):
     found = {
@@ -238,6 +239,7 @@ def test_seeds_differ_by_what_they_are_for():
     assert all(0 <= seed_of(number) < 2**31 for number in range(100))
 
 
+@pytest.mark.slow
 class TestCluster:
     def test_a_dask_cluster_gives_the_same_trials(self):
         from distributed import LocalCluster
@@ -253,6 +255,7 @@ class TestCluster:
             search(Bowl(), SPACE, plan_of("random"), cluster=address)
 
 
+@pytest.mark.slow
 def test_a_search_that_is_killed_loses_only_the_batch_in_progress(tmp_path):
     script = textwrap.dedent("""
         import json, sys, time

@@ -196,6 +196,7 @@ def test_a_text_broken_into_lines_goes_on_to_the_next_blank_line(tmp_path):
     assert table["text"].to_pylist() == ["One\nnote: two\n three", ROWS[0]["text"]]
 
 
+@pytest.mark.slow
 def test_a_text_of_very_many_lines_is_read_in_linear_time(tmp_path):
     text = "x\n" * 60_000
     table, _ = read_dump(tmp_path, "".join(as_block({**LEAST, "beer/name": n, "review/text": text}) for n in range(40)))

@@ -91,6 +91,7 @@ def test_the_folder_follows_the_variable(tmp_path, monkeypatch):
     assert inbox_folder("reviews") == DEFAULT_INBOX / "reviews"
 
 
+@pytest.mark.slow
 @given(name=st.text(max_size=200), content=st.binary())
 def test_a_key_is_a_plain_name_whatever_the_file_is_called(name, content):
     key = file_key(name, hashlib.sha256(content).hexdigest())

@@ -62,6 +62,7 @@ def test_a_bomb_behind_honest_text_is_refused_where_it_begins(tmp_path):
             stream.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "size_bytes"), [("r.gz", 50_000_000), ("r.bz2", 5_000_000)])
 def test_the_same_line_again_and_again_is_no_bomb(tmp_path, name, size_bytes):
     content = times(LINE, size_bytes)

@@ -75,6 +75,7 @@ def test_measures_lie_in_their_ranges(found):
         assert all(0 <= row[measure] <= 1 for measure in ("diversity", "nmi", "nmi_training", "stability"))
 
 
+@pytest.mark.slow
 def test_no_bit_but_the_seconds_depends_on_the_workers_or_threads(found):
     with threadpool_limits(limits=2):
         assert without_seconds(compare(planted(), THREE, n_jobs=2).rows) == without_seconds(found.rows)

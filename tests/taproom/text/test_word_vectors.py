@@ -139,6 +139,7 @@ def test_one_worker_gives_the_same_bits_whatever_the_batches():
     assert not same_bits(once, train([texts], WordVectorParameters(dimensions=8, min_count=1, epochs=2, seed=1)))
 
 
+@pytest.mark.slow
 def test_another_process_with_another_hash_seed_gives_the_same_bits():
     program = (
         "import hashlib; from taproom.text.word_vectors import *\n"

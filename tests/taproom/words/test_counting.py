@@ -79,6 +79,7 @@ def test_every_word_of_an_items_texts_counts(reviews, token_pattern):
     assert as_dict(counts) == count_by_hand(reviews, token_pattern)
 
 
+@pytest.mark.slow
 def test_every_character_is_what_a_regular_expression_takes_it_for():
     characters = map(chr, range(0x110000))
     reviews = [("ale", f"{c} a{c} {c}{c}Σ") for c in characters]
@@ -103,6 +104,7 @@ def test_a_stream_counts_as_its_texts_together(parts):
     assert_same(count_stream(stream), count_reviews([review for part in parts for review in part]))
 
 
+@pytest.mark.slow
 def test_workers_may_be_processes_but_small_input_starts_none(monkeypatch):
     get_reusable_executor().shutdown()
     reviews = [(f"item {number % 7}", f"hops{number} malt é hops") for number in range(200)]
