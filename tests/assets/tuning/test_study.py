@@ -111,6 +111,12 @@ def tune(instance):
     return run
 
 
+@pytest.fixture
+def tuned(tune, made_once):
+    """A first search, with what is made of its champion."""
+    return made_once(lambda: tune())
+
+
 def rows(warehouse: Warehouse, table: str) -> list[dict]:
     return warehouse.read(table).to_pylist()
 
@@ -148,8 +154,7 @@ def test_a_search_finds_a_champion_and_the_product_is_made_with_it(tune, warehou
         assert told(instance, table)["figure_path"].endswith(f"{table}-planted.png")
 
 
-def test_the_same_search_again_changes_nothing(tune, warehouse):
-    tune()
+def test_the_same_search_again_changes_nothing(tuned, tune, warehouse):
     heads = warehouse.heads()
     tune()
     assert warehouse.heads() == heads
@@ -167,14 +172,12 @@ def test_the_tables_do_not_depend_on_the_workers(tune, warehouse, monkeypatch, t
     assert hashes() == alone
 
 
-def test_each_batch_is_published_as_soon_as_it_is_done(tune, warehouse):
-    tune()
+def test_each_batch_is_published_as_soon_as_it_is_done(tuned, warehouse):
     assert [entry["rows"] for entry in reversed(warehouse.history("trials"))] == [4, 8, 12]
     assert {entry["partition"] for entry in warehouse.history("trials")} == {"planted"}
 
 
-def test_a_search_goes_on_from_the_rows_that_it_has(tune, warehouse):
-    tune()
+def test_a_search_goes_on_from_the_rows_that_it_has(tuned, tune, warehouse):
     whole = warehouse.read("trials")
     challenges = warehouse.read("challenges")
     partial = warehouse.read("trials", 0)
@@ -193,8 +196,7 @@ def test_one_that_the_clock_has_stopped_goes_on_when_it_is_run_again(tune, wareh
     assert [row["number"] for row in rows(warehouse, "trials")] == list(range(12))
 
 
-def test_another_search_begins_with_the_values_set_by_hand_and_the_best_so_far(tune, warehouse):
-    tune()
+def test_another_search_begins_with_the_values_set_by_hand_and_the_best_so_far(tuned, tune, warehouse):
     best = reigning(warehouse)["x"]
     tune(search="nightly")
     nightly = [row for row in rows(warehouse, "trials") if row["search"] == "nightly"]
@@ -204,8 +206,7 @@ def test_another_search_begins_with_the_values_set_by_hand_and_the_best_so_far(t
     assert len(rows(warehouse, "trials")) == 24
 
 
-def test_other_data_begin_the_search_anew_and_the_champion_is_challenged(tune, warehouse):
-    tune()
+def test_other_data_begin_the_search_anew_and_the_champion_is_challenged(tuned, tune, warehouse):
     old = reigning(warehouse)
     tune(target=0.9)
     assert [row["data"] for row in rows(warehouse, "trials")] == ['{"targets": 0}'] * 12 + ['{"targets": 1}'] * 12
@@ -214,8 +215,7 @@ def test_other_data_begin_the_search_anew_and_the_champion_is_challenged(tune, w
     assert abs(new["x"] - 0.9) < abs(old["x"] - 0.9)
 
 
-def test_another_plan_under_the_same_name_begins_anew_and_loses_no_trial(tune, warehouse):
-    tune()
+def test_another_plan_under_the_same_name_begins_anew_and_loses_no_trial(tuned, tune, warehouse):
     first = rows(warehouse, "trials")
     tune(trials=4, method="tpe")
     assert rows(warehouse, "trials")[:12] == first
@@ -243,8 +243,7 @@ def test_after_a_search_by_another_name_nothing_is_stale_unless_it_is_asked_for(
     assert not fresh(search="another")
 
 
-def test_a_refusal_leaves_the_champion_and_what_is_made_with_it_as_they_are(tune, warehouse, instance):
-    tune()
+def test_a_refusal_leaves_the_champion_and_what_is_made_with_it_as_they_are(tuned, tune, warehouse, instance):
     before = told(instance, "champions")["content_hash"], warehouse.head("made_with")
     tune(search="later", trials=2)  # which tries no more than the first and the best so far
     assert rows(warehouse, "challenges")[-1]["why"] == "the best setting found is the champion's own"
@@ -287,8 +286,7 @@ def test_too_little_to_search_by_keeps_no_product_from_being_made(tune, warehous
     assert warehouse.read("made_with")["x"].to_pylist() == [0.5]
 
 
-def test_a_person_pins_a_champion_and_releases_it(tune, warehouse):
-    tune()
+def test_a_person_pins_a_champion_and_releases_it(tuned, tune, warehouse):
     tune(pin={"x": 0.875})
     assert (reigning(warehouse)["verdict"], reigning(warehouse)["x"]) == ("pinned", 0.875)
     assert warehouse.read("made_with")["x"].to_pylist() == [0.875]
@@ -299,8 +297,7 @@ def test_a_person_pins_a_champion_and_releases_it(tune, warehouse):
     assert abs(reigning(warehouse)["x"] - 0.25) < 0.1
 
 
-def test_what_cannot_be_pinned_is_refused_and_the_champion_stays(tune, warehouse):
-    tune()
+def test_what_cannot_be_pinned_is_refused_and_the_champion_stays(tuned, tune, warehouse):
     before = reigning(warehouse)
     with pytest.raises(InputError, match="was to be pinned"):
         tune(pin={"y": 1.0})
