@@ -44,6 +44,7 @@ def told(trials) -> list[tuple]:
     return [(t.number, dict(t.parameters), t.seed, t.budgets, t.values, t.state, t.reason) for t in trials]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_search_gives_the_same_trials_for_any_number_of_workers(method):
     alone = search(Bowl(), SPACE, plan_of(method), [FIRST], n_jobs=1)
@@ -51,6 +52,7 @@ def test_the_same_search_gives_the_same_trials_for_any_number_of_workers(method)
     assert told(alone) == told(together)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 def test_a_search_goes_on_from_any_of_its_batches_as_if_it_had_not_stopped(method):
     batches = [[]]

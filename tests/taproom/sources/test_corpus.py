@@ -265,6 +265,7 @@ def test_batches_hold_at_most_so_many_rows_and_characters(monkeypatch):
     assert [batch.num_rows for batch in DocumentReader(documents(["x" * 300] * 6), "c", SCHEMA).reader()] == [4, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("unit", "line"), [("line", b"word " * 500 + b"\n"), ("block", b"word " * 500)])
 def test_memory_stays_bounded(tmp_path, unit, line):
     path = tmp_path / "t.gz"
