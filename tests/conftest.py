@@ -285,22 +285,31 @@ def plate(plate_of_wells, ingest_events, make, made_once) -> str:
 
 
 @pytest.fixture
-def corpus_folder(tmp_path: Path) -> Path:
-    """A folder of documents about one of four themes each, in a folder of its theme's name."""
+def corpus_folder(warehouse_folder: Path) -> Path:
+    """A folder of documents about one of four themes each, in a folder of its theme's name; the same for all tests."""
+    corpus = warehouse_folder.with_name("themes")
+    shutil.rmtree(corpus, ignore_errors=True)
     for number in range(80):
         theme = list(THEMES)[number % len(THEMES)]
         words = THEMES[theme].split()
         said = [words[(number // len(THEMES) + 2 * step + step // 3) % len(words)] for step in range(30)]
-        folder = tmp_path / "themes" / theme
+        folder = corpus / theme
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number:03d}.txt").write_text(" ".join([*said, "beer", f"glass{number % 7}"]), encoding="utf-8")
-    return tmp_path / "themes"
+    return corpus
 
 
 @pytest.fixture
-def themes(corpus_folder: Path, make: Callable[..., dg.ExecuteInProcessResult]) -> Path:
+def themes(
+    corpus_folder: Path,
+    make: Callable[..., dg.ExecuteInProcessResult],
+    made_once: Callable[[Callable[[], Any]], Any],
+) -> Path:
     """The same read as the corpus, with its bags of words; gives the folder."""
-    limits = {"min_document_frequency": 2, "max_document_share": 0.5}
-    make("documents", documents={"source": "files", "path": str(corpus_folder)})
-    make("terms", "bag_of_words", bag_of_words=limits)
+
+    def read_and_count() -> None:
+        make("documents", documents={"source": "files", "path": str(corpus_folder)})
+        make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
+
+    made_once(read_and_count)
     return corpus_folder

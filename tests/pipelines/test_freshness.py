@@ -35,9 +35,12 @@ def fresh(instance, warehouse):
 
 
 @pytest.fixture
-def made(write_csv, ingest, make, themed_reviews):
-    ingest(write_csv("a.csv", themed_reviews(items=12)))
-    make(*CHAIN)
+def made(write_csv, ingest, make, themed_reviews, made_once):
+    def read_and_make():
+        ingest(write_csv("a.csv", themed_reviews(items=12)))
+        make(*CHAIN)
+
+    made_once(read_and_make)
 
 
 def test_what_was_made_is_fresh_and_other_settings_are_not(made, make, fresh, warehouse):

@@ -1,53 +1,13 @@
-import os
 import subprocess
 import sys
-from itertools import islice
 from pathlib import Path
 
-import dagster as dg
-import numpy as np
 import pytest
-import yaml
 
-from pipelines.definitions import defs
 from pipelines.run import main
-from taproom.warehouse.warehouse import Warehouse
-from tests.fcs_file import fcs_bytes
-from tests.planted_corpus import planted_corpus
-from tests.planted_images import planted_images, write_images
+from tests.pipelines.made_by_run import BRIEF, ROOT, TUNED, changed, tables_of, write_config
 
-ROOT = Path(__file__).resolve().parents[2]
-TUNED = {"trials", "challenges", "champions"}
-TABLES, ASSAY_TABLES, TEXT_TABLES, IMAGE_TABLES = (
-    sorted(TUNED | {key.path[0] for key in dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph())})
-    for chain in ("reviews", "assays", "text", "images")
-)
-
-
-@pytest.fixture
-def run(warehouse, tmp_path):
-    """Runs `python -m pipelines.run` as `make run` does, in a process of its own, with `ops` as configuration."""
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    (home / "dagster.yaml").write_bytes((ROOT / "dagster.yaml").read_bytes())
-
-    def command(**ops: dict) -> subprocess.CompletedProcess:
-        config = tmp_path / "run.yaml"
-        config.write_text(yaml.safe_dump({"ops": {op: {"config": given} for op, given in ops.items()}}))
-        return subprocess.run(
-            [sys.executable, "-m", "pipelines.run", "--config", str(config)],
-            cwd=ROOT,
-            env=os.environ | {"DAGSTER_HOME": str(home)},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return command
-
-
-def changed(warehouse: Warehouse, before: dict[str, int]) -> set[str]:
-    return {table for table, version in warehouse.heads().items() if before.get(table) != version}
+TABLES = tables_of("reviews")
 
 
 def test_run_makes_everything_once_and_then_only_what_has_changed(
@@ -55,7 +15,7 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
 ):
     path = write_csv("beers.csv", themed_reviews())
     reviews = {"source": "table", "path": str(path), "collection": "beers"}
-    tuning = {"tune_item_map": {"trials": 2}}
+    tuning = {"tune_item_map": BRIEF}
 
     with subtests.test("the first run makes every table and tells of them"):
         first = run(reviews=reviews, **tuning)
@@ -102,84 +62,11 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         assert warehouse.heads() == heads
 
 
-def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_changes(
-    run, tmp_path, warehouse, subtests
-):
-    path = tmp_path / "planted.txt"
-    lines = list(islice(planted_corpus(seed=0), 3_000))
-    path.write_text("\n".join(lines))
-    ops = {
-        "documents": {"source": "files", "path": str(path)},
-        "topics": {"topics": 3},
-        "topic_methods": {"topics": 3, "workers": 1},
-        "word_vectors": {"dimensions": 24, "epochs": 2},
-        "word_map": {"updates_per_word": 50},
-        "tune_topics": {"trials": 2},
-        "tune_word_vectors": {"trials": 2},
-    }
-
-    with subtests.test("the first run makes the tables of this chain and no others, and tells of them"):
-        first = run(**ops)
-        assert first.returncode == 0, first.stdout + first.stderr
-        assert warehouse.tables() == TEXT_TABLES
-        assert "3 of 3 topics" in first.stdout
-        assert "king - man + woman = " in first.stdout
-
-    with subtests.test("an unchanged second run makes nothing and says so"):
-        heads = warehouse.heads()
-        assert "Everything is fresh" in run(**ops).stdout
-        assert warehouse.heads() == heads
-
-    with subtests.test("a changed file is read again, and what follows is made again"):
-        path.write_text("\n".join([*lines, "one more document"]))
-        assert run(**ops).returncode == 0
-        assert len(warehouse.read("documents")) == len(lines) + 1
-        assert changed(warehouse, heads) >= {"documents", "bag_of_words", "document_topics"}
-
-
-def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_label_is_noticed(
-    run, tmp_path, warehouse, subtests
-):
-    random, folder = np.random.default_rng(0), tmp_path / "plate"
-    folder.mkdir()
-    wells = [("A1", "green"), ("A2", "green"), ("A3", "red"), ("A4", "red"), ("A5", "")]
-    for place, (well, _) in enumerate(wells):
-        values = random.normal(0, 30, (150, 2))
-        values[::2, place // 2 % 2] += 3_000
-        (folder / f"{well}.fcs").write_bytes(fcs_bytes(values))
-    rows = [f"{well}.fcs,P1,{well},{label}" for well, label in wells]
-    (folder / "plate_map.csv").write_text("\n".join(["file,plate,well,label", *rows]))
-    ops = {
-        "events": {"source": "fcs", "path": str(folder)},
-        "mixture": {"sizes": [2, 3], "restarts": 1},
-        "class_mixtures": {"sizes": [2], "restarts": 1},
-        "tune_class_mixtures": {"trials": 2},
-        "tune_kernel_density": {"trials": 4},
-    }
-
-    with subtests.test("the first run makes the tables of this chain and no others"):
-        first = run(**ops)
-        assert first.returncode == 0, first.stdout + first.stderr
-        assert warehouse.tables() == ASSAY_TABLES
-        assert "Classes in the wells to call" in first.stdout
-        assert "Accuracy on wells left out" in first.stdout
-
-    with subtests.test("an unchanged second run makes nothing and says so"):
-        heads = warehouse.heads()
-        assert "Everything is fresh" in run(**ops).stdout
-        assert warehouse.heads() == heads
-
-    with subtests.test("a corrected label makes its sample again, and what follows"):
-        rows[0] = "A1.fcs,P1,A1,"
-        (folder / "plate_map.csv").write_text("\n".join(["file,plate,well,label", *rows]))
-        third = run(**ops)
-        assert third.stdout.count("ingest_assays of P1-A1-") == third.stdout.count("ingest_assays of ") == 1
-        assert warehouse.read("wells")["label"].to_pylist() == [None, "green", "red", "red", None]
-        assert {"classes", "event_calls", "well_shares"} <= changed(warehouse, heads)
-
-
-def test_a_configuration_that_is_none_is_refused_in_a_sentence(run, tmp_path, warehouse):
-    missing = run(reviews={"source": "table", "path": str(tmp_path / "none.csv")})
+@pytest.mark.usefixtures("home")
+def test_a_configuration_that_is_none_is_refused_in_a_sentence(tmp_path, warehouse):
+    config = write_config(tmp_path, {"reviews": {"source": "table", "path": str(tmp_path / "none.csv")}})
+    command = [sys.executable, "-m", "pipelines.run", "--config", str(config)]
+    missing = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert missing.returncode == 1
     assert "there is no file" in missing.stderr
     assert "Traceback" not in missing.stderr
@@ -206,51 +93,3 @@ def test_a_configuration_that_nothing_takes_is_refused_before_anything_is_made(
     assert named in told
     assert "run.yaml" in told
     assert warehouse.tables() == []
-
-
-def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(
-    run, tmp_path, warehouse, subtests, monkeypatch
-):
-    path = tmp_path / "planted.parquet"
-    pixels, labels = planted_images(60)
-    write_images(path, pixels, labels, [None] * len(labels))
-    ops = {
-        "images": {"source": "files", "path": str(path)},
-        "filters": {"filters": 12, "patches": 2_000, "patch_size": 4, "pools": 2},
-        "filter_gallery": {},
-        "feature_baselines": {"training_images": 60, "test_images": 30},
-        "tune_classifier": {"trials": 2},
-    }
-    damaged = tmp_path / "damaged.csv"
-    damaged.write_text("item_id,score\nale,5\n")
-
-    with subtests.test("a chain that fails keeps none after it from being made, and is told of at the end"):
-        first = run(reviews={"source": "table", "path": str(damaged)}, **ops)
-        assert first.returncode == 1
-        assert warehouse.tables() == IMAGE_TABLES
-        assert "The classifier of images is right on " in first.stdout
-        assert first.stderr.strip().splitlines()[-1].startswith("Failed: reviews: ")
-
-    with subtests.test("without it, everything is fresh"):
-        second = run(**ops)
-        assert second.returncode == 0, second.stderr
-        assert "Everything is fresh" in second.stdout
-
-    with subtests.test("a damaged data set is refused, and the tables stay"):
-        heads = warehouse.heads()
-        refused = run(**ops | {"images": {"source": "files", "path": str(damaged)}})
-        assert refused.returncode == 1
-        assert "Failed: images: images: " in refused.stderr
-        assert "Traceback" not in refused.stderr
-        assert warehouse.heads() == heads
-
-    with subtests.test("where CIFAR-10 cannot be had, both ways are told of, and the tables stay"):
-        for form in ("CIFAR10", "CIFAR10_BINARY"):
-            monkeypatch.setenv(f"TAPROOM_SOURCE_{form}", str(tmp_path / f"no_{form}"))
-        refused = run(**ops | {"images": {"source": "cifar10"}})
-        assert refused.returncode == 1
-        assert "Failed: images: " in refused.stderr
-        assert "CIFAR-10 could not be had in either of its forms" in refused.stderr
-        assert "no_CIFAR10 " in refused.stderr
-        assert "no_CIFAR10_BINARY" in refused.stderr
-        assert warehouse.heads() == heads

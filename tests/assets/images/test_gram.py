@@ -14,12 +14,16 @@ from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images
 
 
 @pytest.fixture
-def learned(tmp_path, make, warehouse):
+def learned(tmp_path, make, made_once, warehouse):
     """The tables that an encoder is, of 60 planted images, one of them without a label; gives the encoder."""
-    pixels, labels = planted_images(each=20)
-    write_images(tmp_path / "planted.parquet", pixels, [None, None, *labels[2:]], few_test_images(60))
-    make("images", images={"source": "files", "path": str(tmp_path / "planted.parquet")})
-    make(*LEARNED, filters=QUICK)
+
+    def read_and_learn():
+        pixels, labels = planted_images(each=20)
+        write_images(tmp_path / "planted.parquet", pixels, [None, None, *labels[2:]], few_test_images(60))
+        make("images", images={"source": "files", "path": str(tmp_path / "planted.parquet")})
+        make(*LEARNED, filters=QUICK)
+
+    made_once(read_and_learn)
     return encoder_of(*(warehouse.read(table) for table in ("encoder", "whitening", "filters")))
 
 

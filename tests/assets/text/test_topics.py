@@ -9,8 +9,8 @@ from taproom.errors import InputError, UnknownTableError
 
 
 @pytest.fixture
-def topics(themes, make, warehouse):
-    assert make("topics", "document_topics", topics={"topics": 4}).success
+def topics(themes, make, made_once, warehouse):
+    assert made_once(lambda: make("topics", "document_topics", topics={"topics": 4})).success
     return warehouse.read("topics").to_pylist()
 
 

@@ -1,0 +1,51 @@
+from tests.pipelines.made_by_run import BRIEF, tables_of
+from tests.planted_images import planted_images, write_images
+
+
+def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(
+    run, tmp_path, warehouse, subtests, monkeypatch
+):
+    path = tmp_path / "planted.parquet"
+    pixels, labels = planted_images(60)
+    write_images(path, pixels, labels, [None] * len(labels))
+    ops = {
+        "images": {"source": "files", "path": str(path)},
+        "filters": {"filters": 12, "patches": 2_000, "patch_size": 4, "pools": 2},
+        "filter_gallery": {},
+        "feature_baselines": {"training_images": 60, "test_images": 30, "workers": 1},
+        "street_fight": {"workers": 1},
+        "tune_classifier": BRIEF,
+    }
+    damaged = tmp_path / "damaged.csv"
+    damaged.write_text("item_id,score\nale,5\n")
+
+    with subtests.test("a chain that fails keeps none after it from being made, and is told of at the end"):
+        first = run(reviews={"source": "table", "path": str(damaged)}, **ops)
+        assert first.returncode == 1
+        assert warehouse.tables() == tables_of("images")
+        assert "The classifier of images is right on " in first.stdout
+        assert first.stderr.strip().splitlines()[-1].startswith("Failed: reviews: ")
+
+    with subtests.test("without it, everything is fresh"):
+        second = run(**ops)
+        assert second.returncode == 0, second.stderr
+        assert "Everything is fresh" in second.stdout
+
+    with subtests.test("a damaged data set is refused, and the tables stay"):
+        heads = warehouse.heads()
+        refused = run(**ops | {"images": {"source": "files", "path": str(damaged)}})
+        assert refused.returncode == 1
+        assert "Failed: images: images: " in refused.stderr
+        assert "Traceback" not in refused.stderr
+        assert warehouse.heads() == heads
+
+    with subtests.test("where CIFAR-10 cannot be had, both ways are told of, and the tables stay"):
+        for form in ("CIFAR10", "CIFAR10_BINARY"):
+            monkeypatch.setenv(f"TAPROOM_SOURCE_{form}", str(tmp_path / f"no_{form}"))
+        refused = run(**ops | {"images": {"source": "cifar10"}})
+        assert refused.returncode == 1
+        assert "Failed: images: " in refused.stderr
+        assert "CIFAR-10 could not be had in either of its forms" in refused.stderr
+        assert "no_CIFAR10 " in refused.stderr
+        assert "no_CIFAR10_BINARY" in refused.stderr
+        assert warehouse.heads() == heads
