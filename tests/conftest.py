@@ -14,6 +14,7 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import settings
 
 from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
@@ -32,6 +33,10 @@ THEMES = {
     "malty": "caramel toffee bread biscuit nutty raisin brown",
 }
 FIELDS = ("review_id", "item_id", "category", "overall", "text")
+# How long an example takes says more of what else the machine does; speed is measured in benchmarks/.
+settings.register_profile("taproom", deadline=None)
+settings.load_profile("taproom")
+
 # Fixtures that are records of Dagster, or the processes of `make ui`.
 DAGSTERS = {"instance", "home", "served"}
 
