@@ -1,10 +1,10 @@
-"""What the figures of all subjects are drawn with: fonts, colours, panels, PNGs, and charts that any table may have.
+"""Drawing shared by the figures of all subjects: fonts, colours, labels, panels, PNGs, and charts for any table.
 
-A subject's own figures are with the subject; what is drawn is computed elsewhere. Figures are made without pyplot,
-whose global state does not suit threads.
+A subject's own figures belong to the subject, and computing what is drawn belongs elsewhere. Figures are made without
+pyplot, whose global state is not thread-safe.
 
-Names and words come in any script. What matplotlib's own font lacks is drawn in the first of the Noto fonts that has
-it. These come with two packages, so a figure does not depend on what a machine has installed.
+Names and words may be in any script. A character that matplotlib's default font lacks is drawn in the first Noto font
+that has it. The Noto fonts come from two packages, so a figure does not depend on the fonts a machine has installed.
 """
 
 import io
@@ -12,28 +12,33 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+    from matplotlib.typing import ColorType
 
-# Okabe and Ito's palette (2008), which colour-blind readers can tell apart; grey is for everything else.
+# Okabe and Ito's palette (2008), which colour-blind readers can distinguish; grey is for everything else.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 GREY = "#b8b8b8"
 DARK = "#505050"
-# Noto Sans CJK, and Noto Emoji (in one colour) with Noto Sans of other scripts.
+# Noto Sans CJK; monochrome Noto Emoji, and Noto Sans for other scripts.
 FONT_PACKAGES = ("noto_cjk_sans_otc", "manimgx_fonts")
-# Of its faces, which have the same characters in the forms of different countries.
+# The CJK faces have the same characters in the forms of different countries; this one is used.
 CJK_FACE = "Noto Sans CJK SC"
 LEGEND_LINES = 15
 LABELS = 28
+MISSING_CHARACTER = "▯"
+LONGEST_LABEL = 24
 
 
 def bars(title: str, counts: Mapping[str, int], unit: str) -> bytes:
-    """A horizontal bar for each of the (at most 20, largest first) counts that are not zero."""
+    """Horizontal bars of the 20 largest counts, largest first, without zeros."""
     largest = Counter({name: count for name, count in counts.items() if count}).most_common(20)
     figure, axes = new_figure(7, 1.2 + 0.28 * len(largest))
     names, values = zip(*reversed(largest), strict=True) if largest else ((), ())
@@ -45,16 +50,16 @@ def bars(title: str, counts: Mapping[str, int], unit: str) -> bytes:
 
 
 def histogram(title: str, values: np.ndarray, unit: str) -> bytes:
-    """How many values lie where, on two logarithmic axes; values are positive whole numbers, shape (n,)."""
+    """A histogram of positive integers, shape (n,), on two logarithmic axes."""
     figure, axes = new_figure(7, 3.6)
     edges = np.unique(np.geomspace(1, max(values.max(), 2) + 1, 30).astype(int))
-    axes.hist(values, bins=edges, color=PALETTE[0], edgecolor="white")
+    axes.hist(values, bins=edges.tolist(), color=PALETTE[0], edgecolor="white")
     axes.set(title=title, xlabel=unit, ylabel="how many", xscale="log", yscale="log")
     return png_of(figure)
 
 
 def zipf(title: str, counts: np.ndarray) -> bytes:
-    """Counts, largest first, against their rank, on two logarithmic axes; shape (words,)."""
+    """A Zipf plot: counts, shape (words,), against their rank, on two logarithmic axes."""
     figure, axes = new_figure(7, 3.6)
     ordered = np.sort(np.asarray(counts).ravel())[::-1]
     axes.plot(np.arange(1, len(ordered) + 1), ordered, color=PALETTE[0])
@@ -63,20 +68,20 @@ def zipf(title: str, counts: np.ndarray) -> bytes:
 
 
 def fonts_for(text: str, own: Sequence[str] | None = None) -> list[str]:
-    """The families to draw a text in: its own (None: matplotlib's default), and ours if those lack any character.
+    """Font families to draw a text in: `own` (None: matplotlib's default), plus Noto if `own` lacks a character.
 
-    Not always all of them: matplotlib looks each family up whenever it lays a text out, which doubled the time of a
-    figure.
+    The Noto families are added only where needed, because matplotlib looks up every family of a text for each layout,
+    which would double the time of a figure.
     """
     from matplotlib import rcParams
 
     own = list(own or rcParams["font.family"])
-    return own if _letters_of(*own).issuperset(map(ord, text)) else [*own, *_noto_families()]
+    return own if _characters_of(*own).issuperset(map(ord, text)) else [*own, *_noto_families()]
 
 
 @cache
 def _noto_families() -> tuple[str, ...]:
-    """The families of our fonts, which matplotlib knows from now on."""
+    """Register the Noto fonts with matplotlib and return their families."""
     from matplotlib.font_manager import fontManager
 
     known = len(fontManager.ttflist)
@@ -89,21 +94,21 @@ def _noto_families() -> tuple[str, ...]:
 
 
 @cache
-def _letters_of(*families: str) -> frozenset[int]:
+def _characters_of(*families: str) -> frozenset[int]:
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     fonts = [get_font(findfont(FontProperties(family=[family]))) for family in families]
     return frozenset({ord("\n")}.union(*(font.get_charmap() for font in fonts)))
 
 
-def letters() -> frozenset[int]:
-    """The characters (code points) of the fonts that figures are written in."""
+def drawable_characters() -> frozenset[int]:
+    """Code points of all characters that the fonts of figures have."""
     from matplotlib import rcParams
 
-    return _letters_of(*rcParams["font.family"], *_noto_families())
+    return _characters_of(*rcParams["font.family"], *_noto_families())
 
 
-def name_items(
+def label_points(
     figure: "Figure",
     axes: "Axes",
     positions: np.ndarray,
@@ -111,13 +116,22 @@ def name_items(
     order: np.ndarray,
     most: int = LABELS,
 ) -> None:
-    """Write up to `most` names, in the given order of items, leaving out those that would cover a written one."""
+    """Label up to `most` points, in the given order, without labels that would overlap an earlier one.
+
+    Args:
+        figure: the figure of the axes.
+        axes: axes whose limits are final.
+        positions: (n, 2) float64, the points.
+        names: (n,) labels; more than 32 characters are shortened.
+        order: indices of points, those to label first in front.
+        most: maximum number of labels.
+    """
     import matplotlib.patheffects as effects
 
     choose_fonts(figure)
     figure.canvas.draw()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
-    taken = []
+    taken: list[Bbox] = []
     for index in order[: 20 * LABELS]:
         if len(taken) == most:
             return
@@ -143,8 +157,10 @@ def name_items(
             taken.append(box)
 
 
-def new_figure(width: float, height: float, layout: str | None = "constrained") -> "tuple[Figure, Axes]":
-    """A figure of so many inches, with axes that have a left and a bottom line."""
+def new_figure(
+    width: float, height: float, layout: Literal["constrained"] | None = "constrained"
+) -> "tuple[Figure, Axes]":
+    """A figure of the given size in inches, with axes that have only the left and the bottom spine."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -156,7 +172,7 @@ def new_figure(width: float, height: float, layout: str | None = "constrained") 
 
 
 def png_of(figure: "Figure", cropped: bool = True) -> bytes:
-    """The figure as a PNG of 110 dots an inch; `cropped` to what is drawn."""
+    """The figure as a PNG at 110 dpi; `cropped` removes empty margins."""
     choose_fonts(figure)
     sink = io.BytesIO()
     figure.savefig(sink, format="png", dpi=110, bbox_inches="tight" if cropped else None)
@@ -164,19 +180,19 @@ def png_of(figure: "Figure", cropped: bool = True) -> bytes:
 
 
 def choose_fonts(figure: "Figure") -> None:
-    """Give each text of a figure the fonts that have its characters."""
+    """Set the fonts of every text in a figure so that each character is drawn."""
     from matplotlib.text import Text
 
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "linear":  # names are on no other
-                axis.get_ticklabels()  # which are written only now
+            if axis.get_scale() == "linear":  # only linear axes have names as tick labels
+                axis.get_ticklabels()  # creates them
     for text in figure.findobj(Text):
         text.set_fontfamily(fonts_for(text.get_text(), text.get_fontfamily()))
 
 
 def new_panels(count: int, columns: int, size: float, height: float | None = None) -> "tuple[Figure, list[Axes]]":
-    """A figure of so many panels, `size` inches wide each, filled row by row."""
+    """A figure with `count` panels in rows of `columns`, each `size` inches wide and `height` (None: `size`) high."""
     lines = -(-count // columns)
     figure, axes = new_figure(size * columns, (height or size) * lines)
     axes.remove()
@@ -189,7 +205,7 @@ def new_panels(count: int, columns: int, size: float, height: float | None = Non
 
 
 def compact_png_of(figure: "Figure", cropped: bool = True) -> bytes:
-    """The PNG in 256 colours, a third of the bytes: soft edges of many coloured dots and lines take thousands."""
+    """The figure as a PNG of 256 colours: a third of the bytes, since antialiasing alone takes thousands of colours."""
     from PIL import Image
 
     sink = io.BytesIO()
@@ -197,8 +213,8 @@ def compact_png_of(figure: "Figure", cropped: bool = True) -> bytes:
     return sink.getvalue()
 
 
-def add_legend(axes: "Axes", labels: Sequence[str], colors: Sequence) -> None:
-    """A coloured patch and a text each, beside the axes."""
+def add_legend(axes: "Axes", labels: Sequence[str], colors: "Sequence[ColorType]") -> None:
+    """Add a legend to the right of the axes, with a coloured patch for each label."""
     from matplotlib.patches import Patch
 
     handles = [Patch(color=color) for color in colors]
@@ -208,18 +224,65 @@ def add_legend(axes: "Axes", labels: Sequence[str], colors: Sequence) -> None:
 
 
 def shades_of(count: int) -> list[tuple[float, float, float]]:
-    """Light to dark of the palette's first colour."""
+    """`count` shades of the palette's first colour, light to dark, as RGB in [0, 1]."""
     from matplotlib.colors import to_rgb
 
     strengths = np.linspace(0.15, 0.7, count)[:, None]
-    return [tuple(shade) for shade in 1 - strengths * (1 - np.array(to_rgb(PALETTE[0])))]
+    return [(red, green, blue) for red, green, blue in 1 - strengths * (1 - np.array(to_rgb(PALETTE[0])))]
 
 
 def columns_of(rows: Sequence[Mapping], *columns: str) -> list[np.ndarray]:
-    """Columns of numbers, NaN where there is none."""
+    """The named columns as float64 arrays, NaN where a row has no value.
+
+    >>> columns_of([{"x": 1, "y": 2}, {"x": None}], "x", "y")
+    [array([ 1., nan]), array([ 2., nan])]
+    """
     return [np.array([row.get(column) for row in rows], float) for column in columns]
 
 
 def plain_text(text: str) -> str:
-    """The text so that it is drawn as it is: `$` in a name is no formula."""
+    r"""The text with `$` escaped, so that matplotlib does not read it as a formula.
+
+    >>> print(plain_text("$5 ale"))
+    \$5 ale
+    """
     return text.replace("$", r"\$")
+
+
+def shortened(text: str, longest: int = LONGEST_LABEL) -> str:
+    r"""The text on one line, cut to `longest` characters, with a box for each character that no font has.
+
+    >>> shortened("two\nlines"), shortened("abcdefgh", 5)
+    ('two lines', 'abcd…')
+    """
+    line = " ".join(text.split())
+    short = line if len(line) <= longest else line[: longest - 1] + "…"
+    return "".join(letter if ord(letter) in drawable_characters() else MISSING_CHARACTER for letter in short)
+
+
+def label_of(text: str, longest: int = LONGEST_LABEL) -> str:
+    """A text of any source as a label: `shortened`, then `plain_text`."""
+    return plain_text(shortened(text, longest))
+
+
+def label_rows(axes: "Axes", names: Sequence[str]) -> None:
+    """Label the rows 0, 1, ... of the axes from top to bottom."""
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_ylim(max(len(names), 1) - 0.5, -0.5)
+
+
+def shown_of(shown: int, count: int, one: str, several: str | None = None) -> str:
+    """How many things there are or, if not all are shown, how many of them are.
+
+    >>> shown_of(3, 3, "topic"), shown_of(20, 1_000, "topic")
+    ('3 topics', '20 of 1,000 topics')
+    """
+    what = one if count == 1 else several or f"{one}s"
+    return f"{shown} {what}" if shown == count else f"{shown} of {count:,} {what}"
+
+
+def color_map(*colors: str) -> "Colormap":
+    """A colour map that interpolates between the given colours, from the lowest value to the highest."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shading", colors)

@@ -101,7 +101,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     """Answer what can be asked, and find the neighbours of the most frequent words."""
     import numpy as np
 
-    from taproom.text import text_figures as figures
+    from taproom.text import analogy_figures as figures
     from taproom.text.analogies import CAPITALS, answer, by_section, questions
     from taproom.words.sparse import matrix_to_lists
     from taproom.words.vectors import nearest, vectors_from_table

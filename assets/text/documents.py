@@ -125,7 +125,7 @@ def _path(config: DocumentsConfig) -> Path:
 @keeps_settings
 def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Iterator:
     """Stream the corpus into the warehouse."""
-    from taproom.text import text_figures as figures
+    from taproom.text import topic_figures as figures
 
     reader = _reader(config, context.resources.io_manager)
     yield dg.Output(

@@ -86,7 +86,7 @@ class TopicMethodsConfig(dg.Config):
 @keeps_settings
 def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
     """Fit each method with each seed and judge what it found."""
-    from taproom.text import text_figures as figures
+    from taproom.text import topic_figures as figures
     from taproom.text.bag_of_words import corpus_of
     from taproom.text.topic_methods import MethodParameters, compare
     from taproom.text.topics import TopicParameters

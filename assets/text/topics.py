@@ -108,7 +108,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
     """Fit the training documents by each weighting, then find the mixture of every document."""
     import numpy as np
 
-    from taproom.text import text_figures as figures
+    from taproom.text import topic_figures as figures
     from taproom.text.bag_of_words import corpus_of
     from taproom.text.corpus_topics import fit_corpus, mean_by_label
     from taproom.text.topics import TopicParameters, largest

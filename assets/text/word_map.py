@@ -48,7 +48,7 @@ def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
     """Embed the words as the review chain embeds items."""
     from taproom.maps.ordinal import OrdinalParameters
     from taproom.maps.word_map import map_words
-    from taproom.text import text_figures as figures
+    from taproom.text import word_vector_figures as figures
     from taproom.words.vectors import vectors_from_table
 
     first = word_vectors.slice(0, config.words)

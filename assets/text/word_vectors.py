@@ -101,7 +101,7 @@ def word_vectors(
     """Train on the documents as they stream by; show the pairs of the first sentences."""
     import numpy as np
 
-    from taproom.text import text_figures as figures
+    from taproom.text import word_vector_figures as figures
     from taproom.text.word_vectors import WordVectorParameters, train
     from taproom.words.sparse import matrix_to_lists
 

@@ -7,7 +7,7 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
-from taproom.drawing import GREY, PALETTE, name_items, new_figure, png_of
+from taproom.drawing import GREY, PALETTE, label_points, new_figure, png_of
 
 
 def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: int = 75) -> bytes:
@@ -77,7 +77,7 @@ def item_map(
     legend = axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8, markerscale=1.5)
     for text in legend.get_texts():
         text.set_parse_math(False)  # a name is a name: `$` in it is no formula
-    name_items(figure, axes, positions, names, np.argsort(-sizes, kind="stable"))
+    label_points(figure, axes, positions, names, np.argsort(-sizes, kind="stable"))
     return png_of(figure)
 
 
@@ -101,7 +101,7 @@ def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str]) -> by
     shares.set(title="How far", xlabel="distance (the map's radius is 1)", ylabel="share of items", ylim=(0, 1.02))
     shares.spines[["top", "right"]].set_visible(False)
     shares.legend(frameon=False, fontsize=8, loc="lower right")
-    name_items(figure, axes, after, names, np.argsort(-moved, kind="stable"))
+    label_points(figure, axes, after, names, np.argsort(-moved, kind="stable"))
     return png_of(figure)
 
 

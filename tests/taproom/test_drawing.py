@@ -47,7 +47,7 @@ def test_a_name_with_dollars_is_drawn_as_it_is():
 
 @pytest.mark.parametrize("script", NAMES)
 def test_every_character_of_a_name_has_a_shape_of_its_own(script):
-    assert {ord(letter) for letter in NAMES[script]} <= drawing.letters()
+    assert {ord(letter) for letter in NAMES[script]} <= drawing.drawable_characters()
 
 
 def test_a_text_has_its_own_fonts_and_ours_after_them_only_if_those_lack_a_character():
@@ -57,3 +57,11 @@ def test_a_text_has_its_own_fonts_and_ours_after_them_only_if_those_lack_a_chara
         assert (first, second) == ("DejaVu Serif", drawing.CJK_FACE)
         assert len(rest) == len(set(rest))
     assert drawing.fonts_for("啤", ["DejaVu Sans Mono"])[:2] == ["DejaVu Sans Mono", drawing.CJK_FACE]
+
+
+def test_a_text_is_shortened_to_one_line_with_boxes_for_characters_that_no_font_has():
+    assert drawing.shortened("two\r\n lines") == "two lines"
+    assert drawing.shortened("слово 中国") == "слово 中国"
+    assert drawing.shortened("слово \ue000\ue001") == "слово ▯▯"
+    assert drawing.shortened("abcdefgh", 5) == "abcd…"
+    assert drawing.shortened("abcde", 5) == "abcde"
