@@ -110,7 +110,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     asked = questions()
     answers = answer(vectors, asked)
     known = [pair for pair in CAPITALS.items() if all(word in vectors for word in pair)]
-    ends = [np.array([vectors.place(pair[end]) for pair in known], int) for end in (0, 1)]
+    ends = [np.array([vectors.row_of(pair[end]) for pair in known], int) for end in (0, 1)]
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(answers, schema=ANALOGIES.schema),

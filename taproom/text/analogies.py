@@ -73,7 +73,7 @@ def complete(word_vectors: WordVectors, a: str, b: str, c: str, k: int) -> list[
     Raises:
         InputError: one of the words has no vector, or k is out of range; see `WordVectors`.
     """
-    places = np.array([[word_vectors.place(word) for word in (a, b, c)]])
+    places = np.array([[word_vectors.row_of(word) for word in (a, b, c)]])
     found, similarities = word_vectors.most_similar(_compositions(word_vectors, places), k, places)
     return list(zip(word_vectors.words[found[0]], similarities[0].tolist(), strict=True))
 
@@ -92,7 +92,7 @@ def answer(word_vectors: WordVectors, asked: Sequence[Question]) -> list[dict[st
     known = [question for question in asked if all(word in word_vectors for word in question[1:])]
     if not known:
         return []
-    places = np.array([[word_vectors.place(word) for word in question[1:]] for question in known])
+    places = np.array([[word_vectors.row_of(word) for word in question[1:]] for question in known])
     given, expected = places[:, :3], places[:, 3]
     queries = _compositions(word_vectors, given)
     answered = word_vectors.words[word_vectors.most_similar(queries, 1, given)[0][:, 0]]
@@ -137,5 +137,5 @@ def _section(section: str, total: int, ranks: np.ndarray) -> dict[str, Any]:
 
 def _compositions(word_vectors: WordVectors, places: np.ndarray) -> np.ndarray:
     """b - a + c of rows (m, 3) of a, b, c, each of length 1: (m, D) float64."""
-    a, b, c = (word_vectors.unit(column) for column in places.T)
+    a, b, c = (word_vectors.normalized(column) for column in places.T)
     return b - a + c

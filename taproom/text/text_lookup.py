@@ -102,7 +102,7 @@ newest_vectors = NewestCache("word_vectors", _load_vectors)
 def nearest_words(word: str, k: int) -> list[tuple[str, float]]:
     """What `taproom.nearest` gives."""
     vectors = newest_vectors.get()
-    places, similarities = nearest_places(vectors, np.array([vectors.place(word)]), k)
+    places, similarities = nearest_places(vectors, np.array([vectors.row_of(word)]), k)
     return list(zip(vectors.words[places[0]], similarities[0].tolist(), strict=True))
 
 

@@ -36,7 +36,7 @@ class WordVectors:
     def __contains__(self, word: str) -> bool:
         return _as_token(word) in self._places
 
-    def place(self, word: str) -> int:
+    def row_of(self, word: str) -> int:
         """The row of a word, which is looked up in lower case.
 
         Raises:
@@ -106,7 +106,7 @@ class WordVectors:
         vectors = self.vectors[places].astype(np.float64)
         return (queries * vectors).sum(axis=1) / (_lengths(queries) * _lengths(vectors))
 
-    def unit(self, places: np.ndarray) -> np.ndarray:
+    def normalized(self, places: np.ndarray) -> np.ndarray:
         """The vectors of some rows, each of length 1: (n, D) float64."""
         vectors = self.vectors[places].astype(np.float64)
         return vectors / _lengths(vectors)[:, None]
@@ -154,7 +154,7 @@ def nearest(word_vectors: WordVectors, places: np.ndarray, k: int) -> tuple[np.n
 
     Args:
         word_vectors: of all words.
-        places: (m,) rows, as from `WordVectors.place`.
+        places: (m,) rows, as from `WordVectors.row_of`.
         k: at least 1 and fewer than there are words.
 
     Returns:

@@ -301,17 +301,17 @@ def test_as_many_nearest_as_there_are_words_are_refused(k):
 def test_a_word_is_found_in_any_case_and_an_unknown_one_is_offered_others():
     words = np.array(["government", "governments", "windows"], dtype=object)
     vectors = WordVectors(words, np.ones(3, np.int64), np.eye(3, dtype=np.float32))
-    assert vectors.place("governments") == vectors.place(" Governments ") == 1
+    assert vectors.row_of("governments") == vectors.row_of(" Governments ") == 1
     assert "WINDOWS" in vectors
     assert "window" not in vectors
     with pytest.raises(
         InputError, match=r"'Govenment' is not among the 3 words .* like it: 'government', 'governments'\."
     ):
-        vectors.place("Govenment")
+        vectors.row_of("Govenment")
     with pytest.raises(InputError, match="None is spelled like it"):
-        vectors.place("слово")
+        vectors.row_of("слово")
     with pytest.raises(InputError, match="must be one string; 7 was given"):
-        vectors.place(7)
+        vectors.row_of(7)
 
 
 def test_a_table_gives_the_vectors_back():
