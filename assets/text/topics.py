@@ -111,7 +111,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
     from taproom.text import topic_figures as figures
     from taproom.text.bag_of_words import corpus_of
     from taproom.text.corpus_topics import fit_corpus, mean_by_label
-    from taproom.text.topics import TopicParameters, largest
+    from taproom.text.topics import TopicParameters, dominant_topics
 
     made_with = resolve_parameters(TopicParameters(), champions, TopicsConfig, config.model_dump())
     chosen = made_with.parameters
@@ -141,7 +141,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
             pa.concat_tables(_mixtures(bag_of_words, weighting, fit.mixtures) for weighting, fit in fits.items()),
             metadata={
                 "documents": len(bag_of_words),
-                "documents_without_topic": int(np.sum(largest(shown.mixtures) < 0)),
+                "documents_without_topic": int(np.sum(dominant_topics(shown.mixtures) < 0)),
                 "labels": len(labels),
             },
             figure=figures.labels_by_topic(by_label, labels, [" ".join(words[:2]) for words, *_ in bars]),
@@ -152,10 +152,10 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
 
 def _mixtures(bag_of_words: pa.Table, weighting: str, mixed: "np.ndarray") -> pa.Table:
     """The rows of `document_topics` of a weighting."""
-    from taproom.text.topics import largest
+    from taproom.text.topics import dominant_topics
     from taproom.words.sparse import matrix_to_lists
 
-    topic = largest(mixed)
+    topic = dominant_topics(mixed)
     lists = matrix_to_lists(pa.array(mixed.ravel()), mixed.shape[1])
     return DOCUMENT_TOPICS.table_of(
         weighting=pa.repeat(weighting, len(topic)),

@@ -28,8 +28,8 @@ from taproom.text.topics import (
     TopicParameters,
     check_documents,
     document_weights,
+    dominant_topics,
     fit_topics,
-    largest,
     mixtures,
     top_terms,
 )
@@ -172,7 +172,7 @@ def nmf(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> F
     """Nonnegative matrix factorization, as `taproom.text.topics` has it."""
     p = parameters.topics
     topics = fit_topics(weights, TopicParameters(p.topics, p.iterations, p.tolerance, seed))
-    return Fit(topics, lambda documents: largest(mixtures(documents, topics)))
+    return Fit(topics, lambda documents: dominant_topics(mixtures(documents, topics)))
 
 
 def k_means(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:

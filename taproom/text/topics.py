@@ -170,7 +170,7 @@ def mixtures(weights: sparse.csr_array, topics: np.ndarray) -> np.ndarray:
     return np.divide(found, total, out=np.zeros_like(found), where=total > 0)
 
 
-def largest(mixed: np.ndarray) -> np.ndarray:
+def dominant_topics(mixed: np.ndarray) -> np.ndarray:
     """The topic that each document has most of, the first of equals, -1 for rows of zeros: (documents,) int64."""
     return np.where(mixed.any(axis=1), mixed.argmax(axis=1), -1)
 

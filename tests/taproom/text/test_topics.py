@@ -11,8 +11,8 @@ from taproom.text.topics import (
     TopicParameters,
     check_rank,
     document_weights,
+    dominant_topics,
     fit_topics,
-    largest,
     mixtures,
     top_terms,
     topic_rows,
@@ -133,12 +133,12 @@ def test_documents_without_a_word_of_any_topic_have_a_row_of_zeros():
     topics = np.array([[1.0, 0, 0], [0, 1.0, 0]])
     mixed = mixtures(sparse.csr_array(np.array([[0.0, 0, 1], [0, 0, 0], [1, 3, 5]])), topics)
     np.testing.assert_allclose(mixed, [[0, 0], [0, 0], [0.25, 0.75]])
-    assert largest(mixed).tolist() == [-1, -1, 1]
+    assert dominant_topics(mixed).tolist() == [-1, -1, 1]
     assert mixtures(sparse.csr_array((0, 3)), topics).shape == (0, 2)
 
 
 def test_of_equal_topics_a_document_has_the_first():
-    assert largest(np.array([[0.5, 0.5], [0.0, 1.0]])).tolist() == [0, 1]
+    assert dominant_topics(np.array([[0.5, 0.5], [0.0, 1.0]])).tolist() == [0, 1]
 
 
 def test_documents_of_another_vocabulary_are_refused():
