@@ -102,7 +102,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     import numpy as np
 
     from taproom.text import analogy_figures as figures
-    from taproom.text.analogies import CAPITALS, answer, by_section, questions
+    from taproom.text.analogies import CAPITALS, accuracy_by_section, answer, questions
     from taproom.words.sparse import matrix_to_lists
     from taproom.words.vectors import nearest, vectors_from_table
 
@@ -121,7 +121,7 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
         ),
         "analogies",
     )
-    sections = by_section(asked, answers)
+    sections = accuracy_by_section(asked, answers)
     right = sum(row["right"] for row in sections)
     yield dg.Output(
         Draft(

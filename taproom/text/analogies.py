@@ -37,7 +37,7 @@ CAPITALS = {
     "spain": "madrid",
     "portugal": "lisbon",
 }
-AMONG_THE_FIRST = 5
+TOP_ANSWERS = 5
 
 
 class Question(NamedTuple):
@@ -104,7 +104,7 @@ def answer(word_vectors: WordVectors, asked: Sequence[Question]) -> list[dict[st
     ]
 
 
-def by_section(asked: Iterable[Question], answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def accuracy_by_section(asked: Iterable[Question], answers: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """How well each section was answered, in the order of the questions.
 
     Returns:
@@ -131,7 +131,7 @@ def _section(section: str, total: int, ranks: np.ndarray) -> dict[str, Any]:
         "known_share": known / total,
         "right": right,
         "accuracy": right / known if known else None,
-        "accuracy_of_5": float((ranks <= AMONG_THE_FIRST).mean()) if known else None,
+        "accuracy_of_5": float((ranks <= TOP_ANSWERS).mean()) if known else None,
     }
 
 

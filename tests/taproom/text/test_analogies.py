@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from taproom.errors import InputError
-from taproom.text.analogies import CAPITALS, DECK, Question, answer, by_section, complete, questions
+from taproom.text.analogies import CAPITALS, DECK, Question, accuracy_by_section, answer, complete, questions
 from taproom.text.word_vectors import WordVectorParameters, train
 from taproom.words.vectors import WordVectors
 from tests.planted_corpus import planted_corpus, planted_questions
@@ -33,7 +33,7 @@ def test_a_planted_corpus_answers_the_decks_questions(seed):
     answers = answer(trained, asked)
     assert len(answers) == len(asked)
     assert complete(trained, "man", "king", "woman", k=1)[0][0] == "queen"
-    for section in by_section(asked, answers):
+    for section in accuracy_by_section(asked, answers):
         assert section["accuracy"] >= 0.9, section
 
 
@@ -90,7 +90,7 @@ def test_questions_with_unknown_words_are_left_out_and_their_share_is_told(rando
     ]
     rows = answer(random_vectors, asked)
     assert [tuple(row.values())[:5] for row in rows] == [asked[0]]
-    some, none = by_section(asked, rows)
+    some, none = accuracy_by_section(asked, rows)
     assert (some["section"], some["questions"], some["known"], some["known_share"]) == ("some", 2, 1, 0.5)
     assert none == {
         "section": "none",
@@ -107,7 +107,7 @@ def test_questions_with_unknown_words_are_left_out_and_their_share_is_told(rando
 def test_sections_count_right_answers_and_those_among_the_first_five():
     asked = [Question("one", "a", "b", "c", str(number)) for number in range(4)]
     rows = [{**question._asdict(), "rank": rank} for question, rank in zip(asked, [1, 5, 6, 2], strict=True)]
-    (section,) = by_section(asked, rows)
+    (section,) = accuracy_by_section(asked, rows)
     assert (section["right"], section["accuracy"], section["accuracy_of_5"]) == (1, 0.25, 0.75)
 
 
