@@ -1,21 +1,22 @@
-"""What a search of the word vectors' parameters is judged by: whether a document's words are alike, if they differ.
+"""The objective of the search for word vectors' parameters: are the words of one document similar to each other?
 
-The words of held-out documents are parted in two by lot, and so each document in two: its words of either side. Vectors
-are good if a document's one side is nearer (by the cosine of mean vectors) to its own other side than to other
-documents' other sides. As no word is on both sides, only what training has told of words can tell: vectors as they are
-before training get 0.5, as any others without sense do. The first and the second half of a document, which have words
-in common, would not do: on 20 Newsgroups, 64 dimensions that are hardly trained (steps of 1e-4, 1,500 documents) get
-0.76 by these, and the defaults 0.60; by words parted it is 0.50 and 0.74.
+The vocabulary of held-out documents is split in two at random, and each document with it into two halves that have no
+word in common. Vectors are good if one half of a document is nearer (by the cosine of mean vectors) to its own other
+half than to other documents' other halves. As no word is in both halves, only what training has learned can relate
+them: vectors before training, like any others without meaning, score 0.5. The first and the second half of a text
+would not do, since they share words: on 20 Newsgroups, 64 dimensions that are hardly trained (steps of 1e-4, 1,500
+documents) score 0.76 by such halves, and the defaults 0.60; with the vocabulary split, they score 0.50 and 0.74.
 
-In a mean, a word with the share p of all words weighs a / (a + p) with a = 1e-3, so that words which are in all
-documents do not rule it.
+In a mean vector, a word with the share p of all words has the weight a / (a + p) with a = 1e-3, so that words that
+occur in all documents do not dominate.
 
-What this measures is likeness of subject. Analogies, which ask for relations, need not agree: on all of 20 Newsgroups
-steps of 0.1 instead of 0.04 raise this score from 0.93 to 0.96, and 3.0 % instead of 3.5 % of the analogies are right.
+The score measures similarity of subject. Analogies, which are about relations, need not agree with it: on all of 20
+Newsgroups, steps of 0.1 instead of 0.04 raise the score from 0.93 to 0.96, but lower the accuracy on analogies from
+3.5 % to 3.0 %.
 
-Documents are training documents, and the budget is how many are trained on. With few of them, those settings win that
-train more (longer steps, more epochs), which matters less and less with more: a search should end near what the product
-has.
+Only training documents are used, and the budget is the number of documents to train on. With few documents, settings
+that train more (longer steps, more epochs) win; with more documents that matters less and less. A search should
+therefore end with a budget close to the size of the corpus.
 
 Source: the weights are the smooth inverse frequency of Arora, Liang and Ma, A Simple but Tough-to-Beat Baseline for
 Sentence Embeddings, 2017, without their removal of a common component.
@@ -34,51 +35,52 @@ from taproom.search.space import Parameters
 from taproom.text.word_vectors import TrainedVectors, WordVectorParameters, train
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, numbered_tokens
 
-# Documents at most: for validation, fresh, and to train on.
+# Maximum numbers of documents: for validation, for the fresh ones, and to train on.
 MOST_VALIDATION = 500
 MOST_FRESH = 1_000
 MOST_FITTED = 4_000
-# Of small corpora: for validation, and fresh.
+# Shares of a small corpus that are for validation, and fresh.
 JUDGED_SHARES = (0.15, 0.3)
 LEAST_DOCUMENTS = 20
-# Of a document; the longest ones would else be most of what is held.
+# Longer documents are cut; a few very long ones would otherwise take most of the memory.
 MOST_CHARACTERS = 4_000
 SMOOTH = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class PartedDocuments:
-    """Documents, each parted in two.
+class SplitDocuments:
+    """Documents, each split into two halves without common words.
 
     Attributes:
         words: (words,) str.
-        sides: two matrices (documents, words) CSR of float64, how often each document has each word; a word is in one.
+        halves: two matrices (documents, words) CSR of float64, how often each document has each word; every word occurs
+            in one of them only.
     """
 
     words: Sequence[str]
-    sides: tuple[sparse.csr_array, sparse.csr_array]
+    halves: tuple[sparse.csr_array, sparse.csr_array]
 
 
 @dataclass(frozen=True, eq=False)
 class WordVectorsObjective:
-    """How often a document's own other side is nearer than another's; higher is better, 0.5 is chance.
+    """How often a document's own other half is nearer than another document's; higher is better, 0.5 is chance.
 
-    The budget is the number of documents that are trained on.
+    The budget is the number of documents to train on.
 
     Attributes:
-        fitted: texts, in an order that the seed decides.
-        validation, fresh: what is judged on.
+        fitted: texts to train on, in an order that depends on the seed.
+        validation, fresh: the documents that give the score, and those for a comparison with the champion.
         token_pattern: see `taproom.words.counting.tokens`.
     """
 
     fitted: Sequence[str]
-    validation: PartedDocuments
-    fresh: PartedDocuments
+    validation: SplitDocuments
+    fresh: SplitDocuments
     token_pattern: str = DEFAULT_TOKEN_PATTERN
 
     @classmethod
     def of(cls, documents: pa.Table, seed: int, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> "WordVectorsObjective":
-        """From the columns text and split of the table `documents`.
+        """Build the objective from the columns text and split of the table `documents`.
 
         Raises `InputError` with fewer than 20 training documents, or as `taproom.words.counting.tokens` does.
         """
@@ -95,45 +97,47 @@ class WordVectorsObjective:
         ]
         drawn = random.permutation(places)[: sum(judged) + MOST_FITTED]
         texts = pc.utf8_slice_codeunits(documents["text"].take(drawn), 0, MOST_CHARACTERS).to_pylist()
-        validation, fresh, fitted = texts[: judged[0]], texts[judged[0] : sum(judged)], texts[sum(judged) :]
-        parted = (_parted(some, token_pattern, np.random.default_rng(seed)) for some in (validation, fresh))
-        return cls(fitted, *parted, token_pattern)
+        parts = (texts[: judged[0]], texts[judged[0] : sum(judged)])
+        validation, fresh = (_split(some, token_pattern, np.random.default_rng(seed)) for some in parts)
+        return cls(texts[sum(judged) :], validation, fresh, token_pattern)
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
-        """The mean over validation documents. Raises `InputError` as `train`."""
+        """The mean score of the validation documents. Raises `InputError` as `train` does."""
         return float(_own_nearer(self.validation, self._train(parameters, budget, seed)).mean())
 
     def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
-        """The share of other fresh documents farther than its own, of each: (documents,). Raises as `score`."""
+        """The score of each fresh document, (documents,) float64. Raises `InputError` as `train` does."""
         return _own_nearer(self.fresh, self._train(parameters, budget, seed))
 
     def _train(self, parameters: Parameters, budget: int, seed: int) -> TrainedVectors:
-        settled = WordVectorParameters(**{"seed": seed, **parameters})
-        return train([self.fitted[:budget]], settled, self.token_pattern)
+        chosen = WordVectorParameters(**{"seed": seed, **parameters})
+        return train([self.fitted[:budget]], chosen, self.token_pattern)
 
 
-def _parted(texts: Sequence[str], token_pattern: str, random: np.random.Generator) -> PartedDocuments:
-    """Cut each text in two, by a lot that is drawn for each word."""
+def _split(texts: Sequence[str], token_pattern: str, random: np.random.Generator) -> SplitDocuments:
+    """Split each text in two by a random half of the vocabulary."""
     words, numbers, starts = numbered_tokens(texts, token_pattern)
-    on_first = random.random(len(words)) < 0.5
-    said = sparse.csr_array((np.ones(len(numbers)), numbers.copy(), starts), shape=(len(texts), len(words)))
-    said.sum_duplicates()
-    sides = []
-    for chosen in (on_first, ~on_first):
-        side = said.copy()
-        side.data *= chosen[side.indices]
-        side.eliminate_zeros()
-        sides.append(side)
-    return PartedDocuments(words.to_pylist(), tuple(sides))
+    in_first = random.random(len(words)) < 0.5
+    counts = sparse.csr_array((np.ones(len(numbers)), numbers.copy(), starts), shape=(len(texts), len(words)))
+    counts.sum_duplicates()
+
+    def half(chosen: np.ndarray) -> sparse.csr_array:
+        found = counts.copy()
+        found.data *= chosen[found.indices]
+        found.eliminate_zeros()
+        return found
+
+    return SplitDocuments(words.to_pylist(), (half(in_first), half(~in_first)))
 
 
-def _own_nearer(documents: PartedDocuments, trained: TrainedVectors) -> np.ndarray:
-    """The share of other documents whose second side is farther from a document's first than its own; ties half.
+def _own_nearer(documents: SplitDocuments, trained: TrainedVectors) -> np.ndarray:
+    """For each document, the share of others whose second half is farther from its first half than its own is.
 
-    A document without a known word on either side gets 0.5, and is no other.
+    A tie counts as one half. A document that has no known word in one of its halves scores 0.5, and is not among the
+    others.
     """
     vectors = _weighted(documents.words, trained)
-    one, other = (side @ vectors for side in documents.sides)
+    one, other = (half @ vectors for half in documents.halves)
     known = one.any(axis=1) & other.any(axis=1)
     shares = np.full(len(known), 0.5)
     if known.sum() > 1:

@@ -8,7 +8,7 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.text import word_vectors_objective
 from taproom.text.word_vectors import TrainedVectors
-from taproom.text.word_vectors_objective import PartedDocuments, WordVectorsObjective
+from taproom.text.word_vectors_objective import SplitDocuments, WordVectorsObjective
 
 THEMES, WORDS_OF_A_THEME, DOCUMENTS = 6, 12, 400
 GOOD = {"dimensions": 16, "min_count": 2, "step": 0.1, "epochs": 5, "sample": 0.0}
@@ -40,7 +40,7 @@ def objective() -> WordVectorsObjective:
     return WordVectorsObjective.of(TABLE, seed=0)
 
 
-def names_of(part: PartedDocuments) -> set[int]:
+def names_of(part: SplitDocuments) -> set[int]:
     return {int(word.removeprefix("name")) for word in part.words if word.startswith("name")}
 
 
@@ -58,18 +58,18 @@ def test_no_more_documents_are_kept_than_wanted_nor_more_of_one(monkeypatch):
     monkeypatch.setattr(word_vectors_objective, "MOST_FITTED", 30)
     monkeypatch.setattr(word_vectors_objective, "MOST_CHARACTERS", 100)
     objective = WordVectorsObjective.of(TABLE, seed=0)
-    assert [part.sides[0].shape[0] for part in (objective.validation, objective.fresh)] == [10, 20]
+    assert [part.halves[0].shape[0] for part in (objective.validation, objective.fresh)] == [10, 20]
     assert len(objective.fitted) == 30
     assert {len(text) for text in objective.fitted} == {100}
-    assert sum(side.sum() for side in objective.validation.sides) < 10 * 101 / 4
+    assert sum(side.sum() for side in objective.validation.halves) < 10 * 101 / 4
 
 
 def test_a_word_is_on_one_side_alone_and_no_word_is_lost(objective):
     for part in (objective.validation, objective.fresh):
-        one, other = (side.sum(axis=0) > 0 for side in part.sides)
+        one, other = (side.sum(axis=0) > 0 for side in part.halves)
         assert (one != other).all()
         assert 0.3 < one.mean() < 0.7
-    said = sum(side.sum(axis=1) for side in objective.fresh.sides)
+    said = sum(side.sum(axis=1) for side in objective.fresh.halves)
     assert set(said) == {37.0}
 
 
@@ -91,7 +91,7 @@ def by_hand(vectors: dict[str, list[float]], sides: list[tuple[list[str], list[s
     """Scores of documents given as the words of their sides, by vectors of words that are about as rare."""
     words = sorted({word for document in sides for side in document for word in side})
     counts = np.array([[[side.count(word) for word in words] for side in document] for document in sides], float)
-    documents = PartedDocuments(words, tuple(sparse.csr_array(counts[:, side]) for side in (0, 1)))
+    documents = SplitDocuments(words, tuple(sparse.csr_array(counts[:, side]) for side in (0, 1)))
     known = np.array(sorted(vectors), object)
     values = np.array([vectors[word] for word in known], np.float32)
     trained = TrainedVectors(known, np.ones(len(known), np.int64), values, 1, 1_000, 1, 0.0)
