@@ -1,4 +1,5 @@
-"""Text models: topics, word vectors, analogies, and looking them up.
+"""Models of text: topics, the training of word vectors, analogies, and the answers that `taproom` gives from them.
 
-Here belongs what is learned from bags of words or running text. Counting and weighting words does not.
+Here belongs what is fitted to documents, with its measures and figures. Tokens, counts, weights and the similarity of
+word vectors belong to `taproom.words`, since maps need them too.
 """

@@ -133,7 +133,7 @@ def _split(texts: Sequence[str], token_pattern: str, random: np.random.Generator
 def _own_nearer(documents: SplitDocuments, trained: TrainedVectors) -> np.ndarray:
     """For each document, the share of others whose second half is farther from its first half than its own is.
 
-    A tie counts as one half. A document that has no known word in one of its halves scores 0.5, and is not among the
+    A tie counts 0.5. A document that has no known word in one of its halves scores 0.5, and is not among the
     others.
     """
     vectors = _weighted(documents.words, trained)

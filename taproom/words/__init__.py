@@ -1,4 +1,5 @@
-"""Words and counts: tokens, counts per item, sparse rows, TF * log(1/DF).
+"""Words as data, before any model: tokens, counts per item, TF * log(1/DF), sparse rows, similarity of word vectors.
 
-Here belongs what the maps and the text models both start from. Models of text do not.
+Here belongs what both `taproom.maps` and `taproom.text` start from. Models that are fitted to text (topics, word
+vectors) belong to `taproom.text`.
 """

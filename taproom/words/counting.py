@@ -1,15 +1,15 @@
-"""Words and how often each item's texts say them: the integers that everything about text is computed from.
+"""Tokenizing texts and counting the words of each item.
 
-Here belongs what turns text into counts and what adds counts up. Counts stay exact integers, keyed by words and item
-ids instead of positions, so that a new batch of reviews costs only itself and an old one can be taken out again. What
-the counts are worth (TF*IDF) is in `taproom.words.tfidf`.
+Here belongs what turns text into counts, and what adds counts up. Counts are exact integers, keyed by words and item
+ids instead of indices, so that a new batch of reviews can be added, and an old one subtracted, without counting any
+other batch again. Weights computed from counts are in `taproom.words.tfidf`.
 
-Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are lower-cased matches of a regular
-expression, by default the one of scikit-learn's CountVectorizer.
+Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are the matches of a regular expression
+in the lower-cased text, by default that of scikit-learn's CountVectorizer.
 
-How: texts are cut into blocks; a block becomes a sparse matrix with a row for each text and a 1 for each token, and the
-rows of an item are added up by a sparse product. The tokens of the default pattern are found without `re`, for all
-texts of a block at once, by array operations that threads can run side by side.
+Texts are cut into blocks. A block becomes a sparse matrix with a row for each text and a 1 for each token, and a sparse
+product adds up the rows of each item. Tokens of the default pattern are found without `re`, for all texts of a block at
+once, by array operations that release the GIL, so that threads run in parallel.
 """
 
 import re
@@ -28,25 +28,25 @@ from taproom.errors import InputError
 from taproom.progress import progress
 
 DEFAULT_TOKEN_PATTERN = r"(?u)\b\w\w+\b"
-# What a block costs beside its tokens hardly counts at this length, and its words' numbers still fit a core's cache.
+# Large enough that a block's fixed cost is negligible, and small enough that its word numbers fit in a core's cache.
 BLOCK_CHARACTERS = 1 << 20
 BLOCKS_AT_ONCE = 32
-# Merging less at a time than these 32 MB would mean to look up the same words again and again.
+# Merging less than these 32 MB at a time would look up the same words again and again.
 ENTRIES_BEFORE_MERGE = 4_000_000
 _IS_WORD = np.array([byte > 0x7F or re.match(r"\w", chr(byte)) is not None for byte in range(256)])
-# Beyond ASCII: what is no word character, and word characters that stand alone.
-_NO_PART_OF_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
+# Non-ASCII characters that are not word characters, or that are a run of one word character.
+_NOT_IN_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
 
-# What finds tokens, as `numbered_tokens` does by the default pattern.
+# A function that returns what `numbered_tokens` does.
 _FindTokens = Callable[[Sequence[str]], tuple[pa.LargeStringArray, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Counts:
-    """How often each item says each word.
+    """How often each word occurs in the texts of each item.
 
-    The form is canonical: every item has a word, every word occurs, nothing stored is zero. Equal counts are therefore
-    stored equally, however they were put together.
+    The form is canonical: every item has a word, every word occurs, and no zero is stored. Equal counts therefore have
+    equal arrays, however they were computed.
 
     Attributes:
         item_ids: (items,) object array of str, ascending, unique.
@@ -66,16 +66,23 @@ def count_words(
     *,
     n_jobs: int | None = None,
 ) -> Counts:
-    """Count the words of each item; the texts of an item are counted together, in whatever order they come.
+    """Count the words of each item over all of its texts; the order of texts does not matter.
 
     Args:
-        item_ids: (texts,) the item that each text is about.
+        item_ids: (texts,) item id of each text.
         texts: (texts,) the texts.
         token_pattern: see `tokens`.
         n_jobs: see `count_stream`.
 
     Raises:
         InputError: as `count_stream` does.
+
+    >>> counts = count_words(["stout", "ale", "stout"], ["Roasted malt", "hops", "malt, malt"])
+    >>> counts.item_ids.tolist(), counts.words.tolist()
+    (['ale', 'stout'], ['hops', 'malt', 'roasted'])
+    >>> counts.counts.toarray()
+    array([[1, 0, 0],
+           [0, 3, 1]])
     """
     return _count([(item_ids, texts)], token_pattern, n_jobs, total=len(texts))
 
@@ -86,34 +93,37 @@ def count_stream(
     *,
     n_jobs: int | None = None,
 ) -> Counts:
-    """Count the words of each item in a stream of texts; of the texts only a few blocks are in memory.
+    """Count the words of each item in a stream of texts; only a few blocks of texts are in memory at a time.
 
     Args:
         stream: pairs of item ids and texts, each as `count_words` takes them and of any length.
         token_pattern: see `tokens`.
-        n_jobs: workers as joblib counts them; they never change a bit of the result. Threads, unless a
-            `joblib.parallel_config` around the call says otherwise: with another pattern than the default, which only
-            Python's `re` knows to match, threads wait for each other and processes do not.
+        n_jobs: number of workers, as for joblib; the result does not depend on it. Workers are threads, unless a
+            `joblib.parallel_config` around the call chooses processes. Those are faster for a pattern other than the
+            default, since Python's `re` holds the GIL.
 
     Returns:
-        The counts. Items whose texts hold no word are not in it.
+        The counts, without items that have no word.
 
     Raises:
-        InputError: as many ids as texts are wanted, all of them strings; or as `tokens` does.
+        InputError: the numbers of ids and texts differ, one of them is not a string, or as `tokens` does.
     """
     return _count(stream, token_pattern, n_jobs)
 
 
 def tokens(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> list[str]:
-    """The words of one text, in its order.
+    """The words of one text, in order.
 
     Args:
         text: the text.
         token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
-            word. Empty matches are no words.
+            word. Empty matches are ignored.
 
     Raises:
-        InputError: the pattern is no regular expression, or has more than one group.
+        InputError: the pattern is not a regular expression, or has more than one group.
+
+    >>> tokens("A hoppy ALE: it's an IPA!")
+    ['hoppy', 'ale', 'it', 'an', 'ipa']
     """
     return _matches(_compile(token_pattern), text)
 
@@ -122,7 +132,11 @@ def count_text(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> tuple[n
     """The distinct words of one text, (words,) object array of str, ascending, and how often each occurs, (words,) int.
 
     Raises:
-        InputError: it is no string or has no word, or as `tokens` does.
+        InputError: the text is not a string or has no word, or as `tokens` does.
+
+    >>> words, counts = count_text("Malt, hops, more malt")
+    >>> words.tolist(), counts.tolist()
+    (['hops', 'malt', 'more'], [1, 2, 1])
     """
     if not isinstance(text, str):
         raise InputError(f"A text must be one string; {type(text).__name__} was given.")
@@ -138,35 +152,43 @@ def count_text(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> tuple[n
 def numbered_tokens(
     texts: Sequence[str], token_pattern: str = DEFAULT_TOKEN_PATTERN
 ) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
-    """The words of some texts, in their order, as numbers: much faster than `tokens` text by text.
+    """The words of many texts, in order, as numbers; much faster than calling `tokens` for each text.
 
     Args:
         texts: (texts,) the texts.
         token_pattern: see `tokens`.
 
     Returns:
-        words: the distinct words, in the order in which they come.
-        numbers: (tokens,) int32, each token's word.
-        starts: (texts + 1,) int32; the tokens of text i are those from starts[i] to starts[i + 1].
+        words: the distinct words, in order of their first occurrence.
+        numbers: (tokens,) int32, index of each token's word in `words`.
+        starts: (texts + 1,) int32; the tokens of text i are `numbers[starts[i]:starts[i + 1]]`.
 
     Raises:
         InputError: as `tokens` does.
+
+    >>> words, numbers, starts = numbered_tokens(["malt and hops", "hops"])
+    >>> words.to_pylist(), numbers.tolist(), starts.tolist()
+    (['malt', 'and', 'hops'], [0, 1, 2, 2], [0, 3, 4])
     """
     return _finder(token_pattern)(texts)
 
 
 def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
-    """Cut texts into consecutive blocks of about `BLOCK_CHARACTERS` characters together."""
+    """Cut texts into consecutive blocks of about `BLOCK_CHARACTERS` characters each."""
     block_of_text = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts))) // BLOCK_CHARACTERS
     for first, last in pairwise([0, *(np.flatnonzero(np.diff(block_of_text)) + 1), len(texts)]):
         yield slice(first, last)
 
 
 def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Counts:
-    """Sum of `parts` minus the sum of `subtract`, each with words and items of its own, in any order.
+    """The sum of `parts` minus the sum of `subtract`; each part has its own words and items.
 
     Raises:
-        InputError: more is taken away than there is.
+        InputError: a count in the result would be negative.
+
+    >>> old, new = count_words(["ale"], ["malt hops"]), count_words(["ale"], ["malt"])
+    >>> add_counts([old, new], subtract=[old]).words.tolist()
+    ['malt']
     """
     total = _Sum()
     for part in parts:
@@ -178,7 +200,7 @@ def add_counts(parts: Iterable[Counts], subtract: Iterable[Counts] = ()) -> Coun
 
 @dataclass(frozen=True)
 class _Part:
-    """Counts on their way: items, of which one may have several rows, and words in any order."""
+    """Counts that are not in canonical form: items may have several rows, and words are in any order."""
 
     item_ids: pa.LargeStringArray
     words: pa.LargeStringArray
@@ -186,13 +208,13 @@ class _Part:
 
 
 class _Sum:
-    """The sum of parts: what waits is merged into a run now and then, and runs into longer ones.
+    """The sum of parts, as a log-structured merge: waiting parts are merged into a run, and runs into longer ones.
 
-    That keeps the memory within a small multiple of the result, and the number of times that an entry is moved
-    logarithmic (O'Neil, Cheng, Gawlick and O'Neil 1996, "The log-structured merge-tree").
+    Memory stays within a small multiple of the result, and each entry is moved a logarithmic number of times (O'Neil,
+    Cheng, Gawlick and O'Neil, The log-structured merge-tree, 1996).
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._runs: list[_Part] = []
         self._waiting: list[_Part] = []
         self._entries_waiting = 0
@@ -231,16 +253,16 @@ class _Sum:
         self._entries_waiting += part.counts.nnz
 
     def _merge(self) -> _Part:
-        """All that waits as one part, with items and words ascending."""
+        """Merge the waiting parts into one, with items and words ascending."""
         parts = self._waiting
         item_ids, rows = _ranked(pa.concat_arrays([part.item_ids for part in parts]))
         words, columns = _ranked(pa.concat_arrays([part.words for part in parts]))
         starts = np.cumsum([0, *(len(part.words) for part in parts)])
-        # No sum is greater than the number of tokens, so half the memory will do for all but the largest corpora.
+        # No sum is greater than the number of tokens, so int32 is enough for all but the largest corpora.
         dtype = np.int32 if self._tokens < 2**31 else np.int64
         matrices = []
         for first, last in pairwise(starts):
-            counts = parts.pop(0).counts  # not kept: its memory is needed
+            counts = parts.pop(0).counts  # free its memory as soon as possible
             entries = (counts.data.astype(dtype, copy=False), columns[first:last][counts.indices], counts.indptr)
             matrices.append(sparse.csr_array(entries, (counts.shape[0], len(words))))
         self._entries_waiting = 0
@@ -261,7 +283,7 @@ def _count(
     blocks = chain.from_iterable(starmap(_blocks, stream))
     counts = _Sum()
     with progress(doing="counting words", total=total, unit="text") as bar:
-        # Workers are given so many blocks and no more, so that they cannot run ahead of the sum and fill the memory.
+        # A limited number of blocks at a time, so that workers do not run ahead of the sum and fill the memory.
         while at_once := list(islice(blocks, BLOCKS_AT_ONCE)):
             workers = Parallel(n_jobs=n_jobs if len(at_once) > 1 else 1, prefer="threads", return_as="generator")
             for part in workers(delayed(_count_block)(find, *block) for block in at_once):
@@ -276,7 +298,7 @@ def _finder(token_pattern: str) -> _FindTokens:
 
 
 def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Sequence[str], Sequence[str]]]:
-    """Consecutive texts of about `BLOCK_CHARACTERS` together."""
+    """Check the ids and texts, and cut both into blocks."""
     _check_strings(item_ids, texts)
     for block in text_blocks(texts):
         yield item_ids[block], texts[block]
@@ -284,25 +306,25 @@ def _blocks(item_ids: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[Seq
 
 def _count_block(find: _FindTokens, item_ids: Sequence[str], texts: Sequence[str]) -> _Part:
     words, columns, starts = find(texts)
-    said = sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(texts), len(words)))
+    occurrences = sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(texts), len(words)))
     items, rows = _numbered(_arrow("item id", item_ids))
-    return _Part(items, words, _sum_rows(said, rows, len(items)))
+    return _Part(items, words, _sum_rows(occurrences, rows, len(items)))
 
 
-def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, how_many: int) -> sparse.csr_array:
-    """The matrix whose row i is the sum of the rows that have the number i."""
+def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, rows: int) -> sparse.csr_array:
+    """The matrix whose row i is the sum of the rows with number i."""
     ones = np.ones(len(numbers), matrix.dtype)
-    chosen = sparse.csc_array(
-        (ones, numbers, np.arange(len(numbers) + 1, dtype=np.int32)), shape=(how_many, len(numbers))
+    summation = sparse.csc_array(
+        (ones, numbers, np.arange(len(numbers) + 1, dtype=np.int32)), shape=(rows, len(numbers))
     )
-    return chosen.tocsr() @ matrix
+    return summation.tocsr() @ matrix
 
 
 def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
-    r"""Tokens of the default pattern, which are the runs of two or more characters that are `\w`."""
+    r"""Tokens of the default pattern, which are the runs of two or more `\w` characters."""
     lowered = [text.lower() for text in texts]
-    encoded = [(text if text.isascii() else _NO_PART_OF_A_WORD.sub(" ", text)).encode() for text in lowered]
-    # From here on a byte beyond ASCII is part of a word, and so a word is a run of two or more bytes that are.
+    encoded = [(text if text.isascii() else _NOT_IN_A_WORD.sub(" ", text)).encode() for text in lowered]
+    # From here on every non-ASCII byte is part of a word, so a word is a run of two or more word bytes.
     characters = np.frombuffer(b"\n".join([b"", *encoded, b""]), np.uint8)
     in_word = _IS_WORD[characters]
     in_word[1:-1] &= in_word[:-2] | in_word[2:]
@@ -326,26 +348,26 @@ def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
 
 
 def _numbered(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
-    """The distinct names in the order in which they come, and each name's number among them."""
+    """The distinct names in order of their first occurrence, and the index of each name among them."""
     encoded = names.dictionary_encode()
     return encoded.dictionary, encoded.indices.to_numpy()
 
 
 def _ranked(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
-    """The distinct names, ascending (by the bytes of UTF-8, which is by characters), and each name's place there."""
+    """The distinct names, ascending (by UTF-8 bytes, hence by code points), and the index of each name among them."""
     names, numbers = _numbered(names)
     order = pc.sort_indices(names)
-    place = np.empty(len(names), np.int32)
-    place[order.to_numpy()] = np.arange(len(names))
-    return names.take(order), place[numbers]
+    rank = np.empty(len(names), np.int32)
+    rank[order.to_numpy()] = np.arange(len(names))
+    return names.take(order), rank[numbers]
 
 
-def _arrow(what: str, names: Sequence[str]) -> pa.LargeStringArray:
+def _arrow(what: str, names: Sequence[str] | np.ndarray) -> pa.LargeStringArray:
     try:
         return pa.array(names, pa.large_string())
     except UnicodeEncodeError as error:
         raise InputError(
-            f"The {what} {error.object!r} holds {error.object[error.start]!r}, which is half a character. "
+            f"The {what} {error.object!r} contains {error.object[error.start]!r}, a lone surrogate. "
             "Decode the input with errors='replace', or leave this text out."
         ) from None
 
@@ -355,9 +377,9 @@ def _shortage(part: _Part) -> str:
     lowest = counts.data.argmin()
     item = np.searchsorted(counts.indptr, lowest, side="right") - 1
     return (
-        f"The counts to subtract hold the word {part.words[counts.indices[lowest]].as_py()!r} of the item "
-        f"{part.item_ids[item].as_py()!r} {-counts.data[lowest]} times more often than the counts that they are taken "
-        "from. Subtract only what was added before, and count everything anew if that is not known."
+        f"The counts to subtract have the word {part.words[counts.indices[lowest]].as_py()!r} of the item "
+        f"{part.item_ids[item].as_py()!r} {-counts.data[lowest]} times more often than the counts that they are "
+        "subtracted from. Subtract only what was added before; if that is not known, count everything again."
     )
 
 
@@ -372,18 +394,14 @@ def _compile(token_pattern: str) -> re.Pattern[str]:
     if pattern.groups > 1:
         raise InputError(
             f"The token pattern {token_pattern!r} has {pattern.groups} groups; a word is one group or the whole match. "
-            "Write (?:...) for groups that only hold the pattern together."
+            "Write (?:...) for groups that do not capture."
         )
     return pattern
 
 
-def _check_lengths(item_ids: Sequence[str], texts: Sequence[str]) -> None:
+def _check_strings(item_ids: Sequence[str], texts: Sequence[str]) -> None:
     if len(item_ids) != len(texts):
         raise InputError(f"There are {len(item_ids)} item ids for {len(texts)} texts. Give one item id for each text.")
-
-
-def _check_strings(item_ids: Sequence[str], texts: Sequence[str]) -> None:
-    _check_lengths(item_ids, texts)
     for what, values in (("item id", item_ids), ("text", texts)):
         for position, value in enumerate(values):
             if not isinstance(value, str):

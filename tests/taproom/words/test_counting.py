@@ -185,9 +185,9 @@ def test_tokens_are_in_the_order_of_the_text():
     assert tokens("#Hops and #malt, # nothing", r"#(\w*)") == ["hops", "malt"]
 
 
-def test_half_a_character_is_no_word():
+def test_a_lone_surrogate_is_no_word():
     assert count_words(["ale"], ["ho\ud83dps"]).words.tolist() == ["ho", "ps"]
-    with pytest.raises(InputError, match=r"word 'ho\\ud83dps' holds '\\ud83d', which is half a character"):
+    with pytest.raises(InputError, match=r"word 'ho\\ud83dps' contains '\\ud83d', a lone surrogate"):
         count_words(["ale"], ["ho\ud83dps"], r"\S+")
     with pytest.raises(InputError, match=r"item id '\\ud83d' holds"):
         count_words(["\ud83d"], ["hops"])
