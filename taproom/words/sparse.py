@@ -1,7 +1,6 @@
-"""Sparse rows in Arrow tables: two list columns a row, which are a CSR matrix's own buffers.
+"""Conversion between sparse matrices and Arrow tables, which store a CSR matrix as two list columns.
 
-Here belongs the way between tables and matrices. A matrix and its two columns share their memory wherever the types
-agree; nothing is computed here.
+Only conversion belongs here. A matrix and its two columns share memory wherever their types agree.
 """
 
 from collections.abc import Iterable
@@ -22,42 +21,50 @@ def lists_to_csr(
 ) -> sparse.csr_array:
     """The matrix whose row i has `values[i]` in the columns `indices[i]`.
 
-    The matrix is read-only where it shares the memory of the lists, which is wherever they are in one piece.
+    If the lists are in one chunk, the matrix shares their memory and is read-only.
 
     Args:
         indices: (rows,) lists of int32, ascending.
-        values: (rows,) lists of numbers, as long as those of `indices`.
-        columns: the matrix's width, by default just enough for the largest index.
+        values: (rows,) lists of numbers, of the same lengths as those of `indices`.
+        columns: number of columns, by default the largest index + 1.
 
     Raises:
-        InputError: a null, lists that differ in length, or an index beyond the matrix.
+        InputError: a null, lists of different lengths, or an index out of range.
+
+    >>> lists_to_csr(pa.array([[0, 2], []]), pa.array([[0.5, 0.1], []])).toarray()
+    array([[0.5, 0. , 0.1],
+           [0. , 0. , 0. ]])
     """
-    offsets, places, data = _offsets_and_values(indices, values)
-    places, data = places.to_numpy(), data.to_numpy()
-    needed = int(places.max()) + 1 if len(places) else 0
+    offsets, flat_indices, flat_values = _offsets_and_values(indices, values)
+    found, data = flat_indices.to_numpy(), flat_values.to_numpy()
+    needed = int(found.max()) + 1 if len(found) else 0
     columns = needed if columns is None else columns
-    if len(places) and (places.min() < 0 or needed > columns):
+    if len(found) and (found.min() < 0 or needed > columns):
         raise InputError(
-            f"The column numbers go from {places.min()} to {places.max()}, but the matrix has the columns 0 to "
+            f"The column indices go from {found.min()} to {found.max()}, but the matrix has the columns 0 to "
             f"{columns - 1}. Read the lists together with the vocabulary that they were made with."
         )
-    return sparse.csr_array((data, places, offsets), shape=(len(offsets) - 1, columns))
+    return sparse.csr_array((data, found, offsets), shape=(len(offsets) - 1, columns))
 
 
 def csr_to_lists(matrix: sparse.csr_array) -> tuple[pa.ListArray, pa.ListArray]:
-    """A matrix's rows as lists of int32 column numbers and lists of values."""
+    """The rows of a matrix as lists of column indices (int32) and lists of values; the inverse of `lists_to_csr`."""
     offsets = pa.array(matrix.indptr, pa.int32())
-    places = pa.array(matrix.indices.astype(np.int32, copy=False))
-    return pa.ListArray.from_arrays(offsets, places), pa.ListArray.from_arrays(offsets, pa.array(matrix.data))
+    indices = pa.array(matrix.indices.astype(np.int32, copy=False))
+    return pa.ListArray.from_arrays(offsets, indices), pa.ListArray.from_arrays(offsets, pa.array(matrix.data))
 
 
 def matrix_to_lists(values: pa.Array, width: int) -> pa.ListArray:
-    """Consecutive runs of `width` values as the lists of a list column."""
+    """A dense matrix, given as its flat values row by row, as lists of `width` values.
+
+    >>> matrix_to_lists(pa.array([1, 2, 3, 4]), 2).to_pylist()
+    [[1, 2], [3, 4]]
+    """
     return pa.ListArray.from_arrays(pa.array(np.arange(0, len(values) + 1, width), pa.int32()), values)
 
 
 def counts_to_lists(counts: Counts) -> tuple[pa.Array, pa.ListArray, pa.ListArray]:
-    """Item ids, and for each item its words and their counts (int32) as lists, words ascending."""
+    """Item ids, and for each item the lists of its words, ascending, and of their counts (int32)."""
     matrix = counts.counts
     offsets = pa.array(matrix.indptr, pa.int32())
     words = pa.array(counts.words, pa.string()).take(pa.array(matrix.indices))
@@ -67,19 +74,21 @@ def counts_to_lists(counts: Counts) -> tuple[pa.Array, pa.ListArray, pa.ListArra
 
 
 def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
-    """The counts that such lists hold; an item that stands in several rows (batches) has their sum.
+    """The counts in such lists; counts of an item with several rows (batches) are added up.
 
     Raises:
-        InputError: a null, lists that differ in length, or another number of item ids.
+        InputError: a null, or lists or columns of different lengths.
     """
     return add_counts([_unsummed(item_ids, words, numbers)])
 
 
 def _unsummed(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
-    """The counts of each row by itself: not in canonical form yet, which adding them up brings about."""
+    """Counts with a row for each list; `add_counts` brings them into the canonical form of `Counts`."""
     offsets, flat_words, flat_numbers = _offsets_and_values(words, numbers)
     if len(item_ids) != len(words) or item_ids.null_count:
-        raise InputError(f"There are {len(item_ids)} item ids for {len(words)} lists. Give one, not null, for each.")
+        raise InputError(
+            f"There are {len(item_ids)} item ids for {len(words)} lists. Give one that is not null for each."
+        )
     encoded = flat_words.dictionary_encode()
     matrix = sparse.csr_array(
         (flat_numbers.to_numpy(), encoded.indices.to_numpy(), offsets),
@@ -90,10 +99,16 @@ def _unsummed(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.Chu
 
 
 def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, item_ids: pa.ChunkedArray) -> Counts:
-    """All batches' counts of the given items, less those of duplicate reviews.
+    """The counts of the given items over all batches, minus those of duplicate reviews.
 
-    `term_counts` streams the columns item_id, words and counts, a row per batch and item: written out, the words take
-    several times the room of their counts. `duplicates` has the same columns, a row per review that must not count.
+    Args:
+        term_counts: a stream of the columns item_id, words and counts, with a row per batch and item. It is a stream
+            because lists of words take several times the memory of the counts.
+        duplicates: the same columns, with a row per review to subtract.
+        item_ids: the items to count.
+
+    Raises:
+        InputError: as `lists_to_counts` and `add_counts` do.
     """
 
     def chosen(rows: pa.RecordBatch | pa.Table) -> Counts:
@@ -107,8 +122,15 @@ def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, ite
 
 
 def weighted_items(tfidf: Iterable[pa.RecordBatch], words: int) -> tuple[pa.StringArray, sparse.csr_array]:
-    """The items of the table `tfidf` that have a weight, and their weights (items, words); of a stream, so that the
-    rows need not be held beside the matrix.
+    """The items of the table `tfidf` that have a weight, and their weights.
+
+    Args:
+        tfidf: a stream of the table's rows.
+        words: number of words in the vocabulary.
+
+    Returns:
+        item_ids: (items,) str.
+        weights: (items, words) CSR of float64.
     """
     has_weight = [batch.filter(pc.greater(pc.list_value_length(batch["weights"]), 0)) for batch in tfidf]
     rows = pa.Table.from_batches(has_weight)
@@ -118,23 +140,25 @@ def weighted_items(tfidf: Iterable[pa.RecordBatch], words: int) -> tuple[pa.Stri
 def _offsets_and_values(
     lists: pa.ChunkedArray | pa.ListArray, others: pa.ChunkedArray | pa.ListArray
 ) -> tuple[np.ndarray, pa.Array, pa.Array]:
-    """Where each list begins in the flat values, from 0, and the flat values of both columns."""
+    """The offsets of the lists, from 0, and the flat values of both columns."""
     offsets, values = _flat(lists)
     other_offsets, other_values = _flat(others)
     if not np.array_equal(offsets, other_offsets):
         raise InputError(
-            f"The two list columns differ: {len(lists)} lists of {len(values)} values against {len(others)} of "
-            f"{len(other_values)}, or lists of other lengths. Take both from one table."
+            f"The two list columns have different lengths: {len(lists)} lists of {len(values)} values in total and "
+            f"{len(others)} of {len(other_values)}. Take both from one table."
         )
     return offsets, values, other_values
 
 
 def _flat(lists: pa.ChunkedArray | pa.ListArray) -> tuple[np.ndarray, pa.Array]:
     chunks = lists.chunks if isinstance(lists, pa.ChunkedArray) else [lists]
-    # Concatenating copies, even one chunk.
+    # concat_arrays copies even a single chunk.
     whole = chunks[0] if len(chunks) == 1 else pa.concat_arrays([pa.array([], lists.type), *chunks])
     values = whole.flatten()
     if whole.null_count or values.null_count:
-        raise InputError("A list column holds nulls, which no matrix can. Drop these rows, or write empty lists.")
+        raise InputError(
+            "A list column has nulls, which a matrix cannot represent. Drop these rows, or write empty lists."
+        )
     offsets = whole.offsets.to_numpy()
     return offsets - offsets[0], values

@@ -1,7 +1,7 @@
-"""TF*IDF weights, exactly as the lecture deck has them.
+"""TF*IDF weights as the lecture deck defines them.
 
-Here belongs the choice of words and the weight of a word in an item. Counting is in `taproom.words.counting`; distances
-between weighted items are in `taproom.maps.neighbors`.
+Here belongs the selection of words, and the weight of a word in an item. Counting is in `taproom.words.counting`;
+distances between weighted items are in `taproom.maps.neighbors`.
 
 Source: slide "TF*IDF" of the lecture deck (Jamieson, CSE546 2017): TF_{d,t} is the share of word t among all words of
 document d, DF_t is the share of documents that have t, and the weight of t in d is TF_{d,t} * log(1 / DF_t). There is
@@ -16,18 +16,23 @@ from taproom.words.counting import Counts
 
 
 def select_words(counts: Counts, min_document_frequency: int = 1, max_words: int | None = None) -> np.ndarray:
-    """Columns of the words worth keeping, in alphabetical order.
+    """Columns of the words to keep, in alphabetical order.
 
     Args:
         counts: the counts of all words.
-        min_document_frequency: the number of items that must have a word.
-        max_words: how many words to keep, those that most items have; ties go to the alphabetically first.
+        min_document_frequency: minimum number of items that have a word.
+        max_words: maximum number of words; those that most items have are kept, ties: alphabetically first.
 
     Returns:
         (selected,) int64, ascending.
 
     Raises:
         InputError: no word is left, or a limit is below 1.
+
+    >>> from taproom.words.counting import count_words
+    >>> counts = count_words(["ale", "stout"], ["malt hops", "malt roast"])
+    >>> counts.words[select_words(counts, min_document_frequency=2)].tolist()
+    ['malt']
     """
     return select_frequent(document_frequency(counts), len(counts.item_ids), min_document_frequency, max_words)
 
@@ -39,9 +44,20 @@ def select_frequent(
     max_words: int | None = None,
     max_document_share: float = 1.0,
 ) -> np.ndarray:
-    """The same from the number of documents that have each word, (words,) int64, and the number of all documents.
+    """Like `select_words`, from document frequencies, and with a limit for words that most documents have.
 
-    At most `max_document_share` of these, which is in (0, 1], may have a word; an `InputError` also where it is not.
+    Args:
+        frequency: (words,) int64, the number of documents that have each word.
+        documents: number of all documents.
+        min_document_frequency: minimum number of documents that have a word.
+        max_words: maximum number of words; those that most documents have are kept, ties: first column.
+        max_document_share: maximum share of the documents that have a word, in (0, 1].
+
+    Returns:
+        (selected,) int64, ascending.
+
+    Raises:
+        InputError: no word is left, or a limit is out of range.
     """
     if min_document_frequency < 1 or (max_words is not None and max_words < 1):
         raise InputError(
@@ -49,29 +65,29 @@ def select_frequent(
             "both must be at least 1 (no limit on the number of words is None)."
         )
     if not 0 < max_document_share <= 1:
-        raise InputError(f"The share of documents that may have a word is {max_document_share}; wanted: in (0, 1].")
+        raise InputError(f"The maximum share of documents with a word is {max_document_share}; it must be in (0, 1].")
     frequent, rare = frequency >= min_document_frequency, frequency <= _most(documents, max_document_share)
     eligible = np.flatnonzero(frequent & rare)
     if not len(eligible):
         raise InputError(
             f"None of the {len(frequency)} words is kept: {frequent.sum()} occur in {min_document_frequency} or more "
             f"of the {documents} documents, and {rare.sum()} in at most {max_document_share:.0%} of them. Lower the "
-            "minimum document frequency, raise the share, or bring more text."
+            "minimum document frequency, raise the maximum share, or add texts."
         )
     by_frequency = np.argsort(-frequency[eligible], kind="stable")
     return np.sort(eligible[by_frequency[:max_words]])
 
 
 def _most(documents: int, share: float) -> float:
-    """That share of the documents, and a little more for what rounding may have taken."""
+    """That share of the documents, with a tolerance for rounding."""
     return documents * share * (1 + 1e-12)
 
 
 def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.ndarray]:
     """Weight every selected word in every item by TF * log(1/DF), natural logarithm.
 
-    A word's share is taken of all words that were counted, selected or not. A word that every item has weighs nothing
-    and is not stored; an item that is left without any weight stays as an empty row.
+    TF is the share of a word among all counted words of the item, selected or not. A word that every item has gets the
+    weight 0, which is not stored. An item without any weight has an empty row.
 
     Args:
         counts: the counts of all words.
@@ -88,7 +104,7 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
     if items < 2:
         raise InputError(f"Only {items} items have words; weights compare items, so at least 2 are needed.")
     if not len(columns):
-        raise InputError("No words were selected. Lower the minimum document frequency or bring more reviews.")
+        raise InputError("No words were selected. Lower the minimum document frequency, or add reviews.")
     frequency = document_frequency(counts)[columns]
     weights = shares(counts, columns)
     weights.data *= np.log(items / frequency)[weights.indices]
@@ -96,8 +112,8 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
     weights.sort_indices()
     if not weights.nnz:
         raise InputError(
-            f"Each of the {len(columns)} selected words occurs in every one of the {items} items, so no word tells "
-            "items apart. Bring items whose reviews differ, or lower the minimum document frequency."
+            f"Each of the {len(columns)} selected words occurs in all {items} items, so all weights are 0. "
+            "Add items whose reviews differ, or lower the minimum document frequency."
         )
     return weights, frequency
 
@@ -105,8 +121,13 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
 def shares(counts: Counts, columns: np.ndarray) -> sparse.csr_array:
     """The share of each selected word among all words of an item: (items, selected) CSR of float64.
 
-    Words that are not selected count too, so a row sums to 1 only if all of its words are. Source: slide "Bag of Words"
-    of the lecture deck, x_ij.
+    A row sums to 1 only if all of the item's words are selected.
+
+    Source: slide "Bag of Words" of the lecture deck, x_ij.
+
+    >>> from taproom.words.counting import count_words
+    >>> shares(count_words(["ale"], ["malt malt hops pine"]), np.array([0, 1])).toarray()
+    array([[0.25, 0.5 ]])
     """
     words_of_item = counts.counts.sum(axis=1)
     found = counts.counts[:, columns].astype(np.float64)

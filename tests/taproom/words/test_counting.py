@@ -189,7 +189,7 @@ def test_a_lone_surrogate_is_no_word():
     assert count_words(["ale"], ["ho\ud83dps"]).words.tolist() == ["ho", "ps"]
     with pytest.raises(InputError, match=r"word 'ho\\ud83dps' contains '\\ud83d', a lone surrogate"):
         count_words(["ale"], ["ho\ud83dps"], r"\S+")
-    with pytest.raises(InputError, match=r"item id '\\ud83d' holds"):
+    with pytest.raises(InputError, match=r"item id '\\ud83d' contains"):
         count_words(["\ud83d"], ["hops"])
 
 

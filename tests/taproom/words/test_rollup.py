@@ -72,7 +72,7 @@ def test_a_duplicate_without_words_or_whose_words_were_never_counted_has_none_to
 
 
 def test_batches_out_of_order_are_refused():
-    with pytest.raises(InputError, match="'b1' came after 'b2'"):
+    with pytest.raises(InputError, match="'b1' was added after 'b2'"):
         rolled_up(batch_of("b2", {"review_id": "1"}), batch_of("b1", {"review_id": "2"}))
 
 

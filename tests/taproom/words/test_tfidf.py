@@ -75,7 +75,7 @@ def test_words_that_too_many_items_have_are_left_out():
     with pytest.raises(InputError, match="2 occur in 2 or more of the 3 documents, and 2 in at most 50% of them"):
         select_frequent(frequency, items, 2, max_document_share=0.5)
     for share in (0.0, 1.1):
-        with pytest.raises(InputError, match=r"wanted: in \(0, 1\]"):
+        with pytest.raises(InputError, match=r"must be in \(0, 1\]"):
             select_frequent(frequency, items, max_document_share=share)
 
 
@@ -113,5 +113,5 @@ def test_fewer_than_two_items_are_refused(texts):
 
 def test_items_that_are_all_the_same_are_refused():
     counts = counts_of(["hops malt"] * 5)
-    with pytest.raises(InputError, match="Each of the 2 selected words occurs in every one of the 5 items"):
+    with pytest.raises(InputError, match="Each of the 2 selected words occurs in all 5 items"):
         weigh(counts, select_words(counts))
