@@ -1,8 +1,8 @@
-"""How Taproom's tables are computed and read. Nothing in this package knows of Dagster.
+"""Computing and reading Taproom's tables. This package does not import Dagster.
 
-`load` and `history` are the reader's client: they need pyarrow and deltalake, and no orchestrator. `place` puts a new
-text on the map that is there, `call` says which class events are of, `classify` which class images are of; these need
-the numerics too (SciPy and numba).
+`load` and `history` are the client for reading tables; they need only pyarrow and deltalake. The other functions apply
+the newest models to new data: `place` a text on the map, `topics_of` a text, `nearest` and `analogy` to words, `call`
+to the events of an assay, `classify` and `features` to images. They need the numerical packages, too (SciPy, numba).
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,15 @@ __all__ = ["analogy", "call", "classify", "features", "history", "load", "neares
 
 
 def load(table: str, version: int | None = None) -> "pa.Table":
-    """Read a table from the warehouse (`$TAPROOM_WAREHOUSE`, by default `data/warehouse`), every byte verified.
+    """Read a table from the warehouse (`$TAPROOM_WAREHOUSE`, by default `data/warehouse`) and verify its files.
 
-    `version` is one of those that `history` lists; None is the newest. Raises `taproom.errors.UnknownTableError` where
-    there is no such table or version, and `taproom.errors.DamagedFileError` where a file is not what was committed.
+    Args:
+        table: name of the table.
+        version: a version that `history` lists; None for the newest.
+
+    Raises:
+        UnknownTableError: there is no such table or version.
+        DamagedFileError: a file differs from what was committed.
     """
     from taproom.warehouse.warehouse import Warehouse
 
@@ -33,21 +38,31 @@ def load(table: str, version: int | None = None) -> "pa.Table":
 
 
 def history(table: str) -> list[dict[str, Any]]:
-    """What each version of a table was made from (run, inputs and their versions, config), newest first."""
+    """The provenance of each version of a table (run, inputs and their versions, config), newest first.
+
+    Args:
+        table: name of the table.
+
+    Raises:
+        UnknownTableError: there is no such table.
+    """
     from taproom.warehouse.warehouse import Warehouse
 
     return Warehouse().history(table)
 
 
 def place(text: str) -> "Placement":
-    """Find the items nearest to a text and its place on the newest map, without a refit.
+    """Find the items nearest to a text, and its position on the newest map, without fitting the map again.
 
-    The first call loads the map and the tables it was made from, at the versions it recorded; later ones only look
-    whether there is a newer map, or `$TAPROOM_WAREHOUSE` names another warehouse. See
-    `taproom.maps.out_of_sample.Placement` for what comes back.
+    The first call loads the map and the tables it was made from, at their recorded versions. Later calls only check
+    whether there is a newer map or `$TAPROOM_WAREHOUSE` has changed.
 
-    Raises `taproom.errors.InputError` where the text is no string or has no word that the map knows, and
-    `taproom.errors.UnknownTableError` where there is no map yet.
+    Args:
+        text: any text, such as a review.
+
+    Raises:
+        InputError: the text is not a string, or has no word of the map's vocabulary.
+        UnknownTableError: there is no map yet.
     """
     from taproom.maps.out_of_sample import newest_map
 
@@ -55,16 +70,22 @@ def place(text: str) -> "Placement":
 
 
 def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> "pa.Table":
-    """Call the class of each event by the newest class mixtures, from the tables alone.
+    """Predict the class of each event with the newest class mixtures.
 
-    `events` is a table of channels (pyarrow, pandas, or a mapping of names to numbers), compensated but on no scale, or
-    the path of an FCS file, whose own spillover matrix is applied (the schema's metadata has `compensation`, and
-    `repairs`: where the file departs from the standard). Channels that are not there and values that are NaN,
-    null or infinite are missing: the rest decides. Gives a row an event: `called`, `posteriors` (a list, in the order
-    of the classes that the schema's metadata names), `log_density` in nats, `ambiguous` and `anomalous`.
+    Args:
+        events: a table of channels (pyarrow, pandas, or a mapping of names to numbers), compensated but not
+            transformed; or the path of an FCS file, whose own spillover matrix is applied. Absent channels and values
+            that are NaN, null or infinite are treated as missing, and the class is predicted from the others.
 
-    Raises `taproom.errors.InputError` where no channel is one of the classes', `taproom.errors.SourceError` where a
-    file is not sound, and `taproom.errors.UnknownTableError` where nothing has been called yet.
+    Returns:
+        A row per event: `called`, `posteriors` (a list, in the order of the classes in the schema's metadata),
+        `log_density` in nats, `ambiguous` and `anomalous`. Of a file, the schema's metadata also has `compensation`,
+        and `repairs`: where the file departs from the standard.
+
+    Raises:
+        InputError: the events have none of the channels of the classes.
+        SourceError: the file is damaged.
+        UnknownTableError: there are no class mixtures yet.
     """
     from taproom.assays.event_calls import call_events
 
@@ -72,13 +93,17 @@ def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> 
 
 
 def topics_of(text: str, weighting: str = "tfidf") -> "TopicMixture":
-    """Find what a text is about: its shares of the newest topics of a weighting ("tfidf" or "bag_of_words").
+    """Find the topics of a text: its shares of the newest topics.
 
-    A document of the corpus gets the mixture that it has in `document_topics`. See
-    `taproom.text.text_lookup.TopicMixture` for what comes back.
+    A document of the corpus gets the same mixture as in the table `document_topics`.
 
-    Raises `taproom.errors.InputError` where the text is no string or has no word that topics are made of, and
-    `taproom.errors.UnknownTableError` where there are no topics yet.
+    Args:
+        text: any text.
+        weighting: "tfidf" or "bag_of_words", the weighting that the topics were fitted to.
+
+    Raises:
+        InputError: the text is not a string or has none of the topics' words, or there is no such weighting.
+        UnknownTableError: there are no topics yet.
     """
     from taproom.text.text_lookup import newest_topics
 
@@ -86,10 +111,15 @@ def topics_of(text: str, weighting: str = "tfidf") -> "TopicMixture":
 
 
 def nearest(word: str, k: int = 10) -> list[tuple[str, float]]:
-    """Find the k words whose newest vectors are most similar to a word's, with their cosines, most similar first.
+    """Find the k words whose vectors are most similar to that of a word, with their cosines, most similar first.
 
-    Raises `taproom.errors.InputError` where the word has no vector (the nearest spellings are offered) or k is out of
-    range, and `taproom.errors.UnknownTableError` where there are no vectors yet.
+    Args:
+        word: the word, in any case.
+        k: number of words.
+
+    Raises:
+        InputError: the word has no vector (the message suggests words of similar spelling), or k is out of range.
+        UnknownTableError: there are no word vectors yet.
     """
     from taproom.text.text_lookup import nearest_words
 
@@ -97,9 +127,13 @@ def nearest(word: str, k: int = 10) -> list[tuple[str, float]]:
 
 
 def analogy(a: str, b: str, c: str, k: int = 5) -> list[tuple[str, float]]:
-    """Answer "a is to b as c is to ?" from the newest word vectors: k words with their cosines, the best first.
+    """Complete "a is to b as c is to ?" with the newest word vectors: k words with their cosines, the best first.
 
-    `analogy("man", "king", "woman")` asks for king - man + woman. Raises as `nearest` does.
+    `analogy("man", "king", "woman")` returns the words nearest to king - man + woman.
+
+    Raises:
+        InputError: a word has no vector, or k is out of range.
+        UnknownTableError: there are no word vectors yet.
     """
     from taproom.text.text_lookup import complete_analogy
 
@@ -107,14 +141,19 @@ def analogy(a: str, b: str, c: str, k: int = 5) -> list[tuple[str, float]]:
 
 
 def classify(images: "str | Path | np.ndarray | pa.Table") -> "pa.Table":
-    """Find the class of images by the newest classifier, from the tables alone.
+    """Predict the class of images with the newest classifier.
 
-    `images` is the path of a picture, an array (n, height, width, 3) or (height, width, 3) of uint8, or rows of the
-    table `images`. They have the size of the images that the classifier was fitted to. Gives a row an image:
-    `predicted` and `scores` (a list, in the order of the classes that the schema's metadata names).
+    Args:
+        images: the path of an image file, an array (n, height, width, 3) or (height, width, 3) of uint8, or rows of the
+            table `images`. Images must have the size of those that the classifier was fitted to.
 
-    Raises `taproom.errors.InputError` for images of another size or kind, `taproom.errors.SourceError` where a file is
-    no sound picture, and `taproom.errors.UnknownTableError` where there is no classifier yet.
+    Returns:
+        A row per image: `predicted` and `scores` (a list, in the order of the classes in the schema's metadata).
+
+    Raises:
+        InputError: the images have another size or type.
+        SourceError: the file is not a valid image.
+        UnknownTableError: there is no classifier yet.
     """
     from taproom.images.image_lookup import newest_classifier
 
@@ -122,10 +161,10 @@ def classify(images: "str | Path | np.ndarray | pa.Table") -> "pa.Table":
 
 
 def features(images: "str | Path | np.ndarray | pa.Table") -> "np.ndarray":
-    """Features of images by the newest encoder that a classifier was fitted with: (n, dimensions) float32.
+    """Compute the features of images with the encoder of the newest classifier: (n, dimensions) float32.
 
-    Takes and refuses what `classify` does. An image of the table gets the features that it has in `image_features`,
-    where that has any.
+    An image of the table `images` gets the same features as in `image_features`. Arguments and exceptions are those of
+    `classify`.
     """
     from taproom.images.image_lookup import newest_classifier
 

@@ -1,11 +1,11 @@
-"""Work on several processes: a function is called with each of a sequence of tasks; the results come in their order.
+"""Worker processes: call a function with each task of a sequence, and return the results in the order of the tasks.
 
-Here belongs how worker processes are started and ended, here or on a Dask cluster. What they compute belongs to the
-modules that call this one. Work for threads goes to joblib directly, since threads need no ending.
+Here belongs starting and ending worker processes, on this machine or on a Dask cluster. What they compute belongs to
+the modules that call this one. Threads are started by joblib directly, since they need no clean-up.
 
-joblib keeps its worker processes for five minutes after a call. A step that has ended waits for them, each holds its
-memory, and they outlive a process that is killed. So workers are ended here with the `with` block, and each of them
-ends itself when the process that started it is gone.
+joblib keeps its worker processes for five minutes after a call. The process of a step would wait for them, they would
+keep their memory, and they would outlive a process that is killed. Therefore workers end here with the `with` block,
+and each of them exits when the process that started it is gone.
 """
 
 import os
@@ -21,25 +21,29 @@ from taproom.errors import InputError
 
 Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 
-# How often a worker looks whether the process that started it is still there.
-_SECONDS_BETWEEN_LOOKS = 1.0
+# How often a worker checks whether the process that started it still exists.
+_SECONDS_BETWEEN_CHECKS = 1.0
 
 
 @contextmanager
 def worker_processes(n_jobs: int | None = None, cluster: str | None = None) -> Iterator[Run]:
-    """Give `run(function, tasks)`, which calls a module-level function with each task, a tuple of its arguments.
+    """Yield `run(function, tasks)`, which calls a module-level function with each task, a tuple of its arguments.
 
-    Its results come in the order of the tasks, and are to be taken before the next call. Tasks are taken from their
-    iterable as workers become free. Workers start with the first call and end with the block, also by an error; if this
-    process is killed, they end within seconds.
+    `run` returns a generator of the results, in the order of the tasks; it must be exhausted before the next call.
+    Tasks are taken from their iterable as workers become free. Workers start with the first call and end with the
+    block, also after an exception. If this process is killed, they end within seconds.
 
     Args:
-        n_jobs: workers as joblib counts them. Processes, unless a `joblib.parallel_config` around the block says
-            otherwise; one worker is this process itself.
-        cluster: address of a Dask scheduler whose workers to use instead.
+        n_jobs: number of workers, as for joblib. Workers are processes, unless a `joblib.parallel_config` around the
+            block says otherwise; with one worker, this process itself does the work.
+        cluster: address of a Dask scheduler whose workers are used instead.
 
     Raises:
         InputError: no scheduler answers at the address, or Dask is not installed.
+
+    >>> with worker_processes(n_jobs=1) as run:
+    ...     list(run(divmod, [(7, 2), (9, 4)]))
+    [(3, 1), (2, 1)]
     """
     from joblib import Parallel, effective_n_jobs
 
@@ -47,7 +51,7 @@ def worker_processes(n_jobs: int | None = None, cluster: str | None = None) -> I
         with _dask(cluster), Parallel(n_jobs=-1, return_as="generator") as parallel:
             yield _runner(parallel)
         return
-    workers = Parallel(n_jobs, return_as="generator", prefer="processes", initializer=_beginning(os.getpid()))
+    workers = Parallel(n_jobs, return_as="generator", prefer="processes", initializer=_initializer(os.getpid()))
     several = effective_n_jobs(n_jobs) > 1
     try:
         with workers as parallel:
@@ -64,24 +68,24 @@ def _runner(parallel: Callable) -> Run:
 
 
 def _end_workers() -> None:
-    """End joblib's worker processes, of which this process has one set at a time."""
+    """Kill joblib's worker processes; a process has at most one set of them."""
     from joblib.externals.loky import get_reusable_executor
 
-    # Killed, not asked to end: they are idle, or at work on what nobody waits for any more.
+    # Workers are idle by now, or compute a result that is no longer needed.
     get_reusable_executor(reuse=True).shutdown(kill_workers=True)
 
 
-def _beginning(parent: int) -> Callable[[], None]:
-    """What a worker process begins with: it finds this package, and ends when its parent process has, however that did.
+def _initializer(parent: int) -> Callable[[], None]:
+    """The initializer of a worker process: make this package importable, and exit when the parent process is gone.
 
-    Dagster has the folder of the code in `sys.path` only while it loads that, so workers do not inherit it. A function
-    within a function is sent to them as code, and needs no import.
+    Dagster adds the folder of the code to `sys.path` only while it loads the code, so workers do not inherit it. The
+    initializer is a nested function, which is pickled by value and so needs no import in the worker.
     """
     folder = str(Path(__file__).resolve().parents[1])
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(_SECONDS_BETWEEN_CHECKS)
         os._exit(1)
 
     def begin() -> None:
@@ -94,7 +98,7 @@ def _beginning(parent: int) -> Callable[[], None]:
 
 @contextmanager
 def _dask(cluster: str) -> Iterator[None]:
-    """Let joblib use the workers of a Dask cluster."""
+    """Make joblib use the workers of a Dask cluster."""
     from joblib import parallel_config
 
     try:
@@ -103,8 +107,8 @@ def _dask(cluster: str) -> Iterator[None]:
         client = Client(cluster, timeout=5, set_as_default=True)
     except (ImportError, OSError, ValueError) as error:
         raise InputError(
-            f"the Dask cluster {cluster!r} cannot be used: {error}. Wanted: the address of a running scheduler, and "
-            "the package `distributed` here; or no cluster."
+            f"The Dask cluster {cluster!r} cannot be used: {error}. Give the address of a running scheduler and "
+            "install the package `distributed`, or set no cluster."
         ) from error
     with client, parallel_config("dask"):
         yield

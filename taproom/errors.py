@@ -1,15 +1,15 @@
-"""The errors that Taproom raises on purpose.
+"""The exceptions that Taproom raises.
 
-Each message says what was given, what was wanted, and what to do about it. An error that is not one of these is a bug.
+Each message says what was given, what is expected, and what to do about it. Any other exception is a bug.
 """
 
 
 class TaproomError(Exception):
-    """Anything that Taproom refuses with a reason a person can act on."""
+    """Base class of all exceptions that Taproom raises; the message says how to solve the problem."""
 
 
 class ContractError(TaproomError):
-    """A table does not keep its contract; nothing of it was published."""
+    """A table violates its contract; nothing was published."""
 
 
 class WriteConflictError(TaproomError):
@@ -17,15 +17,15 @@ class WriteConflictError(TaproomError):
 
 
 class DamagedFileError(TaproomError):
-    """A data file's bytes are not the bytes that were committed."""
+    """The content of a data file differs from what was committed."""
 
 
 class DamagedLogError(DamagedFileError):
-    """A table's log is not what was committed, so nobody knows which files are the table: it has to be repaired."""
+    """A table's log differs from what was committed, so the files of the table are unknown; it has to be repaired."""
 
 
 class UnknownTableError(TaproomError):
-    """The warehouse has no such table, version or partition (or had it, and lost it in a repair)."""
+    """The warehouse has no such table, version or partition, or it was removed by a repair."""
 
 
 class RunEndedError(TaproomError):
@@ -33,7 +33,7 @@ class RunEndedError(TaproomError):
 
 
 class CollectionError(TaproomError):
-    """The warehouse holds another collection than the one that was to be written."""
+    """The warehouse contains another collection than the one to be written."""
 
 
 class SourceError(TaproomError):
@@ -41,8 +41,8 @@ class SourceError(TaproomError):
 
 
 class InputError(TaproomError):
-    """The numerics were given data they cannot work on."""
+    """A computation was given data or parameters that it cannot use."""
 
 
 class StorageError(TaproomError):
-    """The warehouse's storage could not be reached, or refused (a full disk, no permission, no such bucket)."""
+    """The warehouse's storage is not available or returned an error (full disk, no permission, no such bucket)."""

@@ -1,19 +1,29 @@
-"""One way to show progress: a bar on a terminal, a line now and then in a log."""
+"""Progress bars, which are redrawn on a terminal and written as occasional lines to a log."""
 
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Any
 
 from tqdm import tqdm
 
 _SILENT = ContextVar("silent", default=False)
 
 
-def progress(steps: Iterable | None = None, *, doing: str, total: int | None = None, unit: str = "it") -> tqdm:
-    """Wrap `steps` (or give a bar to `update` by hand) that appears only once the work has taken two seconds.
+def progress(
+    steps: Iterable[Any] | None = None, *, doing: str, total: int | None = None, unit: str = "it"
+) -> "tqdm[Any]":
+    """A tqdm bar that appears after two seconds of work.
 
-    A terminal is redrawn as tqdm does by default; anything else (a log, CI) gets a line every five seconds at most.
+    A bar on a terminal is redrawn at tqdm's default interval. Any other output (a log, CI) gets at most one line every
+    five seconds.
+
+    Args:
+        steps: what to iterate over; None for a bar to call `update` on.
+        doing: description of the work, such as "counting words".
+        total: number of steps, if `steps` has no length.
+        unit: name of a step.
     """
     interval = 0.1 if sys.stderr.isatty() else 5.0
     return tqdm(
@@ -24,7 +34,7 @@ def progress(steps: Iterable | None = None, *, doing: str, total: int | None = N
 
 @contextmanager
 def silent() -> Iterator[None]:
-    """Show nothing: for work that is a step of other work whose progress is shown."""
+    """Hide the progress bars of the block, for work that is one step of work with a progress bar of its own."""
     before = _SILENT.set(True)
     try:
         yield

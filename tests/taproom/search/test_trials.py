@@ -253,7 +253,7 @@ class TestCluster:
 
     @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "foo://x"])
     def test_without_a_scheduler_there_it_is_refused(self, address):
-        with pytest.raises(InputError, match=f"the Dask cluster '{address}' cannot be used"):
+        with pytest.raises(InputError, match=f"The Dask cluster '{address}' cannot be used"):
             search(Bowl(), SPACE, plan_of("random"), cluster=address)
 
 

@@ -117,5 +117,5 @@ def test_an_unknown_word_is_refused_with_the_nearest_spellings(random_vectors):
 
 
 def test_more_answers_than_words_are_refused(random_vectors):
-    with pytest.raises(InputError, match="298 similar words were asked for, but there are 297 others"):
+    with pytest.raises(InputError, match="298 similar words were requested, but 297 other words"):
         complete(random_vectors, "w000", "w001", "w002", k=298)

@@ -42,7 +42,7 @@ def test_an_unknown_word_is_refused_and_the_nearest_spelling_offered(ask):
 
 @pytest.mark.usefixtures("vectors")
 def test_more_words_than_there_are_are_refused():
-    with pytest.raises(InputError, match="9 similar words were asked for, but there are 4"):
+    with pytest.raises(InputError, match="9 similar words were requested, but 4 other words"):
         taproom.nearest("king", 9)
 
 

@@ -294,7 +294,7 @@ def test_words_in_one_direction_come_in_their_order():
 
 @pytest.mark.parametrize("k", [0, 200])
 def test_as_many_nearest_as_there_are_words_are_refused(k):
-    with pytest.raises(InputError, match=f"{k} similar words were asked for, but there are 199 others"):
+    with pytest.raises(InputError, match=f"{k} similar words were requested, but 199 other words"):
         nearest(random_vectors(), [0], k)
 
 
@@ -305,10 +305,10 @@ def test_a_word_is_found_in_any_case_and_an_unknown_one_is_offered_others():
     assert "WINDOWS" in vectors
     assert "window" not in vectors
     with pytest.raises(
-        InputError, match=r"'Govenment' is not among the 3 words .* like it: 'government', 'governments'\."
+        InputError, match=r"'Govenment' is not among the 3 words .* spelling: 'government', 'governments'\."
     ):
         vectors.row_of("Govenment")
-    with pytest.raises(InputError, match="None is spelled like it"):
+    with pytest.raises(InputError, match="No word is spelled like it"):
         vectors.row_of("слово")
     with pytest.raises(InputError, match="must be one string; 7 was given"):
         vectors.row_of(7)
