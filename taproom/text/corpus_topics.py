@@ -1,7 +1,7 @@
-"""The topics of a corpus: from the tables `bag_of_words` and `terms` to fitted topics, their measures and mixtures.
+"""Topics of a whole corpus: fit them, find the mixture of every document, and evaluate them.
 
-Here belongs what joins weights, fit, mixtures and coherence; each is in a module of its own (`taproom.text.topics`,
-`taproom.text.coherence`).
+Here belongs what combines weighting, fit and mixtures (`taproom.text.topics`) with the measures of
+`taproom.text.coherence`.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ from taproom.text.bag_of_words import Corpus
 from taproom.text.coherence import diversity, npmi
 from taproom.text.topics import TopicParameters, document_weights, fit_topics, mixtures, top_terms, topic_rows
 
-# What documents are factorised by; the first is the one that is shown where one will do.
+# The weights that are factorized; figures and checks use the first one.
 WEIGHTINGS = ("tfidf", "bag_of_words")
 
 
 @dataclass(frozen=True)
 class CorpusTopics:
-    """Topics of one weighting.
+    """The topics of one weighting.
 
     Attributes:
         topics: (d, terms) float64, as from `taproom.text.topics.fit_topics`.
-        mixtures: (documents, d) float64, of all documents.
+        mixtures: (documents, d) float64, mixtures of all documents.
         top: (d,) arrays of the heaviest terms.
-        npmi: (d,) float64, coherence of these in the corpus's reference documents.
+        npmi: (d,) float64, coherence of the heaviest terms in the corpus's reference documents.
     """
 
     topics: np.ndarray
@@ -34,11 +34,11 @@ class CorpusTopics:
     npmi: np.ndarray
 
     def rows(self, corpus: Corpus) -> list[dict]:
-        """The rows of the table `topics`, but for the weighting."""
+        """The rows of the table `topics`, without the column weighting."""
         return topic_rows(self.topics, self.mixtures[corpus.training], corpus.terms, self.npmi)
 
     def measures(self) -> dict[str, float]:
-        """Mean coherence (NaN where no topic has any) and diversity."""
+        """Mean coherence (NaN if no topic has one) and diversity."""
         known = self.npmi[~np.isnan(self.npmi)]
         return {"npmi": float(known.mean()) if len(known) else np.nan, "diversity": diversity(self.top)}
 
@@ -55,10 +55,20 @@ def fit_corpus(corpus: Corpus, weighting: str, parameters: TopicParameters) -> C
     return CorpusTopics(topics, mixtures(weights, topics), top, npmi(top, corpus.shares[corpus.reference]))
 
 
-def mean_by_label(mixed: np.ndarray, labels: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
-    """The mean mixture of each label's documents that have any: (labels, d) float64, and the labels, sorted.
+def mean_by_label(mixed: np.ndarray, labels: Sequence[str | None] | np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """The mean mixture of the documents of each label.
 
-    Documents without a label count as one more label, "no label"; labels without any mixture have NaN.
+    Args:
+        mixed: (documents, d) float64, mixtures; rows of zeros are left out of the mean.
+        labels: (documents,) label of each document; None becomes the label "no label".
+
+    Returns:
+        means: (labels, d) float64, NaN for labels without any mixture.
+        labels: the labels, sorted.
+
+    >>> mean_by_label(np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]]), ["a", "a", None])
+    (array([[0.5, 0.5],
+           [0.5, 0.5]]), ['a', 'no label'])
     """
     names, label_of = np.unique([label or "no label" for label in labels], return_inverse=True)
     totals = np.zeros((len(names), mixed.shape[1]))

@@ -1,7 +1,7 @@
-"""What the text tables say of a new text or a word: its topics, the words near it, the answer to an analogy.
+"""Applying the newest topics and word vectors: topics of a text, nearest words, analogies.
 
-Here belongs what takes a question to the newest tables; all are read at the versions that the newest recorded. Topics
-and vectors themselves are in `taproom.text.topics`, `taproom.text.word_vectors` and `taproom.text.analogies`.
+Here belongs what loads tables for the functions of `taproom`; a table's inputs are read at the versions that it
+recorded. The computations are in `taproom.text.topics`, `taproom.words.vectors` and `taproom.text.analogies`.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,10 @@ from taproom.warehouse.history import recorded_inputs
 from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import count_text
-from taproom.words.vectors import WordVectors, vectors_from_table
-from taproom.words.vectors import nearest as nearest_places
+from taproom.words.vectors import WordVectors, nearest, vectors_from_table
 
-# Shares below this are what rounding has left of none.
-ROUNDED = 1e-12
+# Smaller shares are rounding errors of 0.
+MIN_SHARE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -34,12 +33,12 @@ class TopicShare:
 
 @dataclass(frozen=True)
 class TopicMixture:
-    """What a text is about.
+    """The topics of a text.
 
     Attributes:
-        topics: those that it has some of, the largest share first; the shares sum to 1.
-        words: the distinct words of it that topics are made of, in alphabetical order.
-        unknown_words: those that are none.
+        topics: the topics with a positive share, largest share first; the shares sum to 1.
+        words: the distinct words of the text that are terms of the topic model, in alphabetical order.
+        unknown_words: its other distinct words, in alphabetical order.
     """
 
     topics: tuple[TopicShare, ...]
@@ -48,11 +47,11 @@ class TopicMixture:
 
 
 class TopicModel:
-    """A version of the table `topics` (by default the newest), with the terms that it was fitted on.
+    """A version of the table `topics` (by default the newest), with the terms that it was fitted to.
 
     Raises:
         UnknownTableError: there is no such version.
-        DamagedFileError: a file is not what was committed.
+        DamagedFileError: a file differs from what was committed.
     """
 
     def __init__(self, warehouse: Warehouse | None = None, version: int | None = None) -> None:
@@ -60,6 +59,7 @@ class TopicModel:
         warehouse = warehouse or Warehouse()
         version = warehouse.head("topics") if version is None else version
         self._topics = warehouse.read("topics", version)
+        assert version is not None  # without the table, `read` has raised
         inputs = recorded_inputs(warehouse.commit_of("topics", version), "topics", ["terms"])
         terms = warehouse.read("terms", inputs["terms"])
         self._token_pattern = terms["token_pattern"][0].as_py()
@@ -67,10 +67,14 @@ class TopicModel:
         self._term_ids = {word: term_id for term_id, word in enumerate(terms["word"].to_pylist())}
 
     def topics_of(self, text: str, weighting: str) -> TopicMixture:
-        """The text's mixture of the topics of a weighting: what its row of `document_topics` would be, to the bit.
+        """The mixture of topics of a text, bit for bit what its row in `document_topics` would have.
+
+        Args:
+            text: any text.
+            weighting: "tfidf" or "bag_of_words", the weighting that the topics were fitted to.
 
         Raises:
-            InputError: it is no string, has no word of any topic, or there is no such weighting.
+            InputError: the text is not a string or has no word of any topic, or there is no such weighting.
         """
         topics = topics_of_table(self._topics, weighting, len(self._idf))
         words, counts = count_text(text, self._token_pattern)
@@ -82,11 +86,11 @@ class TopicModel:
         mixture = mixtures(document_weights(shares, self._idf if weighting == "tfidf" else None), topics)[0]
         if not mixture.any():
             raise InputError(
-                f"None of the {counts.sum()} words of the text is in any topic; there are {len(self._term_ids)} words "
-                "that topics are made of. Give a text about what the corpus is about, in its language."
+                f"None of the {counts.sum()} words of the text is in any topic; topics are made of "
+                f"{len(self._term_ids)} words. Give a text on a subject of the corpus, in its language."
             )
         rows = {row["topic"]: row for row in self._topics.to_pylist() if row["weighting"] == weighting}
-        largest = [topic for topic in np.argsort(-mixture, kind="stable").tolist() if mixture[topic] > ROUNDED]
+        largest = [topic for topic in np.argsort(-mixture, kind="stable").tolist() if mixture[topic] > MIN_SHARE]
         found = tuple(TopicShare(topic, float(mixture[topic]), tuple(rows[topic]["top_words"])) for topic in largest)
         return TopicMixture(found, tuple(words[known]), tuple(words[~known]))
 
@@ -100,12 +104,12 @@ newest_vectors = NewestCache("word_vectors", _load_vectors)
 
 
 def nearest_words(word: str, k: int) -> list[tuple[str, float]]:
-    """What `taproom.nearest` gives."""
+    """See `taproom.nearest`."""
     vectors = newest_vectors.get()
-    places, similarities = nearest_places(vectors, np.array([vectors.row_of(word)]), k)
-    return list(zip(vectors.words[places[0]], similarities[0].tolist(), strict=True))
+    rows, similarities = nearest(vectors, np.array([vectors.row_of(word)]), k)
+    return list(zip(vectors.words[rows[0]], similarities[0].tolist(), strict=True))
 
 
 def complete_analogy(a: str, b: str, c: str, k: int) -> list[tuple[str, float]]:
-    """What `taproom.analogy` gives."""
+    """See `taproom.analogy`."""
     return complete(newest_vectors.get(), a, b, c, k)

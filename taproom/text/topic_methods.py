@@ -1,12 +1,12 @@
-"""The same corpus by other methods: how coherent, diverse and stable their topics are, and how near to the labels.
+"""Comparison of methods that find topics: coherence, diversity, stability, agreement with labels, and time.
 
 Here belong the methods that the lecture deck names for topics, and the comparison. NMF itself is in
-`taproom.text.topics`, what topics are judged by in `taproom.text.coherence`.
+`taproom.text.topics`, the measures are in `taproom.text.coherence`.
 
 Source: slides "Bag of Words" ("Given vectors, run k-means or Gaussian mixture model to find k clusters/topics") and
 "Nonnegative matrix factorization (NMF)" ("Also see latent Dirichlet factorization (LDA)") of the lecture deck
-(Jamieson, CSE546 2017). All are fitted by scikit-learn to the training documents that have a known word: LDA to their
-counts, which its model is of, NMF to shares and to TF * log(1/DF) of length 1, all others to the latter.
+(Jamieson, CSE546 2017). All methods are fitted by scikit-learn to the training documents that have a known word: LDA to
+their counts, which it models, NMF to shares and to TF * log(1/DF) of length 1, and all others to the latter.
 """
 
 import logging
@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -34,8 +34,8 @@ from taproom.text.topics import (
     top_terms,
 )
 
-# Documents in a step of LDA's descent: see `lda`. The limits of a document's own iterations are looser than
-# scikit-learn's, which halves the time and leaves the likelihood of held-out documents within 1 %.
+# Documents in a step of LDA: see `lda`. The limits of the iterations for a document are looser than scikit-learn's
+# defaults, which halves the time and changes the likelihood of held-out documents by less than 1 %.
 LDA_BATCH, LDA_DOCUMENT_ITERATIONS, LDA_DOCUMENT_TOLERANCE = 256, 20, 1e-2
 DOCUMENTS_FOR_LIKELIHOOD = 1_000
 
@@ -44,16 +44,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class MethodParameters:
-    """What the methods are given.
+    """Parameters of the comparison.
 
     Attributes:
-        topics: how many, of all methods; how NMF is fitted; and the first seed.
-        seeds: fits of each method, with consecutive seeds.
-        lda_passes: of LDA over the documents, at most.
+        topics: number of topics of all methods, the fit of NMF, and the first seed.
+        seeds: number of fits of each method, with consecutive seeds.
+        lda_passes: maximum number of passes of LDA over the documents.
         lda_tolerance: LDA has converged when a pass lowers the perplexity by less than this share.
 
     Raises:
-        InputError: numbers that are out of range.
+        InputError: a parameter is out of range.
     """
 
     topics: TopicParameters = field(default_factory=TopicParameters)
@@ -62,28 +62,29 @@ class MethodParameters:
     lda_tolerance: float = 1e-3
 
     def __post_init__(self) -> None:
-        """Refuse what nothing can be compared with."""
+        """Check the ranges."""
         if self.seeds < 1 or self.lda_passes < 1 or not self.lda_tolerance >= 0:
             raise InputError(
                 f"{self.seeds} seeds, {self.lda_passes} passes of LDA and the tolerance {self.lda_tolerance} were "
-                "given; wanted: at least 1 seed and 1 pass, and a tolerance that is not below 0."
+                "given; wanted: at least 1 seed and 1 pass, and a tolerance of 0 or more."
             )
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows of the table `topic_methods`, and why methods are left out."""
+    """Rows of the table `topic_methods`, and the methods that could not be fitted, each with the reason."""
 
-    rows: list[dict]
+    rows: list[dict[str, Any]]
     left_out: dict[str, str]
 
 
 class Fit(NamedTuple):
-    """What a method found.
+    """A fitted method.
 
     Attributes:
-        topics: (d, terms) float64, how much each word says of a topic; only the order of a topic's words counts.
-        topic_of: from documents, as the method sees them, to the topic of each: (documents,) int64, -1 for none.
+        topics: (d, terms) float64, the weight of each word in each topic; only the order of a topic's words is used.
+        topic_of: a function from documents, in the form that the method is fitted to, to the topic of each,
+            (documents,) int64, -1 for none.
     """
 
     topics: np.ndarray
@@ -91,40 +92,41 @@ class Fit(NamedTuple):
 
 
 def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: int | None = None) -> Comparison:
-    """Fit each method with each seed to the training documents, and judge what it found.
+    """Fit each method with each seed to the training documents, and evaluate the topics.
 
-    Rows are (method, topics, seeds, npmi, diversity, nmi, nmi_training, stability, seconds), means over the seeds:
-    coherence of the ten top words in the corpus's reference documents (None, if no topic has two words); their
-    diversity; normalised mutual information of the topics with the labels, in the test and in the training split (None
-    with fewer than two labels); stability over the seeds (None for a single one). A labelled document without a known
-    word is in no figure. A method that cannot be fitted is left out, with a warning in the log: it must not keep the
-    others' rows back.
+    A method that cannot be fitted is left out, with a warning in the log, so that the others still have their rows.
 
     Args:
         corpus: the documents.
-        parameters: see `MethodParameters`, whose defaults are taken if there are none.
-        n_jobs: workers as joblib counts them; they never change a bit of the result.
+        parameters: parameters of the comparison; None for the defaults.
+        n_jobs: number of worker processes, as for joblib; only `seconds` depends on it.
+
+    Returns:
+        Rows (method, topics, seeds, npmi, diversity, nmi, nmi_training, stability, seconds) with means over the seeds.
+        `npmi` is the coherence of the ten top words in the corpus's reference documents (None if no topic has two
+        words), `nmi` and `nmi_training` are the normalized mutual information of topics and labels in the test and in
+        the training split (None with fewer than two labels), `stability` is None for a single seed. Documents without
+        a known word are left out of `nmi` and `nmi_training`.
 
     Raises:
-        InputError: fewer than two training documents with a known word.
+        InputError: fewer than two training documents have a known word.
     """
     parameters = parameters or MethodParameters()
     known = np.diff(corpus.shares.indptr) > 0
     check_documents(corpus.shares[corpus.training])
     seeds = range(parameters.topics.seed, parameters.topics.seed + parameters.seeds)
     tasks = list(product(METHODS, seeds))
-    found: dict[str, list[_Outcome]] = {method: [] for method in METHODS}
-    # Processes: most of these methods hold the interpreter's lock.
+    found: dict[str, list[_Evaluated]] = {method: [] for method in METHODS}
+    left_out: dict[str, str] = {}
+    # Processes instead of threads, since most of these methods hold the GIL.
     with worker_processes(n_jobs) as run:
         fits = run(_attempt, ((method, corpus, known, seed, parameters) for method, seed in tasks))
         fits = progress(fits, doing="comparing topic methods", total=len(tasks), unit="fit")
         for (method, _), outcome in zip(tasks, fits, strict=True):
-            found[method].append(outcome)
-    left_out = {
-        method: next(each for each in outcomes if isinstance(each, str))
-        for method, outcomes in found.items()
-        if any(isinstance(each, str) for each in outcomes)
-    }
+            if isinstance(outcome, str):
+                left_out.setdefault(method, outcome)
+            else:
+                found[method].append(outcome)
     for method, reason in left_out.items():
         logger.warning("%s is left out of the comparison: %s", method, reason)
     rows = [_row(method, found[method], corpus, known) for method in found if method not in left_out]
@@ -132,13 +134,13 @@ def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: 
 
 
 def lda(counts: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
-    """Latent Dirichlet allocation by online variational Bayes, over the documents in random orders until it converges.
+    """Latent Dirichlet allocation by online variational Bayes, in passes over the shuffled documents until convergence.
 
-    Its likelihood and its coherence do not rise together. On newsgroups (20 topics, two or three seeds), the perplexity
-    of the test documents and NPMI are 5,230 and 0.15 after five passes (and 5,160 and 0.16 after 19, one seed). With
-    scikit-learn's 128 documents a step they are 5,300 and 0.20 after four; with these and steps that begin smaller and
-    shrink more slowly (offset 64, decay 0.6), 5,090 and 0.09 after eight. After ten passes of its batch descent, which
-    take four times as long, they are 5,780 and 0.19.
+    A better likelihood does not imply better coherence. On newsgroups (20 topics, two or three seeds), the perplexity
+    of the test documents is 5,230 and NPMI 0.15 after five passes (5,160 and 0.16 after 19, one seed). With
+    scikit-learn's default of 128 documents per step they are 5,300 and 0.20 after four passes; with these and steps
+    that start smaller and shrink more slowly (offset 64, decay 0.6), 5,090 and 0.09 after eight. After ten passes of
+    scikit-learn's batch method, which take four times as long, they are 5,780 and 0.19.
 
     Source: Blei, Ng and Jordan, Latent Dirichlet Allocation, JMLR 2003; Hoffman, Blei and Bach, Online Learning for
     Latent Dirichlet Allocation, NIPS 2010.
@@ -156,11 +158,11 @@ def lda(counts: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fi
         random_state=seed,
     )
     random = np.random.default_rng(seed)
-    judged = counts[random.permutation(documents)[:DOCUMENTS_FOR_LIKELIHOOD]]
+    sample = counts[random.permutation(documents)[:DOCUMENTS_FOR_LIKELIHOOD]]
     before = np.inf
     for _ in range(parameters.lda_passes):
         model.partial_fit(counts[random.permutation(documents)])
-        perplexity = model.perplexity(judged)
+        perplexity = model.perplexity(sample)
         if perplexity > (1 - parameters.lda_tolerance) * before:
             break
         before = perplexity
@@ -169,14 +171,14 @@ def lda(counts: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fi
 
 
 def nmf(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
-    """Nonnegative matrix factorization, as `taproom.text.topics` has it."""
+    """Nonnegative matrix factorization by `taproom.text.topics`."""
     p = parameters.topics
     topics = fit_topics(weights, TopicParameters(p.topics, p.iterations, p.tolerance, seed))
     return Fit(topics, lambda documents: dominant_topics(mixtures(documents, topics)))
 
 
 def k_means(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
-    """k-means; a topic's words are those of its mean.
+    """k-means; the words of a topic are those of its cluster centre.
 
     Source: Lloyd, Least Squares Quantization in PCM, 1982; Arthur and Vassilvitskii, k-means++, 2007.
     """
@@ -187,12 +189,12 @@ def k_means(weights: sparse.csr_array, seed: int, parameters: MethodParameters) 
 
 
 def gaussian_mixture(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
-    """A mixture of Gaussians with diagonal covariances in the space of the d first singular vectors.
+    """A mixture of Gaussians with diagonal covariances in the space of the first d singular vectors.
 
-    There, documents are made to have length 1 again, or how much of them lies in that space would set them apart more
-    than where. A topic's words are those of the mean of its documents, each by its responsibility.
+    In that space documents are scaled to length 1 again; otherwise they would differ mostly in how much of them lies in
+    the space. The words of a topic are those of the mean of its documents, weighted by their responsibilities.
 
-    On newsgroups, full covariances give topics as coherent and as near to the labels in three times the time.
+    On newsgroups, full covariances take three times as long, without better coherence or agreement with the labels.
 
     Source: part "Mixtures of Gaussians" of the lecture deck (Jamieson, CSE546 2016).
     """
@@ -208,9 +210,10 @@ def gaussian_mixture(weights: sparse.csr_array, seed: int, parameters: MethodPar
 
 
 def latent_semantic_analysis(weights: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
-    """A truncated singular value decomposition; a document's topic is the singular vector that it has most of, + or -.
+    """A truncated singular value decomposition; a document's topic is its coordinate of largest magnitude.
 
-    scikit-learn makes the largest entry of a singular vector positive; a topic's words are on that side.
+    scikit-learn makes the largest entry of a singular vector positive; the words of a topic are those with positive
+    entries.
 
     Source: Deerwester, Dumais, Furnas, Landauer and Harshman, Indexing by Latent Semantic Analysis, 1990.
     """
@@ -221,7 +224,7 @@ def latent_semantic_analysis(weights: sparse.csr_array, seed: int, parameters: M
 
 
 def _counts(corpus: Corpus) -> sparse.csr_array:
-    """How often each document has each term, which its shares came from."""
+    """The counts (documents, terms) that the corpus's shares were computed from."""
     counts = corpus.shares.copy()
     counts.data = np.rint(counts.data * np.repeat(corpus.words, np.diff(counts.indptr)))
     return counts
@@ -235,7 +238,7 @@ def _shares(corpus: Corpus) -> sparse.csr_array:
     return document_weights(corpus.shares)
 
 
-# By what they take, the slowest first, so that no worker is left with a long fit at the end.
+# Each method's input and fit. The slowest are first, so that no worker starts a long fit at the end.
 METHODS: dict[
     str,
     tuple[Callable[[Corpus], sparse.csr_array], Callable[[sparse.csr_array, int, MethodParameters], Fit]],
@@ -249,20 +252,19 @@ METHODS: dict[
 }
 
 
-class _Judged(NamedTuple):
-    """A fit's top terms, the topics (documents,) of the documents with a known word, and its seconds."""
+class _Evaluated(NamedTuple):
+    """The top terms of a fit, the topics (documents,) of the documents with a known word, and the seconds it took."""
 
     top: list[np.ndarray]
     topic_of: np.ndarray
     seconds: float
 
 
-# Or why there is none.
-_Outcome = _Judged | str
-
-
-def _attempt(method: str, corpus: Corpus, known: np.ndarray, seed: int, parameters: MethodParameters) -> _Outcome:
-    from sklearn import cluster, decomposition, mixture  # noqa: F401  so that no clock counts their import
+def _attempt(
+    method: str, corpus: Corpus, known: np.ndarray, seed: int, parameters: MethodParameters
+) -> _Evaluated | str:
+    """Fit a method with a seed; the reason as a string if it cannot be fitted."""
+    from sklearn import cluster, decomposition, mixture  # noqa: F401  imported before the time is measured
     from threadpoolctl import threadpool_limits
 
     given, fit = METHODS[method]
@@ -273,12 +275,12 @@ def _attempt(method: str, corpus: Corpus, known: np.ndarray, seed: int, paramete
             started = time.perf_counter()
             found = fit(training, seed, parameters)
             seconds = time.perf_counter() - started
-            return _Judged(top_terms(found.topics), found.topic_of(seen[known]), seconds)
-    except (InputError, ValueError) as error:  # ours; scikit-learn's
+            return _Evaluated(top_terms(found.topics), found.topic_of(seen[known]), seconds)
+    except (InputError, ValueError) as error:  # scikit-learn raises ValueError
         return str(error)
 
 
-def _row(method: str, fits: list[_Judged], corpus: Corpus, known: np.ndarray) -> dict:
+def _row(method: str, fits: list[_Evaluated], corpus: Corpus, known: np.ndarray) -> dict[str, Any]:
     reference = corpus.shares[corpus.reference]
     coherence = np.concatenate([npmi(fit.top, reference) for fit in fits])
     labels, training = corpus.labels[known], corpus.training[known]
@@ -296,10 +298,10 @@ def _row(method: str, fits: list[_Judged], corpus: Corpus, known: np.ndarray) ->
 
 
 def _agreement(labels: np.ndarray, topic_of: np.ndarray, chosen: np.ndarray) -> float | None:
-    """Normalised mutual information of labels and topics among the chosen documents that are labelled."""
+    """Normalized mutual information of labels and topics in the chosen documents that have a label."""
     from sklearn.metrics import normalized_mutual_info_score
 
-    chosen = chosen & (labels != None)  # noqa: E711  of each element
+    chosen = chosen & (labels != None)  # noqa: E711  elementwise
     names = labels[chosen].astype(str)
     return float(normalized_mutual_info_score(names, topic_of[chosen])) if len(set(names)) > 1 else None
 

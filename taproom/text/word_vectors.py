@@ -1,18 +1,18 @@
-"""Word vectors by skip-gram with negative sampling: words that stand amid the same words get similar vectors.
+"""Training word vectors by skip-gram with negative sampling: words with similar contexts get similar vectors.
 
-Here belongs what takes texts to vectors. What is asked of vectors is in `taproom.words.vectors`, questions of the form
-"a is to b as c is to ?" in `taproom.text.analogies`; a picture of many words is in `taproom.maps.word_map`.
+Here belongs training, and the pairs of words to train on. Nearest words are in `taproom.words.vectors`, analogies in
+`taproom.text.analogies`, and the map of words is in `taproom.maps.word_map`.
 
 Source: slides "Word embeddings, word2vec" of the lecture deck (Jamieson, CSE546 2017): train a network to predict the
 words around a word and take its first layer. Mikolov, Sutskever, Chen, Corrado and Dean, Distributed Representations of
 Words and Phrases and their Compositionality, 2013. The training is gensim's Word2Vec.
 
-How: the texts stream by once, are counted, and go to a file that gensim's workers read without Python. What gensim 4.4
-makes of such a file has two traps. A worker reads lines until it has more than 10,000 words and passes over all that
-are beyond the first 10,000 which it trains on; and each worker begins at an equal share of the bytes but stops after an
-equal share of the words. So that no word is lost, the words are cut into batches of 10,000, each with one more that no
-one knows, to take a reader beyond its limit; and a word is its number, spelled with five characters, so that shares of
-words are shares of bytes. That also lets a word be whatever a token pattern matches, a blank in it or not.
+The stream of texts is read once; its words are counted and written to a file that gensim's workers read without the
+GIL. gensim 4.4 has two pitfalls with such a file. A worker reads lines until it has more than 10,000 words, trains on
+the first 10,000 and drops the others. And each worker starts at an equal share of the bytes, but stops after an equal
+share of the words. To lose no word, words are written in batches of 10,000, each with one additional unknown word that
+takes the reader over its limit; and each word is written as a number of five characters, so that equal shares of bytes
+are equal shares of words. Words that contain blanks, which a token pattern may match, are possible for the same reason.
 """
 
 import time
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from gensim.models.callbacks import CallbackAny2Vec
     from tqdm import tqdm
 
-# So many words gensim trains on at a time.
+# Number of words that gensim trains on at a time.
 BATCH_TOKENS = 10_000
 _ALPHABET = np.frombuffer(b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+-", np.uint8)
 _SHIFTS = np.arange(24, -1, -6)
@@ -45,23 +45,23 @@ _NO_WORD = np.frombuffer(b"..... ", np.uint8)
 
 @dataclass(frozen=True)
 class WordVectorParameters:
-    """How vectors are trained.
+    """Parameters of the training.
 
-    The defaults are what one worker can do with 20 Newsgroups (4.7 million words) within half a minute. Of the 10,663
-    analogies whose words it knows, 3.5 % are then right, and the median rank is 1,082. A hundred dimensions, five
-    negative words and three epochs take twice as long and give 4.4 % and 892; gensim's own defaults, for one epoch,
-    take as long as these and give 2.1 % and 2,991.
+    With the defaults, one worker trains on 20 Newsgroups (4.7 million words) in half a minute. Of the 10,663 analogies
+    whose words are known, 3.5 % are then answered right, and the median rank is 1,082. With 100 dimensions, five
+    negative samples and three epochs, training takes twice as long, and the results are 4.4 % and 892. With gensim's
+    defaults and one epoch, it takes as long as with these, and the results are 2.1 % and 2,991.
 
     Attributes:
-        dimensions: of a vector.
-        window: how many words on either side a word may predict; for each it is drawn from 1 to this.
-        negative: words drawn at random for each pair, which the network learns to tell from the true one.
-        min_count: how often a word must occur to get a vector; other words are passed over.
-        epochs: how often the texts are gone through.
-        sample: words with a larger share of the texts than this are passed over now and then, the more the more
-            frequent they are; 0 keeps all.
-        step: length of the first step; it falls linearly to nearly 0.
-        seed: of the first vectors and of all draws.
+        dimensions: number of dimensions of a vector, D.
+        window: maximum number of context words on either side of a word; the number is drawn from 1 to this.
+        negative: number of random words (negative samples) for each pair.
+        min_count: minimum number of occurrences of a word with a vector; other words are ignored.
+        epochs: number of passes over the texts.
+        sample: threshold for downsampling: occurrences of words with a larger share than this are dropped at random,
+            more of them the more frequent the word is; 0 keeps all.
+        step: initial learning rate; it decreases linearly to nearly 0.
+        seed: seed of the initial vectors and of all random draws.
     """
 
     dimensions: int = 64
@@ -76,14 +76,14 @@ class WordVectorParameters:
 
 @dataclass(frozen=True)
 class TrainedVectors(WordVectors):
-    """Vectors as they come from training, with what they were trained on.
+    """Trained vectors, with statistics of the training.
 
     Attributes:
-        documents: how many texts there were.
-        tokens: how many words there were in them, with a vector or not.
-        trained_tokens: how many of these were trained on in all epochs together: all but those without a vector and
-            those that were passed over for their frequency.
-        seconds: what training took, without reading the texts.
+        documents: number of texts.
+        tokens: number of words in the texts, with or without a vector.
+        trained_tokens: number of words trained on, over all epochs: without words that have no vector and those dropped
+            by downsampling.
+        seconds: duration of the training, without reading the texts.
     """
 
     documents: int
@@ -101,16 +101,16 @@ def train(
     """Train a vector for each word that occurs often enough.
 
     Args:
-        texts: a stream of texts in batches of any length; nothing of it is kept in memory but its distinct words. What
-            takes room is a temporary file of six bytes a word.
-        parameters: see `WordVectorParameters`, whose defaults are taken if there are none.
+        texts: a stream of texts in batches of any length. Only its distinct words are kept in memory; the texts go to a
+            temporary file of six bytes per word.
+        parameters: parameters of the training; None for the defaults.
         token_pattern: see `taproom.words.counting.tokens`.
-        workers: threads. One gives the same bits each time; several are faster, and write to the same vectors without
-            waiting for each other (Niu, Recht, Re and Wright, Hogwild, 2011), so that no two runs agree.
+        workers: number of threads. With one, the result is reproducible bit for bit. Several are faster, but update the
+            same vectors without locks (Niu, Recht, Re and Wright, Hogwild, 2011), so that every run differs.
 
     Raises:
-        InputError: no text, no word, no word often enough, or parameters out of range.
-        StorageError: the temporary folder has no room for the words.
+        InputError: there is no word, none occurs often enough, or a parameter is out of range.
+        StorageError: the temporary file cannot be written.
     """
     parameters = parameters or WordVectorParameters()
     _check(parameters, workers)
@@ -119,47 +119,55 @@ def train(
         corpus = _write_corpus(texts, token_pattern, path, workers)
         words, counts, keys = _vocabulary(corpus, parameters.min_count, token_pattern)
         started = time.perf_counter()
-        vectors, trained = _train(path, keys, counts, corpus.room, parameters, workers)
+        vectors, trained = _train(path, keys, counts, corpus.padded_tokens, parameters, workers)
         seconds = time.perf_counter() - started
     return TrainedVectors(words, counts, vectors, corpus.documents, corpus.tokens, trained, seconds)
 
 
 def training_pairs(words: Sequence[str], window: int) -> list[tuple[int, int]]:
-    """The pairs (centre, context) of places in a sentence that skip-gram trains on, as the deck lists them.
+    """The pairs (centre, context) of a sentence that skip-gram trains on, as indices, in the order of the deck.
 
-    The deck's example is "The quick brown fox jumps over the lazy dog" with a window of 2: (the, quick), (the, brown),
-    (quick, the), (quick, brown), (quick, fox) ... Training draws a window from 1 to this one for each centre.
+    All pairs within the window are returned, whereas training draws a window from 1 to `window` for each centre.
 
     Raises:
-        InputError: a window below 1.
+        InputError: the window is below 1.
+
+    >>> words = "the quick brown fox".split()
+    >>> [(words[centre], words[context]) for centre, context in training_pairs(words, window=2)][:4]
+    [('the', 'quick'), ('the', 'brown'), ('quick', 'the'), ('quick', 'brown')]
     """
     if window < 1:
         raise InputError(f"The window is {window}; wanted: 1 or more words on either side.")
     return [
-        (centre, place)
+        (centre, context)
         for centre in range(len(words))
-        for place in range(max(0, centre - window), min(len(words), centre + window + 1))
-        if place != centre
+        for context in range(max(0, centre - window), min(len(words), centre + window + 1))
+        if context != centre
     ]
 
 
 @dataclass(frozen=True)
 class _Corpus:
-    """What was written to a corpus file: `counts` (words,) of each word, in the order of their numbers.
+    """The contents of a corpus file.
 
-    It has room for `room` tokens, whole batches, of which the first `tokens` are taken.
+    Attributes:
+        words: (words,) distinct words, in the order of their numbers.
+        counts: (words,) int64, number of occurrences of each.
+        documents: number of texts.
+        tokens: number of words in the texts.
+        padded_tokens: number of tokens in the file, a multiple of `BATCH_TOKENS`; the last ones are unknown words.
     """
 
     words: list[str]
     counts: np.ndarray
     documents: int
     tokens: int
-    room: int
+    padded_tokens: int
 
 
 def _write_corpus(texts: Iterable[Sequence[str]], token_pattern: str, path: Path, workers: int) -> _Corpus:
-    """Count the words and write them, in as many batches for each worker as for each other."""
-    number_of = defaultdict(count().__next__)
+    """Count the words and write them to a file, padded to the same number of batches for each worker."""
+    number_of: defaultdict[str, int] = defaultdict(count().__next__)
     counts = np.zeros(1 << 16, np.int64)
     documents = written = 0
     with progress(doing="reading texts", unit="text") as bar:
@@ -173,27 +181,27 @@ def _write_corpus(texts: Iterable[Sequence[str]], token_pattern: str, path: Path
             written += len(tokens)
             documents += len(block)
             bar.update(len(block))
-    left = -written % (workers * BATCH_TOKENS)
-    _append(path, _batches(_lines(np.tile(_NO_WORD, (left, 1)), np.array([0, left])), written))
-    return _Corpus(list(number_of), counts[: len(number_of)], documents, written, written + left)
+    padding = -written % (workers * BATCH_TOKENS)
+    _append(path, _batches(_lines(np.tile(_NO_WORD, (padding, 1)), np.array([0, padding])), written))
+    return _Corpus(list(number_of), counts[: len(number_of)], documents, written, written + padding)
 
 
 def _spelled(numbers: np.ndarray) -> np.ndarray:
-    """Each number as five characters and a blank: (n, 6) uint8."""
+    """Each number in base 64, as five characters and a blank: (n, 6) uint8."""
     spelled = np.full((len(numbers), len(_SHIFTS) + 1), ord(" "), np.uint8)
     spelled[:, :-1] = _ALPHABET[(numbers[:, None] >> _SHIFTS) & 63]
     return spelled
 
 
 def _lines(spelled: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The tokens with a line for each text that has any."""
+    """The tokens with a line break at the end of each text."""
     ends = starts[1:][np.diff(starts) > 0]
     spelled[ends - 1, -1] = ord("\n")
     return spelled
 
 
 def _batches(lines: np.ndarray, written: int) -> np.ndarray:
-    """The tokens with no word before each that begins a batch, when so many were written before them."""
+    """The tokens with an unknown word inserted at the start of each batch, after `written` earlier tokens."""
     begins = np.arange(-written % BATCH_TOKENS, len(lines), BATCH_TOKENS)
     lines[begins[begins > 0] - 1, -1] = ord("\n")
     return np.insert(lines, begins, _NO_WORD, axis=0)
@@ -202,27 +210,27 @@ def _batches(lines: np.ndarray, written: int) -> np.ndarray:
 def _append(path: Path, lines: np.ndarray) -> None:
     try:
         with path.open("ab") as file:
-            file.write(lines)
+            file.write(lines.data)
     except OSError as error:
         raise StorageError(
-            f"The words of the texts could not be written to {path}: {error.strerror}. They take six bytes each: make "
-            "room, or name another folder in the environment variable TMPDIR."
+            f"The words of the texts could not be written to {path}: {error.strerror}. They take six bytes each: free "
+            "some space, or set the environment variable TMPDIR to another folder."
         ) from error
 
 
 def _vocabulary(corpus: _Corpus, min_count: int, token_pattern: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """The words that occur often enough, in the order of `WordVectors`, their counts, and how the file spells them."""
+    """Words that occur often enough, in the order of `WordVectors`; their counts, and their spelling in the file."""
     if not corpus.tokens:
         raise InputError(
-            f"There is no word in {corpus.documents} texts: nothing in them matches {token_pattern!r}. "
+            f"The {corpus.documents} texts have no word: nothing in them matches {token_pattern!r}. "
             "Give texts with words."
         )
     frequent = np.flatnonzero(corpus.counts >= min_count)
     if not len(frequent):
         most = int(corpus.counts.argmax())
         raise InputError(
-            f"None of the {len(corpus.words)} words occurs {min_count} times or more among {corpus.tokens}; the most "
-            f"frequent, {corpus.words[most]!r}, occurs {corpus.counts[most]} times. Lower min_count, or give more text."
+            f"None of the {len(corpus.words)} distinct words occurs {min_count} times or more; the most frequent, "
+            f"{corpus.words[most]!r}, occurs {corpus.counts[most]} times. Lower min_count, or give more text."
         )
     words = np.array([corpus.words[number] for number in frequent], dtype=object)
     order = sorted(range(len(words)), key=lambda place: (-corpus.counts[frequent[place]], words[place]))
@@ -233,9 +241,9 @@ def _vocabulary(corpus: _Corpus, min_count: int, token_pattern: str) -> tuple[np
 
 
 def _train(
-    path: Path, keys: list[str], counts: np.ndarray, room: int, parameters: WordVectorParameters, workers: int
+    path: Path, keys: list[str], counts: np.ndarray, padded_tokens: int, parameters: WordVectorParameters, workers: int
 ) -> tuple[np.ndarray, int]:
-    """The vectors in the order of `keys`, and how many tokens were trained on."""
+    """The vectors in the order of `keys`, and the number of tokens trained on."""
     from gensim.models import Word2Vec
 
     model = Word2Vec(
@@ -252,11 +260,11 @@ def _train(
         sorted_vocab=0,
     )
     model.build_vocab_from_freq(dict(zip(keys, counts.tolist(), strict=True)))
-    words_to_read = room // BATCH_TOKENS * (BATCH_TOKENS + 1)
+    words_to_read = padded_tokens // BATCH_TOKENS * (BATCH_TOKENS + 1)
     with progress(doing="training word vectors", total=parameters.epochs, unit="epoch") as bar:
         trained, _ = model.train(
             corpus_file=str(path),
-            total_words=words_to_read - workers,  # a worker stops when it has more than its share of them
+            total_words=words_to_read - workers,  # a worker stops when it has read more than its share
             epochs=parameters.epochs,
             callbacks=[_epochs_shown(bar)],
         )

@@ -76,5 +76,5 @@ def test_a_corpus_is_what_its_tables_hold():
 
 def test_without_a_word_in_the_training_documents_nothing_is_chosen():
     bags = count_documents([documents_of(["", "ale"], [True, False])], DEFAULT_TOKEN_PATTERN)
-    with pytest.raises(InputError, match="raise the share, or bring more text"):
+    with pytest.raises(InputError, match="raise the maximum share, or add texts"):
         choose_terms(bags)

@@ -69,7 +69,11 @@ def test_each_worker_gets_as_many_batches_and_bytes(tmp_path, workers):
     assert len(batches) % workers == 0
     assert [sum(map(len, batch)) for batch in batches[:5]] == [10_000] * 4 + [1_017]
     assert [len(line) for batch in batches for line in batch] == [9_000, 1_000, 1_000, 9_000, 10_000, 10_000, 1_000, 17]
-    assert (tmp_path / "corpus").stat().st_size == BATCH_BYTES * len(batches) == BATCH_BYTES * corpus.room // 10_000
+    assert (
+        (tmp_path / "corpus").stat().st_size
+        == BATCH_BYTES * len(batches)
+        == BATCH_BYTES * corpus.padded_tokens // 10_000
+    )
 
 
 def all_words(**changed):
@@ -166,10 +170,10 @@ def test_words_of_other_scripts_and_words_with_blanks_get_vectors():
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        ([], "There is no word in 0 texts"),
-        ([[]], "There is no word in 0 texts"),
-        ([["", "! ?"]], "There is no word in 2 texts"),
-        ([["aa bb", "aa"]], r"None of the 2 words occurs 5 times or more among 3; the most frequent, 'aa', occurs 2"),
+        ([], "The 0 texts have no word"),
+        ([[]], "The 0 texts have no word"),
+        ([["", "! ?"]], "The 2 texts have no word"),
+        ([["aa bb", "aa"]], r"None of the 2 distinct words occurs 5 times or more; the most frequent, 'aa', occurs 2"),
     ],
 )
 def test_texts_without_words_to_train_on_are_refused(texts, message):
