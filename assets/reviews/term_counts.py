@@ -23,7 +23,11 @@ CONTRACT = Contract(
         Column("batch", pa.string(), "the batch of reviews"),
         Column("item_id", pa.string(), "the reviewed item"),
         Column("token_pattern", pa.string(), "the regular expression that found the words"),
-        Column("words", pa.list_(pa.string()), "the words of the item's reviews in this batch, lower case"),
+        Column(
+            "words",
+            pa.list_(pa.string()),
+            "the words of the item's reviews in this batch, in normal form",
+        ),
         Column("counts", pa.list_(pa.int32()), "how often each of them occurs"),
     ),
     key=("batch", "item_id"),
@@ -40,7 +44,7 @@ TOKENS_DRAWN = 20_000
 class TermCountsConfig(dg.Config):
     """What a word is, and how many workers count (which never changes a bit of the result)."""
 
-    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on lower-cased text")
+    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word in normal form")
     workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
 
     @field_validator("token_pattern")

@@ -20,7 +20,7 @@ VOCABULARY = Contract(
     grain="a word",
     columns=(
         Column("term_id", pa.int32(), "place of the word in the alphabetical list of all words, from 0"),
-        Column("word", pa.string(), "the word, lower case"),
+        Column("word", pa.string(), "the word, in normal form (lower case)"),
         Column("document_frequency", pa.int64(), "number of items that have it"),
         Column("count", pa.int64(), "how often it occurs"),
         Column("idf", pa.float64(), "log(1/DF), natural logarithm"),

@@ -27,7 +27,7 @@ TERMS = Contract(
     grain="a word that topics are made of",
     columns=(
         Column("term_id", pa.int32(), "place of the word in the alphabetical list of all terms, from 0"),
-        Column("word", pa.string(), "the word, lower case"),
+        Column("word", pa.string(), "the word, in normal form (lower case)"),
         Column("document_frequency", pa.int64(), "number of training documents that have it"),
         Column("count", pa.int64(), "how often it occurs in them"),
         Column(
@@ -74,7 +74,7 @@ class BagOfWordsConfig(dg.Config):
 
     token_pattern: str = Field(
         DEFAULT_TOKEN_PATTERN,
-        description=r"regular expression of a word, on lower-cased text; (?u)\w where no blanks set words apart",
+        description="regular expression of a word in normal form",
     )
     min_document_frequency: int = Field(5, ge=1, description="training documents that must have a word")
     max_document_share: float = Field(

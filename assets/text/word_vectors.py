@@ -28,7 +28,11 @@ WORD_VECTORS = Contract(
     table="word_vectors",
     grain="a word",
     columns=(
-        Column("word", pa.string(), "the word, lower case; rows: the most frequent first, then by alphabet"),
+        Column(
+            "word",
+            pa.string(),
+            "the word, in normal form (lower case); rows: the most frequent first, then by alphabet",
+        ),
         Column("count", pa.int64(), "how often it occurs in the documents"),
         Column("vector", pa.list_(pa.float32()), "its vector; its direction is what counts"),
     ),
@@ -66,7 +70,7 @@ class WordVectorsConfig(dg.Config):
     )
     step: float | None = Field(None, gt=0, description="first step of the gradient descent; it falls linearly")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the first vectors and of all draws")
-    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on lower-cased text")
+    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word in normal form")
     workers: int = Field(
         1, ge=1, description="threads; 1: the same bits each time; more: faster, and other vectors in each run"
     )

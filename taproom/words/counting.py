@@ -5,14 +5,15 @@ ids instead of indices, so that a new batch of reviews can be added, and an old 
 other batch again. Weights computed from counts are in `taproom.words.tfidf`.
 
 Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are the matches of a regular expression
-in the lower-cased text, by default that of scikit-learn's CountVectorizer.
+in the normal form of a text (`taproom.words.normal_form`), by default that of scikit-learn's CountVectorizer, with
+Unicode's word characters: a combining mark belongs to its word. Runs of Chinese, Japanese, Thai and other scripts that
+are written without blanks are cut into overlapping pairs of characters first.
 
 Texts are cut into blocks. A block becomes a sparse matrix with a row for each text and a 1 for each token, and a sparse
-product adds up the rows of each item. Tokens of the default pattern are found without `re`, for all texts of a block at
-once, by array operations that release the GIL, so that threads run in parallel.
+product adds up the rows of each item. Tokens of the default pattern are found for all texts of a block at once, by
+array operations that release the GIL, so that threads run in parallel.
 """
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,10 +23,12 @@ from itertools import chain, islice, pairwise, starmap
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import regex
 from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.progress import progress
+from taproom.words.normal_form import normal_form, with_pairs
 
 DEFAULT_TOKEN_PATTERN = r"(?u)\b\w\w+\b"
 # Large enough that a block's fixed cost is negligible, and small enough that its word numbers fit in a core's cache.
@@ -33,9 +36,9 @@ BLOCK_CHARACTERS = 1 << 20
 BLOCKS_AT_ONCE = 32
 # Merging less than these 32 MB at a time would look up the same words again and again.
 ENTRIES_BEFORE_MERGE = 4_000_000
-_IS_WORD = np.array([byte > 0x7F or re.match(r"\w", chr(byte)) is not None for byte in range(256)])
+_IS_WORD = np.array([byte > 0x7F or regex.match(r"\w", chr(byte)) is not None for byte in range(256)])
 # Non-ASCII characters that are not word characters, or that are a run of one word character.
-_NOT_IN_A_WORD = re.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
+_NOT_IN_A_WORD = regex.compile(r"[^\x00-\x7f](?:(?<=\W)|(?<=\b\w)\b)")
 
 # A function that returns what `numbered_tokens` does.
 _FindTokens = Callable[[Sequence[str]], tuple[pa.LargeStringArray, np.ndarray, np.ndarray]]
@@ -100,7 +103,7 @@ def count_stream(
         token_pattern: see `tokens`.
         n_jobs: number of workers, as for joblib; the result does not depend on it. Workers are threads, unless a
             `joblib.parallel_config` around the call chooses processes. Those are faster for a pattern other than the
-            default, since Python's `re` holds the GIL.
+            default, since a regular expression holds the GIL.
 
     Returns:
         The counts, without items that have no word.
@@ -116,8 +119,8 @@ def tokens(text: str, token_pattern: str = DEFAULT_TOKEN_PATTERN) -> list[str]:
 
     Args:
         text: the text.
-        token_pattern: regular expression of a word, applied to the lower-cased text; with one group, the group is the
-            word. Empty matches are ignored.
+        token_pattern: regular expression of a word in normal form, in the syntax of the package `regex`; with one
+            group, the group is the word. Empty matches are no words.
 
     Raises:
         InputError: the pattern is not a regular expression, or has more than one group.
@@ -322,8 +325,8 @@ def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, rows: int) -> spars
 
 def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
     r"""Tokens of the default pattern, which are the runs of two or more `\w` characters."""
-    lowered = [text.lower() for text in texts]
-    encoded = [(text if text.isascii() else _NOT_IN_A_WORD.sub(" ", text)).encode() for text in lowered]
+    prepared = map(_prepared, texts)
+    encoded = [(text if text.isascii() else _NOT_IN_A_WORD.sub(" ", text)).encode() for text in prepared]
     # From here on every non-ASCII byte is part of a word, so a word is a run of two or more word bytes.
     characters = np.frombuffer(b"\n".join([b"", *encoded, b""]), np.uint8)
     in_word = _IS_WORD[characters]
@@ -336,15 +339,21 @@ def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, 
     return *_numbered(runs), np.concatenate([[0], np.searchsorted(before, ends)]).astype(np.int32)
 
 
-def _find_matches(pattern: re.Pattern[str], texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
+def _find_matches(
+    pattern: regex.Pattern[str], texts: Sequence[str]
+) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
     """Tokens of any pattern."""
     found = [_matches(pattern, text) for text in texts]
     words = _arrow("word", list(chain.from_iterable(found)))
     return *_numbered(words), np.cumsum([0, *map(len, found)], dtype=np.int32)
 
 
-def _matches(pattern: re.Pattern[str], text: str) -> list[str]:
-    return list(filter(None, pattern.findall(text.lower())))
+def _prepared(text: str) -> str:
+    return with_pairs(normal_form(text))
+
+
+def _matches(pattern: regex.Pattern[str], text: str) -> list[str]:
+    return list(filter(None, pattern.findall(_prepared(text))))
 
 
 def _numbered(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:
@@ -383,10 +392,10 @@ def _shortage(part: _Part) -> str:
     )
 
 
-def _compile(token_pattern: str) -> re.Pattern[str]:
+def _compile(token_pattern: str) -> regex.Pattern[str]:
     try:
-        pattern = re.compile(token_pattern)
-    except re.error as error:
+        pattern = regex.compile(token_pattern)
+    except regex.error as error:
         raise InputError(
             f"The token pattern {token_pattern!r} is not a regular expression: {error}. "
             f"Give one that matches a word, such as the default {DEFAULT_TOKEN_PATTERN!r}."

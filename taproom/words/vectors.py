@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
+from taproom.words.normal_form import normal_form
 
 # Scores of this many pairs (64 MB) are in memory at a time.
 PAIRS_AT_ONCE = 1 << 24
@@ -43,7 +44,7 @@ class WordVectors:
         return _as_token(word) in self._rows
 
     def row_of(self, word: str) -> int:
-        """The row of a word, which is converted to lower case.
+        """The row of a word, which is brought to its normal form.
 
         Raises:
             InputError: the word is not a string, or has no vector; the message suggests words of similar spelling.
@@ -218,7 +219,7 @@ def _entries(chosen: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _as_token(word: str) -> str:
-    return word.strip().lower()
+    return normal_form(word.strip())
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

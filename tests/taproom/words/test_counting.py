@@ -1,10 +1,12 @@
 import multiprocessing
 import re
 from collections import Counter
+from itertools import pairwise
 
 import joblib
 import numpy as np
 import pytest
+import regex
 from hypothesis import given
 from hypothesis import strategies as st
 from joblib.externals.loky import get_reusable_executor
@@ -12,7 +14,8 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from taproom.errors import InputError
 from taproom.words import counting
-from taproom.words.counting import DEFAULT_TOKEN_PATTERN, add_counts, count_stream, count_words, tokens
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, add_counts, count_stream, count_words, numbered_tokens, tokens
+from taproom.words.normal_form import normal_form, with_pairs
 
 ITEM_IDS = st.sampled_from(["ale", "bock", "Äppelwoi", "z"])
 # Among others: a dotted capital I, combining marks, all three sigmas, digits of other scripts, a lone surrogate.
@@ -35,7 +38,7 @@ def count_reviews(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
 def count_by_hand(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
     found = Counter()
     for item, text in reviews:
-        found.update((item, word) for word in re.findall(token_pattern, text.lower()) if word)
+        found.update((item, word) for word in regex.findall(token_pattern, with_pairs(normal_form(text))) if word)
     return dict(found)
 
 
@@ -200,3 +203,29 @@ def test_reviews_without_text_or_item_are_refused():
         count_words([7], ["hops"])
     with pytest.raises(InputError, match="2 item ids for 1 texts"):
         count_words(["ale", "ale"], ["hops"])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("su\u0308ffig nai\u0308ve", ["süffig", "naïve"]),
+        ("हिन्दी बीयर", ["हिन्दी", "बीयर"]),
+        ("İstanbul", ["istanbul"]),
+        ("Ｆｕｌｌ ｗｉｄｔｈ ﬁne", ["full", "width", "fine"]),
+        ("Kül\u00adsch zero\u200bwidth", ["külsch", "zerowidth"]),
+        ("日本酒は良い", ["日本", "本酒", "酒は", "は良", "良い"]),
+        ("தமிழ் சுவை", ["தமிழ்", "சுவை"]),
+        ("a é 酒", []),
+    ],
+)
+def test_words_of_all_scripts_are_whole_and_the_same_by_both_ways_of_finding_them(text, expected):
+    assert tokens(text) == expected
+    words, numbers, _ = numbered_tokens([text])
+    assert [words[number].as_py() for number in numbers] == expected
+
+
+@given(st.lists(st.text(max_size=30), max_size=5))
+def test_both_ways_of_finding_words_agree_on_any_text(texts):
+    words, numbers, starts = numbered_tokens(texts)
+    found = [words[number].as_py() for number in numbers]
+    assert [found[start:stop] for start, stop in pairwise(starts.tolist())] == [tokens(text) for text in texts]
