@@ -1,5 +1,6 @@
-"""What the documents show is run here as a reader would run it."""
+"""The snippets, commands, configurations and links of the documents, checked as a reader would use them."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
@@ -9,26 +10,41 @@ import pytest
 import yaml
 
 from assets.assays.events import EventsConfig
-from assets.assays.wells import WellsConfig
-from assets.images.filters import FiltersConfig
-from assets.images.images import ImagesConfig
 from assets.reviews.reviews import ReviewsConfig
-from assets.reviews.tfidf import TfidfConfig
 from assets.table import CONTRACTS
-from assets.text.documents import DocumentsConfig
-from assets.text.word_vectors import WordVectorsConfig
 from assets.tuning.item_map import STUDY as ITEM_MAP
+from pipelines.chains import CHAINS
 from pipelines.definitions import defs
+from pipelines.products import Products
 from taproom.sources.inbox import file_key, file_sha256
 from taproom.sources.plates import read_plate_map
+from taproom.warehouse.warehouse import Warehouse
 from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
+# A guide is called after the chain whose input it is about, and has an example of one.
+GUIDES = {chain: ROOT / "docs" / f"{chain.name}.md" for chain in CHAINS if chain.name != "tuning"}
 
 
 def snippets(document: Path, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run_as_script(code: str, document: Path) -> None:
+    exec(compile(code, str(document), "exec"), {"__name__": "__main__"})
+
+
+def commands(document: Path) -> list[str]:
+    """The lines of its shell snippets, and what it shows as code in a line."""
+    shell = "".join(snippets(document, "sh")).splitlines()
+    return shell + re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", document.read_text("utf-8"), flags=re.DOTALL))
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of its headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.fixture
@@ -63,29 +79,50 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
 
 
 @pytest.mark.usefixtures("reader")
-def test_python_snippets_of_the_readme_run_and_print(capsys):
-    found = snippets(ROOT / "README.md", "python")
-    assert len(found) == 7
-    for snippet in found:
-        exec(compile(snippet, "README.md", "exec"), {})
-        assert capsys.readouterr().out.strip()
+def test_snippets_run_and_the_examples_of_the_guides_are_read(capsys, instance, tmp_path, monkeypatch, subtests):
+    for document, count in ((ROOT / "README.md", 4), (ROOT / "docs" / "tables.md", 5)):
+        with subtests.test(document.name):
+            found = snippets(document, "python")
+            assert len(found) == count
+            for snippet in found:
+                run_as_script(snippet, document)
+                assert capsys.readouterr().out.strip()
+
+    for guide in GUIDES.values():
+        run_as_script(snippets(guide, "python")[0], guide)
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", str(tmp_path / "of_examples"))
+    warehouse = Warehouse()
+    for chain, guide in GUIDES.items():
+        with subtests.test(f"the example of {guide.name}"):
+            ops = yaml.safe_load(snippets(guide, "yaml")[0])["ops"]
+            reads = chain.reads(ops[chain.read]["config"])
+            outcomes = Products(instance, warehouse, defs, ops).read(chain, reads)
+            assert outcomes == dict.fromkeys(reads, True)
+            assert len(warehouse.read(chain.read)) > 0
 
 
-def test_the_readme_configuration_is_one_that_the_assets_take():
-    given = [yaml.safe_load(snippet)["ops"] for snippet in snippets(ROOT / "README.md", "yaml")]
-    ops, text, assays, images, tuning = given
-    assert ReviewsConfig(**ops["reviews"]["config"]).columns["item_id"] == "beer_name"
-    assert TfidfConfig(**ops["tfidf"]["config"]).min_reviews == 5
-    job = defs.resolve_job_def("ingest_reviews")
-    assert dg.validate_run_config(job, {"ops": {"reviews": ops["reviews"]}})
-    assert DocumentsConfig(**text["documents"]["config"]).block_words == 1_000
-    assert WordVectorsConfig(**text["word_vectors"]["config"]).workers == 2
-    assert EventsConfig(**assays["events"]["config"]).transform.startswith("logicle")
-    assert WellsConfig(**assays["wells"]["config"]).channels
-    assert ImagesConfig(**images["images"]["config"]).source.value == "files"
-    assert FiltersConfig(**images["filters"]["config"]).preset.value == "large"
-    assert dg.validate_run_config(defs.resolve_job_def("tune"), {"ops": tuning})
-    assert tuning["tune_item_map"]["config"]["pin"].keys() == ITEM_MAP.space.keys()
+def test_every_configuration_shown_is_one_that_jobs_take():
+    jobs = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
+    for document in DOCUMENTS:
+        for snippet in snippets(document, "yaml"):
+            given = yaml.safe_load(snippet)["ops"]
+            for op, config in given.items():
+                takers = [job for job in jobs if op in job.graph.node_dict]
+                assert takers, (document, op)
+                assert dg.validate_run_config(takers[0], {"ops": {op: config}}), (document, op)
+
+
+def test_a_configuration_that_a_command_names_is_shown_beside_it():
+    for document in DOCUMENTS:
+        shown = {snippet.split("\n", 1)[0].removeprefix("# ") for snippet in snippets(document, "yaml")}
+        named = re.findall(r"CONFIG=(\S+)", "".join(snippets(document, "sh")))
+        assert set(named) <= shown, document
+
+
+def test_the_pinned_setting_shown_has_all_parameters_of_the_study():
+    (shown,) = [snippet for snippet in snippets(ROOT / "docs" / "tuning.md", "yaml") if "pin:" in snippet]
+    pin = yaml.safe_load(shown)["ops"]["tune_item_map"]["config"]["pin"]
+    assert pin.keys() == ITEM_MAP.space.keys()
 
 
 @pytest.mark.parametrize(("chain", "config"), [("reviews", ReviewsConfig), ("assays", EventsConfig)])
@@ -100,22 +137,38 @@ def test_the_plate_map_shown_is_one(tmp_path):
     assert [well.label for well in read_plate_map(tmp_path / "plate_map.csv").values()] == ["CFP", None]
 
 
-def test_every_make_target_that_a_document_names_is_there():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+def test_every_make_command_names_a_target_and_its_variables():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    variables = set(re.findall(r"^([A-Z]+) \?=", makefile, flags=re.MULTILINE))
     for document in DOCUMENTS:
-        named = re.findall(r"(?:`|^|\s)make ([a-z-]+)\b(?=[^\n]*`|\s{2,}#)", document.read_text(encoding="utf-8"))
-        assert set(named) <= targets | {"run"}, document
+        for command in commands(document):
+            for target, variable in re.findall(r"(?:^|\s)make ([a-z-]+)\b(?: ([A-Z]+)=)?", command):
+                assert target in targets, (document, command)
+                assert variable in variables | {""}, (document, command)
 
 
-def test_every_table_is_in_the_readme():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_every_python_command_names_a_module_or_script():
+    for document in DOCUMENTS:
+        for command in commands(document):
+            for flag, named in re.findall(r"\bpython (-m )?([\w./]+)", command):
+                if flag:
+                    assert importlib.util.find_spec(named), (document, command)
+                elif named != "example.py":
+                    assert (ROOT / named).is_file(), (document, command)
+
+
+def test_every_table_is_listed():
+    text = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
     assert {table for table in CONTRACTS if f"`{table}`" not in text} == set()
 
 
-def test_links_between_documents_lead_somewhere():
+def test_links_between_documents_lead_to_a_file_and_a_heading():
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text(encoding="utf-8")):
-            assert (document.parent / target).exists(), (document, target)
+        for target, anchor in re.findall(r"\]\(([^)#:]*)#?([^):]*)\)", document.read_text(encoding="utf-8")):
+            linked = (document.parent / target) if target else document
+            assert linked.exists(), (document, target)
+            assert not anchor or anchor in anchors(linked), (document, target, anchor)
 
 
 def test_the_table_of_the_contributing_guide_is_made(
