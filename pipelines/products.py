@@ -1,7 +1,7 @@
-"""Products made as far as they are not fresh, in this process: what `make run` does, and what the inbox's runs do.
+"""Make the products that are not fresh, in this process, for `make run` and for the runs of the inbox.
 
-Each batch is read by a run of its own, with its own record and its own failure. A process of its own for each would
-cost seconds, so many are read one after the other in one.
+Each batch is read in a run of its own, which has its own record and fails on its own. A process for each would take
+seconds, so batches are read one after another in one process.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,15 +23,15 @@ QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
 class Products:
-    """The products of one warehouse, made as far as they are not fresh.
+    """The products of one warehouse.
 
     Args:
-        instance: whose runs make them.
-        warehouse: where they are.
-        definitions: of the jobs and assets.
-        ops: settings by op, as under `ops` in a run configuration. If they are of some chains, these are made; else
-            all are.
-        tags: of every run.
+        instance: the Dagster instance of the runs.
+        warehouse: the warehouse of the tables.
+        definitions: the jobs and assets.
+        ops: settings by op, as under `ops` in a run configuration. Only the chains that they configure are made; all
+            chains if they configure none.
+        tags: tags of every run.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Products:
         ops: Mapping[str, Any],
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Nothing is made yet."""
+        """Keep the arguments; nothing is made yet."""
         self._instance = instance
         self._warehouse = warehouse
         self._definitions = definitions
@@ -50,9 +50,9 @@ class Products:
         self._tags = dict(tags or {})
 
     def make(self) -> dict[str, TaproomError]:
-        """Of each chain, read the input, then tune and make all that follows from it.
+        """Read the input of each chain, then tune and make its tables.
 
-        Gives what could not be made, and why. It keeps nothing else from being made.
+        Returns the error of each chain or batch that failed. The others are made all the same.
         """
         configured = [chain for chain in CHAINS if self._ops.keys() & self._ops_of(chain)]
         made, failures = [], {}
@@ -66,9 +66,9 @@ class Products:
         return failures
 
     def read(self, chain: Chain, reads: Mapping[str | None, Mapping[str, Any] | None]) -> dict[str | None, Any]:
-        """Read each of the inputs that is not fresh; its settings are None where those on record hold.
+        """Read each input that is not fresh. Settings of None mean those that it was last read with.
 
-        Gives whether it was read, or the `TaproomError` that kept it from being read, by the batch's key.
+        Returns, by the batch's key, whether it was read, or the `TaproomError` that prevented it.
         """
         if chain.batches:
             self._instance.add_dynamic_partitions(chain.batches.partitions.name, list(reads))
@@ -85,19 +85,19 @@ class Products:
         return outcomes
 
     def follow(self, chain: Chain) -> bool:
-        """Make what follows from a chain's batches, as far as they have changed; give whether anything was made."""
+        """Make the tables downstream of a chain's batches that are not fresh; return whether there were any."""
         return self._run(f"refresh_{chain.name}", self._ops, also=self._changed_rollup(chain))
 
     def _remove_replaced(self, chain: Chain, batch: str, name: str) -> None:
-        """Take back the batches that one which was just read replaces."""
+        """Remove the batches that a batch which was just read replaces."""
         for replaced in replaced_batches(self._warehouse.partitions(chain.read), batch, name):
             record = newest_materialization(self._instance, dg.AssetKey(chain.read), [batch])
             reason = f"replaced by {batch}"
             remove_batch_of(self._instance, self._warehouse, chain, replaced, reason, "its settings", record.run_id)
 
     def _make_chain(self, chain: Chain, failures: dict[str, TaproomError]) -> bool:
-        """Make a chain; give whether anything had to be made. Batches that cannot be read are among the failures."""
-        # By themselves, so that what follows is stale only if what was read has changed.
+        """Make a chain and return whether anything had to be made. Adds batches that cannot be read to `failures`."""
+        # In runs of their own, so that downstream tables are stale only if the rows read have changed.
         reads = self._reads(chain)
         outcomes = self.read(chain, reads)
         errors = {batch: outcome for batch, outcome in outcomes.items() if isinstance(outcome, TaproomError)}
@@ -116,7 +116,7 @@ class Products:
         return self._run(f"make_{chain.name}", ops, also=also) or was_read
 
     def _reads(self, chain: Chain) -> Mapping[str | None, Mapping[str, Any] | None]:
-        """What the chain's settings describe; without any, what is on record; without that, the embedded input."""
+        """The inputs in the chain's settings; else the recorded ones; else the embedded input."""
         asked = requested_settings(self._ops, chain.read)
         lost = lost_batches(self._instance, self._warehouse, chain) if chain.batches else {}
         if asked is not None:
@@ -126,7 +126,7 @@ class Products:
         return {**lost, **self._known_batches(chain)} or chain.reads({})
 
     def _known_batches(self, chain: Chain) -> Mapping[str, None]:
-        """The batches in the warehouse that may have to be read again, as they were read before."""
+        """The batches in the warehouse that may have to be read again, with their recorded settings."""
         batches = self._warehouse.partitions(chain.read)
         if self._ops.keys() & self._ops_of_job(f"ingest_{chain.name}"):
             return dict.fromkeys(batches)
@@ -134,15 +134,15 @@ class Products:
         return dict.fromkeys(stale_batches(self._instance, self._warehouse, self._definitions, keys))
 
     def _changed_rollup(self, chain: Chain, was_read: bool = False) -> set[str]:
-        """The op that rolls the batches up, if one was read since it did; none for a chain without batches.
+        """The op of the rollup if a batch was read after it; nothing for a chain without batches.
 
-        Dagster stops looking at the batches one by one when they are many, so their rollup is told of a new one.
+        Dagster does not compare many batches one by one (ADR 6), so the rollup is asked for explicitly.
         """
         changed = chain.batches is not None and (was_read or self._batches_changed(chain.batches))
         return {chain.batches.rollup} if changed else set()
 
     def _batches_changed(self, batches: Batches) -> bool:
-        """Whether a batch was read since the batches were rolled up."""
+        """Whether a batch was read after the last rollup."""
         rolled_up = newest_materialization(self._instance, dg.AssetKey(batches.rolled_up))
         if rolled_up is None:
             return True
@@ -150,7 +150,7 @@ class Products:
         return seen.get(batches.counted) != self._warehouse.head(batches.counted)
 
     def _run(self, job: str, ops: Mapping[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
-        """Run the part of a job that is stale, or whose op is among `also`; give whether anything was."""
+        """Run the assets of a job that are stale or whose op is in `also`; return whether there were any."""
         definition = self._definitions.resolve_job_def(job)
         graph = self._definitions.resolve_asset_graph()
         stale: set[dg.AssetKey] = set()
@@ -193,7 +193,7 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
     reasons = []
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
-        # joblib puts a worker's traceback, as text, where the cause of an error belongs.
+        # joblib stores a worker's traceback, as text, as the cause of the error.
         while error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
             error = error.cause
         reasons.append(f"{event.step_key}: {error.message.strip()}")

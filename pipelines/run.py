@@ -1,9 +1,9 @@
-"""`make run`: make every product that is not fresh, then tell what there is and where to look.
+"""`make run`: make every table that is not fresh, then print a summary.
 
     python -m pipelines.run [--config FILE]
 
-FILE is a Dagster run configuration (YAML, as the launchpad takes it) for the assets, for instance another source of
-reviews. Exits 1 when a product could not be made.
+FILE is a Dagster run configuration in YAML, in the form of Dagster's launchpad, for instance with another source of
+reviews. The exit status is 1 if a table could not be made.
 """
 
 import argparse
@@ -31,13 +31,13 @@ from taproom.warehouse.warehouse import Warehouse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run, tell, and give the exit status."""
+    """Make the tables, print the summary and return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__.split("\n\n")[0])
-    parser.add_argument("--config", type=Path, help="run configuration (YAML), as Dagster's launchpad takes it")
+    parser.add_argument("--config", type=Path, help="Dagster run configuration (YAML)")
     options = parser.parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    for talkative in ("dagster", "alembic", "matplotlib", "gensim", "smart_open"):
-        logging.getLogger(talkative).setLevel(logging.CRITICAL)
+    for verbose in ("dagster", "alembic", "matplotlib", "gensim", "smart_open"):
+        logging.getLogger(verbose).setLevel(logging.CRITICAL)
     warehouse = Warehouse(default_root())
     failures: dict[str, TaproomError] = {}
     try:
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
-    """What there is now: tables, some of what they say, and how to see more."""
+    """The lines of the summary: all tables, some results, and where to see more."""
     yield f"\n{'Table':24} version       rows  seconds"
     seconds = seconds_by_table(instance)
     for table in warehouse.tables():
@@ -83,31 +83,31 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
         yield from accuracy_of_images(warehouse)
     first = ("item_map", "topics", "word_map", "well_shares", "predictions", *sorted(made))
     shown = next(table for table in first if table in made)
-    yield f"\nSee it:   {warehouse.root}/_figures/{shown}.png, beside the pictures of all other tables"
-    yield f"Read it:  .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
-    yield "Look in:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
+    yield f"\nFigure:  {warehouse.root}/_figures/{shown}.png (the folder has one for each table)"
+    yield f"Read:    .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
+    yield "Browse:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
 
 
 def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
-    """How long the newest materialization of each table took; of a table of several assets, of all of them."""
+    """Seconds of the newest materialization of each table, summed over its assets if it has several."""
     seconds: dict[str, float] = {}
     for key in defs.resolve_asset_graph().materializable_asset_keys:
         record = newest_materialization(instance, key)
-        if record and "seconds" in (told := record.asset_materialization.metadata):
+        if record and "seconds" in (metadata := record.asset_materialization.metadata):
             table, _ = table_and_part(key)
-            seconds[table] = seconds.get(table, 0.0) + told["seconds"].value
+            seconds[table] = seconds.get(table, 0.0) + metadata["seconds"].value
     return seconds
 
 
 def champions(warehouse: Warehouse) -> Iterator[str]:
-    """What each product is made with, and why."""
-    yield "\nChampions (what products are made with, and why)"
+    """The setting that each product is made with, and the reason."""
+    yield "\nChampions (the setting that each product is made with, and the reason)"
     for row in warehouse.read("champions").to_pylist():
         values = json.loads(row["parameters"]).items()
-        told = ", ".join(
+        setting = ", ".join(
             f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in values
         )
-        yield f"  {row['study']:16} {told}\n  {'':16} {row['verdict']}: {row['why']}"
+        yield f"  {row['study']:16} {setting}\n  {'':16} {row['verdict']}: {row['why']}"
 
 
 def nearest_of_three(warehouse: Warehouse) -> Iterator[str]:
@@ -123,7 +123,7 @@ def nearest_of_three(warehouse: Warehouse) -> Iterator[str]:
 
 
 def map_errors(warehouse: Warehouse) -> Iterator[str]:
-    """The share of triplets that the map has the wrong way round."""
+    """The share of triplets that the map violates."""
     errors = warehouse.read("map_errors").to_pandas()
     yield "\nErrors of the map (share of violated triplets; 0.5 is chance)"
     table = errors.pivot(index=["dimension", "split"], columns="kind", values="error")
@@ -131,56 +131,56 @@ def map_errors(warehouse: Warehouse) -> Iterator[str]:
 
 
 def topics_in_words(warehouse: Warehouse) -> Iterator[str]:
-    """The topics with the largest shares, each by its heaviest words."""
+    """The topics with the largest shares, each with its top words."""
     topics = [row for row in warehouse.read("topics").to_pylist() if row["weighting"] == WEIGHTINGS[0]]
-    yield f"\n{min(len(topics), 10)} of {len(topics)} topics (share of the documents, heaviest words)"
+    yield f"\n{min(len(topics), 10)} of {len(topics)} topics (share of the documents, top words)"
     for row in topics[:10]:
         yield f"  {row['share']:4.0%}  {' '.join(row['top_words'][:8])}"
 
 
 def analogies_of_the_deck(warehouse: Warehouse) -> Iterator[str]:
-    """The deck's own analogies as they were answered, right or wrong, and how all others were."""
+    """How many analogies are answered correctly, and the answers to those that the deck shows."""
     rows = warehouse.read("analogies").to_pylist()
     right = sum(row["rank"] == 1 for row in rows)
-    yield f"\nAnalogies: {right:,} of {len(rows):,} whose words are known are right"
-    # Each country is asked for beside each other one; beside one will do.
+    yield f"\nAnalogies: {right:,} of {len(rows):,} with known words are answered correctly"
+    # Every pair of countries is a question; those with France are enough here.
     for row in [row for row in rows if row["section"] == DECK and row["a"] in ("man", "france")]:
-        verdict = "right" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"
+        verdict = "correct" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"
         yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} ({verdict})"
 
 
 def shares_of_wells(warehouse: Warehouse) -> Iterator[str]:
-    """The share of each class in the wells that nobody labelled, with its interval."""
+    """The share of each class in the unlabelled wells, with its interval."""
     shares = warehouse.read("well_shares").to_pandas()
     shares = shares[shares.known_share.isna() & shares.share.notna()]
     if shares.empty:
         return
-    yield "\nClasses in the wells to call (share, and its interval over events)"
-    shares["told"] = [f"{row.share:.2f} ({row.low:.2f}-{row.high:.2f})" for row in shares.itertuples()]
-    yield shares.pivot(index=["plate", "well"], columns="class", values="told").to_string()
+    yield "\nClasses in the unlabelled wells (share, and its interval over events)"
+    shares["text"] = [f"{row.share:.2f} ({row.low:.2f}-{row.high:.2f})" for row in shares.itertuples()]
+    yield shares.pivot(index=["plate", "well"], columns="class", values="text").to_string()
 
 
 def accuracies(warehouse: Warehouse) -> Iterator[str]:
-    """How often classifiers are right on wells that they have never seen."""
+    """The accuracy of each classifier on wells that it was not fitted to."""
     rows = warehouse.read("classifier_comparison").to_pylist()
     if not rows:
         return
-    yield "\nAccuracy on wells left out (and its standard error)"
+    yield "\nAccuracy on wells left out (standard error)"
     for row in rows:
         error = f" ({row['accuracy_error']:.3f})" if row["accuracy_error"] is not None else ""
         yield f"  {row['method']:24} {row['accuracy']:.3f}{error}"
 
 
 def accuracy_of_images(warehouse: Warehouse) -> Iterator[str]:
-    """How often the classifier of images is right, and which classes it confuses most."""
+    """The accuracy of the classifier of images, and the classes that it confuses most."""
     rows = [row for row in warehouse.read("confusion").to_pylist() if row["images"]]
-    judged = sum(row["images"] for row in rows)
-    if not judged:
+    total = sum(row["images"] for row in rows)
+    if not total:
         return
     right = sum(row["images"] for row in rows if row["label"] == row["predicted"])
-    yield f"\nThe classifier of images is right on {right / judged:.1%} of {judged:,} test images; most often it takes"
+    yield f"\nAccuracy of the classifier of images: {right / total:.1%} of {total:,} test images; most frequent errors"
     for row in sorted((row for row in rows if row["label"] != row["predicted"]), key=lambda row: -row["share"])[:4]:
-        yield f"  {row['share']:4.0%} of {row['label']} for {row['predicted']}"
+        yield f"  {row['share']:4.0%} of {row['label']} classified as {row['predicted']}"
 
 
 def _rows(warehouse: Warehouse, table: str) -> int:
@@ -196,26 +196,24 @@ def _read_config(path: Path | None) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise TaproomError(f"{path} cannot be read as a run configuration: {error}") from error
     if not isinstance(given, dict) or not isinstance(given.get("ops"), dict):
-        raise TaproomError(
-            f"{path} has no mapping `ops`; wanted: ops: <op>: config: ..., as Dagster's launchpad takes it"
-        )
+        raise TaproomError(f"{path} has no mapping `ops`; wanted: ops: <op>: config: ..., as in Dagster's launchpad")
     _check_config(path, given["ops"])
     return given["ops"]
 
 
 def _check_config(path: Path, ops: dict[str, Any]) -> None:
-    """Refuse what no asset takes, before anything is made."""
+    """Refuse a configuration that does not fit the assets, before anything is made."""
     graph = defs.resolve_asset_graph()
     known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
     if unknown := ops.keys() - known:
-        raise TaproomError(f"{path} configures {sorted(unknown)}, which nothing takes; there are {sorted(known)}")
+        raise TaproomError(f"{path} configures {sorted(unknown)}, which are not ops; wanted: some of {sorted(known)}")
     for name in (job.name for jobs in (INGEST, MAKE) for job in jobs.values()):
         job = defs.resolve_job_def(name)
         of_job = {op: config for op, config in ops.items() if op in job.graph.node_dict}
         try:
             dg.validate_run_config(job, {"ops": of_job})
         except dg.DagsterInvalidConfigError as error:
-            raise TaproomError(f"{path} is not a configuration of {name}: {error}") from error
+            raise TaproomError(f"{path} is not a valid configuration of {name}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain
         first = run(reviews={"source": "table", "path": str(damaged)}, **ops)
         assert first.returncode == 1
         assert warehouse.tables() == tables_of("images")
-        assert "The classifier of images is right on " in first.stdout
+        assert "Accuracy of the classifier of images: " in first.stdout
         assert first.stderr.strip().splitlines()[-1].startswith("Failed: reviews: ")
 
     with subtests.test("without it, everything is fresh"):
