@@ -2,6 +2,9 @@
 
 All sums that reach a result run over ascending columns without fused or reordered arithmetic: they have the bits of a
 plain Python loop.
+
+numba keeps what it compiled beside this file, under a function's name and line. It cannot load what names a class that
+is gone: when a class here gets another name, the lines of the functions have to change, too.
 """
 
 import math
