@@ -1,13 +1,13 @@
-"""item_map, map_errors, map_moves: the items on a map in two and in three dimensions, how often the map is wrong, and
-how far items moved on it.
+"""item_map, map_errors, map_moves: the items on maps of two and three dimensions, the errors of the maps, and how far
+items moved.
 
 The deck's non-metric multidimensional scaling: positions x such that ||x_k - x_i|| < ||x_k - x_j|| whenever
-d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continues the one before: it starts from it and
-is turned to it, so that items stay where readers know them. Which version it continued is one of its recorded inputs;
-made again from the same neighbours, it continues that version once more and comes out the same.
+d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continues the previous one: it is initialized
+with it and aligned to it, so that readers find items where they were. The version it continued is one of its recorded
+inputs. Made again from the same neighbours, the map continues the same version and is the same.
 
-Grain: an item on the map of a dimension; a kind of triplet on it; an item that was on it before. Source: the deck's
-slides "BeerMapper - Under the Hood".
+Grain: an item on the map of a dimension; a kind of triplet on it; an item that was on the previous map. Source: the
+deck's slides "BeerMapper - Under the Hood".
 """
 
 from collections.abc import Iterator
@@ -33,12 +33,12 @@ ITEM_MAP = Contract(
     table="item_map",
     grain="an item on the map of a dimension",
     columns=(
-        Column("dimension", pa.int32(), "2 or 3"),
+        Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
         Column("item_id", pa.string(), "the item"),
-        Column("item_name", pa.string(), "its name for people"),
-        Column("category", pa.string(), "its category", nullable=True),
-        Column("x", pa.float64(), "first coordinate, on the first map that along which items vary most; the RMS "
-               "distance to the centre is 1"),
+        Column("item_name", pa.string(), "name of the item"),
+        Column("category", pa.string(), "category of the item", nullable=True),
+        Column("x", pa.float64(), "first coordinate; on the first version of the map the direction of largest "
+               "variance; the RMS distance of all items to the centre is 1"),
         Column("y", pa.float64(), "second coordinate"),
         Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
     ),
@@ -50,13 +50,13 @@ MAP_ERRORS = Contract(
     table="map_errors",
     grain="a kind of triplet (item, nearer, farther) on the map of a dimension",
     columns=(
-        Column("dimension", pa.int32(), "2 or 3"),
-        Column("kind", pa.string(), "what the farther item is: random, if no neighbour; near_miss, of ranks k+1..10k; "
-               "within, a farther one of the k"),
-        Column("split", pa.string(), "training: a triplet that the map may have been fitted to; held_out: never"),
-        Column("triplets", pa.int64(), "triplets that were looked at"),
-        Column("violated", pa.int64(), "those in which the farther item is not farther on the map"),
-        Column("error", pa.float64(), "violated / triplets; 0.5 is chance", nullable=True),
+        Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
+        Column("kind", pa.string(), "what the farther item is; random: not a neighbour; near_miss: a neighbour of rank "
+               "k+1 to 10k; within: a farther one of the k neighbours"),
+        Column("split", pa.string(), "training: triplets that the map may have been fitted to; held_out: it was not"),
+        Column("triplets", pa.int64(), "number of triplets examined"),
+        Column("violated", pa.int64(), "number of triplets whose farther item is not farther on the map"),
+        Column("error", pa.float64(), "violated / triplets; 0.5 is chance; null without triplets", nullable=True),
     ),
     key=("dimension", "kind", "split"),
     invariants=(
@@ -70,12 +70,12 @@ MAP_MOVES = Contract(
     table="map_moves",
     grain="an item on the map of a dimension that was on the map which this one continues",
     columns=(
-        Column("dimension", pa.int32(), "2 or 3"),
+        Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
         Column("item_id", pa.string(), "the item"),
-        Column("x", pa.float64(), "where it was before, in the unit of item_map"),
-        Column("y", pa.float64(), "second coordinate"),
-        Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
-        Column("moved", pa.float64(), "distance from there to where it is now; the map's RMS radius is 1"),
+        Column("x", pa.float64(), "previous first coordinate, in the unit of `item_map`"),
+        Column("y", pa.float64(), "previous second coordinate"),
+        Column("z", pa.float64(), "previous third coordinate; null on the map of dimension 2", nullable=True),
+        Column("moved", pa.float64(), "distance between the previous and the present position, in the same unit"),
     ),
     key=("dimension", "item_id"),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z"), Between("moved", 0)),
@@ -84,14 +84,16 @@ MAP_MOVES = Contract(
 
 
 class ItemMapConfig(dg.Config):
-    """Parameters of the embedding; null: the champion's, else the default of `OrdinalParameters`."""
+    """Parameters of the embedding; null: the champion's value or, without one, the default of `OrdinalParameters`."""
 
-    updates_per_item: int | None = Field(None, ge=1, description="triplets drawn for each item")
-    margin: float | None = Field(None, gt=0, description="margin of the hinge")
-    step: float | None = Field(None, gt=0, description="first step of the gradient descent; it falls linearly to 0")
-    within_share: float | None = Field(None, ge=0, le=1, description="share of triplets inside the k neighbours")
-    seed: int = Field(0, ge=0, description="seed of the start and of the triplets")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    updates_per_item: int | None = Field(None, ge=1, description="number of triplets drawn per item")
+    margin: float | None = Field(None, gt=0, description="margin of the hinge loss")
+    step: float | None = Field(None, gt=0, description="initial learning rate; it decreases linearly to 0")
+    within_share: float | None = Field(
+        None, ge=0, le=1, description="share of triplets with both items among the k neighbours"
+    )
+    seed: int = Field(0, ge=0, description="seed of the initialization and of the triplets")
+    workers: int = Field(-1, ge=-1, description="number of threads, as for joblib; -1: one per core")
 
 
 _out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
@@ -100,9 +102,11 @@ _out = partial(refreshed_out, module=__name__, config=ItemMapConfig)
 @several_tables(
     name="item_map",
     outs={
-        "item_map": _out(ITEM_MAP, "Where each item lies on a map that keeps the order of its neighbours' distances."),
-        "map_errors": _out(MAP_ERRORS, "The share of triplets that the map has the wrong way round."),
-        "map_moves": _out(MAP_MOVES, "Where items were on the map that this one continues, and how far they moved."),
+        "item_map": _out(
+            ITEM_MAP, "Positions of the items on maps that preserve the order of their neighbours' distances."
+        ),
+        "map_errors": _out(MAP_ERRORS, "The share of triplets (item, nearer, farther) that the map violates."),
+        "map_moves": _out(MAP_MOVES, "Positions of the items on the previous map, and how far they moved since."),
     },
     ins={"champions": champion_of("item_map")},
     required_resource_keys={"io_manager"},
@@ -118,7 +122,7 @@ def item_map(
     items: pa.Table,
     champions: pa.Table,
 ) -> Iterator[dg.Output]:
-    """Embed the neighbours' order in two and in three dimensions, count what is violated, tell what moved."""
+    """Fit the maps, count violated triplets, and measure how far items moved."""
     import numpy as np
 
     from taproom.maps import map_figures as figures
@@ -157,7 +161,7 @@ def item_map(
                 about["item_name"].to_pylist(),
                 about["category"].to_pylist(),
                 about["reviews"].to_numpy(),
-                f"{len(about):,} items by what their reviews say",
+                f"{len(about):,} items by the words of their reviews",
             ),
         ),
         "item_map",
@@ -204,17 +208,18 @@ def item_map(
 
 
 def _places(dimension: int, item_ids: pa.ChunkedArray, positions: "np.ndarray") -> dict[str, Any]:
-    """The columns that say where items are on the map of a dimension."""
-    nowhere = pa.nulls(len(item_ids), pa.float64())
-    axes = {name: positions[:, axis] if axis < dimension else nowhere for axis, name in enumerate("xyz")}
+    """The columns with the items' positions on the map of a dimension."""
+    missing = pa.nulls(len(item_ids), pa.float64())
+    axes = {name: positions[:, axis] if axis < dimension else missing for axis, name in enumerate("xyz")}
     return {"dimension": pa.repeat(pa.scalar(dimension, pa.int32()), len(item_ids)), "item_id": item_ids, **axes}
 
 
 @dg.asset_check(
-    asset="map_errors", description="Held-out triplets against random items are violated less than by chance."
+    asset="map_errors",
+    description="Held-out triplets with a random farther item are violated less often than by chance.",
 )
 def map_beats_chance(map_errors: pa.Table) -> dg.AssetCheckResult:
-    """A map that is no better than chance on triplets it has not seen says nothing."""
+    """A map that is no better than chance on triplets that it was not fitted to is useless."""
     errors = [row["error"] for row in map_errors.to_pylist() if row["kind"] == "random" and row["split"] == "held_out"]
     known = [error for error in errors if error is not None]
     return dg.AssetCheckResult(
@@ -228,10 +233,10 @@ def map_beats_chance(map_errors: pa.Table) -> dg.AssetCheckResult:
     asset="item_map",
     additional_ins={"neighbors": dg.AssetIn()},
     blocking=True,
-    description="Every item that has neighbours is on the map of each dimension.",
+    description="Every item that has neighbours is on both maps.",
 )
 def every_item_is_placed(item_map: pa.Table, neighbors: pa.Table) -> dg.AssetCheckResult:
-    """An item may be missing only where it has no weighted word."""
+    """Only items without a weighted word have no neighbours, and so no position."""
     wanted = set(neighbors["item_id"].to_pylist())
     places = item_map.select(["dimension", "item_id"]).to_pylist()
     missing = {
@@ -242,10 +247,10 @@ def every_item_is_placed(item_map: pa.Table, neighbors: pa.Table) -> dg.AssetChe
 
 
 @dg.asset_check(
-    asset="map_moves", description=f"Half of the items have moved by at most {MEDIAN_MOVE} of the map's radius."
+    asset="map_moves", description=f"The median move of the items is at most {MEDIAN_MOVE} of the map's radius."
 )
 def most_items_stay(map_moves: pa.Table) -> dg.AssetCheckResult:
-    """A map on which most items lie elsewhere is a new one to its readers, though it continues the one before."""
+    """If most items are elsewhere, readers cannot find them again, although the map continues the previous one."""
     medians = map_moves.select(["dimension", "moved"]).to_pandas().groupby("dimension")["moved"].median()
     return dg.AssetCheckResult(
         passed=bool((medians <= MEDIAN_MOVE).all()),

@@ -1,9 +1,11 @@
-"""items, review_batches, duplicate_reviews: all batches rolled up.
+"""items, review_batches, duplicate_reviews: all batches of reviews combined.
 
-Whatever follows the batches depends on this rollup. It is read once over all partitions, in the order of their keys, so
-that of a review in several batches the one with the first key counts, whichever file arrived first. `review_batches`
-also carries a hash of each batch's words: Dagster compares the data versions of upstream partitions only while there
-are fewer than a hundred, and this table's own data version changes with any of them.
+All further tables of the chain depend on this rollup. It reads all partitions once, in the order of their keys, so that
+a review in several batches is counted in the one with the first key, whichever file arrived first. `review_batches`
+also has a hash of each batch's words: Dagster compares the data versions of upstream partitions only if there are fewer
+than a hundred, whereas the data version of this table changes with any of them.
+
+Grain: a reviewed item; a batch; a review that an earlier batch has, too.
 """
 
 from collections.abc import Iterator
@@ -16,17 +18,17 @@ from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
-MOST_DUPLICATES = 0.5
+MAX_DUPLICATES = 0.5
 
 ITEMS = Contract(
     table="items",
     grain="a reviewed item",
     columns=(
         Column("item_id", pa.string(), "the item"),
-        Column("item_name", pa.string(), "the name most of its reviews give it"),
-        Column("category", pa.string(), "the category most of its reviews give it", nullable=True),
-        Column("reviews", pa.int64(), "number of reviews, duplicates left out"),
-        Column("mean_overall", pa.float64(), "mean overall score, on the source's scale", nullable=True),
+        Column("item_name", pa.string(), "most frequent name of the item in its reviews"),
+        Column("category", pa.string(), "most frequent category of the item in its reviews", nullable=True),
+        Column("reviews", pa.int64(), "number of reviews, without duplicates"),
+        Column("mean_overall", pa.float64(), "mean overall score, on the scale of the source", nullable=True),
     ),
     key=("item_id",),
     invariants=(NotBlank("item_id"), Between("reviews", 1), Between("mean_overall")),
@@ -37,9 +39,9 @@ REVIEW_BATCHES = Contract(
     grain="a batch of reviews",
     columns=(
         Column("batch", pa.string(), "the batch"),
-        Column("reviews", pa.int64(), "reviews in it that count"),
-        Column("duplicates", pa.int64(), "reviews in it that an earlier batch has too"),
-        Column("words_hash", pa.string(), "content hash of its rows in term_counts"),
+        Column("reviews", pa.int64(), "number of reviews in the batch, without duplicates"),
+        Column("duplicates", pa.int64(), "number of reviews in the batch that an earlier batch has, too"),
+        Column("words_hash", pa.string(), "content hash of the batch's rows in `term_counts`"),
     ),
     key=("batch",),
     invariants=(Between("reviews", 0), Between("duplicates", 0)),
@@ -47,14 +49,18 @@ REVIEW_BATCHES = Contract(
 
 DUPLICATE_REVIEWS = Contract(
     table="duplicate_reviews",
-    grain="a review in a batch that an earlier batch has too",
+    grain="a review in a batch that an earlier batch has, too",
     columns=(
-        Column("batch", pa.string(), "the batch whose review does not count"),
+        Column("batch", pa.string(), "batch in which the review is not counted"),
         Column("review_id", pa.string(), "the review"),
-        Column("kept_in", pa.string(), "the batch whose review counts"),
-        Column("item_id", pa.string(), "the item that the uncounted review is of"),
-        Column("words", pa.list_(pa.string()), "the uncounted review's words"),
-        Column("counts", pa.list_(pa.int32()), "how often each of them occurs: what to take from term_counts"),
+        Column("kept_in", pa.string(), "batch in which the review is counted"),
+        Column("item_id", pa.string(), "item of the review in this batch"),
+        Column("words", pa.list_(pa.string()), "distinct words of the review in this batch, ascending"),
+        Column(
+            "counts",
+            pa.list_(pa.int32()),
+            "number of occurrences of each of these words, to subtract from `term_counts`",
+        ),
     ),
     key=("batch", "review_id"),
     invariants=(SameLength("words", "counts"), Ascending("words"), Between("counts", 1)),
@@ -68,13 +74,15 @@ _out = partial(refreshed_out, module=__name__, automation_condition=WHEN_A_BATCH
 @dg.multi_asset(
     name="items",
     outs={
-        "items": _out(ITEMS, "The reviewed items: name, category, number of reviews."),
-        "review_batches": _out(REVIEW_BATCHES, "The batches of reviews, with a hash of what each one says."),
-        "duplicate_reviews": _out(DUPLICATE_REVIEWS, "Reviews that several batches hold: the first batch's counts."),
+        "items": _out(ITEMS, "The reviewed items, with name, category and number of reviews."),
+        "review_batches": _out(REVIEW_BATCHES, "The batches of reviews, with a hash of the words of each."),
+        "duplicate_reviews": _out(
+            DUPLICATE_REVIEWS, "Reviews that an earlier batch has, too; only the first batch's is counted."
+        ),
     },
 )
 def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.Output]:
-    """Roll all batches up in one pass over their reviews."""
+    """Combine all batches in one pass over their reviews."""
     import numpy as np
 
     from taproom.drawing import bars, histogram
@@ -105,9 +113,9 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
     yield dg.Output(Draft(duplicates, metadata={"duplicates": len(duplicates)}, figure=picture), "duplicate_reviews")
 
 
-@dg.asset_check(asset="items", description="Some items have reviews enough (5) to say something of them.")
+@dg.asset_check(asset="items", description="At least one item has 5 or more reviews.")
 def items_with_reviews(items: pa.Table) -> dg.AssetCheckResult:
-    """A collection of items with a review or two each has no map worth looking at."""
+    """Items with one or two reviews each have too few words for a useful map."""
     enough = int((items["reviews"].to_numpy() >= 5).sum())
     return dg.AssetCheckResult(
         passed=enough > 0, severity=dg.AssetCheckSeverity.WARN, metadata={"items_with_5_reviews": enough}
@@ -117,10 +125,10 @@ def items_with_reviews(items: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="review_batches",
     additional_ins={"term_counts": dg.AssetIn(metadata={"columns": ["token_pattern"]})},
-    description="All batches were counted by one token pattern, so their words add up.",
+    description="All batches were counted with the same token pattern.",
 )
 def one_token_pattern(review_batches: pa.Table, term_counts: pa.Table) -> dg.AssetCheckResult:
-    """Batches counted by different patterns disagree on what a word is; materialize the older ones again."""
+    """Counts with different patterns cannot be added up; materialize the older batches again."""
     patterns = term_counts["token_pattern"].unique().to_pylist()
     return dg.AssetCheckResult(
         passed=len(patterns) <= 1,
@@ -132,12 +140,12 @@ def one_token_pattern(review_batches: pa.Table, term_counts: pa.Table) -> dg.Ass
 @dg.asset_check(
     asset="duplicate_reviews",
     additional_ins={"review_batches": dg.AssetIn()},
-    description=f"At most {MOST_DUPLICATES:.0%} of the reviews in all batches are duplicates.",
+    description=f"At most {MAX_DUPLICATES:.0%} of the reviews in all batches are duplicates.",
 )
 def few_duplicates(review_batches: pa.Table) -> dg.AssetCheckResult:
-    """Where most are, batches are copies of each other: dropped in under other names, or each with all before it."""
+    """Many duplicates mean that batches are copies of each other, or that each contains the earlier ones."""
     duplicates, counted = (sum(review_batches[name].to_pylist()) for name in ("duplicates", "reviews"))
     share = duplicates / max(duplicates + counted, 1)
     return dg.AssetCheckResult(
-        passed=share <= MOST_DUPLICATES, severity=dg.AssetCheckSeverity.WARN, metadata={"duplicate_share": share}
+        passed=share <= MAX_DUPLICATES, severity=dg.AssetCheckSeverity.WARN, metadata={"duplicate_share": share}
     )

@@ -1,12 +1,13 @@
-"""map_methods: the same neighbour graph mapped by other methods, their errors and their seconds beside ours.
+"""map_methods: a comparison of methods that map the same neighbour graph, by errors and time.
 
-Ours (`ordinal`) against what the deck names: locally linear embedding, kernel PCA with the cosine kernel, maximum
-variance unfolding; and against scikit-learn's non-metric MDS. The last two cost too much for all items, so every method
-also maps a sample with a graph of its own; compare rows that have the same `items`. Judged are the same held-out
-triplets, of which only ours has seen any others. A method that cannot map a graph (one in several pieces, too few
-items) has no rows for it; the log and the metadata say why.
+The methods are the ordinal embedding of `item_map`, those that the deck names (locally linear embedding, kernel PCA
+with the cosine kernel, maximum variance unfolding), and scikit-learn's non-metric MDS. Maximum variance unfolding and
+MDS are too slow for all items, so every method also maps a sample with a graph of its own; compare rows with the same
+`items`. All methods are evaluated on the same held-out triplets; only the ordinal embedding is fitted to other
+triplets. A method that cannot map a graph (disconnected, too few items) has no rows for it; the log and the metadata
+give the reason.
 
-Grain: a method that mapped so many items in so many dimensions. Source: the slides "BeerMapper - Under the Hood".
+Grain: a method, a number of items and a number of dimensions. Source: the slides "BeerMapper - Under the Hood".
 """
 
 import dagster as dg
@@ -20,18 +21,18 @@ METHODS = ("ordinal", "kernel_pca", "locally_linear", "maximum_variance_unfoldin
 
 CONTRACT = Contract(
     table="map_methods",
-    grain="a method that mapped so many items in so many dimensions",
+    grain="a method, a number of items and a number of dimensions",
     columns=(
-        Column("method", pa.string(), "ordinal is ours, hinge loss on triplets; the others by their usual names"),
-        Column("dimension", pa.int32(), "2 or 3"),
-        Column("items", pa.int64(), "items that were mapped: all that have neighbors, or a sample of them"),
-        Column("k", pa.int32(), "neighbors of each item in the graph of these items"),
-        Column("error_random", pa.float64(), "share of violated held-out triplets (item, neighbor, item that is none); "
-               "null without any", nullable=True),
+        Column("method", pa.string(), "name of the method; ordinal: the method of `item_map`, hinge loss on triplets"),
+        Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
+        Column("items", pa.int64(), "number of items mapped: all that have neighbors, or a sample of them"),
+        Column("k", pa.int32(), "number of neighbors of each item in the graph of these items"),
+        Column("error_random", pa.float64(), "share of violated held-out triplets (item, neighbor, item that is not a "
+               "neighbor); null without any", nullable=True),
         Column("error_within", pa.float64(), "share of violated held-out triplets (item, neighbor, farther neighbor); "
                "null without any", nullable=True),
-        Column("seconds", pa.float64(), "of the fit, ours with default parameters; the same in both dimensions where "
-               "one fit gives both; null where that is not measured", unit="s", nullable=True, volatile=True),
+        Column("seconds", pa.float64(), "duration of the fit, of ordinal with default parameters; the same in both "
+               "dimensions if one fit gives both; null if not measured", unit="s", nullable=True, volatile=True),
     ),
     key=("method", "dimension", "items"),
     invariants=(
@@ -47,21 +48,24 @@ CONTRACT = Contract(
 
 
 class MapMethodsConfig(dg.Config):
-    """How many items each kind of method is given, and what it looks at."""
+    """The number of items for each kind of method, and parameters of the methods."""
 
     sample: int = Field(
-        150, ge=10, le=5_000, description="items that all methods map; a step of two of them costs its square"
+        150,
+        ge=10,
+        le=5_000,
+        description="number of items that all methods map; two methods take quadratic time per step",
     )
     dense_items: int = Field(
         8_000,
         ge=0,
         le=20_000,
-        description="items up to which locally linear embedding maps them all, with a dense matrix of items x items, "
-        "and ours is fitted once more to time it",
+        description="maximum number of items that locally linear embedding maps, with a dense matrix of items x "
+        "items, and the ordinal embedding is fitted again to measure its time",
     )
-    reconstruction_neighbors: int = Field(20, ge=1, description="neighbors that locally linear embedding looks at")
-    unfolding_neighbors: int = Field(5, ge=1, description="neighbors to which unfolding keeps an item's distance")
-    seed: int = Field(0, ge=0, description="seed of our fits, of the triplets, and of where iterations start")
+    reconstruction_neighbors: int = Field(20, ge=1, description="number of neighbors in locally linear embedding")
+    unfolding_neighbors: int = Field(5, ge=1, description="number of neighbors whose distances unfolding preserves")
+    seed: int = Field(0, ge=0, description="seed of the fits, of the triplets and of initializations")
 
 
 @dg.asset(
@@ -69,7 +73,7 @@ class MapMethodsConfig(dg.Config):
         CONTRACT,
         __name__,
         config=MapMethodsConfig,
-        description="How well other methods map the same neighbours, and how long they take, beside ours.",
+        description="Errors and fit times of the ordinal embedding and of other methods on the same neighbours.",
     ),
     pool="numerics",
 )
@@ -77,7 +81,7 @@ class MapMethodsConfig(dg.Config):
 def map_methods(
     config: MapMethodsConfig, neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table, item_map: pa.Table
 ) -> Draft:
-    """Fit what the graph's size allows, judge all on the same triplets; ours is taken as it was published."""
+    """Fit the methods that the graph's size allows; evaluate them and the published map on the same triplets."""
     from taproom.maps import map_figures as figures
     from taproom.maps.map_comparison import compare, graph_of, maps_of
     from taproom.maps.map_methods import MethodParameters
@@ -100,17 +104,17 @@ def map_methods(
 
 @dg.asset_check(
     asset="map_methods",
-    description="On the same items, no method has a lower mean of both errors than ours, which is fitted to that mean.",
+    description="On the same items, no method has a lower mean of both errors than the ordinal embedding.",
 )
 def ordinal_is_best(map_methods: pa.Table) -> dg.AssetCheckResult:
-    """Either error alone can be bought with the other; ours is fitted to an even mix of both kinds of triplets."""
+    """Either error can be lowered at the cost of the other; `item_map` is fitted to both equally, so to their mean."""
     means: dict[str, dict[str, float]] = {}
     for row in map_methods.to_pylist():
         known = [error for error in (row["error_random"], row["error_within"]) if error is not None]
         if known:
             of_graph = means.setdefault(f"{row['items']} items, {row['dimension']}d", {})
             of_graph[row["method"]] = sum(known) / len(known)
-    best = {graph: min(of_graph, key=of_graph.get) for graph, of_graph in means.items()}
+    best = {graph: min(of_graph, key=of_graph.__getitem__) for graph, of_graph in means.items()}
     return dg.AssetCheckResult(
         passed=all(means[graph].get("ordinal") == means[graph][method] for graph, method in best.items()),
         severity=dg.AssetCheckSeverity.WARN,

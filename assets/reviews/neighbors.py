@@ -1,7 +1,7 @@
 """neighbors: the exact k nearest items of each item, by cosine distance of their weighted bags of words.
 
 Grain: an item. d(z_i, z_j) = 1 - z_i'z_j / (|z_i| |z_j|), in float64; ties go to the smaller item id; the item itself
-is left out. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
+is not among its neighbours. Source: the deck's slide "Two Hearted Ale - Nearest Neighbors".
 """
 
 import dagster as dg
@@ -15,9 +15,9 @@ CONTRACT = Contract(
     table="neighbors",
     grain="an item with a weighted word",
     columns=(
-        Column("item_id", pa.string(), "the item; rows are in its order"),
-        Column("neighbor_ids", pa.list_(pa.string()), "its k nearest items, nearest first"),
-        Column("distances", pa.list_(pa.float64()), "cosine distance to each of them"),
+        Column("item_id", pa.string(), "the item; rows are sorted by it"),
+        Column("neighbor_ids", pa.list_(pa.string()), "the k nearest items, nearest first"),
+        Column("distances", pa.list_(pa.float64()), "cosine distance to each neighbor"),
     ),
     key=("item_id",),
     invariants=(
@@ -30,12 +30,12 @@ CHECKED_ITEMS = 20
 
 
 class NeighborsConfig(dg.Config):
-    """How many neighbours, and with how many workers (which never changes a bit of the result)."""
+    """The number of neighbours, and the number of workers, which does not change the result."""
 
     k: int | None = Field(
-        None, ge=1, description="neighbours of each item; null: 100, or a tenth of the items if fewer"
+        None, ge=1, description="number of neighbours of each item; null: 100, or a tenth of the items if that is fewer"
     )
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    workers: int = Field(-1, ge=-1, description="number of workers, as for joblib; -1: one per core")
 
 
 @dg.asset(
@@ -49,7 +49,7 @@ class NeighborsConfig(dg.Config):
 )
 @keeps_settings
 def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> Draft:
-    """Search all pairs; items without a weighted word have no direction and are left out."""
+    """Search all pairs; items without a weighted word have no cosine and are left out."""
     import numpy as np
 
     from taproom.maps.map_figures import distances_by_rank
@@ -79,10 +79,10 @@ def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: 
     asset="neighbors",
     additional_ins={"tfidf": dg.AssetIn(), "vocabulary": dg.AssetIn()},
     blocking=True,
-    description=f"For {CHECKED_ITEMS} items spread over the table, a float64 brute force finds the same distances.",
+    description=f"For {CHECKED_ITEMS} items spread over the table, brute force in float64 finds the same distances.",
 )
 def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> dg.AssetCheckResult:
-    """Compare with all cosines of the checked items, computed in one dense product."""
+    """Compare with all cosines of the checked items, from one dense product."""
     import numpy as np
 
     from taproom.maps.neighbors import brute_force_distances

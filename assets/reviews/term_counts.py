@@ -1,7 +1,7 @@
-"""term_counts: how often each item's reviews in a batch say each word.
+"""term_counts: the number of occurrences of each word in the reviews of an item, batch by batch.
 
-Grain: an item in a batch. Words stand here as words, not as ids, so that batches add up and a new one costs only
-itself. Source: the deck's slide "Bag of Words".
+Grain: an item in a batch. Words are stored as text instead of ids, so that counts of batches can be added up without a
+common vocabulary. Source: the deck's slide "Bag of Words".
 """
 
 import re
@@ -22,13 +22,13 @@ CONTRACT = Contract(
     columns=(
         Column("batch", pa.string(), "the batch of reviews"),
         Column("item_id", pa.string(), "the reviewed item"),
-        Column("token_pattern", pa.string(), "the regular expression that found the words"),
+        Column("token_pattern", pa.string(), "regular expression that words were found with"),
         Column(
             "words",
             pa.list_(pa.string()),
-            "the words of the item's reviews in this batch, in normal form",
+            "distinct words of the item's reviews in this batch, in normal form, ascending",
         ),
-        Column("counts", pa.list_(pa.int32()), "how often each of them occurs"),
+        Column("counts", pa.list_(pa.int32()), "number of occurrences of each of these words"),
     ),
     key=("batch", "item_id"),
     invariants=(SameLength("words", "counts"), Ascending("words"), NotBlank("words"), Between("counts", 1)),
@@ -37,15 +37,15 @@ CONTRACT = Contract(
 )
 ITEMS_AT_ONCE = 2_000
 FEW_WORDS = 5
-# Of a smaller batch no figure is drawn, which would take longer than to count it.
+# Smaller batches have no figure, since drawing would take longer than counting.
 TOKENS_DRAWN = 20_000
 
 
 class TermCountsConfig(dg.Config):
-    """What a word is, and how many workers count (which never changes a bit of the result)."""
+    """How words are found, and the number of workers, which does not change the result."""
 
-    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word in normal form")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on normalized text")
+    workers: int = Field(-1, ge=-1, description="number of workers, as for joblib; -1: one per core")
 
     @field_validator("token_pattern")
     @classmethod
@@ -59,7 +59,7 @@ class TermCountsConfig(dg.Config):
         CONTRACT,
         __name__,
         config=TermCountsConfig,
-        description="Words and their counts per item, batch by batch; batches add up.",
+        description="The words of each item's reviews with their counts, batch by batch.",
     ),
     partitions_def=BATCHES,
     ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
@@ -67,7 +67,7 @@ class TermCountsConfig(dg.Config):
         dg.AssetCheckSpec(
             "items_have_words",
             asset=CONTRACT.table,
-            description=f"Half of the batch's items have {FEW_WORDS} different words at least.",
+            description=f"The median number of distinct words per item is at least {FEW_WORDS}.",
         )
     ],
 )
@@ -75,7 +75,7 @@ class TermCountsConfig(dg.Config):
 def term_counts(
     context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader
 ) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
-    """Count the words of one batch as its reviews stream by."""
+    """Count the words of the stream of reviews of one batch."""
     import numpy as np
 
     from taproom.drawing import zipf
@@ -91,7 +91,7 @@ def term_counts(
             figure=zipf("How often words occur", by_word) if by_word.sum() >= TOKENS_DRAWN else None,
         )
     )
-    # A token pattern that does not fit the language finds next to nothing.
+    # A token pattern that does not fit the language finds hardly any words.
     median = float(np.median(np.diff(counted.counts.indptr))) if len(counted.item_ids) else 0.0
     yield dg.AssetCheckResult(
         check_name="items_have_words",
@@ -102,7 +102,7 @@ def term_counts(
 
 
 def _rows(counted: Counts, batch: str, token_pattern: str) -> Iterator[pa.RecordBatch]:
-    """A few items at a time: with all words written out, the table may be larger than the counts."""
+    """The rows, a few items at a time, since the table with its words as text may be larger than the counts."""
     from taproom.words.sparse import counts_to_lists
 
     for first in range(0, len(counted.item_ids), ITEMS_AT_ONCE):

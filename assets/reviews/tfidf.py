@@ -1,7 +1,9 @@
-"""vocabulary, tfidf: the words that tell items apart, and each item's bag of words weighted by TF * log(1/DF).
+"""vocabulary, tfidf: the selected words, and each item's bag of words weighted by TF * log(1/DF).
 
-A document is an item: all its reviews. TF is the word's share of the item's words, DF the share of items that have the
-word. Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearted Ale - Weighted Bag of Words".
+A document is an item, that is, all its reviews. TF is the share of a word among the item's words, DF the share of items
+that have the word.
+
+Grain: a word; an item. Source: the deck's slides "TF*IDF" and "Two Hearted Ale - Weighted Bag of Words".
 """
 
 from collections import Counter
@@ -19,12 +21,12 @@ VOCABULARY = Contract(
     table="vocabulary",
     grain="a word",
     columns=(
-        Column("term_id", pa.int32(), "place of the word in the alphabetical list of all words, from 0"),
+        Column("term_id", pa.int32(), "index of the word in the alphabetical list of the vocabulary, from 0"),
         Column("word", pa.string(), "the word, in normal form (lower case)"),
-        Column("document_frequency", pa.int64(), "number of items that have it"),
-        Column("count", pa.int64(), "how often it occurs"),
-        Column("idf", pa.float64(), "log(1/DF), natural logarithm"),
-        Column("token_pattern", pa.string(), "the regular expression that found the words, the same in every row"),
+        Column("document_frequency", pa.int64(), "number of items that have the word"),
+        Column("count", pa.int64(), "number of occurrences"),
+        Column("idf", pa.float64(), "log(1/DF), natural logarithm; DF is the share of items that have the word"),
+        Column("token_pattern", pa.string(), "regular expression that words were found with, the same in every row"),
     ),
     key=("word",),
     invariants=(
@@ -40,10 +42,10 @@ TFIDF = Contract(
     table="tfidf",
     grain="an item",
     columns=(
-        Column("item_id", pa.string(), "the item; rows are in its order"),
-        Column("words", pa.int64(), "number of words in its reviews, those outside the vocabulary too"),
-        Column("term_ids", pa.list_(pa.int32()), "the words that have a weight, as term_id of vocabulary"),
-        Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of them"),
+        Column("item_id", pa.string(), "the item; rows are sorted by it"),
+        Column("words", pa.int64(), "number of words in its reviews, including those outside the vocabulary"),
+        Column("term_ids", pa.list_(pa.int32()), "words with a weight, as term_id of `vocabulary`, ascending"),
+        Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of these words"),
     ),
     key=("item_id",),
     invariants=(SameLength("term_ids", "weights"), Ascending("term_ids"), Between("weights", 0), Between("words", 1)),
@@ -51,11 +53,13 @@ TFIDF = Contract(
 
 
 class TfidfConfig(dg.Config):
-    """Which items and which words count."""
+    """The selection of items and words."""
 
-    min_reviews: int = Field(2, ge=1, description="reviews that an item must have")
-    min_document_frequency: int = Field(2, ge=1, description="items that must have a word")
-    max_words: int | None = Field(400_000, ge=1, description="words to keep, those that most items have; null: all")
+    min_reviews: int = Field(2, ge=1, description="minimum number of reviews of an item")
+    min_document_frequency: int = Field(2, ge=1, description="minimum number of items that have a word")
+    max_words: int | None = Field(
+        400_000, ge=1, description="maximum number of words, those that most items have; null: all"
+    )
 
 
 _out = partial(refreshed_out, module=__name__, config=TfidfConfig)
@@ -64,18 +68,18 @@ _out = partial(refreshed_out, module=__name__, config=TfidfConfig)
 @several_tables(
     name="tfidf",
     outs={
-        "vocabulary": _out(VOCABULARY, "The words that count, with their document frequencies."),
+        "vocabulary": _out(VOCABULARY, "The words that weights are computed for, with their document frequencies."),
         "tfidf": _out(TFIDF, "Each item's bag of words, weighted by TF * log(1/DF)."),
     },
     ins={"term_counts": dg.AssetIn(metadata={"as_read_by": "review_batches"})},
-    # Its rows are not read: it is what a changed batch is noticed by, however many batches there are.
+    # Its rows are not read; its data version shows Dagster that a batch has changed, however many batches there are.
     deps=["review_batches"],
 )
 @keeps_settings
 def tfidf(
     config: TfidfConfig, term_counts: pa.RecordBatchReader, duplicate_reviews: pa.Table, items: pa.Table
 ) -> Iterator[dg.Output]:
-    """Add the batches up, choose the words, weigh them."""
+    """Add up the counts of all batches, select words, and compute their weights."""
     import numpy as np
 
     from taproom.drawing import histogram
@@ -97,7 +101,7 @@ def tfidf(
     weights, frequency = weigh(counts, columns)
     words = counts.words[columns]
     idf = np.log(len(counts.item_ids) / frequency)
-    # All batches have one (or the check `one_token_pattern` warns); of several, that of most batches is told.
+    # All batches have the same one, or the check `one_token_pattern` warns; then the most frequent one is recorded.
     used = Counter(sorted(patterns.values()))
     yield dg.Output(
         Draft(
@@ -139,9 +143,11 @@ def tfidf(
     )
 
 
-@dg.asset_check(asset="tfidf", description="Nearly every item (99 %) has a weighted word, and so a place on the map.")
+@dg.asset_check(
+    asset="tfidf", description="At least 99 % of the items have a weighted word, and so a position on the map."
+)
 def items_have_weights(tfidf: pa.Table) -> dg.AssetCheckResult:
-    """An item whose every word is unknown or everywhere has no neighbours."""
+    """An item has no neighbours if none of its words is in the vocabulary, or all items have them."""
     empty = int((pa.compute.list_value_length(tfidf["weights"]).to_numpy() == 0).sum())
     return dg.AssetCheckResult(
         passed=empty <= 0.01 * len(tfidf), severity=dg.AssetCheckSeverity.WARN, metadata={"items_without_weight": empty}
@@ -151,10 +157,10 @@ def items_have_weights(tfidf: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="vocabulary",
     required_resource_keys={"io_manager"},
-    description="At least half of the previous version's words are still there.",
+    description="At least half of the words of the previous version are still in the vocabulary.",
 )
 def vocabulary_is_stable(context: dg.AssetCheckExecutionContext, vocabulary: pa.Table) -> dg.AssetCheckResult:
-    """A vocabulary that loses most of its words at once has probably lost a batch, or got another collection."""
+    """A vocabulary that loses most of its words at once has probably lost a batch, or is of another collection."""
     warehouse = context.resources.io_manager.warehouse
     head = warehouse.head("vocabulary")
     before = warehouse.read("vocabulary", head - 1, columns=["word"])["word"] if head else vocabulary["word"]

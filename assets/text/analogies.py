@@ -1,16 +1,18 @@
-"""analogies, analogy_sections, nearest_words: what can be asked of word vectors, and how often the answer is right.
+"""analogies, analogy_sections, nearest_words: analogies answered by word vectors, their accuracy, and nearest words.
 
-"a is to b as c is to ?" is answered by the word nearest to b - a + c. Asked are the deck's own examples (king - man +
-woman; countries and capitals) and the 19,544 questions of gensim's `questions-words.txt`, as far as their words are
-known. Small corpora do not solve analogies: a check says how many words this one has, and how many published scores
-took.
+"a is to b as c is to ?" is answered by the word nearest to b - a + c. The questions are the deck's examples (king - man
++ woman; countries and capitals) and the 19,544 questions of gensim's `questions-words.txt`; those with an unknown word
+are left out. Vectors of a small corpus do not solve analogies: a check compares its size with that of the corpus of the
+published results.
 
 Grain: a question whose words are known; a section of questions; a frequent word. Source: the deck's slides "word2vec
 outputs".
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pyarrow as pa
@@ -19,21 +21,24 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
+if TYPE_CHECKING:
+    from taproom.words.vectors import WordVectors
+
 MIN_KNOWN = 0.5
-MOST_NEAR = 0.5
+MAX_NEAR = 0.5
 
 ANALOGIES = Contract(
     table="analogies",
     grain="a question whose four words are known: a is to b as c is to expected",
     columns=(
-        Column("section", pa.string(), "the kind of question; deck: the examples of the deck"),
-        Column("a", pa.string(), "man, in: man is to king as woman is to queen"),
-        Column("b", pa.string(), "king"),
-        Column("c", pa.string(), "woman"),
-        Column("expected", pa.string(), "queen"),
-        Column("answered", pa.string(), "the word nearest to b - a + c, other than a, b and c"),
-        Column("rank", pa.int64(), "place of the expected word among all but a, b and c; 1: answered right"),
-        Column("similarity", pa.float64(), "cosine of the expected word with b - a + c"),
+        Column("section", pa.string(), "category of the question; deck: the examples of the lecture deck"),
+        Column("a", pa.string(), "first word of the question, such as man in: man is to king as woman is to queen"),
+        Column("b", pa.string(), "second word of the question, such as king"),
+        Column("c", pa.string(), "third word of the question, such as woman"),
+        Column("expected", pa.string(), "right answer, such as queen"),
+        Column("answered", pa.string(), "word nearest to b - a + c, other than a, b and c"),
+        Column("rank", pa.int64(), "rank of the expected word among all words but a, b and c; 1: answered right"),
+        Column("similarity", pa.float64(), "cosine similarity of the expected word and b - a + c"),
     ),
     key=("section", "a", "b", "c", "expected"),
     invariants=(NotBlank("answered"), Between("rank", 1), Between("similarity", -1.000001, 1.000001)),
@@ -44,14 +49,14 @@ ANALOGY_SECTIONS = Contract(
     table="analogy_sections",
     grain="a section of questions",
     columns=(
-        Column("section", pa.string(), "the kind of question; deck: the examples of the deck"),
+        Column("section", pa.string(), "category of the question; deck: the examples of the lecture deck"),
         Column("questions", pa.int64(), "number of questions"),
-        Column("known", pa.int64(), "those whose words are known"),
+        Column("known", pa.int64(), "number of questions whose four words all have a vector"),
         Column("known_share", pa.float64(), "known / questions"),
-        Column("right", pa.int64(), "those answered right"),
-        Column("accuracy", pa.float64(), "right / known; null where none is known", nullable=True),
-        Column("accuracy_of_5", pa.float64(), "share of the known ones whose expected word is among the first five",
-               nullable=True),
+        Column("right", pa.int64(), "number of known questions answered right"),
+        Column("accuracy", pa.float64(), "right / known; null if no question is known", nullable=True),
+        Column("accuracy_of_5", pa.float64(), "share of the known questions whose expected word is among the five best "
+               "answers; null if no question is known", nullable=True),
     ),
     key=("section",),
     invariants=(
@@ -68,9 +73,9 @@ NEAREST_WORDS = Contract(
     table="nearest_words",
     grain="a frequent word",
     columns=(
-        Column("word", pa.string(), "the word; rows: the most frequent first"),
-        Column("neighbors", pa.list_(pa.string()), "the words with the most similar vectors, most similar first"),
-        Column("similarities", pa.list_(pa.float64()), "cosine with each of them"),
+        Column("word", pa.string(), "the word; rows are in descending order of frequency"),
+        Column("neighbors", pa.list_(pa.string()), "words with the most similar vectors, most similar first"),
+        Column("similarities", pa.list_(pa.float64()), "cosine similarity of the word and each neighbor"),
     ),
     key=("word",),
     invariants=(SameLength("neighbors", "similarities"), Between("similarities", -1.000001, 1.000001)),
@@ -78,10 +83,10 @@ NEAREST_WORDS = Contract(
 
 
 class AnalogiesConfig(dg.Config):
-    """How many words are shown with their neighbours."""
+    """The size of `nearest_words`."""
 
-    frequent_words: int = Field(1_000, ge=1, description="words whose neighbours are told, the most frequent")
-    neighbors: int = Field(10, ge=1, description="neighbours of each, or as many as there are")
+    frequent_words: int = Field(1_000, ge=1, description="number of words with neighbours, the most frequent ones")
+    neighbors: int = Field(10, ge=1, description="maximum number of neighbours of each word")
 
 
 _out = partial(refreshed_out, module=__name__, config=AnalogiesConfig)
@@ -90,34 +95,34 @@ _out = partial(refreshed_out, module=__name__, config=AnalogiesConfig)
 @several_tables(
     name="analogies",
     outs={
-        "analogies": _out(ANALOGIES, "Questions of the form a is to b as c is to ?, with expected word and answer."),
-        "analogy_sections": _out(ANALOGY_SECTIONS, "How often each kind of question is answered right."),
-        "nearest_words": _out(NEAREST_WORDS, "The words whose vectors are most similar to a frequent word's."),
+        "analogies": _out(
+            ANALOGIES, 'Questions of the form "a is to b as c is to ?", with the expected word and the answer.'
+        ),
+        "analogy_sections": _out(ANALOGY_SECTIONS, "The accuracy of the answers in each section of questions."),
+        "nearest_words": _out(
+            NEAREST_WORDS, "The words with the most similar vectors, for each of the most frequent words."
+        ),
     },
     pool="numerics",
 )
 @keeps_settings
 def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Output]:
-    """Answer what can be asked, and find the neighbours of the most frequent words."""
+    """Answer the questions whose words are known, and find the neighbours of the most frequent words."""
     import numpy as np
 
     from taproom.text import analogy_figures as figures
-    from taproom.text.analogies import CAPITALS, accuracy_by_section, answer, questions
+    from taproom.text.analogies import accuracy_by_section, answer, questions
     from taproom.words.sparse import matrix_to_lists
     from taproom.words.vectors import nearest, vectors_from_table
 
     vectors = vectors_from_table(word_vectors)
     asked = questions()
     answers = answer(vectors, asked)
-    known = [pair for pair in CAPITALS.items() if all(word in vectors for word in pair)]
-    ends = [np.array([vectors.row_of(pair[end]) for pair in known], int) for end in (0, 1)]
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(answers, schema=ANALOGIES.schema),
-            metadata={"questions": len(asked), "known": len(answers), **_of_the_deck(answers)},
-            figure=figures.country_capital_arrows(*zip(*known, strict=True), *(vectors.vectors[end] for end in ends))
-            if len(known) > 1
-            else None,
+            metadata={"questions": len(asked), "known": len(answers), **_deck_results(answers)},
+            figure=_capitals_figure(vectors),
         ),
         "analogies",
     )
@@ -137,10 +142,10 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     )
     words = min(config.frequent_words, len(vectors.words))
     k = min(config.neighbors, len(vectors.words) - 1)
-    places, similarities = nearest(vectors, np.arange(words), k)
+    found, similarities = nearest(vectors, np.arange(words), k)
     rows = NEAREST_WORDS.table_of(
         word=vectors.words[:words],
-        neighbors=matrix_to_lists(pa.array(vectors.words[places.ravel()], pa.string()), k),
+        neighbors=matrix_to_lists(pa.array(vectors.words[found.ravel()], pa.string()), k),
         similarities=matrix_to_lists(pa.array(similarities.ravel()), k),
     )
     yield dg.Output(
@@ -153,25 +158,38 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     )
 
 
-def _of_the_deck(answers: list[dict]) -> dict[str, int | str]:
-    """The deck's own examples, for its first one in words."""
+def _deck_results(answers: list[dict[str, Any]]) -> dict[str, int | str]:
+    """Metadata on the deck's examples."""
     from taproom.text.analogies import DECK
 
     of_deck = [row for row in answers if row["section"] == DECK]
-    told: dict[str, int | str] = {"deck_known": len(of_deck), "deck_right": sum(row["rank"] == 1 for row in of_deck)}
+    results: dict[str, int | str] = {"deck_known": len(of_deck), "deck_right": sum(row["rank"] == 1 for row in of_deck)}
     for row in of_deck:
         if row["expected"] == "queen":
-            told["king - man + woman"] = f"{row['answered']} (queen has rank {row['rank']})"
-    return told
+            results["king - man + woman"] = f"{row['answered']} (queen has rank {row['rank']})"
+    return results
+
+
+def _capitals_figure(vectors: "WordVectors") -> bytes | None:
+    """The figure of countries and capitals; None if fewer than two pairs have vectors."""
+    from taproom.text.analogies import CAPITALS
+    from taproom.text.analogy_figures import country_capital_arrows
+
+    known = [pair for pair in CAPITALS.items() if all(word in vectors for word in pair)]
+    if len(known) < 2:
+        return None
+    countries, capitals = zip(*known, strict=True)
+    ends = (vectors.vectors[[vectors.row_of(word) for word in words]] for words in (countries, capitals))
+    return country_capital_arrows(countries, capitals, *ends)
 
 
 @dg.asset_check(
     asset="analogies",
     additional_ins={"word_vectors": dg.AssetIn(metadata={"columns": ["count"]})},
-    description="The corpus is as large as those that solve analogies.",
+    description="The corpus is as large as the one of the published results.",
 )
 def corpus_is_large_enough(analogies: pa.Table, word_vectors: pa.Table) -> dg.AssetCheckResult:
-    """A low score on a small corpus is the corpus's doing; the same code solves a corpus in which the answers are."""
+    """Compare with the published result; the vectors of a small corpus do not solve analogies."""
     from taproom.text.analogies import PUBLISHED_ACCURACY, PUBLISHED_WORDS
 
     words = pa.compute.sum(word_vectors["count"]).as_py()
@@ -188,9 +206,11 @@ def corpus_is_large_enough(analogies: pa.Table, word_vectors: pa.Table) -> dg.As
     )
 
 
-@dg.asset_check(asset="analogy_sections", description=f"At least {MIN_KNOWN:.0%} of the questions can be asked.")
+@dg.asset_check(
+    asset="analogy_sections", description=f"At least {MIN_KNOWN:.0%} of the questions have only known words."
+)
 def most_questions_are_known(analogy_sections: pa.Table) -> dg.AssetCheckResult:
-    """An accuracy on few of the questions cannot be compared with published ones, which are on all of them."""
+    """An accuracy on few of the questions is not comparable with published ones, which are on all of them."""
     known, questions = (sum(analogy_sections[name].to_pylist()) for name in ("known", "questions"))
     return dg.AssetCheckResult(
         passed=known >= MIN_KNOWN * questions,
@@ -200,15 +220,15 @@ def most_questions_are_known(analogy_sections: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset="nearest_words", description=f"No word is among the nearest of more than {MOST_NEAR:.0%} of the words."
+    asset="nearest_words", description=f"No word is among the nearest of more than {MAX_NEAR:.0%} of the words."
 )
 def no_word_is_near_most(nearest_words: pa.Table) -> dg.AssetCheckResult:
-    """A word that is near most others (a hub) says that the vectors share a direction that means nothing."""
-    near = pa.compute.value_counts(pa.compute.list_flatten(nearest_words["neighbors"])).to_pylist()
-    most = max(near, key=lambda each: each["counts"], default={"values": "", "counts": 0})
-    share = most["counts"] / max(len(nearest_words), 1)
+    """A word that is near most others (a hub) means that the vectors have a common component without meaning."""
+    near = Counter(pa.compute.list_flatten(nearest_words["neighbors"]).to_pylist())
+    word, count = max(near.items(), key=lambda each: each[1], default=("", 0))
+    share = count / max(len(nearest_words), 1)
     return dg.AssetCheckResult(
-        passed=share <= MOST_NEAR,
+        passed=share <= MAX_NEAR,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"word": most["values"], "share_of_words": share},
+        metadata={"word": word, "share_of_words": share},
     )

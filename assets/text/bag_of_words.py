@@ -1,8 +1,8 @@
-"""terms, bag_of_words: the words that topics are made of, and what share of each document each of them is.
+"""terms, bag_of_words: the words that topics are made of, and the share of each term in each document.
 
-The deck's bag of words: x_ij is the proportion of times that word j occurred in document i, of all words of the
-document. Which words count is settled on the training documents: not too rare to co-occur, not in so many documents
-that they say nothing (so no list of stop words is needed, in any language).
+The deck's bag of words: x_ij is the number of occurrences of word j in document i, as a share of all words of the
+document. Words are selected by their frequency in the training documents: rare words do not co-occur, and words that
+most documents have carry no information (so no list of stop words is needed, in any language).
 
 Grain: a word; a document. Source: the deck's slide "Bag of Words".
 """
@@ -26,16 +26,16 @@ TERMS = Contract(
     table="terms",
     grain="a word that topics are made of",
     columns=(
-        Column("term_id", pa.int32(), "place of the word in the alphabetical list of all terms, from 0"),
+        Column("term_id", pa.int32(), "index of the word in the alphabetical list of terms, from 0"),
         Column("word", pa.string(), "the word, in normal form (lower case)"),
-        Column("document_frequency", pa.int64(), "number of training documents that have it"),
-        Column("count", pa.int64(), "how often it occurs in them"),
+        Column("document_frequency", pa.int64(), "number of training documents that have the word"),
+        Column("count", pa.int64(), "number of occurrences in the training documents"),
         Column(
             "idf",
             pa.float64(),
-            "log(1/DF), natural logarithm; DF: the share of training documents with words that have it",
+            "log(1/DF), natural logarithm; DF is the share of the nonempty training documents that have the word",
         ),
-        Column("token_pattern", pa.string(), "the regular expression that found the words, the same in every row"),
+        Column("token_pattern", pa.string(), "regular expression that words were found with, the same in every row"),
     ),
     key=("word",),
     invariants=(
@@ -51,12 +51,12 @@ BAG_OF_WORDS = Contract(
     table="bag_of_words",
     grain="a document",
     columns=(
-        Column("document_id", pa.string(), "the document; rows are in its order"),
-        Column("label", pa.string(), "its label", nullable=True),
-        Column("split", pa.string(), "training or test"),
-        Column("words", pa.int64(), "number of words in it, those that are no terms too"),
-        Column("term_ids", pa.list_(pa.int32()), "the terms in it, as term_id of terms"),
-        Column("shares", pa.list_(pa.float64()), "x_ij: share of each of them in the document's words"),
+        Column("document_id", pa.string(), "the document; rows are sorted by it"),
+        Column("label", pa.string(), "label of the document", nullable=True),
+        Column("split", pa.string(), "training: topics are fitted to the document; test: they are evaluated on it"),
+        Column("words", pa.int64(), "number of words in the document, including those that are not terms"),
+        Column("term_ids", pa.list_(pa.int32()), "terms that occur in the document, as term_id of `terms`, ascending"),
+        Column("shares", pa.list_(pa.float64()), "share of each of these terms among the document's words (x_ij)"),
     ),
     key=("document_id",),
     invariants=(
@@ -70,18 +70,20 @@ BAG_OF_WORDS = Contract(
 
 
 class BagOfWordsConfig(dg.Config):
-    """What a word is, and which words count."""
+    """How words are found, and which are selected."""
 
     token_pattern: str = Field(
         DEFAULT_TOKEN_PATTERN,
-        description="regular expression of a word in normal form",
+        description="regular expression of a word, on normalized text",
     )
-    min_document_frequency: int = Field(5, ge=1, description="training documents that must have a word")
+    min_document_frequency: int = Field(5, ge=1, description="minimum number of training documents that have a word")
     max_document_share: float = Field(
-        0.2, gt=0, le=1, description="share of the training documents that may have a word"
+        0.2, gt=0, le=1, description="maximum share of the training documents that have a word"
     )
-    max_words: int | None = Field(100_000, ge=1, description="words to keep, those that most have; null: all")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    max_words: int | None = Field(
+        100_000, ge=1, description="maximum number of words, those that most documents have; null: all"
+    )
+    workers: int = Field(-1, ge=-1, description="number of workers, as for joblib; -1: one per core")
 
 
 _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
@@ -90,21 +92,25 @@ _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
 @several_tables(
     name="bag_of_words",
     outs={
-        "terms": _out(TERMS, "The words that topics are made of, with their document frequencies."),
-        "bag_of_words": _out(BAG_OF_WORDS, "Each document's bag of words: what share of its words each term is."),
+        "terms": _out(TERMS, "The words that topics are made of, with their frequencies in the training documents."),
+        "bag_of_words": _out(
+            BAG_OF_WORDS, "The bag of words of each document: the share of each term among its words."
+        ),
     },
     check_specs=[
         dg.AssetCheckSpec(
             "documents_have_terms",
             asset="bag_of_words",
-            description=f"At most {MAX_WITHOUT_TERMS:.0%} of the documents have no word that topics are made of.",
+            description=f"At most {MAX_WITHOUT_TERMS:.0%} of the documents have none of the terms.",
         )
     ],
     pool="numerics",
 )
 @keeps_settings
-def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> Iterator[dg.Output]:
-    """Count the words as the documents stream by, choose the terms, give each document's shares of them."""
+def bag_of_words(
+    config: BagOfWordsConfig, documents: pa.RecordBatchReader
+) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
+    """Count the words of the stream of documents, select the terms, and compute the shares in each document."""
     import numpy as np
 
     from taproom.drawing import histogram, zipf
@@ -156,7 +162,7 @@ def bag_of_words(config: BagOfWordsConfig, documents: pa.RecordBatchReader) -> I
 
 @dg.asset_check(asset="terms", description=f"At least {MIN_WITH_LETTERS:.0%} of the terms have a letter.")
 def terms_are_words(terms: pa.Table) -> dg.AssetCheckResult:
-    """Topics of numbers and signs are of tables and headers, not of the text; the token pattern decides what counts."""
+    """Terms without letters come from tables and headers rather than text; the token pattern can exclude them."""
     share = pa.compute.mean(pa.compute.match_substring_regex(terms["word"], r"\p{L}")).as_py()
     return dg.AssetCheckResult(
         passed=share >= MIN_WITH_LETTERS, severity=dg.AssetCheckSeverity.WARN, metadata={"share_with_letters": share}

@@ -1,10 +1,10 @@
-"""topic_methods: the same corpus by other methods, what their topics are worth and what they cost, beside NMF's.
+"""topic_methods: a comparison of NMF with other methods that find topics, by quality and time.
 
-NMF by both weightings; what the deck names beside it: k-means, a Gaussian mixture (in the space of the first singular
-vectors), latent Dirichlet allocation; and latent semantic analysis. Each is fitted with several seeds. Judged are the
-ten heaviest words of each topic (coherence and diversity), which topic a document has most of (agreement with the
-labels), and how much of it another seed finds again (stability). A method that cannot be fitted has no row; the log and
-the metadata say why.
+The methods are NMF with both weightings, those that the deck names beside it (k-means, a Gaussian mixture in the space
+of the first singular vectors, latent Dirichlet allocation), and latent semantic analysis. Each is fitted with several
+seeds. The measures are coherence and diversity of the ten heaviest words of each topic, agreement of each document's
+dominant topic with its label, and stability of the topics over the seeds. A method that cannot be fitted has no row;
+the log and the metadata give the reason.
 
 Grain: a method. Source: the deck's slides "Bag of Words" and "Nonnegative matrix factorization (NMF)".
 """
@@ -24,20 +24,21 @@ CONTRACT = Contract(
     table="topic_methods",
     grain="a method",
     columns=(
-        Column("method", pa.string(), "nmf_tfidf, nmf_bag_of_words: the weightings of topics; the others by their "
-               "usual names"),
+        Column("method", pa.string(), "name of the method; nmf_tfidf and nmf_bag_of_words: NMF with the weightings of "
+               "`topics`"),
         Column("topics", pa.int32(), "number of topics"),
-        Column("seeds", pa.int32(), "fits, each with another seed"),
+        Column("seeds", pa.int32(), "number of fits, each with another seed"),
         Column("npmi", pa.float64(), "coherence: mean normalized pointwise mutual information of pairs of a topic's "
-               "ten heaviest words in the test documents (without any: the training's); null without a pair",
+               "ten heaviest words in the test documents (or the training documents if there are none); null if no "
+               "topic has two words",
                nullable=True),
-        Column("diversity", pa.float64(), "share of distinct words among all topics' ten heaviest"),
-        Column("nmi", pa.float64(), "normalized mutual information of test documents' topics and labels; null "
-               "with fewer than two labels", nullable=True),
-        Column("nmi_training", pa.float64(), "the same of the training documents", nullable=True),
-        Column("stability", pa.float64(), "mean Jaccard index of the heaviest words of topics matched one to one, over "
-               "all pairs of seeds; null with one seed", nullable=True),
-        Column("seconds", pa.float64(), "of one fit, while others run beside it", unit="s", volatile=True),
+        Column("diversity", pa.float64(), "share of distinct words among the ten heaviest words of all topics"),
+        Column("nmi", pa.float64(), "normalized mutual information of dominant topics and labels in the test "
+               "documents; null with fewer than two labels", nullable=True),
+        Column("nmi_training", pa.float64(), "nmi in the training documents", nullable=True),
+        Column("stability", pa.float64(), "mean Jaccard index of the ten heaviest words of topics matched one to one, "
+               "over all pairs of seeds; null with one seed", nullable=True),
+        Column("seconds", pa.float64(), "mean duration of a fit, with others in parallel", unit="s", volatile=True),
     ),
     key=("method",),
     invariants=(
@@ -52,25 +53,25 @@ CONTRACT = Contract(
 
 
 class Preset(Enum):
-    """How much is spent on the comparison."""
+    """The budget of the comparison."""
 
     small = "small"
     large = "large"
 
 
-# Fits of each method, and passes of LDA over the documents at most.
+# Number of fits of each method, and maximum number of passes of LDA over the documents.
 BUDGETS = {Preset.small: (2, 5), Preset.large: (10, 50)}
 
 
 class TopicMethodsConfig(dg.Config):
-    """How many topics, and what is spent on them."""
+    """The number of topics and the budget of the comparison."""
 
     preset: Preset = Field(
-        Preset.small, description="small: 2 seeds and LDA by 5 passes; large: 10 seeds and LDA until it has converged"
+        Preset.small, description="small: 2 seeds, at most 5 passes of LDA; large: 10 seeds, LDA until convergence"
     )
-    topics: int | None = Field(None, ge=1, description="number of topics, of all methods; null: as many as `topics`")
-    seed: int = Field(0, ge=0, description="the first seed")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    topics: int | None = Field(None, ge=1, description="number of topics of all methods; null: as in `topics`")
+    seed: int = Field(0, ge=0, description="first seed")
+    workers: int = Field(-1, ge=-1, description="number of workers, as for joblib; -1: one per core")
 
 
 @dg.asset(
@@ -78,21 +79,21 @@ class TopicMethodsConfig(dg.Config):
         CONTRACT,
         __name__,
         config=TopicMethodsConfig,
-        description="How coherent, diverse and stable other methods' topics are, and how near the labels, beside ours.",
+        description="Coherence, diversity, stability and agreement with labels of topics by NMF and by other methods.",
     ),
     ins={"topics": dg.AssetIn(metadata={"columns": ["weighting"]})},
     pool="numerics",
 )
 @keeps_settings
 def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
-    """Fit each method with each seed and judge what it found."""
+    """Fit each method with each seed, and evaluate the topics."""
     from taproom.text import topic_figures as figures
     from taproom.text.bag_of_words import corpus_of
     from taproom.text.topic_methods import MethodParameters, compare
     from taproom.text.topics import TopicParameters
 
-    as_many = pa.compute.sum(pa.compute.equal(topics["weighting"], WEIGHTINGS[0])).as_py()
-    chosen = TopicParameters(topics=config.topics or as_many, seed=config.seed)
+    of_table = pa.compute.sum(pa.compute.equal(topics["weighting"], WEIGHTINGS[0])).as_py()
+    chosen = TopicParameters(topics=config.topics or of_table, seed=config.seed)
     seeds, lda_passes = BUDGETS[config.preset]
     found = compare(corpus_of(bag_of_words, terms), MethodParameters(chosen, seeds, lda_passes), config.workers)
     return Draft(
@@ -111,12 +112,12 @@ def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.
 
 
 @dg.asset_check(
-    asset="topic_methods", description="No method's topics are more coherent than those of NMF by TF * log(1/DF)."
+    asset="topic_methods", description="No method's topics are more coherent than those of NMF with TF * log(1/DF)."
 )
 def nmf_is_most_coherent(topic_methods: pa.Table) -> dg.AssetCheckResult:
-    """Where another method's are, `topics` had better be of that one, or of fewer topics."""
+    """If another method's are, consider that method for `topics`, or fewer topics."""
     npmi = {row["method"]: row["npmi"] for row in topic_methods.to_pylist() if row["npmi"] is not None}
-    best = max(npmi, key=npmi.get, default="none")
+    best = max(npmi, key=npmi.__getitem__, default="none")
     return dg.AssetCheckResult(
         passed=best in ("nmf_tfidf", "none"), severity=dg.AssetCheckSeverity.WARN, metadata={"best": best, **npmi}
     )

@@ -1,9 +1,9 @@
-"""topics, document_topics: what the corpus is about, and how much of each topic a document is.
+"""topics, document_topics: the topics of the corpus, and the mixture of topics of each document.
 
 Nonnegative matrix factorization, min ||A - W H^T||_F^2 with W, H >= 0: each column of H is a topic, each row of W a
-document's mixture. A is the bag of words once as it is, as the deck has it, and once as rows of TF * log(1/DF) of
-length 1. Topics are fitted to the training documents. Test documents get their mixtures as any other text would, see
-`taproom.topics_of`. Topics stand in the order of their share, so that two versions can be compared line by line.
+document's mixture. There are two fits: A is the bag of words as in the deck, or has rows of TF * log(1/DF) scaled to
+length 1. Topics are fitted to the training documents. Test documents get their mixtures like any other text, see
+`taproom.topics_of`. Topics are sorted by their share, so that two versions can be compared line by line.
 
 Grain: a topic of a weighting; a document in a weighting. Source: the deck's slides "Nonnegative matrix factorization
 (NMF)".
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LARGEST_TOPIC = 0.5
 
 _WEIGHTING = Column(
-    "weighting", pa.string(), "what documents are factorised by: tfidf, TF * log(1/DF) of length 1, or bag_of_words"
+    "weighting", pa.string(), "weights that are factorized: tfidf (TF * log(1/DF), scaled to length 1) or bag_of_words"
 )
 
 TOPICS = Contract(
@@ -37,14 +37,14 @@ TOPICS = Contract(
     grain="a topic of a weighting",
     columns=(
         _WEIGHTING,
-        Column("topic", pa.int32(), "the topic, from 0, the largest share first"),
-        Column("share", pa.float64(), "its share of the training documents"),
-        Column("top_words", pa.list_(pa.string()), "its ten heaviest words, heaviest first"),
-        Column("npmi", pa.float64(), "normalized pointwise mutual information of the pairs of these words in the test "
-               "documents (without any: in the training documents), from -1 to 1; null with fewer than two words",
-               nullable=True),
-        Column("term_ids", pa.list_(pa.int32()), "all words that it has, as term_id of terms"),
-        Column("weights", pa.list_(pa.float64()), "the weight of each of them; the squares sum to 1"),
+        Column("topic", pa.int32(), "number of the topic, from 0, in descending order of share"),
+        Column("share", pa.float64(), "share of the topic in the mixtures of the training documents"),
+        Column("top_words", pa.list_(pa.string()), "ten words with the largest weights, heaviest first"),
+        Column("npmi", pa.float64(), "coherence: mean normalized pointwise mutual information of pairs of these words "
+               "in the test documents (or the training documents if there are none), from -1 to 1; null with fewer "
+               "than two words", nullable=True),
+        Column("term_ids", pa.list_(pa.int32()), "all words with a positive weight, as term_id of `terms`, ascending"),
+        Column("weights", pa.list_(pa.float64()), "weight of each of these words; the squares sum to 1"),
     ),
     key=("weighting", "topic"),
     invariants=(
@@ -64,11 +64,11 @@ DOCUMENT_TOPICS = Contract(
     grain="a document in a weighting",
     columns=(
         _WEIGHTING,
-        Column("document_id", pa.string(), "the document; rows are in its order"),
-        Column("label", pa.string(), "its label", nullable=True),
-        Column("split", pa.string(), "training or test"),
-        Column("topic", pa.int32(), "the topic that it has most of; null where it has none", nullable=True),
-        Column("mixture", pa.list_(pa.float64()), "its share of each topic, in their order; null where it has none",
+        Column("document_id", pa.string(), "the document; rows are sorted by it"),
+        Column("label", pa.string(), "label of the document", nullable=True),
+        Column("split", pa.string(), "training: topics were fitted to the document; test: they were not"),
+        Column("topic", pa.int32(), "dominant topic, the one with the largest share; null without any", nullable=True),
+        Column("mixture", pa.list_(pa.float64()), "share of each topic, in the order of topics; null without any",
                nullable=True),
     ),
     key=("weighting", "document_id"),
@@ -83,12 +83,12 @@ DOCUMENT_TOPICS = Contract(
 
 
 class TopicsConfig(dg.Config):
-    """Parameters of the fit; null: the champion's, else the default of `TopicParameters`."""
+    """Parameters of the fit; null: the champion's value or, without a champion, the default of `TopicParameters`."""
 
     topics: int | None = Field(None, ge=1, description="number of topics, d")
-    iterations: int | None = Field(None, ge=1, description="iterations of coordinate descent, at most")
-    tolerance: float | None = Field(None, ge=0, description="how small a step, against the first, ends the descent")
-    seed: int = Field(0, ge=0, description="seed of the start")
+    iterations: int | None = Field(None, ge=1, description="maximum number of iterations of coordinate descent")
+    tolerance: float | None = Field(None, ge=0, description="ratio of a step to the first one that stops the descent")
+    seed: int = Field(0, ge=0, description="seed of the initialization")
 
 
 _out = partial(refreshed_out, module=__name__, config=TopicsConfig)
@@ -97,15 +97,17 @@ _out = partial(refreshed_out, module=__name__, config=TopicsConfig)
 @several_tables(
     name="topics",
     outs={
-        "topics": _out(TOPICS, "The topics of the corpus: words with weights, by two weightings of its documents."),
-        "document_topics": _out(DOCUMENT_TOPICS, "How much of each topic a document is."),
+        "topics": _out(
+            TOPICS, "The topics of the corpus, as words with weights, from two weightings of its documents."
+        ),
+        "document_topics": _out(DOCUMENT_TOPICS, "The share of each topic in each document."),
     },
     ins={"champions": champion_of("topics")},
     pool="numerics",
 )
 @keeps_settings
 def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
-    """Fit the training documents by each weighting, then find the mixture of every document."""
+    """Fit topics to the training documents with each weighting, and find the mixture of every document."""
     import numpy as np
 
     from taproom.text import topic_figures as figures
@@ -151,7 +153,7 @@ def topics(config: TopicsConfig, bag_of_words: pa.Table, terms: pa.Table, champi
 
 
 def _mixtures(bag_of_words: pa.Table, weighting: str, mixed: "np.ndarray") -> pa.Table:
-    """The rows of `document_topics` of a weighting."""
+    """The rows of `document_topics` for a weighting."""
     from taproom.text.topics import dominant_topics
     from taproom.words.sparse import matrix_to_lists
 
@@ -169,10 +171,10 @@ def _mixtures(bag_of_words: pa.Table, weighting: str, mixed: "np.ndarray") -> pa
 
 @dg.asset_check(
     asset="topics",
-    description="The heaviest words of topics (by TF * log(1/DF)) stand together more often than by chance.",
+    description="The heaviest words of topics (by TF * log(1/DF)) occur together more often than by chance.",
 )
 def topics_are_coherent(topics: pa.Table) -> dg.AssetCheckResult:
-    """Topics of words that do not meet in documents are no topics: the corpus is too small, or they are too many."""
+    """If the words of topics do not occur together, the corpus is too small or there are too many topics."""
     found = topics.filter(pa.compute.equal(topics["weighting"], WEIGHTINGS[0]))
     known = [npmi for npmi in found["npmi"].to_pylist() if npmi is not None]
     return dg.AssetCheckResult(
@@ -184,10 +186,10 @@ def topics_are_coherent(topics: pa.Table) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="document_topics",
-    description=f"At most {LARGEST_TOPIC:.0%} of the documents have one and the same topic (by TF * log(1/DF)).",
+    description=f"At most {LARGEST_TOPIC:.0%} of the documents have the same dominant topic (by TF * log(1/DF)).",
 )
 def documents_are_told_apart(document_topics: pa.Table) -> dg.AssetCheckResult:
-    """A topic that most documents have most of says what they have in common, such as a header."""
+    """A topic that dominates most documents is what they all have in common, such as a header."""
     found = document_topics.filter(pa.compute.equal(document_topics["weighting"], WEIGHTINGS[0]))["topic"]
     documents = pa.compute.value_counts(found.drop_null()).field("counts").to_pylist()
     share = max(documents, default=0) / max(len(found), 1)

@@ -1,7 +1,7 @@
-"""word_map: the most frequent words on a map on which words with similar vectors lie together.
+"""word_map: a map of the most frequent words, on which words with similar vectors are close together.
 
-The review chain's embedding, with words in place of items and cosine distances of word vectors in place of those of
-weighted bags of words. Grain: a word. Source: the deck's slides "BeerMapper - Under the Hood" and "word2vec outputs".
+The embedding of the review chain, with words instead of items, and cosine distances of word vectors instead of weighted
+bags of words. Grain: a word. Source: the deck's slides "BeerMapper - Under the Hood" and "word2vec outputs".
 """
 
 import dagster as dg
@@ -15,9 +15,9 @@ CONTRACT = Contract(
     table="word_map",
     grain="a frequent word",
     columns=(
-        Column("word", pa.string(), "the word; rows: the most frequent first"),
-        Column("count", pa.int64(), "how often it occurs in the documents"),
-        Column("x", pa.float64(), "first coordinate; the RMS distance to the centre is 1"),
+        Column("word", pa.string(), "the word; rows are in descending order of frequency"),
+        Column("count", pa.int64(), "number of occurrences in the documents"),
+        Column("x", pa.float64(), "first coordinate; the RMS distance of all words to the centre is 1"),
         Column("y", pa.float64(), "second coordinate"),
     ),
     key=("word",),
@@ -26,12 +26,12 @@ CONTRACT = Contract(
 
 
 class WordMapConfig(dg.Config):
-    """How many words are mapped."""
+    """The number of words, and parameters of the embedding."""
 
-    words: int = Field(2_000, ge=4, le=20_000, description="words on the map, the most frequent")
-    updates_per_word: int = Field(4_000, ge=1, description="triplets drawn for each word")
-    seed: int = Field(0, ge=0, description="seed of the start and of the triplets")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    words: int = Field(2_000, ge=4, le=20_000, description="number of words on the map, the most frequent ones")
+    updates_per_word: int = Field(4_000, ge=1, description="number of triplets drawn per word")
+    seed: int = Field(0, ge=0, description="seed of the initialization and of the triplets")
+    workers: int = Field(-1, ge=-1, description="number of threads, as for joblib; -1: one per core")
 
 
 @dg.asset(
@@ -39,13 +39,13 @@ class WordMapConfig(dg.Config):
         CONTRACT,
         __name__,
         config=WordMapConfig,
-        description="Where the most frequent words lie on a map by their vectors.",
+        description="Positions of the most frequent words on a map; words with similar vectors are close together.",
     ),
     pool="numerics",
 )
 @keeps_settings
 def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
-    """Embed the words as the review chain embeds items."""
+    """Embed the words with the method of the review chain."""
     from taproom.maps.ordinal import OrdinalParameters
     from taproom.maps.word_map import map_words
     from taproom.text import word_vector_figures as figures
@@ -56,7 +56,7 @@ def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
     found = map_words(vectors_from_table(first), config.words, parameters, config.workers)
     x, y = found.positions.T
     held_out = {row["kind"]: row["error"] for row in found.errors if row["split"] == "held_out"}
-    title = f"{len(first):,} words by the words that they stand amid"
+    title = f"{len(first):,} words by the similarity of their contexts"
     return Draft(
         CONTRACT.table_of(word=first["word"], count=first["count"], x=x, y=y),
         metadata={
@@ -68,9 +68,9 @@ def word_map(config: WordMapConfig, word_vectors: pa.Table) -> Draft:
     )
 
 
-@dg.asset_check(asset="word_map", description="The map is in two dimensions: its words do not lie on a line.")
+@dg.asset_check(asset="word_map", description="The words on the map do not lie on a line.")
 def words_are_spread(word_map: pa.Table) -> dg.AssetCheckResult:
-    """A map without a second dimension says that the vectors hold little but the words' frequency."""
+    """If the map has only one dimension, the vectors contain little more than the frequency of words."""
     import numpy as np
 
     spread = np.linalg.svd(np.column_stack([word_map["x"].to_numpy(), word_map["y"].to_numpy()]), compute_uv=False)

@@ -1,8 +1,8 @@
-"""word_vectors, training_pairs: a vector for each word, and what the network that gives it is trained on.
+"""word_vectors, training_pairs: a vector for each word, and examples of the pairs of words that it is trained on.
 
-Skip-gram with negative sampling: a network of one hidden layer learns to predict the words around a word; its first
-layer are the vectors, the rest is thrown away. All documents are gone through, those of the test split too. With one
-worker the table is the same to the bit each time; with several it is made faster and no two runs agree.
+Skip-gram with negative sampling: a network with one hidden layer learns to predict the words around a word; the weights
+of its first layer are the vectors. All documents are used, including the test split. With one worker, the table is
+reproducible bit for bit; with several, training is faster, but every run differs.
 
 Grain: a word; a pair of words of a few sentences. Source: the deck's slides "Word embeddings, word2vec".
 """
@@ -21,7 +21,7 @@ from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
 MIN_SHARE = 0.8
 SENTENCES_SHOWN = 3
-WORDS_SHOWN = 9  # as many as the deck's sentence has
+WORDS_SHOWN = 9  # the length of the deck's example
 WINDOW_SHOWN = 2
 
 WORD_VECTORS = Contract(
@@ -31,10 +31,14 @@ WORD_VECTORS = Contract(
         Column(
             "word",
             pa.string(),
-            "the word, in normal form (lower case); rows: the most frequent first, then by alphabet",
+            "the word, in normal form; rows are in descending order of frequency, then alphabetical",
         ),
-        Column("count", pa.int64(), "how often it occurs in the documents"),
-        Column("vector", pa.list_(pa.float32()), "its vector; its direction is what counts"),
+        Column("count", pa.int64(), "number of occurrences in the documents"),
+        Column(
+            "vector",
+            pa.list_(pa.float32()),
+            "vector of the word, as trained; similarity is the cosine, so its length does not matter",
+        ),
     ),
     key=("word",),
     invariants=(NotBlank("word"), Between("count", 1), Between("vector")),
@@ -44,12 +48,12 @@ TRAINING_PAIRS = Contract(
     table="training_pairs",
     grain="a pair of words in one of a few sentences",
     columns=(
-        Column("document_id", pa.string(), "the document that the sentence begins"),
-        Column("sentence", pa.string(), f"the document's first words, {WORDS_SHOWN} at most"),
-        Column("position", pa.int32(), "place of the centre word in the sentence, from 0"),
-        Column("centre", pa.string(), "the word that the network is given"),
-        Column("place", pa.int32(), "place of the context word"),
-        Column("context", pa.string(), "the word that it is to predict"),
+        Column("document_id", pa.string(), "document that begins with the sentence"),
+        Column("sentence", pa.string(), f"the first words of the document, at most {WORDS_SHOWN}"),
+        Column("position", pa.int32(), "index of the centre word in the sentence, from 0"),
+        Column("centre", pa.string(), "centre word, the input of the network"),
+        Column("place", pa.int32(), "index of the context word in the sentence, from 0"),
+        Column("context", pa.string(), "context word, which the network learns to predict"),
     ),
     key=("document_id", "position", "place"),
     invariants=(NotBlank("sentence"), Between("position", 0), Between("place", 0)),
@@ -58,21 +62,24 @@ TRAINING_PAIRS = Contract(
 
 
 class WordVectorsConfig(dg.Config):
-    """Parameters of the training; null: the champion's, else the default of `WordVectorParameters`."""
+    """Parameters of the training; null: the champion's value or, without one, the default of `WordVectorParameters`."""
 
-    dimensions: int | None = Field(None, ge=1, description="numbers in a vector")
-    window: int | None = Field(None, ge=1, description="words on either side that a word may predict")
-    negative: int | None = Field(None, ge=1, description="random words that each true one is told from")
-    min_count: int | None = Field(None, ge=1, description="how often a word must occur to get a vector")
-    epochs: int | None = Field(None, ge=1, description="how often the documents are gone through")
+    dimensions: int | None = Field(None, ge=1, description="number of dimensions of a vector")
+    window: int | None = Field(None, ge=1, description="maximum number of context words on either side of a word")
+    negative: int | None = Field(None, ge=1, description="number of negative samples for each pair of words")
+    min_count: int | None = Field(None, ge=1, description="minimum number of occurrences of a word with a vector")
+    epochs: int | None = Field(None, ge=1, description="number of passes over the documents")
     sample: float | None = Field(
-        None, ge=0, le=1, description="share from which a word is passed over at times; 0: none"
+        None,
+        ge=0,
+        le=1,
+        description="share of all words above which occurrences of a word are downsampled; 0: no downsampling",
     )
-    step: float | None = Field(None, gt=0, description="first step of the gradient descent; it falls linearly")
-    seed: int = Field(0, ge=0, lt=2**32, description="seed of the first vectors and of all draws")
-    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word in normal form")
+    step: float | None = Field(None, gt=0, description="initial learning rate; it decreases linearly")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of the initial vectors and of all random draws")
+    token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on normalized text")
     workers: int = Field(
-        1, ge=1, description="threads; 1: the same bits each time; more: faster, and other vectors in each run"
+        1, ge=1, description="number of threads; 1: reproducible bit for bit; more: faster, but every run differs"
     )
 
 
@@ -82,8 +89,10 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
 @several_tables(
     name="word_vectors",
     outs={
-        "word_vectors": _out(WORD_VECTORS, "A vector for each word: words amid the same words have similar vectors."),
-        "training_pairs": _out(TRAINING_PAIRS, "What the network is trained on, shown for a few sentences."),
+        "word_vectors": _out(WORD_VECTORS, "A vector for each word; words with similar contexts have similar vectors."),
+        "training_pairs": _out(
+            TRAINING_PAIRS, "The pairs of words that the network is trained on, for a few sentences."
+        ),
     },
     ins={
         "documents": dg.AssetIn(metadata={"columns": ["document_id", "text"]}),
@@ -93,7 +102,7 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
         dg.AssetCheckSpec(
             "most_words_have_vectors",
             asset="word_vectors",
-            description=f"Of the words that the documents say, {MIN_SHARE:.0%} have a vector.",
+            description=f"At least {MIN_SHARE:.0%} of the words in the documents have a vector.",
         )
     ],
     pool="numerics",
@@ -101,8 +110,8 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
 @keeps_settings
 def word_vectors(
     config: WordVectorsConfig, documents: pa.RecordBatchReader, champions: pa.Table
-) -> Iterator[dg.Output]:
-    """Train on the documents as they stream by; show the pairs of the first sentences."""
+) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
+    """Train on the stream of documents, and list the pairs of the first sentences."""
     import numpy as np
 
     from taproom.text import word_vector_figures as figures
@@ -137,7 +146,9 @@ def word_vectors(
                 "training_seconds": trained.seconds,
                 "reproducible": config.workers == 1,
             },
-            figure=figures.word_lengths(trained.words, trained.counts, np.linalg.norm(trained.vectors, axis=1)),
+            figure=figures.word_lengths(
+                trained.words.tolist(), trained.counts, np.linalg.norm(trained.vectors, axis=1)
+            ),
         ),
         "word_vectors",
     )
@@ -161,28 +172,28 @@ def word_vectors(
 
 
 def _pairs_shown(documents: list[dict], token_pattern: str) -> list[dict]:
-    """The rows of `training_pairs`: the beginnings of the first documents that have two words."""
+    """The rows of `training_pairs`, from the first documents that have at least two words."""
     from taproom.text.word_vectors import training_pairs
     from taproom.words.counting import tokens
 
-    begun = [(row["document_id"], tokens(row["text"], token_pattern)[:WORDS_SHOWN]) for row in documents]
+    sentences = [(row["document_id"], tokens(row["text"], token_pattern)[:WORDS_SHOWN]) for row in documents]
     return [
         {
             "document_id": document_id,
             "sentence": " ".join(words),
             "position": position,
             "centre": words[position],
-            "place": place,
-            "context": words[place],
+            "place": context,
+            "context": words[context],
         }
-        for document_id, words in [each for each in begun if len(each[1]) > 1][:SENTENCES_SHOWN]
-        for position, place in training_pairs(words, WINDOW_SHOWN)
+        for document_id, words in [each for each in sentences if len(each[1]) > 1][:SENTENCES_SHOWN]
+        for position, context in training_pairs(words, WINDOW_SHOWN)
     ]
 
 
-@dg.asset_check(asset="training_pairs", description=f"The pairs are of {SENTENCES_SHOWN} sentences.")
+@dg.asset_check(asset="training_pairs", description=f"The table has the pairs of {SENTENCES_SHOWN} sentences.")
 def sentences_are_shown(training_pairs: pa.Table) -> dg.AssetCheckResult:
-    """Where the first documents have none of two words, words are not found: their pattern is another language's."""
+    """If the first documents have no sentences, the token pattern does not fit their language."""
     shown = len(training_pairs["document_id"].unique())
     return dg.AssetCheckResult(
         passed=shown == SENTENCES_SHOWN,

@@ -145,7 +145,7 @@ def test_no_item_or_no_word_left_is_refused():
 
 def test_items_all_the_same_are_refused():
     counts = term_counts_of(*(("b1", item, {"pine": 1}) for item in ("ale", "ipa", "stout")))
-    with pytest.raises(InputError, match="no word tells items apart"):
+    with pytest.raises(InputError, match="so all weights are 0"):
         weighed(counts, items_of(ale=2, ipa=2, stout=2))
 
 

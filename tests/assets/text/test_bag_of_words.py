@@ -51,7 +51,7 @@ def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make,
 def test_a_corpus_without_words_that_documents_share_is_refused(text, config, tmp_path, make, warehouse):
     (tmp_path / "corpus.txt").write_text(text, encoding="utf-8")
     make("documents", documents={"source": "files", "path": str(tmp_path / "corpus.txt")})
-    with pytest.raises(InputError, match="raise the share, or bring more text"):
+    with pytest.raises(InputError, match="raise the maximum share, or add texts"):
         make("terms", "bag_of_words", bag_of_words=config)
     assert warehouse.head("bag_of_words") is None
 
