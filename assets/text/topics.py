@@ -188,7 +188,7 @@ def topics_are_coherent(topics: pa.Table) -> dg.AssetCheckResult:
     asset="document_topics",
     description=f"At most {LARGEST_TOPIC:.0%} of the documents have the same dominant topic (by TF * log(1/DF)).",
 )
-def documents_are_told_apart(document_topics: pa.Table) -> dg.AssetCheckResult:
+def no_topic_dominates(document_topics: pa.Table) -> dg.AssetCheckResult:
     """A topic that dominates most documents is what they all have in common, such as a header."""
     found = document_topics.filter(pa.compute.equal(document_topics["weighting"], WEIGHTINGS[0]))["topic"]
     documents = pa.compute.value_counts(found.drop_null()).field("counts").to_pylist()

@@ -31,7 +31,7 @@ WORD_VECTORS = Contract(
         Column(
             "word",
             pa.string(),
-            "the word, in normal form; rows are in descending order of frequency, then alphabetical",
+            "the word, in normal form; rows are in descending order of frequency, then alphabetic",
         ),
         Column("count", pa.int64(), "number of occurrences in the documents"),
         Column(

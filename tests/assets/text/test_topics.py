@@ -4,7 +4,7 @@ import pyarrow.compute as pc
 import pytest
 
 import taproom
-from assets.text.topics import DOCUMENT_TOPICS, documents_are_told_apart
+from assets.text.topics import DOCUMENT_TOPICS, no_topic_dominates
 from taproom.errors import InputError, UnknownTableError
 
 
@@ -92,7 +92,7 @@ def test_a_topic_of_most_documents_is_warned_of(topics, share):
         for weighting, all_topics in (("tfidf", topics), ("bag_of_words", [0] * 9))
         for place, topic in enumerate(all_topics)
     ]
-    result = documents_are_told_apart(pa.Table.from_pylist(rows, DOCUMENT_TOPICS.schema))
+    result = no_topic_dominates(pa.Table.from_pylist(rows, DOCUMENT_TOPICS.schema))
     assert result.passed is (share <= 0.5)
     assert result.metadata["largest_share"].value == share
     assert result.metadata["documents_without_topic"].value == topics.count(None)
