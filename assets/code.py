@@ -1,19 +1,20 @@
 """The code version of a table: a hash of the code that makes it and of its default configuration.
 
-Dagster compares it with the one of the last materialization, so a change of either makes the table stale. Comments,
+Dagster compares it with that of the last materialization, so a change of either makes the table stale. Comments,
 docstrings and layout do not count, nor does code that cannot change a row (errors, progress, contracts): a table must
-not be made again because a sentence was mended.
+not be made again because a sentence was corrected.
 """
 
 import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import dagster as dg
 
 ROOT = Path(__file__).resolve().parents[1]
-_ROOMS = ("assets", "taproom")
+_PACKAGES = ("assets", "taproom")
 _CANNOT_CHANGE_A_ROW = {
     "assets.automation",
     "assets.code",
@@ -25,10 +26,11 @@ _CANNOT_CHANGE_A_ROW = {
 
 
 def code_version(module: str, config: type[dg.Config] | None = None) -> str:
-    """16 hex digits over `module`, all it imports of this repo, and the defaults of `config`."""
+    """16 hexadecimal digits: a hash of `module`, of all modules of this repo it imports, and of `config`'s defaults."""
     whole = hashlib.sha256()
     for name in sorted(_imported(module)):
-        whole.update(f"{name}\n{_meaning(_file(name))}\n".encode())
+        tree, _ = _parsed(_file(name))
+        whole.update(f"{name}\n{tree}\n".encode())
     if config is not None:
         whole.update(config().model_dump_json().encode())
     return whole.hexdigest()[:16]
@@ -42,36 +44,48 @@ def _imported(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting.extend(_imports_of(_file(name)) - found)
+            _, imports = _parsed(_file(name))
+            waiting.extend(imports - found)
     return found
 
 
 @cache
-def _imports_of(file: Path) -> frozenset[str]:
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names.add(node.module)
-            names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    ours = {name for name in names if name.split(".")[0] in _ROOMS and name not in _CANNOT_CHANGE_A_ROW}
-    return frozenset(name for name in ours if _file(name).exists())
-
-
-@cache
-def _meaning(file: Path) -> str:
-    """The syntax tree without docstrings, as text."""
+def _parsed(file: Path) -> tuple[str, frozenset[str]]:
+    """The syntax tree of a file as text, without docstrings, and the modules of this repo that it imports."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr) and _is_text(body[0].value):
+    names: set[str] = set()
+    for statement in _statements(tree):
+        names.update(_imports_of(statement))
+        body = getattr(statement, "body", [])
+        if body and _is_docstring(body[0]):
             del body[0]
-    return ast.dump(tree)
+    imports = (name for name in names if name.split(".")[0] in _PACKAGES and name not in _CANNOT_CHANGE_A_ROW)
+    return ast.dump(tree), frozenset(name for name in imports if _file(name).exists())
 
 
-def _is_text(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """`node` and all statements in it. Expressions hold none; skipping them makes the code location load faster."""
+    yield node
+    for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+        for statement in getattr(node, field, []):
+            yield from _statements(statement)
+
+
+def _imports_of(statement: ast.AST) -> Iterator[str]:
+    """Names of the modules that a statement imports; those of `from a import b` may be modules, `a.b`, too."""
+    if isinstance(statement, ast.Import):
+        yield from (alias.name for alias in statement.names)
+    elif isinstance(statement, ast.ImportFrom) and statement.module:
+        yield statement.module
+        yield from (f"{statement.module}.{alias.name}" for alias in statement.names)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def _file(module: str) -> Path:

@@ -44,8 +44,7 @@ def repo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def version(config: type[dg.Config] | None = None) -> str:
     # files do not change while a process runs, so what was parsed is kept; here they do
-    code._imports_of.cache_clear()
-    code._meaning.cache_clear()
+    code._parsed.cache_clear()
     return code.code_version("assets.chain.table", config)
 
 
