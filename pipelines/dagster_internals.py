@@ -6,6 +6,7 @@ upgrade of Dagster shows at once what it broke. Each docstring says what is miss
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.definitions.data_version import (  # noqa: PLC2701
@@ -15,9 +16,9 @@ from dagster._core.definitions.data_version import (  # noqa: PLC2701
     StaleStatus,
 )
 from dagster._core.loader import LoadingContext  # noqa: PLC2701
-from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage  # noqa: PLC2701
-from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC2701
-from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC2701
+
+if TYPE_CHECKING:
+    from dagster._core.workspace.context import WorkspaceProcessContext
 
 __all__ = [
     "StaleStatus",
@@ -136,15 +137,21 @@ def run_database_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
 
     `DagsterInstance.delete_run` is public, but only empties them, and they keep their size.
     """
+    # Loads SQLAlchemy, which nothing else of the definitions needs.
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage  # noqa: PLC2701
+
     storage = instance.event_log_storage
     if not isinstance(storage, SqliteEventLogStorage):
         return []
     return [Path(f"{storage.path_for_shard(run_id)}{suffix}") for suffix in ("", "-wal", "-shm")]
 
 
-def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: str) -> WorkspaceProcessContext:
+def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: str) -> "WorkspaceProcessContext":
     """The code locations of a workspace file, for `dagster_webserver`'s app, which can then get routes and middleware.
 
     Publicly, the web server is started by a command, which takes neither. `version` is that of the web server.
     """
+    from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC2701
+    from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC2701
+
     return WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)]), version=version)
