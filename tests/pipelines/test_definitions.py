@@ -72,11 +72,18 @@ def test_every_configured_field_is_described():
         assert all(field.description for field in fields.values()), assets.key
 
 
+# What a step needs is imported where it is needed: each of these costs a tenth of a second and more, in every process.
+HEAVY = {
+    *("cv2", "dask", "distributed", "duckdb", "gensim", "joblib", "KDEpy", "matplotlib", "numba", "optuna", "pandas"),
+    *("PIL", "pooch", "scipy.linalg", "scipy.optimize", "scipy.spatial", "scipy.stats", "sklearn", "sqlalchemy"),
+}
+
+
 @pytest.mark.slow
 def test_loading_the_code_location_imports_no_heavy_library():
-    code = "import sys, pipelines.definitions; print(*sys.modules)"
-    loaded = set(python("-c", code).stdout.split())
-    assert not loaded & {"sklearn", "numba", "matplotlib.pyplot", "umap", "duckdb", "gensim", "optuna", "distributed"}
+    loaded = set(python("-c", "import sys, pipelines.definitions; print(*sys.modules)").stdout.split())
+    assert "pipelines.definitions" in loaded
+    assert not loaded & HEAVY
 
 
 def test_taproom_imports_no_dagster():
