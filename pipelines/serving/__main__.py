@@ -2,8 +2,9 @@
 
     python -m pipelines.serving [--port 3000]
 
-It tells where to look, what died and is started again, and what does not start. All else is in the processes' logs,
-under `$DAGSTER_HOME/logs`. Exits 1 when the port is taken or when these records are served already.
+It prints the address of the UI, and which process died or did not start and is started again. Everything else is in
+the processes' logs, under `$DAGSTER_HOME/logs`. Exits 1 if the port is in use or if another `make ui` serves the same
+`$DAGSTER_HOME`.
 """
 
 import argparse
@@ -41,17 +42,17 @@ GRACE_SECONDS = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal ends it, and give the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.serving", description=__doc__.split("\n\n")[0])
+    """Serve until a signal ends it; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.serving", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--port", type=int, default=3000, help="port of the web server, on the loopback interface")
     port = parser.parse_args(arguments).port
     try:
-        home = _records()
-        with _alone(home, port), tempfile.TemporaryDirectory(prefix="taproom-") as folder:
-            _check_is_free(port)
-            _prepare(home, port, Path(folder))
-            # The warehouse may have been lost, or restored, since these records were last served. This process does
-            # not load the definitions, which would stay in its memory.
+        home = _dagster_home()
+        with _locked(home, port), tempfile.TemporaryDirectory(prefix="taproom-") as folder:
+            _check_port_is_free(port)
+            _set_environment(home, port, Path(folder))
+            # The warehouse may have been lost, or restored, since Dagster last ran. In a process of its own, because
+            # it loads the definitions, which would stay in memory.
             subprocess.run([sys.executable, "-m", "pipelines.reconcile"], check=False)
             try:
                 _supervise(port)
@@ -64,9 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def end_processes(home: Path) -> int:
-    """End all processes that were started to serve `home`, and theirs; give how many there were.
+    """End all processes that were started to serve `home`, and their children; return how many there were.
 
-    They are asked first, so that a run can record that it was interrupted, and killed after `GRACE_SECONDS`.
+    They get a signal to terminate, so that a run can record that it was interrupted, and are killed after
+    `GRACE_SECONDS`.
     """
     found = served_processes(home)
     for send in (psutil.Process.terminate, psutil.Process.kill):
@@ -80,105 +82,104 @@ def end_processes(home: Path) -> int:
 
 
 def served_processes(home: Path) -> list[psutil.Process]:
-    """The living processes that were started to serve `home`, and theirs."""
+    """The running processes that were started to serve `home`, and their children."""
     found = []
     for process in psutil.process_iter():
-        with suppress(psutil.Error):  # another user's, or gone meanwhile
+        with suppress(psutil.Error):  # belongs to another user, or has ended
             if process.environ().get(SERVED_VARIABLE) == str(home):
                 found.append(process)
     return found
 
 
-def _records() -> Path:
-    """The folder of Dagster's records."""
+def _dagster_home() -> Path:
     if not (given := os.environ.get("DAGSTER_HOME")):
-        raise TaproomError("DAGSTER_HOME is not set. `make ui` sets it; or set it to the folder of Dagster's records.")
+        raise TaproomError("DAGSTER_HOME is not set. Run `make ui`, which sets it, or set it to Dagster's folder.")
     return Path(given).resolve()
 
 
 @contextmanager
-def _alone(home: Path, port: int) -> Iterator[None]:
-    """Hold the lock on Dagster's records, and end what a supervisor that was killed has left."""
+def _locked(home: Path, port: int) -> Iterator[None]:
+    """Hold the lock on Dagster's folder, and end the processes of a supervisor that was killed."""
     home.mkdir(parents=True, exist_ok=True)
     with (home / "served.lock").open("a+") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
-            raise TaproomError(f"{home} is served already: {lock.read().strip()}. End that one first.") from None
+            raise TaproomError(f"{home} is already served by {lock.read().strip()}. End that process first.") from None
         lock.truncate(0)
         print(f"process {os.getpid()}, {_address(port)}", file=lock, flush=True)
         if left := end_processes(home):
-            _tell(f"Ended {left} processes of a `make ui` that was killed.")
+            _print(f"Ended {left} processes of a `make ui` that was killed.")
         yield
 
 
-def _check_is_free(port: int) -> None:
+def _check_port_is_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((ADDRESS, port))
         except (OSError, OverflowError) as error:
             raise TaproomError(
-                f"port {port} of {ADDRESS} cannot be had ({error}). Another program has it, for instance the `make ui` "
-                f"of another checkout. Choose another: make ui PORT={port + 1}"
+                f"port {port} of {ADDRESS} cannot be used ({error}). Another program may use it, for instance the "
+                f"`make ui` of another checkout. Choose another port: make ui PORT={port + 1}"
             ) from error
 
 
-def _prepare(home: Path, port: int, folder: Path) -> None:
-    """Set what `supervisord.conf` and the processes take from their environment."""
+def _set_environment(home: Path, port: int, folder: Path) -> None:
+    """Set the variables that `supervisord.conf` and the processes use, and make the folder of their logs."""
     logs = home / "logs"
     logs.mkdir(exist_ok=True)
     os.environ |= {
         "DAGSTER_HOME": str(home),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
         PORT_VARIABLE: str(port),
-        # In a folder of this user alone; beside the records its path could be longer than a socket's may be.
+        # In a folder that only this user can open. In Dagster's folder the path could be too long for a socket.
         SOCKET_VARIABLE: str(folder / "code.sock"),
         LOGS_VARIABLE: str(logs),
         SERVED_VARIABLE: str(home),
-        # What is launched in a browser, or by itself, reads what was dropped and nothing else.
+        # Runs that are launched from a browser, a schedule or a sensor may read files of the inbox only.
         FOLDERS_VARIABLE: os.environ.get(FOLDERS_VARIABLE) or str(inbox_root().resolve()),
     }
 
 
 def _supervise(port: int) -> None:
-    _tell(f"Starting Dagster; the logs of its processes are in {os.environ[LOGS_VARIABLE]}")
-    threading.Thread(target=_tell_when_there, args=[port], daemon=True).start()
+    _print(f"Starting Dagster; the logs of its processes are in {os.environ[LOGS_VARIABLE]}")
+    threading.Thread(target=_print_when_up, args=[port], daemon=True).start()
     options = ServerOptions()
     options.realize(["--configuration", str(CONFIGURATION)])
     options.first, options.test = True, False  # as `supervisord.main` sets them
     with suppress(ExitNow):
-        _TellingSupervisor(options).main()
-    _tell("Ended.")
+        _ReportingSupervisor(options).main()
+    _print("Ended.")
 
 
-class _TellingSupervisor(Supervisor):
-    """A supervisor that tells on the terminal what dies."""
+class _ReportingSupervisor(Supervisor):
+    """A supervisor that prints on the terminal which process has ended."""
 
     def runforever(self) -> None:
         """Run until a signal ends it."""
         for kind in (events.ProcessStateExitedEvent, events.ProcessStateBackoffEvent):
-            events.subscribe(kind, self._tell_of)
+            events.subscribe(kind, self._report)
         super().runforever()
 
-    def _tell_of(self, event: events.ProcessStateEvent) -> None:
+    def _report(self, event: events.ProcessStateEvent) -> None:
         config = event.process.config
         name = config.name.replace("_", " ")
-        _tell(f"{time.strftime('%X')} The {name} has ended and is started again. See {config.stdout_logfile}")
+        _print(f"{time.strftime('%X')} The {name} has ended and is started again. See {config.stdout_logfile}")
 
 
-def _tell_when_there(port: int) -> None:
+def _print_when_up(port: int) -> None:
     while True:
         with suppress(OSError), socket.create_connection((ADDRESS, port)):
-            _tell(f"Dagster's UI is on {_address(port)}   (Ctrl-C ends it)")
+            _print(f"Dagster's UI is on {_address(port)}   (Ctrl-C ends it)")
             return
         time.sleep(0.5)
 
 
-def _tell(what: str) -> None:
-    with suppress(OSError):  # the terminal may be gone; what is served goes on
-        print(what, flush=True)
+def _print(line: str) -> None:
+    with suppress(OSError):  # the terminal may have been closed; the processes go on
+        print(line, flush=True)
 
 
 def _address(port: int) -> str:

@@ -1,8 +1,9 @@
-"""What the web server refuses: requests that a page of another site makes through the browser of someone who is here.
+"""Protection of the web server against requests that another site makes through a user's browser.
 
-Dagster's web server has no login and answers whoever reaches it, and a browser reaches it for any page that is open in
-it. Such requests are known by their headers (`Origin`, `Referer`, `Sec-Fetch-Site`), or, where a foreign name was made
-to point to this machine (DNS rebinding), by the name that they ask for (`Host`). Of these, programs send `Host` alone.
+Dagster's web server has no login, and any page that is open in a browser on this machine can send requests to it
+(cross-site request forgery). Such requests are recognized by the headers `Origin`, `Referer` and `Sec-Fetch-Site`, or,
+if another site's name was made to point to this machine (DNS rebinding), by `Host`. Programs other than browsers send
+`Host` only.
 """
 
 from collections.abc import Iterable
@@ -17,13 +18,15 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class Guard:
-    """ASGI middleware that answers what another site asks for with a refusal, and passes on everything else.
+    """ASGI middleware that refuses requests from other sites and passes on all others.
 
-    `hosts` are the names that the server may be asked for, as an address bar has them (`localhost:3000`).
+    Args:
+        app: the application that is protected.
+        hosts: the names of the server, as in an address bar (`localhost:3000`).
     """
 
     def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        """Stand before `app`."""
+        """Protect `app`."""
         self._app = app
         self._hosts = {host.lower() for host in hosts}
 
@@ -32,56 +35,56 @@ class Guard:
         refusal = self._refusal(HTTPConnection(scope)) if scope["type"] in ("http", "websocket") else None
         await (refusal or self._app)(scope, receive, send)
 
-    def _refusal(self, asked: HTTPConnection) -> PlainTextResponse | None:
-        host = asked.headers.get("host", "").lower()
+    def _refusal(self, connection: HTTPConnection) -> PlainTextResponse | None:
+        host = connection.headers.get("host", "").lower()
         if host not in self._hosts:
             return _refused(
                 403,
-                f"this server is {', '.join(sorted(self._hosts))}, and was asked for {host!r}. If that is its name, "
-                f"add it to {HOSTS_VARIABLE} (names separated by commas) and start it again.",
+                f"the request is for {host!r}, and this server is {', '.join(sorted(self._hosts))}. If the name is "
+                f"right, add it to {HOSTS_VARIABLE} (names separated by commas) and start the server again.",
             )
-        if _is_from_another_site(asked, host):
-            return _refused(403, f"it comes from a page that is not on {host}, and no other site may use this server.")
-        if asked.scope["type"] == "websocket":
+        if _is_from_another_site(connection, host):
+            return _refused(403, f"the request comes from another site. Only pages of {host} may use this server.")
+        if connection.scope["type"] == "websocket":
             return None
-        method = asked.scope["method"]
-        if method not in _SAFE_METHODS and _media_type(asked) != "application/json":
-            # The other types are those that pages may send to foreign servers without asking these first.
-            return _refused(415, f"a {method} must have the content type application/json.")
-        if method in _SAFE_METHODS and asked.scope["path"] == "/graphql":
-            return _refused(405, "GraphQL is answered by POST alone: a link must not start a run.", Allow="POST")
+        method = connection.scope["method"]
+        if method not in _SAFE_METHODS and _media_type(connection) != "application/json":
+            # A page may send other types to another site without a preflight request.
+            return _refused(415, f"a {method} request must have the content type application/json.")
+        if method in _SAFE_METHODS and connection.scope["path"] == "/graphql":
+            return _refused(405, "GraphQL must be sent by POST, so that no link can start a run.", Allow="POST")
         return None
 
 
 def own_hosts(port: int, more: str = "") -> set[str]:
-    """The names of a server on this machine's `port`, and those that `more` lists, separated by commas."""
+    """The names of a server on `port` of this machine, and those in `more`, which are separated by commas."""
     suffix = "" if port == 80 else f":{port}"
     own = {f"{name}{suffix}" for name in ("localhost", "127.0.0.1", "[::1]")}
     return own | {name.strip() for name in more.split(",") if name.strip()}
 
 
-def _is_from_another_site(asked: HTTPConnection, host: str) -> bool:
-    headers = asked.headers
+def _is_from_another_site(connection: HTTPConnection, host: str) -> bool:
+    headers = connection.headers
     if (origin := headers.get("origin")) is not None:
         return urlsplit(origin).netloc.lower() != host
-    if _is_link(asked):
+    if _is_link(connection):
         return False
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
         return True
     return "referer" in headers and urlsplit(headers["referer"]).netloc.lower() != host
 
 
-def _is_link(asked: HTTPConnection) -> bool:
-    """Whether someone followed a link to a page of this server, which the other site then neither shows nor sees.
+def _is_link(connection: HTTPConnection) -> bool:
+    """Whether a user followed a link to a page of this server, which the other site can neither frame nor read.
 
-    A GET changes nothing here.
+    A GET request changes nothing on this server.
     """
     wanted = {"sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    return asked.scope.get("method") == "GET" and wanted.items() <= dict(asked.headers).items()
+    return connection.scope.get("method") == "GET" and wanted.items() <= dict(connection.headers).items()
 
 
-def _media_type(asked: HTTPConnection) -> str:
-    return asked.headers.get("content-type", "").partition(";")[0].strip().lower()
+def _media_type(connection: HTTPConnection) -> str:
+    return connection.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _refused(status: int, why: str, **headers: str) -> PlainTextResponse:

@@ -1,8 +1,8 @@
-"""Run a command once the code server answers, or the command's first look would find no code.
+"""Run a command as soon as the code server answers.
 
     python -m pipelines.serving.wait COMMAND [ARGUMENT ...]
 
-The daemon would otherwise give up what it has to do first, such as retrying the runs that were interrupted.
+Without the code the daemon would give up on its first tasks, such as retrying the runs that were interrupted.
 """
 
 import os
@@ -16,14 +16,14 @@ INTERVAL_SECONDS = 0.2
 
 
 def main() -> None:
-    """Wait, then become the command."""
+    """Wait, then replace this process by the command."""
     while not _is_answered(os.environ[SOCKET_VARIABLE]):
         time.sleep(INTERVAL_SECONDS)
     os.execvp(sys.argv[1], sys.argv[1:])
 
 
 def _is_answered(path: str) -> bool:
-    """Whether a server listens on a Unix socket: the code server does so once it has loaded the code."""
+    """Whether a server listens on a Unix socket. The code server does as soon as it has loaded the code."""
     with socket.socket(socket.AF_UNIX) as probe:
         try:
             probe.connect(path)

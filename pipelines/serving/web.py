@@ -1,6 +1,6 @@
 """Dagster's web server behind the guard, on the loopback interface.
 
-Its port and the code server's socket come from the environment.
+Its port and the socket of the code server come from the environment (`pipelines.serving.environment`).
 """
 
 import io
@@ -24,7 +24,7 @@ from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
-SMALL_PIXELS = 480  # of the longer side: the column of values in Dagster's tables is about as wide
+SMALL_PIXELS = 480  # the longer side: about the width of the column of values in Dagster's tables
 STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW = 15_000, 3_600, 20  # Dagster's own defaults
 
 
@@ -35,16 +35,16 @@ def main() -> None:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         with workspace_context(instance, WORKSPACE, __version__) as workspace:
             app = create_app_from_workspace_process_context(workspace)
-            app.routes.insert(0, Route(FIGURE_ADDRESS, figure))  # the last of Dagster's own takes any address
+            app.routes.insert(0, Route(FIGURE_ADDRESS, figure))  # Dagster's last route matches any address
             app.add_middleware(Guard, hosts=own_hosts(port, os.environ.get(HOSTS_VARIABLE, "")))
             uvicorn.run(app, host=ADDRESS, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 def figure(request: Request) -> Response:
-    """The figure of some rows of a table, which their materialization shows; with `?small`, as wide as its page."""
+    """The figure (PNG) of a version of a table; with `?small`, small enough for a page of Dagster's UI."""
     png = Warehouse(default_root()).figure(**request.path_params)
     if png is None:
-        return PlainTextResponse("There is no such figure, or it was swept with its version.\n", 404)
+        return PlainTextResponse("There is no such figure, or it was deleted with its version of the table.\n", 404)
     return Response(_small(png) if "small" in request.query_params else png, media_type="image/png")
 
 

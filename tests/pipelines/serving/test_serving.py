@@ -233,8 +233,8 @@ def test_a_second_one_says_what_is_in_its_way(served, tmp_path):
         assert done.returncode == 1
         return done.stderr
 
-    assert f"port {served.port} of 127.0.0.1 cannot be had" in failure(served.port, tmp_path)
-    assert f"is served already: process {served.supervisor.pid}" in failure(free_port(), served.home)
+    assert f"port {served.port} of 127.0.0.1 cannot be used" in failure(served.port, tmp_path)
+    assert f"is already served by process {served.supervisor.pid}" in failure(free_port(), served.home)
     assert "DAGSTER_HOME is not set" in failure(free_port(), "")
 
 
