@@ -1,7 +1,7 @@
 """The chains of tables, and where each takes its input from.
 
 A chain is described once, here; its jobs, schedule and sensor (`pipelines.jobs`) and its part of `make run`
-(`pipelines.run`) come from the description.
+(`pipelines.run`) are built from the description.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,11 +23,15 @@ Config = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Batches:
-    """How the input of a chain comes in batches, each a partition of the tables that are read from it.
+    """How the input of a chain arrives in batches, each a partition of the tables that are read from it.
 
-    `inbox` is what the sensor of its inbox is called; `dropped` says what a file there is, given the inbox's settings.
-    `rollup` is the op where batches meet; its table `rolled_up` has an input `counted` whose newest version it must
-    have seen.
+    Attributes:
+        partitions: Dagster's partitions, one a batch.
+        inbox: name of the sensor that watches the chain's inbox.
+        dropped: gives how to read a file in the inbox, from its path and the inbox's settings.
+        rollup: the op that combines all batches.
+        rolled_up: a table of that op.
+        counted: an input of `rolled_up`, which is up to date if it was made from the newest version of this table.
     """
 
     partitions: dg.DynamicPartitionsDefinition
@@ -40,23 +44,34 @@ class Batches:
 
 @dataclass(frozen=True)
 class Chain:
-    """A chain of tables, from what is read to products.
+    """A chain of tables, from its input to its products.
 
-    `name` is its assets' group and its folder in the inbox. `read` is the op that reads the input, `ingested` are all
-    tables that are made as it is read: batch by batch where it comes in `batches`, else all at once. `reads` gives what
-    a configuration of that op reads: the configuration of each batch by its key, which is None without batches.
-    `studies` are those whose champions its products are made with.
+    Attributes:
+        name: the asset group, and the chain's folder in the inbox.
+        read: the op that reads the input.
+        ingested: all tables that this op makes.
+        reads: gives what a configuration of this op reads: the configuration of each batch by its key. Input that does
+            not come in batches is read at once, and its key is None.
+        batches: None where the input is read at once.
+        studies: the studies whose champions set the parameters of the chain's products.
     """
 
     name: str
     read: str
     ingested: tuple[str, ...]
-    reads: Callable[[Config], Mapping[str | None, Config]]
+    reads: Callable[[Config], Mapping[Any, Config]]  # all keys are strings, or the only one is None
     batches: Batches | None = None
     studies: tuple[str, ...] = ()
 
 
-REVIEWS = Chain(
+@dataclass(frozen=True)
+class BatchChain(Chain):
+    """A chain whose input comes in batches."""
+
+    batches: Batches
+
+
+REVIEWS = BatchChain(
     name="reviews",
     read="reviews",
     ingested=("reviews", "rejected_reviews", "term_counts"),
@@ -72,7 +87,7 @@ REVIEWS = Chain(
     studies=("item_map",),
 )
 
-ASSAYS = Chain(
+ASSAYS = BatchChain(
     name="assays",
     read="events",
     ingested=("events", "samples"),
@@ -88,7 +103,7 @@ ASSAYS = Chain(
     studies=("class_mixtures", "kernel_density"),
 )
 
-# Its corpus may be the reviews, which are then to be there.
+# Its corpus may be the reviews, which must then have been read.
 TEXT = Chain(
     name="text",
     read="documents",
@@ -101,4 +116,5 @@ IMAGES = Chain(name="images", read="images", ingested=("images",), reads=images.
 
 TUNING = Chain(name="tuning", read="digits", ingested=("digits",), reads=digits.read_at_once)
 
-CHAINS = (REVIEWS, TEXT, ASSAYS, IMAGES, TUNING)
+CHAINS: tuple[Chain, ...] = (REVIEWS, TEXT, ASSAYS, IMAGES, TUNING)
+BATCH_CHAINS = (REVIEWS, ASSAYS)

@@ -1,9 +1,9 @@
 """The contracts as Open Data Contract Standard files, one a table, under `data/contracts/`.
 
-    python -m pipelines.contracts          writes them
-    python -m pipelines.contracts --check  exits 1 when a file is not what its contract says
+    python -m pipelines.contracts          writes the files
+    python -m pipelines.contracts --check  exits 1 if a file differs from its contract
 
-The files are for consumers who do not read Python; the contracts in `assets/` are what holds.
+The files are generated for readers who do not use Python; what is checked are the contracts in `assets/`.
 """
 
 import sys
@@ -24,7 +24,7 @@ _LOGICAL = {
     "int": "integer",
     "double": "number",
     "float": "number",
-    "binary": "string",  # the standard has no type for bytes; `physicalType` says what it is
+    "binary": "string",  # the standard has no type for bytes; `physicalType` has it
     "timestamp": "timestamp",
     "list": "array",
     "map": "object",
@@ -32,7 +32,7 @@ _LOGICAL = {
 
 
 def open_data_contract(contract: Contract) -> str:
-    """The contract in YAML, by version 3.0.2 of the Open Data Contract Standard (bitol.io)."""
+    """The contract as YAML, in version 3.0.2 of the Open Data Contract Standard (bitol.io)."""
     document = {
         "apiVersion": "v3.0.2",
         "kind": "DataContract",
@@ -56,14 +56,14 @@ def open_data_contract(contract: Contract) -> str:
 
 
 def drifted(folder: Path = FOLDER) -> list[str]:
-    """Names of the files that are missing, out of date, or of no table."""
+    """Names of the files that are missing, out of date, or belong to no table."""
     wanted = {f"{table}.odcs.yaml": open_data_contract(contract) for table, contract in CONTRACTS.items()}
     found = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.odcs.yaml")}
     return sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name))
 
 
 def write(folder: Path = FOLDER) -> None:
-    """Make the folder's files what the contracts say."""
+    """Write one file a contract to the folder, and delete the files there that belong to no table."""
     for path in folder.glob("*.odcs.yaml"):
         path.unlink()
     for table, contract in CONTRACTS.items():
@@ -71,12 +71,12 @@ def write(folder: Path = FOLDER) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write or check; give the exit status."""
+    """Write or check the files; return the exit status."""
     if "--check" not in (sys.argv[1:] if arguments is None else arguments):
         write()
         return 0
     for name in (names := drifted()):
-        print(f"data/contracts/{name} is not what its contract says. Run `make contracts` and commit the change.")
+        print(f"data/contracts/{name} differs from its contract. Run `make contracts` and commit the change.")
     return 1 if names else 0
 
 
@@ -87,13 +87,13 @@ def _property(contract: Contract, column: Column) -> dict:
         "physicalType": str(column.type),
         "description": column.description,
         "required": not column.nullable,
-        **(_key_place(contract, column) if column.name in contract.key else {}),
+        **(_primary_key(contract, column) if column.name in contract.key else {}),
         **({"partitioned": True, "partitionKeyPosition": 1} if column.name == contract.partition else {}),
         **({"customProperties": [{"property": "unit", "value": column.unit}]} if column.unit else {}),
     }
 
 
-def _key_place(contract: Contract, column: Column) -> dict:
+def _primary_key(contract: Contract, column: Column) -> dict:
     return {"primaryKey": True, "primaryKeyPosition": contract.key.index(column.name) + 1}
 
 
@@ -103,7 +103,7 @@ def _logical(kind: pa.DataType) -> str:
 
 def _rules(contract: Contract) -> list[str]:
     single = [f"{name} has one value in the whole table" for name in contract.single_valued]
-    volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(contract.volatile)]
+    volatile = [f"{name} may differ between runs with the same inputs" for name in sorted(contract.volatile)]
     rows = [] if contract.may_be_empty else ["there is at least one row"]
     return [f"{', '.join(contract.key)} is unique", *rows, *single, *map(str, contract.invariants), *volatile]
 

@@ -11,7 +11,7 @@ from pipelines.io_manager import table_io_manager
 
 
 def build_definitions(**resources: object) -> dg.Definitions:
-    """All definitions; `resources` stand in for those of the same name."""
+    """All definitions; `resources` replace those of the same name."""
     modules = [
         import_module(module.name)
         for module in pkgutil.walk_packages(assets.__path__, "assets.")
@@ -29,7 +29,8 @@ def build_definitions(**resources: object) -> dg.Definitions:
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
         sensors=[*jobs.SENSORS, maintenance.reconciling_sensor(list(jobs.INGEST_BATCHES.values()))],
         resources={"io_manager": table_io_manager, **resources},
-        # A process a step would cost seconds, and go on after its run was killed. Steps come one by one either way.
+        # A process for each step would take seconds to start, and would outlive a run that is killed. Steps run one
+        # by one in either case.
         executor=dg.in_process_executor,
     )
 

@@ -1,4 +1,4 @@
-"""Files that people drop: the sensor that notices them, and the job that reads them, many in a run."""
+"""Files in an inbox: the sensor that notices them, and the job that reads them, many in a run."""
 
 import json
 import time
@@ -11,17 +11,17 @@ import dagster as dg
 from pydantic import Field
 
 from assets.automation import READS_BATCHES
-from pipelines.chains import Chain
+from pipelines.chains import BatchChain, Chain
 from pipelines.reconcile import abandoned_runs
 from pipelines.records import recorded_version
 from pipelines.run_watch import UNFINISHED, check_run_goes_on
 from taproom.errors import TaproomError
-from taproom.sources.inbox import Look, file_key, file_sha256, inbox_folder, look, read_settings
+from taproom.sources.inbox import Drop, Look, file_key, file_sha256, inbox_folder, look, read_settings
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
 SETTLE_SECONDS = 5
-# A run takes seconds to start, so few batches are not parted.
+# A run takes seconds to start, so a few batches are not divided among several.
 FEW_BATCHES = 50
 BATCHES_PER_RUN = 200
 RUNS_AT_ONCE = 2
@@ -30,23 +30,24 @@ RUNS_AT_ONCE = 2
 class BatchesConfig(dg.Config):
     """Which batches to read."""
 
-    batches: dict[str, dict[str, Any]] = Field(description="the settings of each batch, by its key")
+    batches: dict[str, dict[str, Any]] = Field(description="the configuration of each batch, by the batch's key")
 
 
-def ingest_batches(chain: Chain) -> dg.JobDefinition:
-    """The job that reads several batches of a chain, each in a run of its own of `ingest_<chain>`, in one process."""
+def ingest_batches(chain: BatchChain) -> dg.JobDefinition:
+    """The job that reads several batches of a chain in one process, each in its own run of `ingest_<chain>`."""
 
     @dg.op(
         name=_op(chain),
         out=dg.Out(dg.Nothing),
-        description="Read the batches one after the other. One that cannot be read keeps no other from being read.",
+        description="Read the batches one after the other. If one cannot be read, the others still are.",
     )
     def ingest(context: dg.OpExecutionContext, config: BatchesConfig) -> None:
-        from pipelines.definitions import defs  # which has this job
+        from pipelines.definitions import defs  # here, because it imports this module
         from pipelines.products import Products
 
-        for finding in abandoned_runs(context.instance):  # an attempt that was killed has left the run of a batch
-            finding.repair()
+        for finding in abandoned_runs(context.instance):  # left by an attempt of this run that was killed
+            if finding.repair:
+                finding.repair()
         warehouse = Warehouse(default_root())
         products = Products(context.instance, warehouse, defs, {}, tags={"taproom/read_by": context.run.run_id})
         errors = {}
@@ -59,13 +60,14 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
         if errors:
             raise dg.Failure(
                 f"{len(errors)} of {len(config.batches)} batches could not be read: {', '.join(errors)}. The others "
-                "were. Mend the files or the settings beside them; each is then read anew.",
+                "were read. Correct the files, or the settings beside them; corrected files are read again.",
                 metadata=errors,
             )
 
     @dg.job(
         name=job_name(chain),
-        description=f"Read several batches: {', '.join(chain.ingested)}. The sensor {chain.batches.inbox} asks for it.",
+        description=f"Read several batches of {chain.name} into {', '.join(chain.ingested)}. Launched by the sensor "
+        f"{chain.batches.inbox}.",
         tags=READS_BATCHES,
     )
     def job() -> None:
@@ -75,106 +77,125 @@ def ingest_batches(chain: Chain) -> dg.JobDefinition:
 
 
 def requests(chain: Chain, batches: Mapping[str, Mapping[str, Any]], key: str) -> list[dg.RunRequest]:
-    """Runs that read batches, whose settings are given by their keys.
+    """Requests for runs that read batches.
 
-    Dagster runs a run key, which begins with `key`, once.
+    Args:
+        chain: the chain of the batches.
+        batches: the configuration of each batch, by its key.
+        key: prefix of the run keys. Dagster starts one run for a run key, however often it is requested.
     """
     keys = sorted(batches)
     runs = max(ceil(len(keys) / BATCHES_PER_RUN), min(RUNS_AT_ONCE, ceil(len(keys) / FEW_BATCHES)))
-    parts = [keys[number::runs] for number in range(runs)]
+    shares = [keys[number::runs] for number in range(runs)]
     return [
         dg.RunRequest(
-            run_key=f"{key}-{part[0]}",
-            run_config={"ops": {_op(chain): {"config": {"batches": {name: dict(batches[name]) for name in part}}}}},
+            run_key=f"{key}-{share[0]}",
+            run_config={"ops": {_op(chain): {"config": {"batches": {name: dict(batches[name]) for name in share}}}}},
             job_name=job_name(chain),
         )
-        for part in parts
+        for share in shares
     ]
 
 
-def inbox_sensor(chain: Chain, job: dg.JobDefinition) -> dg.SensorDefinition:
-    """The sensor of a chain's inbox."""
+def inbox_sensor(chain: BatchChain, job: dg.JobDefinition) -> dg.SensorDefinition:
+    """The sensor that has the files in a chain's inbox read."""
 
     @dg.sensor(
         name=chain.batches.inbox,
         job=job,
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.STOPPED,
-        description=f"Has each file that is dropped into the inbox read as a batch of {chain.name}. Switch on "
-        "`follow_changes` too to have what follows from batches made.",
+        description=f"Reads each new or changed file in the inbox (data/inbox/{chain.name}/ by default) as a batch of "
+        f"{chain.name}. Switch on the sensor `follow_changes` too to update the tables that depend on the batches.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return _look_into_inbox(chain, context)
+        return _requests_for_files(chain, context)
 
     return sensor
 
 
-def _look_into_inbox(chain: Chain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Ask for runs that read the files that have settled since the last look and are not in the warehouse yet.
+def _requests_for_files(chain: BatchChain, context: dg.SensorEvaluationContext) -> dg.SensorResult:
+    """Request runs for the files that have not changed for a while and are not in the warehouse yet.
 
-    A look remembers how each file looked, how it is to be read, and the keys of the batches that it became and was. So
-    an unchanged file is hashed once and asked for once, a changed one becomes a new batch, what is to be read otherwise
-    is read again, and what is called otherwise replaces its batch. Without a cursor, the warehouse tells what was read.
+    Of each file the sensor remembers size and times, the settings it was to be read with, and the batch it became. So
+    an unchanged file is hashed and requested once, and a changed file becomes a new batch. If its settings change, a
+    file is read again; if its name or well changes, the new batch replaces the old one. Without a cursor, the warehouse
+    says what was read.
     """
     folder = inbox_folder(chain.name)
     cursor = _cursor(context.cursor)
-    known = _remembered(context.instance, chain, cursor)
-    looks = look(folder, {name: Look(**seen["look"]) for name, seen in known.items()})
+    known = _load_files(context.instance, chain, cursor)
+    looks = look(folder, {name: Look(**file["look"]) for name, file in known.items()})
     settings = read_settings(folder)
-    room = BATCHES_PER_RUN * _free_runs(context.instance, chain)
-    asked: dict[str, dict[str, Any]] = {}
+    most = BATCHES_PER_RUN * _free_runs(context.instance, chain)
+    requested: dict[str, dict[str, Any]] = {}
     files = {}
     for name, now in looks.items():
         drop = chain.batches.dropped(folder / name, settings)
-        before = known.get(name, {})
-        is_same = before.get("look") == asdict(now)
-        was = before.get("key") or before.get("was") if is_same else None
-        key = was if is_same and before["settings"] == drop.config and before["key"] else None
+        key, was = _known_keys(known.get(name), now, drop)
         if drop.waits_for:
             context.log.info(f"{name} waits for {drop.waits_for}")
-        elif key is None and _has_settled(now) and len(asked) < room:
+        elif key is None and _has_settled(now) and len(requested) < most:
             key = file_key(drop.called, file_sha256(folder / name))
             if was == key or not _is_read(chain, context.instance, key, drop.config):
-                # A file of another name that has not changed was called wrongly: its well was corrected.
-                moved = {"replaces": was} if was not in (None, key) else {}
-                asked[key] = {**drop.config, **moved}
-        seen = {"look": asdict(now), "settings": drop.config, "key": key, "was": was if key is None else None}
-        files[name] = seen
+                # The same content under another key: the file's well was corrected, for instance.
+                replaces = {"replaces": was} if was not in (None, key) else {}
+                requested[key] = {**drop.config, **replaces}
+        files[name] = {
+            "look": asdict(now), "settings": drop.config, "key": key, "was": was if key is None else None
+        }  # fmt: skip
     if files != known:
         cursor["looks"] += 1
-        _remember(context.instance, chain, cursor, files)
-    # A look whose cursor was lost asks again under the same key; a file that is to be read as it was some time ago, or
-    # that is asked for after the cursor was reset, is asked for under another.
+        _save_files(context.instance, chain, cursor, files)
+    # An evaluation whose cursor was lost requests the same run keys again. A file whose settings are changed back, or
+    # that is requested after the cursor was reset, gets another.
     return dg.SensorResult(
-        run_requests=requests(chain, asked, f"{cursor['since']}-{cursor['looks']}"),
-        dynamic_partitions_requests=[chain.batches.partitions.build_add_request(sorted(asked))] if asked else [],
+        run_requests=requests(chain, requested, f"{cursor['since']}-{cursor['looks']}"),
+        dynamic_partitions_requests=(
+            [chain.batches.partitions.build_add_request(sorted(requested))] if requested else []
+        ),
         cursor=json.dumps(cursor),
     )
 
 
-def _cursor(kept: str | None) -> dict[str, Any]:
-    """The cursor of the last look; a new one where there is none, or one of another form."""
-    cursor = json.loads(kept or "{}")
+def _known_keys(before: Mapping[str, Any] | None, now: Look, drop: Drop) -> tuple[str | None, str | None]:
+    """The key of the batch that a file became, and the key that it had before.
+
+    The first is None if the file is to be read: because it is new, has changed, or its settings have. The second is
+    None if the file is new or has changed.
+    """
+    if before is None or before["look"] != asdict(now):
+        return None, None
+    was = before["key"] or before["was"]
+    return (before["key"] if before["settings"] == drop.config else None), was
+
+
+def _cursor(saved: str | None) -> dict[str, Any]:
+    """The sensor's cursor; a new one if there is none, or if it has another form."""
+    cursor = json.loads(saved or "{}")
     return cursor if cursor.keys() == {"since", "looks"} else {"since": time.time(), "looks": 0}
 
 
-def _remembered(instance: dg.DagsterInstance, chain: Chain, cursor: Mapping[str, Any]) -> dict[str, Any]:
-    """What the look that gave the cursor knew of each file.
+def _load_files(instance: dg.DagsterInstance, chain: BatchChain, cursor: Mapping[str, Any]) -> dict[str, Any]:
+    """What the evaluation that gave the cursor saved about each file.
 
-    It is kept beside the cursor, of which Dagster stores a copy for every look: with a thousand files, gigabytes a day.
+    It is not in the cursor, because Dagster stores a copy of that for every evaluation: for a thousand files, gigabytes
+    a day.
     """
-    place = _place(chain, cursor)
-    kept = json.loads(instance.daemon_cursor_storage.get_cursor_values({place}).get(place, "{}"))
-    return kept["files"] if kept.get("cursor") == cursor else {}
+    slot = _slot(chain, cursor)
+    saved = json.loads(instance.daemon_cursor_storage.get_cursor_values({slot}).get(slot, "{}"))
+    return saved["files"] if saved.get("cursor") == cursor else {}
 
 
-def _remember(instance: dg.DagsterInstance, chain: Chain, cursor: Mapping[str, Any], files: Mapping[str, Any]) -> None:
-    told = json.dumps({"cursor": cursor, "files": files})
-    instance.daemon_cursor_storage.set_cursor_values({_place(chain, cursor): told})
+def _save_files(
+    instance: dg.DagsterInstance, chain: BatchChain, cursor: Mapping[str, Any], files: Mapping[str, Any]
+) -> None:
+    saved = json.dumps({"cursor": cursor, "files": files})
+    instance.daemon_cursor_storage.set_cursor_values({_slot(chain, cursor): saved})
 
 
-def _place(chain: Chain, cursor: Mapping[str, Any]) -> str:
-    """One of two places by turns: if what a look gave is lost, the next goes on from the look before."""
+def _slot(chain: BatchChain, cursor: Mapping[str, Any]) -> str:
+    """Where the files are saved: one of two slots in turn, so that the evaluation before can be continued from."""
     return f"taproom/{chain.batches.inbox}/{cursor['looks'] % 2}"
 
 
@@ -183,9 +204,9 @@ def _has_settled(now: Look) -> bool:
 
 
 def _free_runs(instance: dg.DagsterInstance, chain: Chain) -> int:
-    """How many more runs may read batches now; the rest of the files waits, so that runs do not pile up."""
-    going_on = dg.RunsFilter(job_name=job_name(chain), statuses=UNFINISHED)
-    return max(0, RUNS_AT_ONCE - instance.get_runs_count(going_on))
+    """How many more runs may read batches now. The other files wait, so that runs do not pile up."""
+    unfinished = dg.RunsFilter(job_name=job_name(chain), statuses=UNFINISHED)
+    return max(0, RUNS_AT_ONCE - instance.get_runs_count(unfinished))
 
 
 def _is_read(chain: Chain, instance: dg.DagsterInstance, key: str, settings: Mapping[str, Any]) -> bool:
@@ -199,7 +220,7 @@ def _is_read(chain: Chain, instance: dg.DagsterInstance, key: str, settings: Map
 
 
 def job_name(chain: Chain) -> str:
-    """The job that reads several batches of a chain."""
+    """Name of the job that reads several batches of a chain."""
     return f"ingest_{chain.name}_batches"
 
 
