@@ -27,7 +27,7 @@ def test_drift_is_told_and_fails_the_check(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr("pipelines.contracts.drifted", lambda: drifted(tmp_path))
     assert main(["--check"]) == 1
-    assert "items.odcs.yaml is not what its contract says. Run `make contracts`" in capsys.readouterr().out
+    assert "items.odcs.yaml differs from its contract. Run `make contracts`" in capsys.readouterr().out
     write(tmp_path)
     assert drifted(tmp_path) == []
     assert main(["--check"]) == 0
