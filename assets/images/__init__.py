@@ -1,1 +1,1 @@
-"""Images become features and a classifier: images -> patches -> filters -> gram -> classifier -> predictions."""
+"""Images become features and a classifier: images -> patches, filters -> gram -> classifier -> predictions."""

@@ -2,8 +2,8 @@
 
     min_W,b  sum_i |W' x_i + b - y_i|^2 + lambda |W|^2
 
-Lambda is the one whose classifier is right most often on the validation images, a tenth of the training images, that
-the Gram matrix has left out; the classifier is then fitted to these too. The test images have no part in it.
+Lambda is the penalty with the best accuracy on the validation images, a tenth of the training images that the Gram
+matrix leaves out. The classifier is then fitted to these too. The test images are not used.
 
 Grain: a class. Source: the deck's slide "Mini case study", step 6.
 """
@@ -19,14 +19,15 @@ CONTRACT = Contract(
     table="classifier",
     grain="a class",
     columns=(
-        Column("class", pa.string(), "the class; rows are in alphabetical order"),
-        Column("images", pa.int64(), "how many training images of it there are"),
-        Column("penalty", pa.float64(), "lambda, of features of about unit spread, as it was compared; the fit to all "
-               "training images has it in proportion to their number; the same for all"),
-        Column("validation_accuracy", pa.float64(), "how often it was right on the validation images before the fit to "
-               "these; the same for all"),
-        Column("intercept", pa.float32(), "the score where all features are 0"),
-        Column("weights", pa.list_(pa.float32()), "what features are multiplied by; the highest score is the answer"),
+        Column("class", pa.string(), "name of the class; rows are in alphabetical order"),
+        Column("images", pa.int64(), "number of training images of the class"),
+        Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy, for features of about "
+               "unit variance; the fit to all training images scales it by their number; the same in all rows"),
+        Column("validation_accuracy", pa.float64(), "accuracy on the validation images, before the classifier was "
+               "fitted to these too; the same in all rows"),
+        Column("intercept", pa.float32(), "score of the class for an image whose features are all 0"),
+        Column("weights", pa.list_(pa.float32()), "one weight for each feature; the predicted class is the one "
+               "with the highest score, intercept + weights x features"),
     ),
     key=("class",),
     invariants=(
@@ -41,17 +42,21 @@ CONTRACT = Contract(
 
 
 class ClassifierConfig(dg.Config):
-    """Which penalties are compared."""
+    """The penalties to compare."""
 
     penalties: list[float] | None = Field(
-        None, description="penalties lambda to compare; null: 3 to 300 in threefold steps, and on while it gets better"
+        None,
+        description="ridge penalties lambda to compare; null: 3, 10, 30, 100, 300, and others if an end is best",
     )
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
 
 @dg.asset(
     **refreshed(
-        CONTRACT, __name__, config=ClassifierConfig, description="The classifier of images: a line of weights a class."
+        CONTRACT,
+        __name__,
+        config=ClassifierConfig,
+        description="A linear classifier of images: one row of weights for each class.",
     ),
     pool="numerics",
 )
@@ -107,10 +112,10 @@ def classifier(
 
 @dg.asset_check(
     asset="classifier",
-    description="Validation images are recognized more often than by naming the most frequent class.",
+    description="The validation accuracy is higher than that of always predicting the most frequent class.",
 )
 def better_than_the_largest_class(classifier: pa.Table) -> dg.AssetCheckResult:
-    """A classifier that is not has learned how frequent the classes are, and nothing of the images."""
+    """Otherwise the classifier has learned how frequent the classes are, and nothing about the images."""
     images = classifier["images"].to_pylist()
     guessed, accuracy = max(images) / max(sum(images), 1), classifier["validation_accuracy"][0].as_py()
     return dg.AssetCheckResult(

@@ -1,10 +1,10 @@
-"""feature_baselines: what hand-made features are worth to the classifier that learned filters feed.
+"""feature_baselines: the accuracy of hand-made image features, as a baseline for learned filters.
 
-Plain pixels, and of the deck's six those that a maintained library has the parts for: HoG, dense SIFT as a bag of
-words, textons. No library that we know of has spin images of the intensity domain or RIFT for pictures; GLOH is in
-ArrayFire alone, see `taproom.images.hand_made_features`. The classifier is multiclass least squares. Its penalty is
-chosen on a tenth of the training images; the test images are used once. Test images whose label no training image has
-are left out and counted: no classifier could know them.
+Plain pixels, and those of the deck's six kinds of features that a maintained library supports: HoG, dense SIFT as a bag
+of words, textons. No library that we know of has spin images of the intensity domain or RIFT for pictures; only
+ArrayFire has GLOH, see `taproom.images.hand_made_features`. The classifier is multiclass least squares. Its penalty is
+chosen on a tenth of the training images; the test images are used once. Test images with a label that no training
+image has are left out and counted: no classifier could learn it.
 
 Grain: a kind of features. Source: the deck's slide "Some hand-created image features".
 """
@@ -22,18 +22,20 @@ CONTRACT = Contract(
     table="feature_baselines",
     grain="a kind of features",
     columns=(
-        Column("features", pa.string(), "pixels: plain; hog: histograms of oriented gradients; sift: dense SIFT as a "
-               "bag of visual words; textons: a bag of common responses to Gabor filters"),
-        Column("dimensions", pa.int32(), "numbers that an image has"),
-        Column("penalty", pa.float64(), "lambda, for standardized features, of best accuracy on the validation images"),
-        Column("validation_accuracy", pa.float64(), "share of the validation images called right, which the penalty "
-               "was chosen by"),
-        Column("accuracy", pa.float64(), "share of the test images called right"),
-        Column("low", pa.float64(), "lower end of its interval of 95 % (Wilson)"),
-        Column("high", pa.float64(), "upper end of it"),
-        Column("training_images", pa.int32(), "images fitted to, those for validation among them"),
-        Column("test_images", pa.int32(), "images judged on"),
-        Column("seconds", pa.float64(), "of learning the features and computing them of all these images", "s",
+        Column("features", pa.string(), "kind of features: pixels, the plain pixels; hog, histograms of oriented "
+               "gradients; sift, dense SIFT as a bag of visual words; textons, a bag of typical responses to Gabor "
+               "filters"),
+        Column("dimensions", pa.int32(), "number of features of an image"),
+        Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy, for standardized "
+               "features"),
+        Column("validation_accuracy", pa.float64(), "share of the validation images classified correctly, by which the "
+               "penalty was chosen"),
+        Column("accuracy", pa.float64(), "share of the test images classified correctly"),
+        Column("low", pa.float64(), "lower end of the 95 % Wilson interval of the accuracy"),
+        Column("high", pa.float64(), "upper end of the 95 % Wilson interval of the accuracy"),
+        Column("training_images", pa.int32(), "number of training images, including those for validation"),
+        Column("test_images", pa.int32(), "number of test images"),
+        Column("seconds", pa.float64(), "time to learn the features and compute them for all these images", "s",
                volatile=True),
     ),
     key=("features",),
@@ -50,14 +52,16 @@ CONTRACT = Contract(
 
 
 class FeatureBaselinesConfig(dg.Config):
-    """How many images are spent on the comparison."""
+    """The images that are compared on."""
 
     training_images: int = Field(
-        2_400, ge=1, description="training images at most, at random; of each label two at least"
+        2_400,
+        ge=1,
+        description="largest number of training images, chosen at random; at least two of each label are used",
     )
-    test_images: int = Field(1_200, ge=1, description="test images at most, at random")
-    seed: int = Field(0, ge=0, description="seed of which images, and of what features learn")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    test_images: int = Field(1_200, ge=1, description="largest number of test images, chosen at random")
+    seed: int = Field(0, ge=0, description="seed of the choice of images and of the features that are learned")
+    workers: int = Field(-1, ge=-1, description="number of worker processes; -1: one for each core")
 
 
 @dg.asset(
@@ -65,13 +69,13 @@ class FeatureBaselinesConfig(dg.Config):
         CONTRACT,
         __name__,
         config=FeatureBaselinesConfig,
-        description="How well a linear classifier knows images by hand-made features.",
+        description="Accuracy of a linear classifier on hand-made image features, as a baseline for learned filters.",
     ),
     pool="numerics",
 )
 @keeps_settings
 def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft:
-    """Fit the classifier to each of the features, and judge it."""
+    """Fit the classifier to each kind of features, and measure its accuracy on test images."""
     import numpy as np
 
     from taproom.images import gallery_figures as figures
@@ -97,12 +101,12 @@ def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft
 
 
 @dg.asset_check(
-    asset="feature_baselines", description="Plain pixels are not the best: the features that people made are worth it."
+    asset="feature_baselines", description="Some hand-made features have a higher test accuracy than plain pixels."
 )
 def pixels_are_not_best(feature_baselines: pa.Table) -> dg.AssetCheckResult:
-    """Where they are, colours and places say all, or the images are too few to tell."""
+    """Otherwise colours and positions are all that matters, or there are too few images to see a difference."""
     accuracy = {row["features"]: row["accuracy"] for row in feature_baselines.to_pylist()}
-    best = max(accuracy, key=accuracy.get)
+    best = max(accuracy, key=lambda features: accuracy[features])
     return dg.AssetCheckResult(
         passed=best != "pixels" or len(accuracy) == 1,
         severity=dg.AssetCheckSeverity.WARN,

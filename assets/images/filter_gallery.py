@@ -1,9 +1,10 @@
-"""filter_gallery: what convolution does to some images, step by step, with filters that nobody learned.
+"""filter_gallery: the results of convolutions of some images, step by step, with filters that are not learned.
 
-The deck's slides as rows: its example of 5 x 5 numbers; its table of hand-made filters, edge detection, sharpening and
-blur, on an image of each of some labels; their stack, a non-linearity and pooling; and the full pipeline with 64 random
-patches as filters, which ends in one vector, of an image of 32 x 32 in 14 x 14 x 64 = 12,544 numbers. Convolution is
-what the deck's formula says, (I * K)(i, j) = sum over m, n of I(i + m, j + n) K(m, n). Larger images are made smaller.
+The deck's slides as rows: its example of 5 x 5 numbers; its table of hand-made filters (edge detection, sharpening,
+blur) on one image of each of some labels; their stack, a non-linearity and pooling; and the full pipeline with 64
+random patches as filters, which ends in one vector, for an image of 32 x 32 of 14 x 14 x 64 = 12,544 numbers. The
+deck's formula of convolution is (I * K)(i, j) = sum over m, n of I(i + m, j + n) K(m, n). Larger images are scaled
+down.
 
 Grain: an operation on an image. Source: the deck's slides "Convolution of images" to "Full feature pipeline".
 """
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from taproom.images.convolution import Step
 
-# The deck's example stands among the images, by this id.
+# The id of the deck's example, which is in the table beside the images.
 DECK = "deck"
 PATCHED_IMAGES = 1_000
 
@@ -30,21 +31,24 @@ CONTRACT = Contract(
     table="filter_gallery",
     grain="an operation on an image",
     columns=(
-        Column("image_id", pa.string(), f"the image; {DECK}: the deck's example of 5 x 5 numbers"),
-        Column("label", pa.string(), "what the image shows", nullable=True),
-        Column("step", pa.int32(), "place of the operation among those on the image, from 0"),
-        Column("operation", pa.string(), "what was done: a filter by its name in the deck's table, the stack of these "
-               "filters' responses, a non-linearity, pooling by the maximum of 2 x 2; 'pipeline:' with random patches"),
-        Column("applied_to", pa.string(), "the operation whose result it was done to; null: the image itself",
+        Column("image_id", pa.string(), f"id of the image; {DECK} for the deck's example of 5 x 5 numbers"),
+        Column("label", pa.string(), "label of the image", nullable=True),
+        Column("step", pa.int32(), "number of the operation among those on the image, from 0"),
+        Column("operation", pa.string(), "name of the operation: a filter of the deck's table, the stack of these "
+               "filters' responses, a non-linearity, or max pooling over 2 x 2; with the prefix 'pipeline:', a step of "
+               "the pipeline whose filters are random patches"),
+        Column("applied_to", pa.string(), "the operation whose result is the input; null: the image itself",
                nullable=True),
-        Column("kernels", pa.list_(pa.float32()), "the filters' numbers, filter by filter, row by row; null: none",
+        Column("kernels", pa.list_(pa.float32()), "weights of the filters, filter by filter, row by row; null if the "
+               "operation has no filters",
                nullable=True),
-        Column("kernels_shape", pa.list_(pa.int32()), "filters, height, width, channels", nullable=True),
-        Column("height", pa.int32(), "of the result", "pixels"),
-        Column("width", pa.int32(), "of the result; a vector is 1 x 1", "pixels"),
-        Column("channels", pa.int32(), "of the result"),
-        Column("values", pa.list_(pa.float32()), "the result, row by row, at each pixel all channels; images are from "
-               "0 to 1"),
+        Column("kernels_shape", pa.list_(pa.int32()), "number of filters, their height, width and channels",
+               nullable=True),
+        Column("height", pa.int32(), "height of the result", "pixels"),
+        Column("width", pa.int32(), "width of the result; a vector is 1 x 1", "pixels"),
+        Column("channels", pa.int32(), "number of channels of the result"),
+        Column("values", pa.list_(pa.float32()), "the result, row by row, with all channels of a pixel together; "
+               "images have values from 0 to 1"),
     ),
     key=("image_id", "operation"),
     invariants=(
@@ -60,10 +64,12 @@ CONTRACT = Contract(
 
 
 class FilterGalleryConfig(dg.Config):
-    """Which images are shown, and by which random patches."""
+    """The images that are shown, and the random patches."""
 
-    examples: int = Field(4, ge=1, le=6, description="images, one of each of the first labels")
-    seed: int = Field(0, ge=0, description="seed of which images, and of the random patches")
+    examples: int = Field(
+        4, ge=1, le=6, description="number of images: one of each of the first labels in alphabetical order"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of images and of the random patches")
 
 
 @dg.asset(
@@ -71,13 +77,13 @@ class FilterGalleryConfig(dg.Config):
         CONTRACT,
         __name__,
         config=FilterGalleryConfig,
-        description="What hand-made filters, a non-linearity and pooling make of some images, number by number.",
+        description="Some images after convolution with hand-made filters, a non-linearity and pooling, step by step.",
     ),
     pool="numerics",
 )
 @keeps_settings
 def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
-    """Take some training images through the deck's slides."""
+    """Apply the operations of the deck's slides to some training images."""
     import numpy as np
 
     from taproom.images import gallery_figures as figures
@@ -88,9 +94,9 @@ def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
     rows = choose_examples(labels_of(images)[0], training, config.examples, config.seed)
     trained = np.flatnonzero(training)
     patched = trained[np.linspace(0, len(trained) - 1, min(PATCHED_IMAGES, len(trained))).astype(int)]
-    filters = random_patch_filters(_shown(pixels_of(images.take(patched))), seed=config.seed)
+    filters = random_patch_filters(_scaled_down(pixels_of(images.take(patched))), seed=config.seed)
     chosen = images.take(rows)
-    steps = [gallery(image, filters) for image in _shown(pixels_of(chosen))]
+    steps = [gallery(image, filters) for image in _scaled_down(pixels_of(chosen))]
     deck = deck_example()
     found = [_row(DECK, None, place, step) for place, step in enumerate(deck)]
     for of_image, image_id, label in zip(
@@ -109,8 +115,8 @@ def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
     )
 
 
-def _shown(pixels: "np.ndarray") -> "np.ndarray":
-    """Images no larger than those of the deck, in their own proportions."""
+def _scaled_down(pixels: "np.ndarray") -> "np.ndarray":
+    """The images, no larger than those of the deck, in their own proportions."""
     from taproom.images.hand_made_features import SIDE, reduced
 
     height, width = pixels.shape[1:3]
@@ -137,10 +143,11 @@ def _row(image_id: str, label: str | None, place: int, step: "Step") -> dict:
 
 @dg.asset_check(
     asset="filter_gallery",
-    description="The deck's numbers come out: 4 first, and 12,544 in the vector of an image of 32 x 32.",
+    description="The numbers on the deck's slides are reproduced: the example's first value is 4, and the vector of a "
+    "32 x 32 image has 12,544 values.",
 )
 def deck_numbers_come_out(filter_gallery: pa.Table) -> dg.AssetCheckResult:
-    """Images of another size have vectors of another length, which is theirs by the same rule."""
+    """For images of another size, the length of the vector is checked by the same rule."""
     rows = {(row["image_id"], row["operation"]): row for row in filter_gallery.to_pylist()}
     first = rows[DECK, "deck's example"]["values"][0]
     vectors = {image_id: row for (image_id, operation), row in rows.items() if operation == "pipeline: vector"}

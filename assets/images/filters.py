@@ -1,12 +1,12 @@
-"""patches, whitening, filters, encoder: what images are looked at with, learned from random patches of them.
+"""patches, whitening, filters, encoder: the model that turns images into features, learned from random patches.
 
-Random patches of the training images, without their labels, are standardized and whitened, and filters are found among
-them. The encoder is all else that decides which features images get; with whitening and filters it is the model that
-`gram` and everything after it take their features from. A preset is a budget: how many filters, learned from how many
-patches, pooled over how many windows. What is tuned within it comes from the champion of the study `classifier`.
+Random patches of the training images, without their labels, are standardized and whitened, and filters are learned from
+them by k-means. The table `encoder` has all other parameters of the features. `gram` and the tables after it compute
+features with whitening, filters and encoder. A preset is a budget: the number of filters, of patches to learn them
+from, and of windows to pool over. The other parameters come from the champion of the study `classifier`.
 
-Grain: a patch; a number of a patch; a filter; there is one encoder. Source: the deck's slide "Mini case study", steps 1
-to 3.
+Grain: a patch; a value of a patch (a pixel's red, green or blue); a filter; there is one encoder. Source: the deck's
+slide "Mini case study", steps 1 to 3.
 """
 
 from collections.abc import Iterator
@@ -34,11 +34,11 @@ PATCHES = Contract(
     table="patches",
     grain="a random patch of a training image",
     columns=(
-        Column("patch", pa.int32(), "the patch, from 0, as it was drawn"),
-        Column("image_id", pa.string(), "the image that it was cut out of"),
-        Column("row", pa.int32(), "its uppermost line in the image", "pixels"),
-        Column("column", pa.int32(), "its leftmost column in the image", "pixels"),
-        Column("pixels", pa.binary(), "its pixels, line by line, a byte each for red, green, blue"),
+        Column("patch", pa.int32(), "number of the patch, from 0, in the order of drawing"),
+        Column("image_id", pa.string(), "id of the image that the patch was cut out of"),
+        Column("row", pa.int32(), "top row of the patch in the image", "pixels"),
+        Column("column", pa.int32(), "leftmost column of the patch in the image", "pixels"),
+        Column("pixels", pa.binary(), "pixels of the patch, row by row, with a byte each for red, green and blue"),
     ),
     key=("patch",),
     invariants=(Between("patch", 0), Between("row", 0), Between("column", 0), NotBlank("image_id")),
@@ -46,13 +46,17 @@ PATCHES = Contract(
 
 WHITENING = Contract(
     table="whitening",
-    grain="a number of a patch: a pixel's red, green or blue",
+    grain="a value of a patch: a pixel's red, green or blue",
     columns=(
-        Column("row", pa.int32(), "the pixel's line in the patch", "pixels"),
-        Column("column", pa.int32(), "the pixel's column in the patch", "pixels"),
-        Column("channel", pa.string(), "red, green or blue"),
-        Column("mean", pa.float32(), "mean of it over standardized patches and their mirror images"),
-        Column("weights", pa.list_(pa.float32()), "its line of the ZCA matrix; a patch x becomes (x - mean) ZCA"),
+        Column("row", pa.int32(), "row of the pixel in the patch", "pixels"),
+        Column("column", pa.int32(), "column of the pixel in the patch", "pixels"),
+        Column("channel", pa.string(), "colour channel of the value: red, green or blue"),
+        Column("mean", pa.float32(), "mean of the value over standardized patches and their mirror images"),
+        Column(
+            "weights",
+            pa.list_(pa.float32()),
+            "the value's row of the ZCA matrix; a patch x is whitened to (x - mean) ZCA",
+        ),
     ),
     key=("row", "column", "channel"),
     invariants=(
@@ -68,10 +72,12 @@ FILTERS = Contract(
     table="filters",
     grain="a filter",
     columns=(
-        Column("filter", pa.int32(), "the filter, from 0, the one that most patches belong to first"),
-        Column("patches", pa.int64(), "how many of the random patches belong to it"),
+        Column("filter", pa.int32(), "number of the filter, from 0, ordered by falling number of patches"),
+        Column("patches", pa.int64(), "number of random patches in the filter's cluster"),
         Column(
-            "weights", pa.list_(pa.float32()), "what a whitened patch is multiplied by; spherical k-means: length 1"
+            "weights",
+            pa.list_(pa.float32()),
+            "weights for the values of a whitened patch; of length 1 if learned by spherical k-means",
         ),
     ),
     key=("filter",),
@@ -82,24 +88,25 @@ ENCODER = Contract(
     table="encoder",
     grain="the encoder: there is one",
     columns=(
-        Column("preset", pa.string(), "the budget that it was made with"),
+        Column("preset", pa.string(), "name of the budget: small, coates, large or best"),
         Column("filters", pa.int32(), "number of filters"),
-        Column("patches", pa.int32(), "number of random patches that they were learned from"),
-        Column("learned_by", pa.string(), "how: spherical k-means, k-means, or random patches"),
-        Column("iterations", pa.int32(), "passes of k-means over the patches"),
-        Column("patch_size", pa.int32(), "side of a patch", "pixels"),
-        Column("standardization", pa.string(), "what is done to a patch: none, de-mean, norm 1, whiten, or all"),
-        Column("contrast", pa.float64(), "added to a patch's mean square before it is divided by its root",
+        Column("patches", pa.int32(), "number of random patches that the filters were learned from"),
+        Column("learned_by", pa.string(), "how the filters were found: spherical k-means, k-means, or random patches"),
+        Column("iterations", pa.int32(), "number of passes of k-means over the patches"),
+        Column("patch_size", pa.int32(), "side length of a patch", "pixels"),
+        Column("standardization", pa.string(), "how patches are standardized: none, de-mean, norm 1, whiten, or all"),
+        Column("contrast", pa.float64(), "added to the mean square of a patch, by whose root the patch is divided",
                "squared grey levels"),
-        Column("zca_epsilon", pa.float64(), "added to the variances that whitening divides by"),
-        Column("encoding", pa.string(), "what becomes of a response: relu, two signs, or triangle"),
-        Column("offset", pa.float64(), "subtracted from a response (its size, of two signs) before what is negative is "
-               "cut off"),
-        Column("pools", pa.int32(), "windows a side that responses are averaged over"),
-        Column("mirrored", pa.bool_(), "whether features are the mean of an image's and its mirror image's"),
-        Column("power", pa.float64(), "what the means over windows are raised to; 1 leaves them"),
-        Column("seed", pa.int64(), "seed of the patches and of k-means"),
-        Column("champion", pa.string(), "whose parameters these are", volatile=True),
+        Column("zca_epsilon", pa.float64(), "added to the variances in whitening"),
+        Column("encoding", pa.string(), "non-linearity that responses go through: relu, two signs, or triangle"),
+        Column("offset", pa.float64(), "subtracted from a response (from its absolute value, for two signs) before "
+               "negative values are set to 0"),
+        Column("pools", pa.int32(), "number of pooling windows along each side of an image"),
+        Column("mirrored", pa.bool_(), "whether the features of an image and of its mirror image are averaged"),
+        Column("power", pa.float64(), "exponent that is applied to the means over windows; 1 for none"),
+        Column("seed", pa.int64(), "seed of the choice of patches and of k-means"),
+        Column("champion", pa.string(), "the champion of the study classifier whose parameters were used",
+               volatile=True),
     ),
     key=("preset",),
     invariants=(NotBlank("preset"), Between("filters", 1), Between("pools", 1), Between("patch_size", 1)),
@@ -117,27 +124,42 @@ class Budget(Enum):
 
 
 class FiltersConfig(dg.Config):
-    """A budget, and parameters; null: the budget's, else the champion's, else the default of `EncoderParameters`."""
+    """A budget, and parameters. Null: the budget's value, the champion's, or the default of `EncoderParameters`."""
 
     preset: Budget = Field(
         Budget.small,
-        description="the budget: small (a minute), coates (4), large (8) or best (25 minutes on two cores)",
+        description="budget of filters, patches and pooling windows: small (1 minute on two cores), coates (4), "
+        "large (8) or best (25)",
     )
     filters: int | None = Field(None, ge=1, description="number of filters")
-    patches: int | None = Field(None, ge=1, description="number of random patches that filters are learned from")
-    learned_by: str | None = Field(None, description="spherical k-means, k-means, or random patches")
-    iterations: int | None = Field(None, ge=0, description="passes of k-means over the patches")
-    patch_size: int | None = Field(None, ge=1, description="side of a patch in pixels")
-    standardization: str | None = Field(None, description="none, de-mean, norm 1, whiten, or all")
-    contrast: float | None = Field(None, gt=0, description="added to a patch's mean square, in squared grey levels")
-    zca_epsilon: float | None = Field(None, ge=0, description="added to the variances that whitening divides by")
-    encoding: str | None = Field(None, description="relu, two signs, or triangle")
-    offset: float | None = Field(None, ge=0, description="subtracted from the size of a response")
-    pools: int | None = Field(None, ge=1, description="windows a side")
+    patches: int | None = Field(None, ge=1, description="number of random patches to learn filters from")
+    learned_by: str | None = Field(
+        None, description="how filters are found: spherical k-means, k-means, or random patches"
+    )
+    iterations: int | None = Field(None, ge=0, description="number of passes of k-means over the patches")
+    patch_size: int | None = Field(None, ge=1, description="side length of a patch in pixels")
+    standardization: str | None = Field(
+        None, description="how patches are standardized: none, de-mean, norm 1, whiten, or all"
+    )
+    contrast: float | None = Field(
+        None,
+        gt=0,
+        description="added to the mean square of a patch, by whose root the patch is divided; in squared grey levels",
+    )
+    zca_epsilon: float | None = Field(None, ge=0, description="added to the variances in whitening")
+    encoding: str | None = Field(
+        None, description="non-linearity that responses go through: relu, two signs, or triangle"
+    )
+    offset: float | None = Field(
+        None, ge=0, description="subtracted from responses before negative values are set to 0"
+    )
+    pools: int | None = Field(None, ge=1, description="number of pooling windows along each side of an image")
     mirrored: bool | None = Field(None, description="average the features of an image and its mirror image")
-    power: float | None = Field(None, gt=0, le=1, description="what means over windows are raised to; 1 leaves them")
-    seed: int = Field(0, ge=0, description="seed of the patches and of k-means")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    power: float | None = Field(
+        None, gt=0, le=1, description="exponent that is applied to the means over windows; 1 for none"
+    )
+    seed: int = Field(0, ge=0, description="seed of the choice of patches and of k-means")
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
 
 _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
@@ -146,17 +168,21 @@ _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
 @several_tables(
     name="filters",
     outs={
-        "patches": _out(PATCHES, "Random patches of the training images, as they were cut out."),
-        "whitening": _out(WHITENING, "What takes a standardized patch to a whitened one: mean and ZCA matrix."),
-        "filters": _out(FILTERS, "What whitened patches are compared with."),
-        "encoder": _out(ENCODER, "All else that decides which features images get."),
+        "patches": _out(
+            PATCHES, "Random patches of the training images, from which whitening and filters are learned."
+        ),
+        "whitening": _out(WHITENING, "Whitening of standardized patches: the mean patch and the ZCA matrix."),
+        "filters": _out(
+            FILTERS, "Filters, learned from whitened patches. An image's features are pooled responses to them."
+        ),
+        "encoder": _out(ENCODER, "Parameters by which the features of images are computed from whitening and filters."),
     },
     ins={"champions": champion_of("classifier")},
     pool="numerics",
 )
 @keeps_settings
 def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
-    """Draw patches, whiten them, and find filters among them."""
+    """Draw random patches, whiten them, and learn filters from them."""
     from dataclasses import asdict
 
     import numpy as np
@@ -172,7 +198,7 @@ def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Ite
     parameters = made_with.parameters
     training = images.filter(pa.compute.equal(images["split"], "training"))
     if not len(training):
-        raise InputError(f"none of the {len(images)} images is for training; wanted some to learn filters from")
+        raise InputError(f"none of the {len(images)} images is for training. Wanted: some, to learn filters from.")
     learned = learn(pixels_of(training), parameters, seed, workers)
     size = parameters.patch_size
     yield dg.Output(
@@ -226,9 +252,9 @@ def _whitening_rows(whitening: "Whitening", size: int) -> pa.Table:
     )
 
 
-@dg.asset_check(asset="patches", description=f"At most {MOST_FLAT:.0%} of the patches are of one colour.")
+@dg.asset_check(asset="patches", description=f"At most {MOST_FLAT:.0%} of the patches are of a single colour.")
 def few_patches_are_flat(patches: pa.Table) -> dg.AssetCheckResult:
-    """Of a flat patch nothing is learned; images with wide borders, or drawn on a plain ground, have many."""
+    """Nothing can be learned from a flat patch. Images with wide borders or a plain background have many."""
     import numpy as np
 
     pixels = np.frombuffer(b"".join(patches["pixels"].to_pylist()), np.uint8).reshape(len(patches), -1, len(COLOURS))
@@ -240,7 +266,7 @@ def few_patches_are_flat(patches: pa.Table) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="whitening", description="The ZCA matrix is symmetric and positive definite, up to rounding.")
 def whitening_only_scales(whitening: pa.Table) -> dg.AssetCheckResult:
-    """ZCA stretches patches along their principal directions and turns none; else its rows are out of order."""
+    """ZCA scales patches along their principal axes without a rotation; otherwise its rows are out of order."""
     import numpy as np
 
     matrix = np.stack(whitening["weights"].to_pylist())
@@ -252,9 +278,11 @@ def whitening_only_scales(whitening: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="filters", description=f"At most {MOST_UNUSED:.0%} of the filters have no patch of their own.")
+@dg.asset_check(
+    asset="filters", description=f"At most {MOST_UNUSED:.0%} of the filters have no patch in their cluster."
+)
 def few_filters_are_unused(filters: pa.Table) -> dg.AssetCheckResult:
-    """A filter that is nearest to no patch costs as many features as any other; fewer filters would do."""
+    """A filter without patches costs as many features as any other: fewer filters would be enough."""
     share = filters["patches"].to_pylist().count(0) / max(len(filters), 1)
     return dg.AssetCheckResult(
         passed=share <= MOST_UNUSED, severity=dg.AssetCheckSeverity.WARN, metadata={"unused_share": share}
@@ -265,10 +293,10 @@ def few_filters_are_unused(filters: pa.Table) -> dg.AssetCheckResult:
     asset="encoder",
     additional_ins={"filters": dg.AssetIn(), "whitening": dg.AssetIn(metadata={"columns": ["channel"]})},
     blocking=True,
-    description="Filters and whitening are of the encoder's number and patch size.",
+    description="Filters and whitening have the number of filters and the patch size that the encoder states.",
 )
 def encoder_is_of_one_run(encoder: pa.Table, filters: pa.Table, whitening: pa.Table) -> dg.AssetCheckResult:
-    """The tables are committed one by one: a run that ended in between leaves parts of two encoders."""
+    """The tables are committed one by one, so a run that ends in between leaves tables of two different runs."""
     (row,) = encoder.to_pylist()
     numbers = row["patch_size"] ** 2 * len(COLOURS)
     widths = pa.compute.unique(pa.compute.list_value_length(filters["weights"])).to_pylist()

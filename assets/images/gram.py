@@ -1,15 +1,16 @@
-"""gram, image_features: what least squares needs of the features of the training images, and the features themselves.
+"""gram, image_features: the Gram matrix of the training images' features, and the features of all images.
 
-Every patch of every image is held against all filters, what remains after the offset is averaged over windows, and of
-these features only sums of products are kept: memory grows with the number of features, not of images. The sums are
-over the training images that are fitted to; those for validation, and the test images, are left out. The features of
-all images are a table too where they are few enough.
+A feature is the mean response to a filter over a window of the image. Least squares needs only sums of products of
+features, so memory grows with the number of features, not of images. The sums are over the training images without
+those for validation; these and the test images are left out. The features of all images are a table too, if they are
+not too large.
 
 Grain: a feature; an image. Source: the deck's slide "Mini case study", steps 4 to 6.
 """
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
@@ -19,6 +20,9 @@ from assets.images.images import SPLITS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
+if TYPE_CHECKING:
+    import numpy as np
+
 FEW_BYTES = 10**9
 MOST_DEAD = 0.05
 
@@ -26,13 +30,16 @@ GRAM = Contract(
     table="gram",
     grain="a feature",
     columns=(
-        Column("feature", pa.int32(), "the feature, from 0; the last is the constant 1, whose row counts the images"),
-        Column("centre", pa.float32(), "what is subtracted from the feature: its mean over some first images"),
-        Column("spread", pa.float32(), "what it is then divided by: its standard deviation over them"),
-        Column("sum", pa.float64(), "its sum over the images that are fitted to"),
-        Column("with_targets", pa.list_(pa.float64()), "sums of its products with the targets, 1 for a class and -1 "
-               "for the others; classes in alphabetical order"),
-        Column("products", pa.list_(pa.float32()), "sums of its products with itself and each feature after it"),
+        Column("feature", pa.int32(), "number of the feature, from 0; the last is the constant 1, whose sum is the "
+               "number of images"),
+        Column("centre", pa.float32(), "subtracted from the feature: its mean over a first part of the images"),
+        Column("spread", pa.float32(), "by which the feature is then divided: its standard deviation over the same "
+               "images"),
+        Column("sum", pa.float64(), "sum of the feature over the training images without those for validation"),
+        Column("with_targets", pa.list_(pa.float64()), "sums of products of the feature with the targets, one for each "
+               "class in alphabetical order: 1 for images of the class, -1 for the others"),
+        Column("products", pa.list_(pa.float32()), "sums of products of the feature with itself and with each later "
+               "feature"),
     ),
     key=("feature",),
     invariants=(
@@ -49,10 +56,10 @@ IMAGE_FEATURES = Contract(
     table="image_features",
     grain="an image",
     columns=(
-        Column("image_id", pa.string(), "the image; rows are in the order of images"),
-        Column("split", pa.string(), "training or test"),
-        Column("label", pa.string(), "its class", nullable=True),
-        Column("features", pa.list_(pa.float32()), "mean responses, raised to a power: by window, sign, filter"),
+        Column("image_id", pa.string(), "id of the image; rows are in the order of the table images"),
+        Column("split", pa.string(), "split that the image belongs to: training or test"),
+        Column("label", pa.string(), "class of the image; null if unknown", nullable=True),
+        Column("features", pa.list_(pa.float32()), "mean responses raised to a power, by window, sign and filter"),
     ),
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), Between("features")),
@@ -61,12 +68,14 @@ IMAGE_FEATURES = Contract(
 
 
 class GramConfig(dg.Config):
-    """Whether the features are kept, and who computes them."""
+    """Whether the features become a table, and the number of threads."""
 
     keep_features: bool | None = Field(
-        None, description=f"whether image_features gets rows; null: where these take at most {FEW_BYTES / 1e9:g} GB"
+        None,
+        description="whether to write the table image_features; null: if the features take at most "
+        f"{FEW_BYTES / 1e9:g} GB",
     )
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
 
 _out = partial(refreshed_out, module=__name__, config=GramConfig)
@@ -75,12 +84,12 @@ _out = partial(refreshed_out, module=__name__, config=GramConfig)
 @several_tables(
     name="gram",
     outs={
-        "image_features": _out(IMAGE_FEATURES, "The features of every image, where they are not too large."),
-        "gram": _out(GRAM, "Sums over training images: what least squares needs of their features."),
+        "image_features": _out(IMAGE_FEATURES, "Features of all images; empty if they would be too large."),
+        "gram": _out(GRAM, "Gram matrix of the training images' features, from which the classifier is computed."),
     },
     check_specs=[
         dg.AssetCheckSpec(
-            "more_images_than_features", asset="gram", description="There are more images to fit to than features."
+            "more_images_than_features", asset="gram", description="There are more training images than features."
         )
     ],
     pool="numerics",
@@ -88,8 +97,8 @@ _out = partial(refreshed_out, module=__name__, config=GramConfig)
 @keeps_settings
 def gram(
     config: GramConfig, images: pa.Table, encoder: pa.Table, whitening: pa.Table, filters: pa.Table
-) -> Iterator[dg.Output]:
-    """Take the features of the images, block by block, and add them up."""
+) -> Iterator[dg.Output | dg.AssetCheckResult]:
+    """Compute the features of the images block by block, and sum their products."""
     import numpy as np
 
     from taproom.images import classifier_figures as figures
@@ -122,7 +131,8 @@ def gram(
         for _ in batches():
             pass
         yield from empty_outputs(
-            IMAGE_FEATURES, reason=f"{told['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) gives them again"
+            IMAGE_FEATURES,
+            reason=f"they would take {told['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) computes them",
         )
     yield dg.Output(
         Draft(
@@ -132,7 +142,7 @@ def gram(
         ),
         "gram",
     )
-    # With fewer, a classifier can be right on all of them whatever their labels are; only the penalty prevents it.
+    # With fewer images than features, a classifier without a penalty fits any labels.
     yield dg.AssetCheckResult(
         check_name="more_images_than_features",
         asset_key="gram",
@@ -142,7 +152,7 @@ def gram(
     )
 
 
-def _features_batch(images: pa.Table, block, features) -> pa.RecordBatch:
+def _features_batch(images: pa.Table, block: "np.ndarray", features: "np.ndarray") -> pa.RecordBatch:
     from taproom.words.sparse import matrix_to_lists
 
     chosen = images.select(["image_id", "split", "label"]).slice(int(block[0]), len(block)).combine_chunks()
@@ -154,12 +164,12 @@ def _features_batch(images: pa.Table, block, features) -> pa.RecordBatch:
 @dg.asset_check(
     asset="image_features",
     additional_ins={"gram": dg.AssetIn(metadata={"columns": ["feature", "centre"]})},
-    description=f"At most {MOST_DEAD:.0%} of the features are 0 in all images that were looked at first.",
+    description=f"At most {MOST_DEAD:.0%} of the features are 0 in all of a first part of the images.",
 )
 def few_features_are_dead(gram: pa.Table) -> dg.AssetCheckResult:
-    """Features are means of what is above the encoder's offset; where that is too high, nothing is.
+    """Features are means of responses above the encoder's offset. If that is too high, no response is above it.
 
-    Their means are read from `gram`, which has them also where the features are not kept.
+    The means are read from `gram`, because `image_features` may be empty.
     """
     import numpy as np
 

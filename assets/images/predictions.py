@@ -1,7 +1,7 @@
-"""predictions, confusion: what the classifier says of the images that it was not fitted to, and how often it is right.
+"""predictions, confusion: the classifier's predictions for images that it was not fitted to, and its confusion matrix.
 
-All test images, and images of the training split without a label. Nothing that the classifier is made of was chosen by
-the test images: they are looked at here, at the end.
+These are all test images, and the images of the training split without a label. Nothing about the classifier was chosen
+on the test images; they are used here for the first time.
 
 Grain: an image; a pair of classes. Source: the deck's slide "Mini case study", step 7, "Classify with argmax".
 """
@@ -18,17 +18,17 @@ from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
-MOST_WRONG = 0.5  # of what naming the most frequent class has wrong
+MOST_WRONG = 0.5  # of the errors of always predicting the most frequent class
 
 PREDICTIONS = Contract(
     table="predictions",
     grain="an image that the classifier was not fitted to",
     columns=(
-        Column("image_id", pa.string(), "the image; rows are in the order of images"),
-        Column("split", pa.string(), "training (without a label) or test"),
-        Column("label", pa.string(), "its class", nullable=True),
-        Column("predicted", pa.string(), "the class with the highest score"),
-        Column("scores", pa.list_(pa.float32()), "each class's score, in alphabetical order of the classes"),
+        Column("image_id", pa.string(), "id of the image; rows are in the order of the table images"),
+        Column("split", pa.string(), "split of the image: test, or training if it has no label"),
+        Column("label", pa.string(), "true class of the image; null if unknown", nullable=True),
+        Column("predicted", pa.string(), "predicted class: the one with the highest score"),
+        Column("scores", pa.list_(pa.float32()), "score of each class, in alphabetical order of the classes"),
     ),
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), NotBlank("predicted"), Between("scores")),
@@ -37,13 +37,13 @@ PREDICTIONS = Contract(
 
 CONFUSION = Contract(
     table="confusion",
-    grain="a class and a class that its test images are taken for",
+    grain="a true class and a predicted class",
     columns=(
-        Column("label", pa.string(), "the class of the test images"),
-        Column("predicted", pa.string(), "what they were taken for"),
-        Column("images", pa.int64(), "how many were"),
+        Column("label", pa.string(), "true class of the test images"),
+        Column("predicted", pa.string(), "predicted class"),
+        Column("images", pa.int64(), "number of test images of the true class with this prediction"),
         Column(
-            "share", pa.float64(), "their share of the test images of the class; null where it has none", nullable=True
+            "share", pa.float64(), "share of the test images of the true class; null if there are none", nullable=True
         ),
     ),
     key=("label", "predicted"),
@@ -52,9 +52,9 @@ CONFUSION = Contract(
 
 
 class PredictionsConfig(dg.Config):
-    """Who computes the features."""
+    """The number of threads."""
 
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
 
 _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
@@ -63,8 +63,10 @@ _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
 @several_tables(
     name="predictions",
     outs={
-        "predictions": _out(PREDICTIONS, "The class of each test image by the classifier, and every class's score."),
-        "confusion": _out(CONFUSION, "How many test images of each class were taken for which."),
+        "predictions": _out(
+            PREDICTIONS, "The classifier's prediction for each test image, with the score of every class."
+        ),
+        "confusion": _out(CONFUSION, "Confusion matrix: the number of test images by true and predicted class."),
     },
     pool="numerics",
 )
@@ -77,7 +79,7 @@ def predictions(
     whitening: pa.Table,
     filters: pa.Table,
 ) -> Iterator[dg.Output]:
-    """Score the images and count the answers."""
+    """Score the images and count predictions by class."""
     import numpy as np
 
     from taproom.images import classifier_figures as figures
@@ -95,7 +97,7 @@ def predictions(
     predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
     counts, names = confusion_counts(asked["label"].to_pylist(), predicted, classes)
     judged, right = int(counts.sum()), int(np.trace(counts))
-    told = {"test_images": judged}
+    told: dict[str, float] = {"test_images": judged}
     if judged:
         accuracy = wilson_interval(right, judged)
         told |= {
@@ -134,19 +136,20 @@ def predictions(
 
 @dg.asset_check(
     asset="confusion",
-    description=f"At most {MOST_WRONG:.0%} as many test images are wrong as by naming the most frequent class.",
+    description=f"The error rate on test images is at most {MOST_WRONG:.0%} of that of always predicting the most "
+    "frequent class.",
 )
 def classifier_beats_chance(confusion: pa.Table) -> dg.AssetCheckResult:
-    """A classifier that guesses was fitted to labels that say nothing, or to images of another kind."""
+    """Otherwise the labels are unrelated to the training images, or the test images are of another kind."""
+    rows = confusion.to_pylist()
     counts: Counter[str] = Counter()
-    for row in confusion.to_pylist():
+    for row in rows:
         counts[row["label"]] += row["images"]
-        counts[None] += row["images"] if row["label"] == row["predicted"] else 0
-    right = counts.pop(None)
-    judged = max(sum(counts.values()), 1)
+    judged = max(counts.total(), 1)
+    right = sum(row["images"] for row in rows if row["label"] == row["predicted"])
     accuracy, guessed = right / judged, max(counts.values()) / judged
     return dg.AssetCheckResult(
-        passed=not any(counts.values()) or 1 - accuracy <= MOST_WRONG * (1 - guessed),
+        passed=not counts.total() or 1 - accuracy <= MOST_WRONG * (1 - guessed),
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"test_accuracy": accuracy, "of_the_best_guess": guessed},
     )
@@ -155,10 +158,10 @@ def classifier_beats_chance(confusion: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="predictions",
     additional_ins={"classifier": dg.AssetIn(metadata={"columns": ["class", "images"]})},
-    description="Each class that the classifier was trained on is the answer for some image.",
+    description="Each class that the classifier was trained on is predicted for some image.",
 )
 def every_class_is_named(predictions: pa.Table, classifier: pa.Table) -> dg.AssetCheckResult:
-    """A class that is never the answer had too few training images beside the others, or looks like another."""
+    """A class that is never predicted has too few training images, or looks like another class."""
     trained = {row["class"] for row in classifier.to_pylist() if row["images"]}
     never = sorted(trained - set(predictions["predicted"].to_pylist()))
     return dg.AssetCheckResult(

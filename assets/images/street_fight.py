@@ -1,9 +1,9 @@
-"""street_fight: which choices of the image chain help, each tried against the others on the same images.
+"""street_fight: experiments on the image chain's choices, each compared with its alternatives on the same images.
 
-The deck's case study as experiments: how patches are standardized, how responses are encoded, where filters come from
-and how many there are; the penalty; what to do about classes of which there are few images; and whether Huber's loss
-does what the squared one does not when labels, images or targets are wrong. Everything is repeated with other images.
-Only training images are used, to judge by as well: the test images are for the classifier.
+The deck's case study as experiments: the standardization of patches, the encoding of responses, the kind and number of
+filters; the penalty; what to do about class imbalance; and whether Huber's loss is better than the squared loss when
+labels, images or targets are wrong. Every experiment is repeated on other images. Only training images are used, also
+to measure accuracy: the test images are for the classifier.
 
 Grain: a setting of an experiment, under a condition, by one measure. Source: the deck's slides "ML Street Fight".
 """
@@ -24,25 +24,28 @@ CONTRACT = Contract(
     table="street_fight",
     grain="a setting of an experiment, under a condition, by one measure",
     columns=(
-        Column("experiment", pa.string(), "what is varied: a part of the encoder, the penalty, what is done about "
-               "class imbalance, or the loss where there are outliers"),
-        Column("condition", pa.string(), "what the images that are trained on are: clean; 10:1, of half of the classes "
-               "only a tenth; or spoilt, and by which kernel they are regressed"),
-        Column("setting", pa.string(), "what the experiment tries"),
-        Column("base", pa.string(), "the setting that it is compared with; null for this itself", nullable=True),
-        Column("measure", pa.string(), "accuracy, at 10:1 of images in these proportions; balanced accuracy, the mean "
-               "of the classes' recalls; or the same of the rare classes only"),
-        Column("value", pa.float64(), "mean over the seeds, on images that nothing is fitted to"),
-        Column("low", pa.float64(), "lower end of Student's 95 % interval over the seeds; null for one", nullable=True),
-        Column("high", pa.float64(), "its upper end", nullable=True),
-        Column("difference", pa.float64(), "mean over the seeds of the value less that of the base, on the same "
-               "images; null for the base", nullable=True),
-        Column("difference_low", pa.float64(), "lower end of its 95 % interval over the seeds", nullable=True),
-        Column("difference_high", pa.float64(), "its upper end", nullable=True),
-        Column("values", pa.list_(pa.float64()), "the value with each seed, in their order"),
-        Column("images", pa.int64(), "images that are trained on"),
-        Column("seconds", pa.float64(), "of one seed, while others run beside it: where the encoder is varied to learn "
-               "it, encode and classify, else to classify", unit="s", volatile=True),
+        Column("experiment", pa.string(), "what the experiment varies: a part of the encoder, the penalty, the "
+               "treatment of class imbalance, or the loss in the presence of outliers"),
+        Column("condition", pa.string(), "the training data: clean; 10:1, with only a tenth of the images of half of "
+               "the classes; or with outliers, and the kernel of the regression"),
+        Column("setting", pa.string(), "value of what the experiment varies"),
+        Column("base", pa.string(), "the setting that this one is compared with; null for the base itself",
+               nullable=True),
+        Column("measure", pa.string(), "accuracy (at 10:1, on images in the same proportions); balanced accuracy, the "
+               "mean recall of the classes; or the mean recall of the rare classes"),
+        Column("value", pa.float64(), "mean of the measure over the seeds, on images that nothing was fitted to"),
+        Column("low", pa.float64(), "lower end of the 95 % t interval of the value over the seeds; null for one seed",
+               nullable=True),
+        Column("high", pa.float64(), "upper end of the 95 % t interval of the value", nullable=True),
+        Column("difference", pa.float64(), "value minus the value of the base on the same images, mean over the seeds; "
+               "null for the base", nullable=True),
+        Column("difference_low", pa.float64(), "lower end of the 95 % t interval of the difference over the seeds",
+               nullable=True),
+        Column("difference_high", pa.float64(), "upper end of the 95 % t interval of the difference", nullable=True),
+        Column("values", pa.list_(pa.float64()), "the measure for each seed, in the order of the seeds"),
+        Column("images", pa.int64(), "number of training images"),
+        Column("seconds", pa.float64(), "time for one seed, with others in parallel: to learn the encoder, encode and "
+               "classify if the encoder is varied, else to classify", unit="s", volatile=True),
     ),
     key=("experiment", "condition", "setting", "measure"),
     invariants=(
@@ -59,30 +62,30 @@ CONTRACT = Contract(
     ),
 )  # fmt: skip
 
-# The experiments whose base is what the encoder is made by.
+# The experiments whose base is the default of the encoder.
 OF_THE_ENCODER = EXPERIMENTS[:3]
 
 
 class Effort(Enum):
-    """How much is spent on the fight."""
+    """The sizes of the experiments."""
 
     small = "small"
     large = "large"
 
 
 class StreetFightConfig(dg.Config):
-    """What is spent, and the seed."""
+    """The size of the experiments, and the seed."""
 
     preset: Effort = Field(
         Effort.small,
         description="; ".join(
-            f"{name}: {sizes.seeds} seeds, each with {sizes.training:,} images to train on and {sizes.judged:,} to "
-            f"judge by, and {sizes.filters} filters"
+            f"{name}: {sizes.seeds} seeds, each with {sizes.training:,} images to train on, {sizes.judged:,} to "
+            f"measure accuracy on, and {sizes.filters} filters"
             for name, sizes in SIZES.items()
         ),
     )
-    seed: int = Field(0, ge=0, description="the first seed")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    seed: int = Field(0, ge=0, description="first of the seeds")
+    workers: int = Field(-1, ge=-1, description="number of worker processes; -1: one for each core")
 
 
 @dg.asset(
@@ -90,13 +93,14 @@ class StreetFightConfig(dg.Config):
         CONTRACT,
         __name__,
         config=StreetFightConfig,
-        description="Which standardization, encoding, filters, loss and care for rare classes do best.",
+        description="Accuracy of different standardizations, encodings, filters, penalties, losses and treatments of "
+        "class imbalance.",
     ),
     pool="numerics",
 )
 @keeps_settings
 def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
-    """Try every setting on every seed's draw of the training images."""
+    """Try every setting on the training images that each seed draws."""
     import numpy as np
 
     from taproom.images.image_arrays import labels_of, pixels_of
@@ -121,23 +125,23 @@ def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
             "classes_left_out": [name for name in names if name not in fighting],
             "seeds": SIZES[config.preset.value].seeds,
             "base_accuracy": next(row["value"] for row in rows if row["base"] is None),
-            **{_called(row): row["difference"] for row in rows if row["difference"] is not None},
+            **{_metadata_key(row): row["difference"] for row in rows if row["difference"] is not None},
         },
         figure=picture(rows),
     )
 
 
-def _called(row: dict) -> str:
-    """The name of a row's difference in the metadata."""
+def _metadata_key(row: dict) -> str:
+    """The key of a row's difference in the metadata."""
     return re.sub(r"\W+", "_", " ".join(row[column] for column in CONTRACT.key))
 
 
 @dg.asset_check(
     asset="street_fight",
-    description="No other standardization, encoding or kind of filters does clearly better than the encoder's default.",
+    description="No standardization, encoding or kind of filters is significantly better than the encoder's default.",
 )
 def base_is_not_beaten(street_fight: pa.Table) -> dg.AssetCheckResult:
-    """Where one does, on these images, the encoder had better be made with it."""
+    """If one is, it should be used for the encoder of these images."""
     better = {
         f"{row['experiment']}: {row['setting']}": row["difference"]
         for row in street_fight.to_pylist()
@@ -146,9 +150,9 @@ def base_is_not_beaten(street_fight: pa.Table) -> dg.AssetCheckResult:
     return dg.AssetCheckResult(passed=not better, severity=dg.AssetCheckSeverity.WARN, metadata={"better": better})
 
 
-@dg.asset_check(asset="street_fight", description="Filters that are learned do no worse than patches taken at random.")
+@dg.asset_check(asset="street_fight", description="Learned filters are at least as good as random patches.")
 def learning_filters_pays(street_fight: pa.Table) -> dg.AssetCheckResult:
-    """Where it does not, k-means has too few patches, or too few passes over them."""
+    """Otherwise k-means has too few patches, or too few passes over them."""
     (row,) = street_fight.filter(pa.compute.equal(street_fight["setting"], "random patches")).to_pylist()
     return dg.AssetCheckResult(
         passed=row["difference"] <= 0,
