@@ -1,13 +1,13 @@
-"""class_mixtures, classes, held_out_events, share_errors: the classes, each a mixture fitted to its wells.
+"""class_mixtures, classes, held_out_events, share_errors: the classes, each a mixture fitted to its labelled wells.
 
-The deck's Bayes rule wants each class's density and prior; these are they, with the thresholds under which a call is
-ambiguous or an event anomalous, both chosen on events of wells that the densities have not seen. Priors are uniform:
-how many wells of a class a plate has is the experimenter's choice. A label is the well's, so a class's density is that
-of all events of such a well, cells that do not shine and debris included.
+The deck's Bayes rule needs the density and the prior of each class. The tables have both, and the thresholds below
+which a call is ambiguous or an event anomalous, which are chosen on events of held-out wells. Priors are uniform: how
+many wells of a class a plate has is the experimenter's choice. A well has one label, so the density of a class is that
+of all events in its wells, including non-fluorescent cells and debris.
 
-Grain: a component of a class; a class; an event that models without its well have scored; a class in a blend of known
-shares. Source: the deck's "Mixtures of Gaussians"
-and "Density Estimation"; `taproom.assays.class_mixtures` has the rest.
+Grain: a component of a class; a class; an event, scored by models that were fitted without its well; a class in a blend
+of known shares. Source: the deck's "Mixtures of Gaussians" and "Density Estimation"; `taproom.assays.class_mixtures`
+has the details.
 """
 
 from collections.abc import Iterator
@@ -24,45 +24,52 @@ from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, se
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
-LEAST_VARIANCE = 1e-5  # of the widest component's in the channel
+LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
 
 CLASS_MIXTURES = Contract(
     table="class_mixtures",
     grain="a component of a class's mixture",
     columns=(
-        Column("class", pa.string(), "the class"),
-        Column("component", pa.int32(), "from 0, by falling weight"),
-        Column("weight", pa.float64(), "mixing weight within the class"),
-        Column("mean", pa.list_(pa.float64()), "mean in each channel of the class, on the transformed scale"),
-        Column("covariance", pa.list_(pa.float64()), "covariance matrix, row by row"),
+        Column("class", pa.string(), "name of the class"),
+        Column("component", pa.int32(), "number of the component, from 0, ordered by falling weight"),
+        Column("weight", pa.float64(), "mixing weight of the component within the class"),
+        Column("mean", pa.list_(pa.float64()), "mean of the component in each of the class's channels, on the "
+               "transformed scale"),
+        Column("covariance", pa.list_(pa.float64()), "covariance matrix of the component, row by row"),
     ),
     key=("class", "component"),
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
-)
+)  # fmt: skip
 
 CLASSES = Contract(
     table="classes",
     grain="a class that has wells",
     columns=(
-        Column("class", pa.string(), "the class"),
-        Column("prior", pa.float64(), "probability of the class before anything was measured"),
-        Column("wells", pa.int64(), "wells that it was fitted to"),
-        Column("events", pa.int64(), "events that it was fitted to, equally many of each well"),
-        Column("components", pa.int32(), "components of its mixture"),
+        Column("class", pa.string(), "name of the class"),
+        Column("prior", pa.float64(), "prior probability of the class"),
+        Column("wells", pa.int64(), "number of wells that the class's mixture was fitted to"),
+        Column("events", pa.int64(), "number of events that the class's mixture was fitted to, the same of each well"),
+        Column("components", pa.int32(), "number of components of the class's mixture"),
         Column("channels", pa.list_(pa.string()), "channels of means and covariances, the same for all classes"),
-        Column("transforms", pa.list_(pa.string()), "scale of each channel"),
-        Column("anomalous_below", pa.float64(), "log density under which few held-out events of the class lie; an "
-               "event under it in all classes is anomalous", unit="nats"),
-        Column("ambiguous_below", pa.float64(), "largest posterior under which a call is ambiguous; of all classes"),
-        Column("wanted_accuracy", pa.float64(), "that `ambiguous_below` was chosen for; of all classes"),
-        Column("reached_accuracy", pa.float64(), "of the held-out calls that are not ambiguous; of all classes"),
-        Column("held_out_events", pa.int64(), "events of the class that models without their well have called"),
-        Column("held_out_accuracy", pa.float64(), "share of them called right"),
-        Column("held_out_sure_accuracy", pa.float64(), "share called right of those that are not ambiguous; null "
-               "without any", nullable=True),
-        Column("held_out_ambiguous_share", pa.float64(), "how often the flag ambiguous fires on them"),
-        Column("held_out_anomalous_share", pa.float64(), "how often the flag anomalous fires on them"),
+        Column("transforms", pa.list_(pa.string()), "transform of each channel: linear, arcsinh(cofactor) or "
+               "logicle(T, M, W, A)"),
+        Column("anomalous_below", pa.float64(), "threshold of the log density, below which few held-out events of the "
+               "class lie; an event below the thresholds of all classes is anomalous", unit="nats"),
+        Column("ambiguous_below", pa.float64(), "threshold of the largest posterior, below which a call is ambiguous; "
+               "the same for all classes"),
+        Column("wanted_accuracy", pa.float64(), "accuracy that ambiguous_below was chosen to reach; the same for all "
+               "classes"),
+        Column("reached_accuracy", pa.float64(), "accuracy of the held-out calls that are not ambiguous; over all "
+               "classes"),
+        Column("held_out_events", pa.int64(), "number of held-out events of the class: called by models that were "
+               "fitted without the event's well"),
+        Column("held_out_accuracy", pa.float64(), "share of the class's held-out events with the right call"),
+        Column("held_out_sure_accuracy", pa.float64(), "share of right calls among the class's held-out events whose "
+               "call is not ambiguous; null if there are none", nullable=True),
+        Column("held_out_ambiguous_share", pa.float64(), "share of the class's held-out events whose call is "
+               "ambiguous"),
+        Column("held_out_anomalous_share", pa.float64(), "share of the class's held-out events that are anomalous"),
     ),
     key=("class",),
     may_be_empty=True,
@@ -85,13 +92,13 @@ CLASSES = Contract(
 
 HELD_OUT_EVENTS = Contract(
     table="held_out_events",
-    grain="a labelled event, scored by mixtures that have never seen its well",
+    grain="a labelled event, scored by mixtures that were fitted without its well",
     columns=(
-        Column("sample", pa.string(), "the event's sample"),
-        Column("event", pa.int64(), "its number in the sample"),
-        Column("class", pa.string(), "its class"),
+        Column("sample", pa.string(), "key of the event's sample"),
+        Column("event", pa.int64(), "number of the event in its sample"),
+        Column("class", pa.string(), "class of the event's well"),
         Column("log_densities", pa.list_(pa.float64()), "log density under each class, in alphabetical order, by "
-               "mixtures fitted without the event's well (without its fold of events, where a class has one well)",
+               "mixtures fitted without the event's well (without its fold of events, if the class has only one well)",
                unit="nats"),
     ),
     key=("sample", "event"),
@@ -103,48 +110,57 @@ SHARE_ERRORS = Contract(
     table="share_errors",
     grain="a class in a blend of held-out events whose shares are known",
     columns=(
-        Column("blend", pa.int32(), "the blend"),
-        Column("class", pa.string(), "the class"),
-        Column("events", pa.int64(), "events of the blend"),
-        Column("true_share", pa.float64(), "the class's share of them"),
-        Column("share", pa.float64(), "share found by EM over the class priors"),
-        Column("argmax_share", pa.float64(), "share of events whose most likely class it is: biased"),
+        Column("blend", pa.int32(), "number of the blend"),
+        Column("class", pa.string(), "name of the class"),
+        Column("events", pa.int64(), "number of events in the blend"),
+        Column("true_share", pa.float64(), "true share of the class in the blend"),
+        Column("share", pa.float64(), "share of the class estimated by EM over the class priors"),
+        Column("argmax_share", pa.float64(), "share of the events for which the class is the most likely one; a biased "
+               "estimate"),
     ),
     key=("blend", "class"),
     may_be_empty=True,
     invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
-)
+)  # fmt: skip
 
 TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)
 
 
 class ClassMixturesConfig(dg.Config):
-    """How classes are fitted, and how thresholds are chosen; null: the champion's, else the default of
-    `ClassParameters`."""
+    """How classes are fitted and thresholds chosen. Null: the champion's value, or the default of `ClassParameters`."""
 
     components: int | None = Field(
-        None, ge=1, description="components of each class; by default for each class the number with the smallest BIC"
+        None,
+        ge=1,
+        description="number of components of each class; null: for each class the number with the smallest BIC",
     )
     sizes: list[int] | None = Field(
-        None, min_length=1, description="numbers of components to try, whatever the champion"
+        None,
+        min_length=1,
+        description="numbers of components to choose from by BIC; they take precedence over the champion",
     )
-    restarts: int | None = Field(None, ge=1, description="starts for each number")
-    events_per_well: int | None = Field(None, ge=1, description="events of a well that are used, at most")
-    priors: dict[str, float] = Field({}, description="prior of each class, in any unit; empty: uniform")
+    restarts: int | None = Field(None, ge=1, description="number of random starts for each number of components")
+    events_per_well: int | None = Field(None, ge=1, description="largest number of events of a well that are used")
+    priors: dict[str, float] = Field(
+        {}, description="prior of each class by its name, up to a common factor; empty: uniform"
+    )
     anomalous_share: float | None = Field(
-        None, ge=0, lt=1, description="share of a class's held-out events under its threshold of density"
+        None,
+        ge=0,
+        lt=1,
+        description="share of a class's held-out events that lie below its threshold for anomalous events",
     )
     wanted_accuracy: float | None = Field(
-        None, ge=0, le=1, description="accuracy wanted of the held-out calls that are not ambiguous"
+        None, ge=0, le=1, description="accuracy that held-out calls which are not ambiguous should have"
     )
     regularization: float | None = Field(
-        None, ge=0, description="added to all variances of a class, on channels of variance 1"
+        None, ge=0, description="added to all variances of a class, in channels that are scaled to variance 1"
     )
-    seed: int = Field(0, ge=0, description="seed of the events used and of the starts")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    seed: int = Field(0, ge=0, description="seed of the choice of events and of the starts")
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
     def given(self) -> dict[str, Any]:
-        """What is given of `ClassParameters`."""
+        """The values for `ClassParameters`; None where none is given."""
         sizes = {"sizes": tuple(self.sizes)} if self.sizes else {}
         return self.model_dump(exclude={"workers", "sizes", "priors"}) | sizes | {"priors": self.priors or None}
 
@@ -155,10 +171,19 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 @several_tables(
     name="class_mixtures",
     outs={
-        "class_mixtures": _out(CLASS_MIXTURES, "Each class's density as a mixture of Gaussians."),
-        "classes": _out(CLASSES, "The classes: priors, thresholds, and what these do to held-out events."),
-        "held_out_events": _out(HELD_OUT_EVENTS, "Labelled events, scored by mixtures that have not seen their wells."),
-        "share_errors": _out(SHARE_ERRORS, "How far class shares are off on blends of held-out events."),
+        "class_mixtures": _out(
+            CLASS_MIXTURES, "The density of each class, as a mixture of Gaussians fitted to its labelled wells."
+        ),
+        "classes": _out(
+            CLASSES, "The classes with their priors and thresholds, and the accuracy of calls on held-out events."
+        ),
+        "held_out_events": _out(
+            HELD_OUT_EVENTS,
+            "Labelled events with their log density under each class, by models fitted without the event's well.",
+        ),
+        "share_errors": _out(
+            SHARE_ERRORS, "Errors of estimated class shares, on blends of held-out events whose shares are known."
+        ),
     },
     ins={**MATRIX_EVENTS, "champions": champion_of("class_mixtures")},
     pool="numerics",
@@ -167,7 +192,7 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 def class_mixtures(
     config: ClassMixturesConfig, events: pa.Table, wells: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:
-    """Fit a mixture to each class, and once without each of its wells to choose thresholds."""
+    """Fit a mixture to each class, and again without each of its wells to choose thresholds."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.class_mixtures import ClassParameters, cross_fit
     from taproom.assays.class_model_rows import model_rows
@@ -179,12 +204,12 @@ def class_mixtures(
     matrix = event_matrix(events, wells)
     labelled = matrix.labelled()
     if len(set(labelled.labels)) < 2:
-        yield from empty_outputs(*TABLES, reason="wanted: labelled wells of two classes at least")
+        yield from empty_outputs(*TABLES, reason="there are no labelled wells of at least two classes")
         return
     made_with = resolve_parameters(ClassParameters(), champions, ClassMixturesConfig, config.given())
     chosen = made_with.parameters
     if config.sizes and not config.components:
-        chosen = replace(chosen, components=None)  # sizes to choose from were asked for, whatever the champion has
+        chosen = replace(chosen, components=None)  # the sizes that are given take precedence over the champion's
     crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
     model = model_of(crossed, chosen)
     component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)
@@ -205,7 +230,7 @@ def class_mixtures(
         ),
         "class_mixtures",
     )
-    fates = figures.calls(model.classes, held_out_fates(model), title="Events that no model has seen")
+    fates = figures.calls(model.classes, held_out_fates(model), title="Held-out events")
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(
@@ -245,13 +270,15 @@ def class_mixtures(
 
 
 def _mean_error(rows: list[dict], estimate: str) -> float:
-    """Mean absolute error of an estimate of shares."""
+    """Mean absolute error of a column of estimated shares."""
     return sum(abs(row[estimate] - row["true_share"]) for row in rows) / max(len(rows), 1)
 
 
-@dg.asset_check(asset="share_errors", description="Shares by EM are nearer to the known ones than counting calls is.")
+@dg.asset_check(
+    asset="share_errors", description="Class shares estimated by EM have a smaller error than shares of counted calls."
+)
 def shares_beat_counting(share_errors: pa.Table) -> dg.AssetCheckResult:
-    """If counting were as near, the densities would add nothing."""
+    """Otherwise EM over the class priors is of no use, and calls could be counted."""
     rows = share_errors.to_pylist()
     errors = {name: _mean_error(rows, name) for name in ("share", "argmax_share")}
     return dg.AssetCheckResult(
@@ -259,9 +286,9 @@ def shares_beat_counting(share_errors: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="classes", description="Held-out calls that are not ambiguous are as accurate as was wanted.")
+@dg.asset_check(asset="classes", description="Held-out calls that are not ambiguous reach the wanted accuracy.")
 def sure_calls_are_right(classes: pa.Table) -> dg.AssetCheckResult:
-    """Where classes overlap everywhere no threshold reaches it; without two classes nothing can be called."""
+    """No threshold reaches it if classes overlap everywhere; without two classes there are no calls."""
     rows = classes.to_pylist()
     reached = rows[0]["reached_accuracy"] if rows else 0.0
     return dg.AssetCheckResult(
@@ -273,10 +300,10 @@ def sure_calls_are_right(classes: pa.Table) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="class_mixtures",
-    description=f"No component's variance in a channel is below {LEAST_VARIANCE:g} of the widest component's.",
+    description=f"In each channel, no component's variance is below {LEAST_VARIANCE:g} times the largest component's.",
 )
 def no_component_has_collapsed(class_mixtures: pa.Table) -> dg.AssetCheckResult:
-    """A component without width stands on a few equal values, such as those at an end of a channel's range."""
+    """A component that has collapsed fits a few equal values, such as those at an end of a channel's range."""
     import numpy as np
 
     if not len(class_mixtures):
@@ -290,10 +317,10 @@ def no_component_has_collapsed(class_mixtures: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset="held_out_events", description="The most likely class of held-out events is right more often than by chance."
+    asset="held_out_events", description="The mean recall of the classes on held-out events is better than chance."
 )
 def held_out_events_beat_chance(held_out_events: pa.Table) -> dg.AssetCheckResult:
-    """Where it is not, the classes differ no more than wells of one class do."""
+    """Otherwise the classes differ no more than the wells of one class do."""
     import numpy as np
 
     from taproom.sources.events import from_lists

@@ -1,11 +1,11 @@
-"""classifier_comparison, classifier_wells, classifier_calibration: classifiers judged on wells they have never seen.
+"""classifier_comparison, classifier_wells, classifier_calibration: classifiers compared on held-out wells.
 
 The deck's question, generative or discriminative: class mixtures, kernel densities and linear and quadratic
-discriminants against logistic regression and gradient boosting. One well at a time is left out with all its events;
-all methods see the same events. A label is the well's, and much of every well is cells that do not shine and debris,
-which no method can tell apart: no accuracy here comes near 1, and what matters is which is larger.
+discriminants against logistic regression and gradient boosting. One well at a time is held out with all its events, and
+all methods are fitted to the same events. A well has one label, and a large part of every well is non-fluorescent cells
+and debris, which no method can tell apart: no accuracy comes near 1, and only differences matter.
 
-Grain: a method; a method on a well that was left out; a method's events with a posterior in a bin.
+Grain: a method; a method on a held-out well; a method's calls with a largest posterior in a bin.
 """
 
 from collections.abc import Iterator
@@ -23,26 +23,29 @@ METHODS = (
     "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
     "gradient_boosting",
 )  # fmt: skip
-DOUBTFUL_BELOW = 0.5  # of the median well's best accuracy
+DOUBTFUL_BELOW = 0.5  # relative to the best accuracy on the median well
 LARGEST_CALIBRATION_ERROR = 0.1
 
-_METHOD = Column("method", pa.string(), "class_mixtures is ours; the others by their usual names")
+_METHOD = Column("method", pa.string(), "classification method; class_mixtures is the one that event_calls uses")
 
 COMPARISON = Contract(
     table="classifier_comparison",
     grain="a method",
     columns=(
         _METHOD,
-        Column("kind", pa.string(), "generative or discriminative"),
-        Column("wells", pa.int64(), "wells that were left out, one at a time"),
-        Column("accuracy", pa.float64(), "mean over wells of the share of events called right"),
-        Column("accuracy_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
-        Column("difference", pa.float64(), "mean over wells of its accuracy less that of class_mixtures"),
-        Column("difference_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
-        Column("log_loss", pa.float64(), "mean over wells of minus the log of the true class's posterior", unit="nats"),
-        Column("log_loss_error", pa.float64(), "its standard error over wells; null for one well", nullable=True),
-        Column("calibration_error", pa.float64(), "expected calibration error: how far the largest posterior is from "
-               "the share of right calls"),
+        Column("kind", pa.string(), "kind of method: generative or discriminative"),
+        Column("wells", pa.int64(), "number of wells that were held out, one at a time"),
+        Column("accuracy", pa.float64(), "share of a held-out well's events with the right call, mean over wells"),
+        Column("accuracy_error", pa.float64(), "standard error of the accuracy over wells; null for one well",
+               nullable=True),
+        Column("difference", pa.float64(), "accuracy minus that of class_mixtures, mean over wells"),
+        Column("difference_error", pa.float64(), "standard error of the difference over wells; null for one well",
+               nullable=True),
+        Column("log_loss", pa.float64(), "minus the log of the true class's posterior, mean over wells", unit="nats"),
+        Column("log_loss_error", pa.float64(), "standard error of the log loss over wells; null for one well",
+               nullable=True),
+        Column("calibration_error", pa.float64(), "expected calibration error: mean absolute difference between "
+               "the largest posterior and the share of right calls"),
     ),
     key=("method",),
     may_be_empty=True,
@@ -58,13 +61,15 @@ COMPARISON = Contract(
 
 WELLS = Contract(
     table="classifier_wells",
-    grain="a method on a well that it was not fitted to",
+    grain="a method on a held-out well",
     columns=(
         _METHOD,
-        Column("well", pa.string(), "plate and well"),
-        Column("events", pa.int64(), "events that were called"),
-        Column("accuracy", pa.float64(), "share of them called right"),
-        Column("log_loss", pa.float64(), "minus the mean log of the true class's posterior", unit="nats"),
+        Column("well", pa.string(), "plate and well that was held out"),
+        Column("events", pa.int64(), "number of the well's events that were called"),
+        Column("accuracy", pa.float64(), "share of the events with the right call"),
+        Column(
+            "log_loss", pa.float64(), "minus the mean log of the true class's posterior over the events", unit="nats"
+        ),
     ),
     key=("method", "well"),
     may_be_empty=True,
@@ -76,10 +81,12 @@ CALIBRATION = Contract(
     grain="a bin of a method's calls by their largest posterior",
     columns=(
         _METHOD,
-        Column("bin", pa.int32(), "the bin, from 0; bins without calls have no row"),
-        Column("events", pa.int64(), "calls in it"),
-        Column("confidence", pa.float64(), "mean of their largest posteriors, wells alike"),
-        Column("observed", pa.float64(), "share of them that are right, wells alike"),
+        Column("bin", pa.int32(), "number of the bin, from 0; bins without calls have no row"),
+        Column("events", pa.int64(), "number of calls in the bin"),
+        Column(
+            "confidence", pa.float64(), "mean largest posterior of the calls in the bin, with equal weights for wells"
+        ),
+        Column("observed", pa.float64(), "share of right calls in the bin, with equal weights for wells"),
     ),
     key=("method", "bin"),
     may_be_empty=True,
@@ -88,10 +95,10 @@ CALIBRATION = Contract(
 
 
 class ClassifierComparisonConfig(dg.Config):
-    """How the other methods are fitted; ours are configured at `class_mixtures`."""
+    """How the other methods are fitted; class mixtures are configured at `class_mixtures`."""
 
-    seed: int = Field(0, ge=0, description="seed of what methods draw")
-    workers: int = Field(-1, ge=-1, description="workers as joblib counts them; -1: one for each core")
+    seed: int = Field(0, ge=0, description="seed of the random choices of the methods")
+    workers: int = Field(-1, ge=-1, description="number of worker processes; -1: one for each core")
 
 
 _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig)
@@ -100,9 +107,13 @@ _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig
 @several_tables(
     name="classifier_comparison",
     outs={
-        "classifier_comparison": _out(COMPARISON, "How well classifiers do on wells that they have never seen."),
-        "classifier_wells": _out(WELLS, "The same, well by well."),
-        "classifier_calibration": _out(CALIBRATION, "How far posteriors are from the share of right calls."),
+        "classifier_comparison": _out(
+            COMPARISON, "Accuracy, log loss and calibration of classifiers of events on held-out wells."
+        ),
+        "classifier_wells": _out(WELLS, "Accuracy and log loss of each classifier on each held-out well."),
+        "classifier_calibration": _out(
+            CALIBRATION, "Calibration curve of each classifier: posteriors beside the share of right calls."
+        ),
     },
     ins=MATRIX_EVENTS,
     pool="numerics",
@@ -111,13 +122,13 @@ _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig
 def classifier_comparison(
     config: ClassifierComparisonConfig, events: pa.Table, wells: pa.Table, held_out_events: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:
-    """Leave each labelled well out, fit all methods to the others, and judge them on it."""
+    """Hold out each labelled well, fit all methods to the others, and evaluate them on it."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.classifiers import compare
     from taproom.sources.events import event_matrix, from_lists
 
     if not len(held_out_events):
-        yield from empty_outputs(COMPARISON, WELLS, CALIBRATION, reason="wanted: classes")
+        yield from empty_outputs(COMPARISON, WELLS, CALIBRATION, reason="there are no classes")
         return
     known = event_matrix(events, wells).take(held_out_events)
     ours = from_lists(held_out_events["log_densities"], len(classes))
@@ -156,13 +167,13 @@ def classifier_comparison(
 
 @dg.asset_check(
     asset="classifier_comparison",
-    description="Class mixtures are within one standard error of the best generative method, or better.",
+    description="The accuracy of class mixtures is within one standard error of the best generative method's.",
 )
 def class_mixtures_keep_up(classifier_comparison: pa.Table) -> dg.AssetCheckResult:
-    """The calls are made by class mixtures; another density that is clearly better should make them."""
+    """Calls are made by class mixtures; a density that is clearly better should be used instead."""
     rows = {row["method"]: row for row in classifier_comparison.to_pylist() if row["kind"] == "generative"}
     if not rows:
-        return dg.AssetCheckResult(passed=True, description="No well could be left out.")
+        return dg.AssetCheckResult(passed=True, description="No well could be held out.")
     best = max(rows.values(), key=lambda row: row["accuracy"])
     behind = best["accuracy"] - rows["class_mixtures"]["accuracy"]
     return dg.AssetCheckResult(
@@ -174,10 +185,10 @@ def class_mixtures_keep_up(classifier_comparison: pa.Table) -> dg.AssetCheckResu
 
 @dg.asset_check(
     asset="classifier_wells",
-    description=f"On every well some method is at least {DOUBTFUL_BELOW:.0%} as accurate as on the median well.",
+    description=f"On every well, the best method's accuracy is at least {DOUBTFUL_BELOW:.0%} of its median over wells.",
 )
 def no_well_defies_all_methods(classifier_wells: pa.Table) -> dg.AssetCheckResult:
-    """A well that no method gets right may bear another class's label."""
+    """A well on which all methods fail may have the wrong label."""
     best = classifier_wells.select(["well", "accuracy"]).to_pandas().groupby("well")["accuracy"].max()
     doubtful = best[best < DOUBTFUL_BELOW * best.median()]
     return dg.AssetCheckResult(
@@ -187,10 +198,10 @@ def no_well_defies_all_methods(classifier_wells: pa.Table) -> dg.AssetCheckResul
 
 @dg.asset_check(
     asset="classifier_calibration",
-    description=f"Posteriors of class_mixtures are {LARGEST_CALIBRATION_ERROR} off at most, on average.",
+    description=f"The mean calibration error of class_mixtures is at most {LARGEST_CALIBRATION_ERROR}.",
 )
 def posteriors_are_calibrated(classifier_calibration: pa.Table) -> dg.AssetCheckResult:
-    """The calls' flag `ambiguous` is a threshold of these posteriors, and means what it says only where they hold."""
+    """The flag `ambiguous` of calls compares these posteriors with a threshold: it needs calibrated ones."""
     rows = [row for row in classifier_calibration.to_pylist() if row["method"] == "class_mixtures"]
     events = sum(row["events"] for row in rows)
     error = sum(row["events"] * abs(row["confidence"] - row["observed"]) for row in rows) / max(events, 1)

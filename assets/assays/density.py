@@ -1,6 +1,7 @@
-"""density: the mixture's density on a grid of two channels.
+"""density: the mixture's density on a grid over two channels.
 
-The deck's "Resulting Density Estimator": what the mixture says of where events lie, all other channels integrated out.
+The deck's "Resulting Density Estimator": the probability density of events in two channels, with all other channels
+integrated out.
 Grain: a point of the grid.
 """
 
@@ -21,21 +22,21 @@ if TYPE_CHECKING:
 
 
 def grid_contract(table: str) -> Contract:
-    """The contract of a density told on a grid over two channels."""
+    """The contract of a table with a density on a grid over two channels."""
     return Contract(
         table=table,
         grain="a point of a grid over two channels",
         columns=(
-            Column("x_channel", pa.string(), "the channel along x"),
-            Column("y_channel", pa.string(), "the channel along y"),
-            Column("x", pa.float64(), "place in the first channel, on its transformed scale"),
-            Column("y", pa.float64(), "place in the second channel, on its transformed scale"),
+            Column("x_channel", pa.string(), "name of the channel along x"),
+            Column("y_channel", pa.string(), "name of the channel along y"),
+            Column("x", pa.float64(), "value in the channel x_channel, on its transformed scale"),
+            Column("y", pa.float64(), "value in the channel y_channel, on its transformed scale"),
             Column("density", pa.float64(), "probability density, per unit of both scales"),
             Column(
                 "enclosed",
                 pa.float64(),
-                "share of the grid's probability where the density is higher than here: 0.95 and "
-                "less is inside the contour that encloses 95 %",
+                "share of the grid's probability at points with a higher density; points with at most 0.95 are inside "
+                "the contour that encloses 95 % of the probability",
             ),
         ),
         key=("x", "y"),
@@ -55,12 +56,12 @@ CONTRACT = grid_contract("density")
 
 
 class DensityConfig(dg.Config):
-    """Which channels, and how fine."""
+    """The channels and the size of the grid."""
 
     channels: list[str] = Field(
-        [], description="the two channels; empty: those in which the mixture's components lie farthest apart"
+        [], description="names of the two channels; empty: those in which the mixture's components are farthest apart"
     )
-    points: int = Field(200, ge=10, le=1_000, description="points of the grid in each channel")
+    points: int = Field(200, ge=10, le=1_000, description="number of grid points in each channel")
 
 
 @dg.asset(
@@ -68,13 +69,13 @@ class DensityConfig(dg.Config):
         CONTRACT,
         __name__,
         config=DensityConfig,
-        description="The mixture's density on a grid of two channels.",
+        description="Density of the mixture on a grid over two channels.",
     ),
     ins=MATRIX_EVENTS,
 )
 @keeps_settings
 def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: pa.Table) -> Draft:
-    """The mixture's density over two of its channels."""
+    """Evaluate the mixture's density on a grid over two of its channels."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.densities import enclosing_levels, grid_over, mixture_density
     from taproom.assays.event_mixture import mixture_from, shown_channels
@@ -94,7 +95,7 @@ def density(config: DensityConfig, events: pa.Table, wells: pa.Table, mixture: p
 
 
 def on_grid(contract: Contract, channels: list[str], grid: "Grid", found: "np.ndarray") -> pa.Table:
-    """Rows of a density `found` on `grid`, x by x."""
+    """The rows of a density table, from the density `found` on `grid`, (x, y)."""
     from taproom.assays.densities import enclosed
 
     points = grid.points()
@@ -108,14 +109,14 @@ def on_grid(contract: Contract, channels: list[str], grid: "Grid", found: "np.nd
     )
 
 
-@dg.asset_check(asset="density", description="The grid holds all but a twentieth of the mixture.")
+@dg.asset_check(asset="density", description="The grid covers at least 95 % of the mixture's probability.")
 def grid_holds_the_mixture(density: pa.Table) -> dg.AssetCheckResult:
-    """What lies outside of the grid is not in its pictures and contours."""
+    """The parts of the density outside of the grid are missing from figures and contours."""
     return is_on_its_grid(density)
 
 
 def is_on_its_grid(density: pa.Table) -> dg.AssetCheckResult:
-    """Whether a density's sum over its grid is within a twentieth of 1."""
+    """Whether a density's integral over its grid is within 0.05 of 1."""
     import numpy as np
 
     x, y = (np.unique(density[name].to_numpy()) for name in "xy")

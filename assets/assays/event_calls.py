@@ -1,11 +1,12 @@
-"""event_calls, well_shares: which class each event is of, and how large each class is in each well.
+"""event_calls, well_shares: the class of each event, and the share of each class in each well.
 
-The deck's Bayes rule: the class with the largest product of density and prior. A call is ambiguous where the largest
-posterior is low, an event anomalous where no class has such events; both thresholds are those of `classes`. Labelled
-wells are called too, by densities that have seen them: what calls are worth on unseen wells is in `classes` and
-`classifier_comparison`. A class's share of a well is found by EM over the class priors with the densities fixed, since
-counting calls is biased wherever classes overlap; `share_errors` shows by how much. Intervals tell how well a well's
-events determine its shares, not how much the classes' wells differ between plates and days.
+The deck's Bayes rule: an event's class is the one with the largest product of density and prior. A call is ambiguous if
+its posterior is low, and an event is anomalous if its density is low under all classes; `classes` has both thresholds.
+Labelled wells are called too, although the densities were fitted to them: `classes` and `classifier_comparison` have
+the accuracy on held-out wells. The share of a class in a well is estimated by EM over the class priors with fixed
+densities, because counting calls is biased where classes overlap; `share_errors` has the errors of both. Intervals
+measure how well the events of a well determine its shares, not how much wells of a class differ between plates and
+days.
 
 Grain: an event; a class in a well.
 """
@@ -25,13 +26,14 @@ EVENT_CALLS = Contract(
     table="event_calls",
     grain="an event",
     columns=(
-        Column("sample", pa.string(), "the event's sample"),
-        Column("event", pa.int64(), "its number in the sample"),
-        Column("called", pa.string(), "the class with the largest posterior"),
-        Column("posteriors", pa.list_(pa.float64()), "probability of each class, in alphabetical order"),
-        Column("log_density", pa.float64(), "of what was measured, under all classes by their priors", unit="nats"),
-        Column("ambiguous", pa.bool_(), "the largest posterior is low"),
-        Column("anomalous", pa.bool_(), "no class has such events"),
+        Column("sample", pa.string(), "key of the event's sample"),
+        Column("event", pa.int64(), "number of the event in its sample"),
+        Column("called", pa.string(), "called class: the one with the largest posterior"),
+        Column("posteriors", pa.list_(pa.float64()), "posterior probability of each class, in alphabetical order"),
+        Column("log_density", pa.float64(), "log density of the measured values under all classes, weighted by their "
+               "priors", unit="nats"),
+        Column("ambiguous", pa.bool_(), "whether the largest posterior is below the threshold for ambiguous calls"),
+        Column("anomalous", pa.bool_(), "whether the event's density is below the thresholds of all classes"),
     ),
     key=("sample", "event"),
     may_be_empty=True,
@@ -44,17 +46,19 @@ WELL_SHARES = Contract(
     table="well_shares",
     grain="a class in a well",
     columns=(
-        Column("plate", pa.string(), "the plate"),
-        Column("well", pa.string(), "the well on it"),
-        Column("class", pa.string(), "the class"),
-        Column("events", pa.int64(), "events of the well that the shares are of: not anomalous, and with a value"),
-        Column("anomalous_share", pa.float64(), "share of the well's events that are, and are left out"),
-        Column("share", pa.float64(), "the class's share, by EM over the class priors; null without events",
-               nullable=True),
-        Column("low", pa.float64(), "lower end of its bootstrap interval over events", nullable=True),
-        Column("high", pa.float64(), "upper end of it", nullable=True),
-        Column("argmax_share", pa.float64(), "share of events whose most likely class it is: biased", nullable=True),
-        Column("known_share", pa.float64(), "1 or 0 in a labelled well; null in others", nullable=True),
+        Column("plate", pa.string(), "name of the plate"),
+        Column("well", pa.string(), "name of the well on the plate"),
+        Column("class", pa.string(), "name of the class"),
+        Column("events", pa.int64(), "number of the well's events that count: not anomalous, with at least one value"),
+        Column("anomalous_share", pa.float64(), "share of the well's events that are anomalous and therefore left out"),
+        Column("share", pa.float64(), "share of the class in the well, estimated by EM over the class priors; null "
+               "without events", nullable=True),
+        Column("low", pa.float64(), "lower end of the bootstrap interval of the share", nullable=True),
+        Column("high", pa.float64(), "upper end of the bootstrap interval of the share", nullable=True),
+        Column("argmax_share", pa.float64(), "share of the events for which the class is the most likely one; a biased "
+               "estimate", nullable=True),
+        Column("known_share", pa.float64(), "true share in a labelled well: 1 for the class of its label, else 0; null "
+               "in other wells", nullable=True),
     ),
     key=("plate", "well", "class"),
     may_be_empty=True,
@@ -70,11 +74,11 @@ WELL_SHARES = Contract(
 
 
 class EventCallsConfig(dg.Config):
-    """How sure the shares' intervals are."""
+    """How the bootstrap intervals of shares are computed."""
 
-    resamples: int = Field(200, ge=1, description="bootstrap resamples of a well's events")
-    confidence: float = Field(0.95, gt=0, lt=1, description="share of the resamples within an interval")
-    seed: int = Field(0, ge=0, description="seed of the resamples")
+    resamples: int = Field(200, ge=1, description="number of bootstrap resamples of a well's events")
+    confidence: float = Field(0.95, gt=0, lt=1, description="confidence level of the intervals")
+    seed: int = Field(0, ge=0, description="seed of the bootstrap")
 
 
 _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
@@ -83,8 +87,11 @@ _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
 @several_tables(
     name="event_calls",
     outs={
-        "event_calls": _out(EVENT_CALLS, "The class of each event, with posteriors, and flags where it is doubtful."),
-        "well_shares": _out(WELL_SHARES, "Each class's share of each well, with an interval."),
+        "event_calls": _out(
+            EVENT_CALLS,
+            "The called class of each event, with posteriors, and flags for ambiguous and anomalous events.",
+        ),
+        "well_shares": _out(WELL_SHARES, "Share of each class in each well, with a bootstrap interval."),
     },
     ins=MATRIX_EVENTS,
     pool="numerics",
@@ -93,7 +100,7 @@ _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
 def event_calls(
     config: EventCallsConfig, events: pa.Table, wells: pa.Table, class_mixtures: pa.Table, classes: pa.Table
 ) -> Iterator[dg.Output]:
-    """Call every event by the Bayes rule, and find the shares of each well."""
+    """Call every event by the Bayes rule, and estimate the shares of the classes in each well."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.class_model import call
     from taproom.assays.class_model_rows import model_from_rows
@@ -101,7 +108,7 @@ def event_calls(
     from taproom.sources.events import as_lists, event_matrix
 
     if not len(classes):
-        yield from empty_outputs(EVENT_CALLS, WELL_SHARES, reason="wanted: classes")
+        yield from empty_outputs(EVENT_CALLS, WELL_SHARES, reason="there are no classes")
         return
     matrix = event_matrix(events, wells)
     model, *_ = model_from_rows(class_mixtures.to_pylist(), classes.to_pylist())
@@ -137,9 +144,11 @@ def event_calls(
     )
 
 
-@dg.asset_check(asset="well_shares", description="Each labelled well is found to be mostly of its own class.")
+@dg.asset_check(
+    asset="well_shares", description="In each labelled well, the class of its label has a share of more than half."
+)
 def labelled_wells_are_found(well_shares: pa.Table) -> dg.AssetCheckResult:
-    """A well that is not is labelled wrongly, or most of its cells do not shine."""
+    """Otherwise the label is wrong, or most of the well's cells are non-fluorescent."""
     least = {
         f"{row['plate']} {row['well']}": row["share"]
         for row in well_shares.to_pylist()
@@ -155,10 +164,10 @@ def labelled_wells_are_found(well_shares: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="event_calls",
     additional_ins={"classes": dg.AssetIn()},
-    description="No more than a tenth of the events is like nothing that the classes have.",
+    description="At most a tenth of the events is anomalous: unlike the events of all classes.",
 )
 def few_anomalous(event_calls: pa.Table, classes: pa.Table) -> dg.AssetCheckResult:
-    """Many anomalous events mean wells of another kind than the labelled ones: their calls and shares say little."""
+    """Many anomalous events mean that wells differ from the labelled ones, so that calls and shares are unreliable."""
     share = pa.compute.mean(event_calls["anomalous"].cast(pa.float64())).as_py() or 0.0
     expected = pa.compute.mean(classes["held_out_anomalous_share"]).as_py() or 0.0
     return dg.AssetCheckResult(

@@ -1,8 +1,8 @@
-"""events, samples: what the instrument measured of each cell, and what each file is.
+"""events, samples: the measured values of each cell, and a description of each file.
 
-Grain: an event in a sample; a sample (one file) is a partition, named by its plate and well (or by the table's file)
-and a prefix of its content's hash. A file that is damaged, hostile or unreadable has no events; its row in `samples`
-says why, and nothing else is held up by it. Source: the deck's slide "Some Bio Assay data".
+Grain: an event in a sample; a sample. A sample is a file and a partition, whose key is its plate and well (or the name
+of the file) and a prefix of the hash of its content. A file that is damaged, malicious or unreadable has no events; its
+row in `samples` has the reason, and other files are read all the same. Source: the deck's slide "Some Bio Assay data".
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,15 +36,19 @@ _NAMES = pa.list_(pa.string())
 
 EVENTS = Contract(
     table="events",
-    grain="an event in a sample: one cell that passed the instrument, or one row of a table",
+    grain="an event in a sample: one cell measured by the instrument, or one row of a table",
     columns=(
-        Column("sample", pa.string(), "the sample: plate and well (or file), and a prefix of the content's hash"),
-        Column("event", pa.int64(), "its number in the sample, from 0"),
-        Column("plate", pa.string(), "the plate"),
-        Column("well", pa.string(), "the well on the plate"),
-        Column("label", pa.string(), "the class that the well (in a table: the row) is known to be of", nullable=True),
+        Column(
+            "sample", pa.string(), "key of the sample: plate and well (or file), and a prefix of the content's hash"
+        ),
+        Column("event", pa.int64(), "number of the event in its sample, from 0"),
+        Column("plate", pa.string(), "name of the plate"),
+        Column("well", pa.string(), "name of the well on the plate"),
+        Column(
+            "label", pa.string(), "known class of the well (in a table: of the row); null if unknown", nullable=True
+        ),
         Column("values", _VALUES, "compensated values, in the order of the sample's channels; null where missing"),
-        Column("transformed", _VALUES, "the same on the scales that `transforms` of the sample names"),
+        Column("transformed", _VALUES, "the values after the sample's transforms; null where missing"),
     ),
     key=("sample", "event"),
     invariants=(
@@ -63,26 +67,26 @@ SAMPLE_FILES = Contract(
     table="samples",
     grain="a sample: one file",
     columns=(
-        Column("sample", pa.string(), "the sample"),
-        Column("file", pa.string(), "its file's name"),
-        Column("plate", pa.string(), "its plate; null where a table holds several", nullable=True),
-        Column("well", pa.string(), "its well; null where a table holds several", nullable=True),
-        Column("label", pa.string(), "its class; null where unknown, or where a table holds several", nullable=True),
-        Column("instrument", pa.string(), "what measured it, as the file says", nullable=True),
-        Column("date", pa.string(), "when it was measured, as the file says", nullable=True),
+        Column("sample", pa.string(), "key of the sample"),
+        Column("file", pa.string(), "name of the file"),
+        Column("plate", pa.string(), "plate of the sample; null if a table has several", nullable=True),
+        Column("well", pa.string(), "well of the sample; null if a table has several", nullable=True),
+        Column("label", pa.string(), "known class of the sample; null if unknown or if a table has several",
+               nullable=True),
+        Column("instrument", pa.string(), "name of the instrument, from the file", nullable=True),
+        Column("date", pa.string(), "date of the measurement, from the file", nullable=True),
         Column("channels", _NAMES, "names of the channels"),
-        Column("transforms", _NAMES, "scale of each channel in `transformed`: linear, arcsinh(cofactor), "
-               "logicle(T, M, W, A)"),
+        Column("transforms", _NAMES, "transform of each channel: linear, arcsinh(cofactor) or logicle(T, M, W, A)"),
         Column("compensated", pa.bool_(), "whether the file's spillover matrix was applied"),
         Column("compensation", pa.string(), "the keyword and the channels of the spillover matrix that was applied",
                nullable=True),
         Column("repairs", pa.list_(pa.string()), "where an FCS file departs from the standard, and what was made of "
                "that"),
         Column("events", pa.int64(), "number of events"),
-        Column("missing_values", pa.int64(), "values that the file has as none"),
-        Column("infinite_values", pa.int64(), "infinite values, which count as missing"),
-        Column("damage", pa.string(), "why the file was not read; null where it was", nullable=True),
-        Column("detail", pa.string(), "what was found in it, or left out of it", nullable=True),
+        Column("missing_values", pa.int64(), "number of missing values in the file"),
+        Column("infinite_values", pa.int64(), "number of infinite values in the file, which count as missing"),
+        Column("damage", pa.string(), "reason why the file was not read; null if it was", nullable=True),
+        Column("detail", pa.string(), "details of the damage, or of what was left out", nullable=True),
         Column("content_sha256", pa.string(), "SHA-256 of the file"),
         Column("events_hash", pa.string(), "content hash of the sample's rows in events"),
     ),
@@ -107,44 +111,44 @@ class EventSource(Enum):
 
 
 class EventsConfig(dg.Config):
-    """Which file a sample is, and how its columns are to be understood."""
+    """The file of a sample, and how it is read."""
 
     source: EventSource = Field(
         EventSource.plates,
-        description="plates (embedded), fcs: a file of the Flow Cytometry Standard, or table: a CSV, TSV or Parquet "
-        "file of numbers",
+        description="where the sample comes from: plates (embedded); fcs, a file of the Flow Cytometry Standard; or "
+        "table, a CSV, TSV or Parquet file of numbers",
     )
     path: str = Field(
         "",
-        description=f"fcs, table: the file; `make run` also takes a folder of FCS files with a {PLATE_MAP_FILE} (file, "
-        "plate, well, label)",
+        description=f"fcs, table: path of the file; `make run` also takes a folder of FCS files with a "
+        f"{PLATE_MAP_FILE} (columns file, plate, well, label)",
     )
-    plate: str = Field("", description="fcs, table: the plate; empty: the file's name without its ending")
-    well: str = Field("", description="fcs, table: the well; empty: all")
-    label: str = Field("", description="fcs, table: the class that all events are of; empty: unknown")
+    plate: str = Field("", description="fcs, table: name of the plate; empty: the file's name without its extension")
+    well: str = Field("", description="fcs, table: name of the well; empty: all")
+    label: str = Field("", description="fcs, table: class of all events; empty: unknown")
     columns: dict[str, str] = Field(
-        {}, description="table: which of its columns holds `plate`, `well` or `label`, where they differ row by row"
+        {}, description="table: the columns that have `plate`, `well` or `label`, if these differ between rows"
     )
-    compensate: bool = Field(True, description="fcs: apply the spillover matrix, where the file has one")
+    compensate: bool = Field(True, description="fcs: whether to apply the spillover matrix, if the file has one")
     data_set: int | None = Field(
         None,
         ge=1,
-        description="fcs: which data set of a file that has several, from 1; null: of copies of one recording the one "
-        "with most detail",
+        description="fcs: which data set of a file with several, from 1; null: of copies of one recording the one "
+        "with the most detail",
     )
     transform: str | None = Field(
         None,
-        description="scale of the channels: linear, arcsinh(cofactor) or logicle(T, M, W, A); null: arcsinh(150) for "
-        "fcs and plates, linear for a table",
+        description="transform of the channels: linear, arcsinh(cofactor) or logicle(T, M, W, A); null: arcsinh(150) "
+        "for fcs and plates, linear for a table",
     )
     linear: list[str] = Field(
-        ["Time", "HDR-*", "*-W"], description="channels that stay as they are, as patterns that shells understand"
+        ["Time", "HDR-*", "*-W"], description="channels that are not transformed, as shell patterns"
     )
-    replaces: str = Field("", description="name or key of a sample that is taken back once this one is read")
+    replaces: str = Field("", description="name or key of a sample that is removed after this one was read")
 
 
 def _embedded(source: Source) -> dict[str, tuple[str, "Well"]]:
-    """The embedded samples: member of the archive and well, by key; known without fetching anything."""
+    """The embedded samples: member of the archive and well, by key; known without a download."""
     from taproom.sources.plates import read_plate_map
 
     wells = read_plate_map(EMBEDDED_PLATE_MAP)
@@ -157,9 +161,9 @@ def _key(well: "Well", content_sha256: str) -> str:
 
 
 def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The samples that a configuration describes, each by its key with its own configuration.
+    """The configuration of each sample that a configuration describes, by the sample's key.
 
-    For a folder of FCS files these are the rows of its plate map. Raises `SourceError` when there is no such file.
+    For a folder of FCS files these are the rows of its plate map. Raises `SourceError` if there is no such file.
     """
     from taproom.sources.plates import read_plate_map
 
@@ -169,7 +173,7 @@ def batches_of(given: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     path = allowed_path(config.path, "events")
     if path.is_dir():
         wells = read_plate_map(path / PLATE_MAP_FILE)
-        files = [_file_config(path / file, well, given) for file, well in wells.items()]
+        files: list[Mapping[str, Any]] = [_file_config(path / file, well, given) for file, well in wells.items()]
     else:
         files = [given]
     return dict(_keyed(each) for each in files)
@@ -184,17 +188,17 @@ def _keyed(given: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     config = EventsConfig(**given)
     path = allowed_path(config.path, "events")
     if not path.is_file():
-        raise SourceError(f"events: there is no file {config.path!r}. Wanted: `path`, the file of events to read.")
-    return file_key(_called(config), file_sha256(path)), given
+        raise SourceError(f"events: there is no file {config.path!r}. Wanted: `path`, a file of events.")
+    return file_key(_name(config), file_sha256(path)), given
 
 
-def _called(config: EventsConfig) -> str:
-    """What a sample is called: plate and well, or its file's name."""
+def _name(config: EventsConfig) -> str:
+    """The name of a sample: plate and well, or its file's name."""
     return f"{config.plate}-{config.well}" if config.plate and config.well else Path(config.path).name
 
 
 def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
-    """What a file in the inbox is: an FCS file is a well by the plate map beside it, anything else a table."""
+    """How a file in the inbox is read: an FCS file as a well of the plate map beside it, any other file as a table."""
     from taproom.sources.plates import read_plate_map
 
     if unpacked_suffix(path) not in FCS_SUFFIXES:
@@ -202,16 +206,16 @@ def dropped(path: Path, settings: Mapping[str, Any]) -> Drop:
     plate_map = path.parent / PLATE_MAP_FILE
     try:
         well = read_plate_map(plate_map).get(path.name) if plate_map.is_file() else None
-    except SourceError as error:  # it must not keep the other folders' files waiting
-        return Drop(path.name, {}, waits_for=f"a sound plate map: {error}")
+    except SourceError as error:  # the files of other folders must not wait for it
+        return Drop(path.name, {}, waits_for=f"a valid plate map: {error}")
     if well is None:
         return Drop(path.name, {}, waits_for=f"its row (file, plate, well, label) in {plate_map}")
     given = of_file(_file_config(path, well, {"source": "fcs", **settings}), path)
-    return Drop(_called(EventsConfig(**given)), given)
+    return Drop(_name(EventsConfig(**given)), given)
 
 
 def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
-    """How the inbox wants the sample read, if its file lies there."""
+    """The configuration of a sample whose file is in the inbox; None if it is not there."""
     found = find_batch(inbox_folder("assays"), sample, dropped)
     return found and found[1].config
 
@@ -222,19 +226,19 @@ def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
         "events": dg.AssetOut(
             **batched(
                 EVENTS, __name__, config=EventsConfig,
-                description="What was measured of each cell, sample by sample, raw and on the transformed scale.",
+                description="The measured values of each cell (event), sample by sample, as measured and transformed.",
             )
         ),
         "samples": dg.AssetOut(
             **batched(
                 SAMPLE_FILES, __name__, config=EventsConfig,
-                description="The files: plate, well, label, channels and scales; why one could not be read.",
+                description="The files of events: plate, well, label, channels, transforms, or why one was not read.",
             )
         ),
     },
     partitions_def=SAMPLES,
     check_specs=[
-        dg.AssetCheckSpec("file_was_read", asset="samples", description="The file is sound."),
+        dg.AssetCheckSpec("file_was_read", asset="samples", description="The file could be read."),
         dg.AssetCheckSpec(
             "few_missing", asset="events", description=f"At most {MAX_MISSING_SHARE:.0%} of the values are missing."
         ),
@@ -243,7 +247,7 @@ def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
 )  # fmt: skip
 @keeps_settings(of_batch=_inbox_settings)
 def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
-    """Read one file into events, and tell what it is."""
+    """Read one file into events, and describe it."""
     from taproom.assays import assay_figures as figures
     from taproom.sources.events import from_lists, widest_channels
     from taproom.warehouse.content_hash import content_hash
@@ -283,9 +287,9 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
 
 
 def _relabelled(context: dg.AssetExecutionContext, config: EventsConfig) -> tuple[pa.Table, dict[str, Any]] | None:
-    """The well's events and what it is, from the warehouse; None unless its label alone is another than then.
+    """The sample's events and description from the warehouse with a new label; None if anything else has changed too.
 
-    People correct a plate map when the files may be gone.
+    A plate map may be corrected when the files are no longer there.
     """
     tables, key = context.resources.io_manager, context.partition_key
     commit = tables.commit_by_this_code(context, "events", key)
@@ -300,7 +304,7 @@ def _relabelled(context: dg.AssetExecutionContext, config: EventsConfig) -> tupl
 
 
 def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
-    """The events of a file, and what it is."""
+    """The events of a file, and its description."""
     import numpy as np
 
     from taproom.sources.events import as_lists, transform_all
@@ -333,7 +337,7 @@ def _read(config: EventsConfig, key: str) -> tuple[pa.Table, dict[str, Any]]:
 
 
 def _sample(config: EventsConfig, key: str) -> "Sample":
-    """The file that the sample is named after, verified to be it, and read."""
+    """Read the file of the sample, after a check that its content is that of the sample's key."""
     from taproom.sources.plates import Well
     from taproom.sources.samples import fcs_sample, table_sample
 

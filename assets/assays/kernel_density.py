@@ -1,8 +1,8 @@
 """kernel_density, kernel_bandwidths: a kernel density estimate on the grid of `density`.
 
-The other density estimator of the deck ("Density Estimation"), beside the mixture's on the same points. The bandwidth,
-in standard deviations of either channel, is the champion's; without one, that of several usual ones under which
-held-out events are most likely.
+The other density estimator of the deck ("Density Estimation"), at the same points as the mixture's density. The
+bandwidth, in standard deviations of each channel, is the champion's. Without a champion it is the one of several
+candidates under which held-out events are most likely.
 
 Grain: a point of the grid; a bandwidth that was tried.
 """
@@ -26,10 +26,10 @@ KERNEL_BANDWIDTHS = Contract(
     table="kernel_bandwidths",
     grain="a bandwidth that was tried",
     columns=(
-        Column("bandwidth", pa.float64(), "standard deviation of the kernel, in standard deviations of either channel"),
-        Column("held_out_log_density", pa.float64(), "mean log density of held-out events; null where the bandwidth is "
-               "too small for a grid", unit="nats", nullable=True),
-        Column("chosen", pa.bool_(), "whether kernel_density has it"),
+        Column("bandwidth", pa.float64(), "standard deviation of the kernel, in standard deviations of each channel"),
+        Column("held_out_log_density", pa.float64(), "mean log density of held-out events; null if the bandwidth "
+               "is too small for a grid", unit="nats", nullable=True),
+        Column("chosen", pa.bool_(), "whether kernel_density uses this bandwidth"),
     ),
     key=("bandwidth",),
     invariants=(Between("bandwidth", 0), Between("held_out_log_density")),
@@ -37,13 +37,18 @@ KERNEL_BANDWIDTHS = Contract(
 
 
 class KernelDensityConfig(dg.Config):
-    """The bandwidth, or which are tried."""
+    """The bandwidth, or the candidates for it."""
 
     bandwidth: float | None = Field(
-        None, gt=0, description="in standard deviations; null: the champion's, else the best of those tried"
+        None,
+        gt=0,
+        description="bandwidth in standard deviations of each channel; null: the champion's, or the best candidate",
     )
-    bandwidths: list[float] = Field([], description="bandwidths to try, whatever the champion; empty: the usual ones")
-    seed: int = Field(0, ge=0, description="seed of the parting into events fitted and held out")
+    bandwidths: list[float] = Field(
+        [],
+        description="candidates for the bandwidth, which take precedence over the champion; empty: default candidates",
+    )
+    seed: int = Field(0, ge=0, description="seed of the split into fitted and held-out events")
 
 
 _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
@@ -52,8 +57,10 @@ _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
 @several_tables(
     name="kernel_density",
     outs={
-        "kernel_density": _out(KERNEL_DENSITY, "A kernel density estimate on the mixture's grid."),
-        "kernel_bandwidths": _out(KERNEL_BANDWIDTHS, "How likely held-out events are under each bandwidth."),
+        "kernel_density": _out(KERNEL_DENSITY, "Kernel density estimate on the grid of the table density."),
+        "kernel_bandwidths": _out(
+            KERNEL_BANDWIDTHS, "Candidates for the bandwidth, with the log density of held-out events under each."
+        ),
     },
     ins={**MATRIX_EVENTS, "champions": champion_of("kernel_density")},
 )
@@ -61,7 +68,7 @@ _out = partial(refreshed_out, module=__name__, config=KernelDensityConfig)
 def kernel_density(
     config: KernelDensityConfig, events: pa.Table, wells: pa.Table, density: pa.Table, champions: pa.Table
 ) -> Iterator[dg.Output]:
-    """Choose a bandwidth, and estimate the density where the mixture's is told."""
+    """Choose a bandwidth, and estimate the density at the points of the mixture's grid."""
     import numpy as np
 
     from taproom.assays import assay_figures as figures
@@ -113,9 +120,12 @@ def kernel_density(
     )
 
 
-@dg.asset_check(asset="kernel_bandwidths", description="The best bandwidth is neither the smallest nor the largest.")
+@dg.asset_check(
+    asset="kernel_bandwidths",
+    description="The chosen bandwidth is neither the smallest nor the largest of the candidates.",
+)
 def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
-    """At an end of what was tried, a better one may lie beyond."""
+    """At an end of the candidates, a bandwidth beyond may be better."""
     rows = sorted(kernel_bandwidths.to_pylist(), key=lambda row: row["bandwidth"])
     chosen = next(row["bandwidth"] for row in rows if row["chosen"])
     return dg.AssetCheckResult(
@@ -125,7 +135,9 @@ def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="kernel_density", description="The grid holds all but a twentieth of the kernel density.")
+@dg.asset_check(
+    asset="kernel_density", description="The grid covers at least 95 % of the kernel density's probability."
+)
 def grid_holds_the_kernel_density(kernel_density: pa.Table) -> dg.AssetCheckResult:
-    """A wide kernel puts probability outside of the grid, a narrow one between its points."""
+    """A wide kernel has probability outside of the grid, a narrow one between its points."""
     return is_on_its_grid(kernel_density)

@@ -3,11 +3,12 @@
     p(x) = sum_k weight_k N(x; mean_k, covariance_k),    responsibility_ik = weight_k N(x_i; k) / p(x_i)
 
 The number of components is the one with the smallest BIC among several, each from several starts (`mixture_fits`).
-That is more than there are populations of cells, which are no Gaussians, so components are merged into populations
-afterwards (`taproom.assays.populations` says how and why). The fit itself sees all events, missing values included.
+Populations of cells are not Gaussian, so there are more components than populations, and components are merged into
+populations afterwards (`taproom.assays.populations` says how and why). The mixture is fitted to all events, including
+those with missing values.
 
-Grain: a component; a fit of so many components from one start; a component after an iteration; an event. Source: the
-deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
+Grain: a component; a fit with a number of components from one start; a component after an iteration; an event. Source:
+the deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,20 +31,24 @@ PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
 LARGEST_DIFFERENCE = 0.1
 
 _VECTOR = pa.list_(pa.float64())
-_CHANNELS = Column("channels", pa.list_(pa.string()), "the channels that mean and covariance are in")
-_MEAN = Column("mean", _VECTOR, "mean in each channel, on the transformed scale")
-_COVARIANCE = Column("covariance", _VECTOR, "covariance matrix, row by row")
-_WEIGHT = Column("weight", pa.float64(), "mixing weight")
+_CHANNELS = Column("channels", pa.list_(pa.string()), "channels of mean and covariance")
+_MEAN = Column("mean", _VECTOR, "mean of the component in each channel, on the transformed scale")
+_COVARIANCE = Column("covariance", _VECTOR, "covariance matrix of the component, row by row")
+_WEIGHT = Column("weight", pa.float64(), "mixing weight of the component")
 
 MIXTURE = Contract(
     table="mixture",
     grain="a component of the mixture",
     columns=(
-        Column("component", pa.int32(), "from 0, by falling weight"),
-        Column("population", pa.int32(), "the population that it belongs to, from 0, by falling weight"),
+        Column("component", pa.int32(), "number of the component, from 0, ordered by falling weight"),
+        Column("population", pa.int32(), "population of the component, from 0, ordered by falling weight"),
         _WEIGHT,
         _CHANNELS,
-        Column("transforms", pa.list_(pa.string()), "scale of each channel"),
+        Column(
+            "transforms",
+            pa.list_(pa.string()),
+            "transform of each channel: linear, arcsinh(cofactor) or logicle(T, M, W, A)",
+        ),
         _MEAN,
         _COVARIANCE,
     ),
@@ -53,17 +58,17 @@ MIXTURE = Contract(
 
 MIXTURE_FITS = Contract(
     table="mixture_fits",
-    grain="a fit of so many components from one start, on a part of the events",
+    grain="a fit with a number of components from one start, on a part of the events",
     columns=(
         Column("components", pa.int32(), "number of components"),
-        Column("seed", pa.int64(), "seed of the start"),
+        Column("seed", pa.int64(), "seed of the random start"),
         Column("log_density", pa.float64(), "mean log density of the fitted events", unit="nats"),
-        Column("held_out_log_density", pa.float64(), "mean log density of as many other events; null without any",
+        Column("held_out_log_density", pa.float64(), "mean log density of as many held-out events; null without any",
                unit="nats", nullable=True),
-        Column("bic", pa.float64(), "Bayesian information criterion; the smaller the better"),
-        Column("iterations", pa.int32(), "iterations of EM"),
-        Column("converged", pa.bool_(), "whether it came to rest before the last one allowed"),
-        Column("chosen", pa.bool_(), "whether the mixture has its number of components and its start"),
+        Column("bic", pa.float64(), "Bayesian information criterion; smaller is better"),
+        Column("iterations", pa.int32(), "number of iterations of EM"),
+        Column("converged", pa.bool_(), "whether EM converged before the largest number of iterations"),
+        Column("chosen", pa.bool_(), "whether the mixture has this number of components and this start"),
     ),
     key=("components", "seed"),
     invariants=(Between("components", 1), Between("log_density"), Between("bic"), Between("iterations", 0)),
@@ -73,9 +78,9 @@ MIXTURE_TRACE = Contract(
     table="mixture_trace",
     grain="a component after an iteration of EM",
     columns=(
-        Column("iteration", pa.int32(), "0 is the start"),
-        Column("component", pa.int32(), "its number in the mixture"),
-        Column("log_likelihood", pa.float64(), "of all events under all components after this iteration", unit="nats"),
+        Column("iteration", pa.int32(), "iteration of EM; 0 is the start"),
+        Column("component", pa.int32(), "number of the component in the table mixture"),
+        Column("log_likelihood", pa.float64(), "log-likelihood of all events after this iteration", unit="nats"),
         _WEIGHT,
         _MEAN,
         _COVARIANCE,
@@ -94,12 +99,12 @@ ASSIGNMENTS = Contract(
     table="assignments",
     grain="an event",
     columns=(
-        Column("sample", pa.string(), "the event's sample"),
-        Column("event", pa.int64(), "its number in the sample"),
-        Column("component", pa.int32(), "the most likely component"),
-        Column("population", pa.int32(), "the most likely population: its components' responsibilities added up"),
-        Column("responsibilities", _VECTOR, "probability of each component, given the event"),
-        Column("log_density", pa.float64(), "log density of what was measured of the event", unit="nats"),
+        Column("sample", pa.string(), "key of the event's sample"),
+        Column("event", pa.int64(), "number of the event in its sample"),
+        Column("component", pa.int32(), "most likely component"),
+        Column("population", pa.int32(), "most likely population: the largest sum of its components' responsibilities"),
+        Column("responsibilities", _VECTOR, "posterior probability of each component, given the event"),
+        Column("log_density", pa.float64(), "log density of the event's measured values", unit="nats"),
     ),
     key=("sample", "event"),
     invariants=(Between("responsibilities", 0, 1), SumsTo("responsibilities", 1.0), Between("log_density")),
@@ -107,27 +112,37 @@ ASSIGNMENTS = Contract(
 
 
 class MixtureConfig(dg.Config):
-    """How many components, how they are fitted, and when two of them are one population."""
+    """How many components there are, how they are fitted, and which are merged into a population."""
 
     components: int | None = Field(None, ge=1, description="number of components; null: the one with the smallest BIC")
-    sizes: list[int] = Field([1, 2, 4, 8, 12, 16, 20], min_length=1, description="numbers of components to try")
-    restarts: int = Field(3, ge=1, le=100, description="starts for each number")
-    selection_events: int = Field(
-        10_000, ge=2, description="events, at most, to fit each number to; as many others are held out"
+    sizes: list[int] = Field(
+        [1, 2, 4, 8, 12, 16, 20], min_length=1, description="numbers of components to choose from by BIC"
     )
-    iterations: int = Field(300, ge=1, description="iterations of EM, at most")
-    tolerance: float = Field(1e-5, gt=0, description="EM rests when the mean log density grows by less nats than this")
-    regularization: float = Field(1e-6, ge=0, description="added to the variances, on standardised channels")
+    restarts: int = Field(3, ge=1, le=100, description="number of random starts for each number of components")
+    selection_events: int = Field(
+        10_000,
+        ge=2,
+        description="largest number of events to which each number of components is fitted; as many are held out",
+    )
+    iterations: int = Field(300, ge=1, description="largest number of iterations of EM")
+    tolerance: float = Field(
+        1e-5, gt=0, description="EM has converged when the mean log density grows by less than this, in nats"
+    )
+    regularization: float = Field(1e-6, ge=0, description="added to the variances, in standardized channels")
     merge_above: float = Field(
         MERGE_ABOVE,
         gt=0,
         lt=1,
-        description="two groups of components are one population while events of one would be taken for the other's "
-        "with a probability above this",
+        description="two groups of components are merged into one population if events of one are assigned to the "
+        "other with a probability above this",
     )
-    picture: list[str] = Field([], description="the two channels of the pictures; empty: where populations differ most")
-    seed: int = Field(0, ge=0, description="seed of the starts and of the events that numbers are judged on")
-    workers: int = Field(-1, ge=-1, description="threads as joblib counts them; -1: one for each core")
+    picture: list[str] = Field(
+        [], description="the two channels of the figures; empty: those in which populations differ most"
+    )
+    seed: int = Field(
+        0, ge=0, description="seed of the starts and of the choice of events for the number of components"
+    )
+    workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
 
 _out = partial(refreshed_out, module=__name__, config=MixtureConfig)
@@ -136,17 +151,21 @@ _out = partial(refreshed_out, module=__name__, config=MixtureConfig)
 @several_tables(
     name="mixture",
     outs={
-        "mixture": _out(MIXTURE, "All events as a mixture of Gaussians; components merged into populations."),
-        "mixture_fits": _out(MIXTURE_FITS, "How well so many components fit, start by start."),
-        "mixture_trace": _out(MIXTURE_TRACE, "The mixture's components after each iteration of EM."),
-        "assignments": _out(ASSIGNMENTS, "Each event's responsibilities, most likely component and log density."),
+        "mixture": _out(MIXTURE, "Mixture of Gaussians fitted to all events, with components merged into populations."),
+        "mixture_fits": _out(
+            MIXTURE_FITS, "Fits with different numbers of components and starts, with BIC and held-out log density."
+        ),
+        "mixture_trace": _out(MIXTURE_TRACE, "Components of the mixture after each iteration of EM."),
+        "assignments": _out(
+            ASSIGNMENTS, "Most likely component and population of each event, with responsibilities and log density."
+        ),
     },
     ins=MATRIX_EVENTS,
     pool="numerics",
 )
 @keeps_settings
 def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
-    """Choose a number of components, fit them to all events, merge them into populations."""
+    """Choose the number of components, fit them to all events, and merge them into populations."""
     import numpy as np
 
     from taproom.assays import assay_figures as figures
@@ -244,20 +263,20 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
 @dg.asset_check(
     asset="mixture_trace",
     blocking=True,
-    description="The log-likelihood never falls from one iteration to the next, up to rounding.",
+    description="The log-likelihood does not decrease in any iteration of EM, up to rounding.",
 )
 def log_likelihood_never_falls(mixture_trace: pa.Table) -> dg.AssetCheckResult:
-    """EM cannot lower it (Dempster, Laird and Rubin 1977); if it falls, the fit or its code is wrong."""
+    """EM cannot decrease it (Dempster, Laird and Rubin 1977); if it decreases, the code is wrong."""
     return never_falls(mixture_trace)
 
 
 def deck_pictures(history: Sequence["Mixture"]) -> "dict[int, Mixture]":
-    """The mixtures of a history that the deck has pictures of, as far as it goes, by iteration."""
+    """The mixtures of a history after those iterations that the deck shows, by iteration."""
     return {iteration: history[iteration] for iteration in PICTURED_ITERATIONS if iteration < len(history)}
 
 
 def never_falls(trace: pa.Table) -> dg.AssetCheckResult:
-    """Whether the log-likelihoods of a trace (iteration, component, log_likelihood) grow."""
+    """Whether the log-likelihood of a trace (iteration, component, log_likelihood) does not decrease."""
     import numpy as np
 
     first = trace.filter(pa.compute.equal(trace["component"], 0)).sort_by("iteration")
@@ -269,9 +288,11 @@ def never_falls(trace: pa.Table) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset="mixture_fits", description="BIC is best at a number of components below the largest tried.")
+@dg.asset_check(
+    asset="mixture_fits", description="The number of components with the smallest BIC is below the largest one tried."
+)
 def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
-    """At the largest number tried, more components may be better still; populations hardly change with them."""
+    """Otherwise more components may be better still, although populations change little with them."""
     chosen = mixture_fits.filter(mixture_fits["chosen"])["components"][0].as_py()
     largest = pa.compute.max(mixture_fits["components"]).as_py()
     return dg.AssetCheckResult(
@@ -283,7 +304,7 @@ def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
 
 @dg.asset_check(asset="mixture", description="The weights of all components sum to 1.")
 def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
-    """A lost component would show in the weights."""
+    """They would not if a component were missing."""
     total = float(pa.compute.sum(mixture["weight"]).as_py())
     return dg.AssetCheckResult(passed=abs(total - 1) < 1e-9, metadata={"weights_sum": total})
 
@@ -291,10 +312,10 @@ def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="assignments",
     additional_ins={"mixture": dg.AssetIn(metadata={"columns": ["population", "weight"]})},
-    description=f"Each population's share of the events is within {LARGEST_DIFFERENCE} of its weight.",
+    description=f"The share of events assigned to each population is within {LARGEST_DIFFERENCE} of its weight.",
 )
 def populations_have_their_weights(assignments: pa.RecordBatchReader, mixture: pa.Table) -> dg.AssetCheckResult:
-    """Where shares are far from weights, populations overlap so much that counting their events misleads."""
+    """Otherwise populations overlap so much that counts of assigned events are misleading."""
     import numpy as np
 
     populations = mixture["population"].to_numpy()

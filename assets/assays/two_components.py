@@ -1,8 +1,9 @@
-"""two_component_trace: the deck's Algorithm 8.1, two components in one channel, iteration by iteration.
+"""two_component_trace: the deck's Algorithm 8.1, EM for two components in one channel, iteration by iteration.
 
-The smallest case of `taproom.assays.expectation_maximization.fit`, the code that fits `mixture`: responsibilities by
-equation (8.42), then weighted means and variances and the mixing probability. It starts as the deck's source does, from
-two values drawn at random, the variance of all values and a half. Grain: a component after an iteration.
+The smallest case of `taproom.assays.expectation_maximization.fit`, the code that fits `mixture`: responsibilities by equation (8.42),
+then weighted means and variances and the mixing probability. It starts as the deck's source does: the means are two
+values drawn at random, the variances that of all values, the mixing probability 0.5. Grain: a component after an
+iteration.
 """
 
 import dagster as dg
@@ -18,13 +19,17 @@ CONTRACT = Contract(
     table="two_component_trace",
     grain="one of two components in a channel after an iteration of EM",
     columns=(
-        Column("channel", pa.string(), "the channel, on its transformed scale"),
-        Column("iteration", pa.int32(), "0 is the start"),
-        Column("component", pa.int32(), "0 or 1; 0 is the heavier one at the end"),
-        Column("log_likelihood", pa.float64(), "of all events after this iteration", unit="nats"),
-        Column("weight", pa.float64(), "mixing probability"),
-        Column("mean", pa.float64(), "mean"),
-        Column("variance", pa.float64(), "variance"),
+        Column("channel", pa.string(), "name of the channel"),
+        Column("iteration", pa.int32(), "iteration of EM; 0 is the start"),
+        Column(
+            "component",
+            pa.int32(),
+            "number of the component: 0 for the one with the larger weight at the end, 1 for the other",
+        ),
+        Column("log_likelihood", pa.float64(), "log-likelihood of all events after this iteration", unit="nats"),
+        Column("weight", pa.float64(), "mixing probability of the component"),
+        Column("mean", pa.float64(), "mean of the component, on the channel's transformed scale"),
+        Column("variance", pa.float64(), "variance of the component, on the channel's transformed scale"),
     ),
     key=("iteration", "component"),
     invariants=(
@@ -41,11 +46,13 @@ CONTRACT = Contract(
 
 
 class TwoComponentsConfig(dg.Config):
-    """Which channel, and for how long."""
+    """The channel, and the number of iterations."""
 
-    channel: str = Field("", description="the channel; empty: where the mixture's components lie farthest apart")
-    iterations: int = Field(20, ge=1, description="iterations of EM")
-    seed: int = Field(0, ge=0, description="seed of the two means to start from")
+    channel: str = Field(
+        "", description="name of the channel; empty: the one in which the mixture's components are farthest apart"
+    )
+    iterations: int = Field(20, ge=1, description="number of iterations of EM")
+    seed: int = Field(0, ge=0, description="seed of the start")
 
 
 @dg.asset(
@@ -53,7 +60,7 @@ class TwoComponentsConfig(dg.Config):
         CONTRACT,
         __name__,
         config=TwoComponentsConfig,
-        description="Two components in one channel: the deck's Algorithm 8.1, iteration by iteration.",
+        description="EM for two Gaussian components in one channel, iteration by iteration (the deck's Algorithm 8.1).",
     ),
     ins=MATRIX_EVENTS,
     pool="numerics",
@@ -106,8 +113,8 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
 @dg.asset_check(
     asset="two_component_trace",
     blocking=True,
-    description="The log-likelihood never falls from one iteration to the next, up to rounding.",
+    description="The log-likelihood does not decrease in any iteration of EM, up to rounding.",
 )
 def two_component_log_likelihood_never_falls(two_component_trace: pa.Table) -> dg.AssetCheckResult:
-    """EM cannot lower it."""
+    """EM cannot decrease it (Dempster, Laird and Rubin 1977)."""
     return never_falls(two_component_trace)

@@ -1,8 +1,8 @@
-"""wells: all samples rolled up, well by well, and the channels in which they are compared.
+"""wells: the wells of all samples, and the channels in which they are compared.
 
-Whatever follows the samples depends on this rollup, for the reasons of `review_batches` (ADR 6): it carries the content
-hash of each sample's events. Two samples that claim to be one well are refused here, since which samples there are is
-known only here. Grain: a well.
+All tables that are made from samples depend on this rollup, for the same reasons as on `review_batches` (ADR 6): it has
+the content hash of each sample's events. Two samples with the same well are an error, which only this table can notice,
+because it is made from all samples. Grain: a well.
 """
 
 import dagster as dg
@@ -13,7 +13,7 @@ from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
 
-# What `taproom.sources.events.event_matrix` takes of the events.
+# The columns of the events that `taproom.sources.events.event_matrix` uses.
 MATRIX_EVENTS = {
     "events": dg.AssetIn(
         metadata={
@@ -27,15 +27,17 @@ CONTRACT = Contract(
     table="wells",
     grain="a well that has events",
     columns=(
-        Column("plate", pa.string(), "the plate"),
-        Column("well", pa.string(), "the well on it"),
-        Column("sample", pa.string(), "the sample that it was measured as"),
-        Column("label", pa.string(), "its class; null where unknown, or where its events have several", nullable=True),
-        Column("events", pa.int64(), "number of events"),
+        Column("plate", pa.string(), "name of the plate"),
+        Column("well", pa.string(), "name of the well on the plate"),
+        Column("sample", pa.string(), "key of the sample that has the well's events"),
+        Column("label", pa.string(), "known class of the well; null if unknown or if its events have several",
+               nullable=True),
+        Column("events", pa.int64(), "number of events in the well"),
         Column("channels", pa.list_(pa.string()), "channels in which wells are compared, the same in every row"),
-        Column("transforms", pa.list_(pa.string()), "scale of each of them"),
-        Column("places", pa.list_(pa.int32()), "where each of them is in the sample's lists, from 0; null where it was "
-               "not measured"),
+        Column("transforms", pa.list_(pa.string()), "transform of each of these channels: linear, arcsinh(cofactor) or "
+               "logicle(T, M, W, A)"),
+        Column("places", pa.list_(pa.int32()), "index of each of these channels in the lists of the sample's events, "
+               "from 0; null if the channel was not measured"),
         Column("events_hash", pa.string(), "content hash of the sample's rows in events"),
     ),
     key=("plate", "well"),
@@ -51,14 +53,14 @@ CONTRACT = Contract(
 
 
 class WellsConfig(dg.Config):
-    """What is compared."""
+    """The channels and samples that are compared."""
 
     channels: list[str] = Field(
         [],
-        description="channels to compare wells in, as patterns that shells understand; empty: the areas (*-A), where "
-        "there are none the transformed ones, else all",
+        description="channels in which wells are compared, as shell patterns; empty: the areas (*-A), or without these "
+        "all transformed channels, or without these all channels",
     )
-    leave_out: list[str] = Field([], description="samples that do not count")
+    leave_out: list[str] = Field([], description="keys of samples that are left out")
 
 
 @dg.asset(
@@ -73,7 +75,7 @@ class WellsConfig(dg.Config):
 )
 @keeps_settings
 def wells(config: WellsConfig, events: pa.RecordBatchReader, samples: pa.Table) -> Draft:
-    """Roll all samples up in one pass over their events."""
+    """Find the wells in one pass over the events of all samples."""
     from taproom.drawing import bars
     from taproom.sources.events import compared_channels, roll_up
 
@@ -88,7 +90,7 @@ def wells(config: WellsConfig, events: pa.RecordBatchReader, samples: pa.Table) 
             **{name: row[name] for name in ("plate", "well", "sample", "label", "events")},
             "channels": list(compared),
             "transforms": list(compared.values()),
-            "places": [_place(of_sample[row["sample"]]["channels"], channel) for channel in compared],
+            "places": [_index(of_sample[row["sample"]]["channels"], channel) for channel in compared],
             "events_hash": of_sample[row["sample"]]["events_hash"],
         }
         for row in found
@@ -102,17 +104,17 @@ def wells(config: WellsConfig, events: pa.RecordBatchReader, samples: pa.Table) 
     )
 
 
-def _place(channels: list[str], channel: str) -> int | None:
+def _index(channels: list[str], channel: str) -> int | None:
     return channels.index(channel) if channel in channels else None
 
 
 @dg.asset_check(
     asset="wells",
     additional_ins={"events": dg.AssetIn(metadata={"columns": ["plate", "well", "label"]})},
-    description="Every class has two wells at least, so that one can be left out.",
+    description="Every class has at least two wells, so that one can be held out.",
 )
 def classes_have_two_wells(wells: pa.Table, events: pa.Table) -> dg.AssetCheckResult:
-    """How a classifier does on a well that it has not seen can be told only of classes with another well."""
+    """Accuracy on a held-out well can be measured only for classes that have another well."""
     found = events.group_by(["plate", "well", "label"]).aggregate([])["label"].to_pylist()
     alone = sorted(label for label in set(found) - {None} if found.count(label) < 2)
     return dg.AssetCheckResult(

@@ -180,7 +180,7 @@ def test_a_dropped_fcs_file_waits_for_its_row_in_the_plate_map(folder):
     assert dropped(folder / "cells.fcs", {"transform": "linear"}).config["label"] == "CFP"
     assert "plate_map.csv" in dropped(folder / "other.fcs", {}).waits_for
     (folder / "plate_map.csv").write_text("file;plate;well;label\n")
-    assert "a sound plate map" in dropped(folder / "cells.fcs", {}).waits_for
+    assert "a valid plate map" in dropped(folder / "cells.fcs", {}).waits_for
     (folder / "plate_map.csv").unlink()
     assert dropped(folder / "cells.fcs", {}).waits_for
     assert dropped(folder / "table.csv", {}).config == {"source": "table", "path": str(folder / "table.csv")}
