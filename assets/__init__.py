@@ -1,1 +1,4 @@
-"""What is made: one folder per chain, one file per table."""
+"""What is made: one folder a chain, one file a table with its contract, configuration, asset and checks.
+
+No numerics, which are in `taproom`, and no jobs, schedules or sensors, which are in `pipelines`.
+"""

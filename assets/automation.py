@@ -1,13 +1,13 @@
-"""When a table is made by itself: as soon as its rows could differ, since an input's do.
+"""The conditions under which a table is made automatically: when the rows of one of its inputs have changed.
 
-Dagster's own `eager` looks at events: an input that was made again with the same rows counts as news, and one that
-comes while the table is being made can be lost. Here the inputs that a table was made from are compared with those
-that there are, so it does not matter when anything happened. The sensor `follow_changes` evaluates this.
+Dagster's own condition `eager` reacts to events: an input that was made again with the same rows counts as a change,
+and an input that changes while the table is being made can be missed. The conditions here compare the inputs that a
+table was made from with the current ones, whenever these were made. The sensor `follow_changes` evaluates them.
 """
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import dagster as dg
@@ -19,8 +19,8 @@ _DATA_VERSION = "dagster/data_version"
 _INPUT_DATA_VERSION = "dagster/input_data_version/{}"
 _NEVER_MADE = "INITIAL"
 
-# All that follows is made again with a rollup, so it comes once a minute at most; more seldom while many batches are
-# being read, which it would hold up.
+# All tables that depend on a rollup are made again with it, so it is made once a minute at most; less often while many
+# batches are being read, which it would slow down.
 SECONDS_BETWEEN_ROLLUPS = 60
 SECONDS_WHILE_READING = 180
 # Runs that read many batches have this tag.
@@ -30,67 +30,71 @@ READS_BATCHES = {"taproom/reads_batches": "yes"}
 BATCHED = {"taproom/batched": "yes"}
 _BATCHED = dg.AssetSelection.tag("taproom/batched", "yes")
 
-# A product is made with its defaults while there is no champion.
+# Champions may be missing: a table is made with its defaults until there is one.
 _CHAMPIONS = dg.AssetSelection.key_prefixes(["champions"])
 
-_RECORDS: WeakKeyDictionary = WeakKeyDictionary()
+# The newest materialization of each asset, by evaluation.
+_NEWEST: WeakKeyDictionary[Any, Mapping[dg.AssetKey, dg.EventLogEntry | None]] = WeakKeyDictionary()
 
 
 class InputsDiffer(dg.AutomationCondition):
-    """Whether the inputs are others than those that the table was made from, and than those it was last asked for.
+    """True if the inputs differ from those that the table was made from, and from those of the last request.
 
-    So what fails is not tried again before there is something new. Inputs are compared by their data versions; those
-    that are read batch by batch, of which there may be thousands, by the version of their table, and only where the
-    table is a rollup of them: what else is made from batches follows the rollup.
+    The latter, so that a table that failed is not requested again until an input changes. Inputs are compared by their
+    data versions. Inputs that are read batch by batch, of which there may be thousands, are compared by the version of
+    their table, and only for a rollup; all other tables that take batches depend on a rollup too.
+
+    Args:
+        of_batches: whether the table is a rollup, whose batches are compared.
     """
 
     def __init__(self, of_batches: bool) -> None:
-        """`of_batches`: whether the table rolls batches up."""
+        """Compare the inputs that are batches, or the others."""
         self._of_batches = of_batches
 
     @property
     def name(self) -> str:
-        """As the UI shows it."""
+        """The condition's name in the UI."""
         return "a_batch_differs" if self._of_batches else "inputs_differ"
 
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
-        """True for the table if so."""
-        known = json.loads(context.cursor or '{"seen": {}, "asked": {}}')
-        requested = context.get_previous_requested_subset(context.key)
-        asked = known["seen"] if requested is not None and not requested.is_empty else known["asked"]
-        now, made_from = self._inputs_now(context), self._inputs_then(context)
-        differ = bool(now) and now not in (made_from, asked) and not self._waits(context)
+        """Select the table if the condition is true."""
+        cursor = json.loads(context.cursor or '{"seen": {}, "asked": {}}')
+        previous = context.get_previous_requested_subset(context.key)
+        requested = cursor["seen"] if previous is not None and not previous.is_empty else cursor["asked"]
+        current, made_from = self._current_inputs(context), self._inputs_made_from(context)
+        differ = bool(current) and current not in (made_from, requested) and not self._waits(context)
         view = context.asset_graph_view
         return dg.AutomationResult(
             context,
             true_subset=view.get_full_subset(key=context.key) if differ else context.get_empty_subset(),
-            cursor=json.dumps({"seen": now, "asked": asked}),
+            cursor=json.dumps({"seen": current, "asked": requested}),
         )
 
-    def _inputs_now(self, context: dg.AutomationContext) -> dict[str, Any]:
+    def _current_inputs(self, context: dg.AutomationContext) -> dict[str, Any]:
         if self._of_batches:
             heads = {table: Warehouse(default_root()).head(table) for table in self._parents(context)}
             return {table: head for table, head in heads.items() if head is not None}
-        records = {name: _newest(context, dg.AssetKey(name.split("/"))) for name in self._parents(context)}
-        return {name: record.tags.get(_DATA_VERSION) for name, record in records.items() if record}
+        newest = {name: _newest(context, dg.AssetKey(name.split("/"))) for name in self._parents(context)}
+        return {name: _tags(made).get(_DATA_VERSION) for name, made in newest.items() if made}
 
-    def _inputs_then(self, context: dg.AutomationContext) -> Mapping[str, Any] | None:
-        record = _newest(context, context.key)
-        if record is None or Warehouse(default_root()).head(context.key.path[0]) is None:
+    def _inputs_made_from(self, context: dg.AutomationContext) -> Mapping[str, Any] | None:
+        made = _newest(context, context.key)
+        if made is None or Warehouse(default_root()).head(context.key.path[0]) is None:
             return None  # it was never made, or the warehouse was lost
         if self._of_batches:
-            inputs = record.metadata["inputs"].value
+            inputs = cast(Mapping[str, int], made.metadata["inputs"].value)  # as the IO manager records them
             return {table: inputs[table] for table in self._parents(context) if table in inputs}
-        versions = {name: record.tags.get(_INPUT_DATA_VERSION.format(name)) for name in self._parents(context)}
+        versions = {name: _tags(made).get(_INPUT_DATA_VERSION.format(name)) for name in self._parents(context)}
         return {name: version for name, version in versions.items() if version not in (None, _NEVER_MADE)}
 
     def _waits(self, context: dg.AutomationContext) -> bool:
-        """Whether a rollup was made so recently that more batches are waited for."""
+        """Whether a rollup was made so recently that it waits for more batches."""
         event = _newest_event(context, context.key)
         if not self._of_batches or event is None:
             return False
-        going_on = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
-        reading = dg.RunsFilter(tags=READS_BATCHES, statuses=going_on)
+        running = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
+        reading = dg.RunsFilter(tags=READS_BATCHES, statuses=running)
         is_reading = context.asset_graph_view.instance.get_runs_count(reading) > 0
         age = context.evaluation_time.timestamp() - event.timestamp
         return age < (SECONDS_WHILE_READING if is_reading else SECONDS_BETWEEN_ROLLUPS)
@@ -102,17 +106,22 @@ class InputsDiffer(dg.AutomationCondition):
 
 
 def _newest(context: dg.AutomationContext, key: dg.AssetKey) -> dg.AssetMaterialization | None:
+    """The newest materialization of an asset; None if it was never made."""
     event = _newest_event(context, key)
     return event.asset_materialization if event else None
 
 
+def _tags(made: dg.AssetMaterialization) -> Mapping[str, str]:
+    return made.tags or {}
+
+
 def _newest_event(context: dg.AutomationContext, key: dg.AssetKey) -> dg.EventLogEntry | None:
-    """The newest record of an asset; those of all assets are fetched at once, once an evaluation."""
+    """The newest event of an asset. Those of all assets are fetched together, once an evaluation."""
     view = context.asset_graph_view
-    if view not in _RECORDS:
+    if view not in _NEWEST:
         keys = context.asset_graph.materializable_asset_keys
-        _RECORDS[view] = view.instance.get_latest_materialization_events(sorted(keys))
-    return _RECORDS[view].get(key)
+        _NEWEST[view] = view.instance.get_latest_materialization_events(sorted(keys))
+    return _NEWEST[view].get(key)
 
 
 WHEN_AN_INPUT_CHANGES = (
@@ -129,8 +138,8 @@ WHEN_AN_INPUT_CHANGES = (
     .with_label("when an input changes")
 )
 
-# Of a rollup. A batch that failed to be read stays missing, and others are being read all the time: neither keeps the
-# rest from being rolled up.
+# For a rollup. It does not wait for batches that are missing because they could not be read, nor for those that are
+# being read.
 WHEN_A_BATCH_CHANGES = (InputsDiffer(of_batches=True) & ~dg.AutomationCondition.in_progress()).with_label(
     "when a batch changes"
 )
