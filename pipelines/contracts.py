@@ -103,7 +103,7 @@ def _logical(kind: pa.DataType) -> str:
 
 def _rules(contract: Contract) -> list[str]:
     single = [f"{name} has one value in the whole table" for name in contract.single_valued]
-    volatile = [f"{name} may differ between runs with the same inputs" for name in sorted(contract.volatile)]
+    volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(contract.volatile)]
     rows = [] if contract.may_be_empty else ["there is at least one row"]
     return [f"{', '.join(contract.key)} is unique", *rows, *single, *map(str, contract.invariants), *volatile]
 
