@@ -1,9 +1,9 @@
-"""Claim: from 1.5 * 10^8 words of reviews to a map of 50,000 items takes at most 8 minutes and 8 GB, and a run through
-Dagster and the warehouse at most 1.2 times as long as the bare functions. Peer: the bare functions.
+"""Claim: a map of 50,000 items from 1.5 * 10^8 words of reviews takes at most 8 minutes and 8 GB, and with Dagster and
+the warehouse at most 1.2 times as long as with the functions alone. Peer: the functions alone.
 
     python benchmarks/bench_chain.py [ITEMS WORDS TOKENS]
 
-By default a hundredth of the deck's scale; `50000 400000 150000000` is all of it.
+The default is a hundredth of the deck's scale; `50000 400000 150000000` is the full scale.
 """
 
 import os
@@ -51,7 +51,7 @@ with step("weigh"):
 with step("neighbours"):
     k = choose_k(weights.shape[0])
     indices, distances = nearest(weights, k, n_jobs=-1)
-with step("ten times as many of 1,000 items"):
+with step("ten times as many neighbours of 1,000 items"):
     anchors = np.unique(np.linspace(0, weights.shape[0] - 1, 1_000).astype(int))
     wide, _ = nearest(weights, min(10 * k, weights.shape[0] - 1), queries=anchors, n_jobs=-1)
 maps = {}
@@ -65,17 +65,17 @@ with step("other methods"):
 
 
 def main(items: int = 500, words: int = 4_000, tokens: int = 1_500_000) -> None:
-    """Write the corpus, go through it both ways in a process each, print seconds and peak memory."""
+    """Write the corpus, process it both ways in a process each, print seconds and peak memory."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "corpus.parquet"
         write_corpus(path, items, words, tokens)
         config = Path(folder) / "run.yaml"
         config.write_text(yaml.safe_dump({"ops": {"reviews": {"config": {"source": "table", "path": str(path)}}}}))
         code = f"from pathlib import Path\npath = Path({str(path)!r})\n{BARE}"
-        bare = seconds_of("bare functions", [sys.executable, "-c", code], folder)
+        bare = seconds_of("functions alone", [sys.executable, "-c", code], folder)
         run = [sys.executable, "-m", "pipelines.run", "--config", str(config)]
-        through = seconds_of("through Dagster", run, folder)
-    print(f"{items:,} items, {tokens:,} tokens: bare {bare:.0f} s, through Dagster {through:.0f} s, "
+        through = seconds_of("with Dagster", run, folder)
+    print(f"{items:,} items, {tokens:,} tokens: functions alone {bare:.0f} s, with Dagster {through:.0f} s, "
           f"ratio {through / bare:.2f}")  # fmt: skip
 
 
@@ -98,7 +98,7 @@ def seconds_of(name: str, command: list[str], folder: str) -> float:
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Print how long what is done within takes, and the process's peak memory so far."""
+    """Print how long the block takes, and the process's peak memory so far."""
     started = time.perf_counter()
     yield
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -1,9 +1,10 @@
-"""Claim: a map of 50,000 items in two dimensions comes in 20 s to within 0.005 of the errors that ten times the updates
-reach. Peer: the same descent with ten times the updates.
+"""Claim: a map of 50,000 items in two dimensions takes 20 s, and its errors are within 0.005 of those after ten times
+as many updates. Peer: the same descent with ten times as many updates.
 
     python benchmarks/bench_descent.py [ITEMS WORDS TOKENS]
 
-By default a twentieth of the deck's scale; `50000 400000 150000000` is all of it (some minutes for its neighbours).
+The default is a twentieth of the deck's scale; `50000 400000 150000000` is the full scale (its neighbours take some
+minutes).
 """
 
 import sys
@@ -32,7 +33,7 @@ def main(items: int = 2_500, words: int = 20_000, tokens: int = 7_500_000) -> No
 
 
 def compare_descents(indices: np.ndarray, distances: np.ndarray) -> None:
-    """Print seconds and errors of both descents, and whether one thread gives the bits of two."""
+    """Print seconds and errors of both descents, and whether the result is the same with one thread and two."""
     few = OrdinalParameters(updates_per_item=UPDATES_PER_ITEM)
     embed(indices[:, :1], distances[:, :1], replace(few, updates_per_item=1))  # compiles
     fits = {}
@@ -47,7 +48,7 @@ def compare_descents(indices: np.ndarray, distances: np.ndarray) -> None:
             f"{len(indices):,} items, {updates:.1e} updates, {threads} threads: {seconds:.1f} s, {held_out}", flush=True
         )
         fits[threads, parameters] = positions
-    print(f"one thread gives the bits of two: {np.array_equal(fits[1, few], fits[2, few])}")
+    print(f"the result is the same with one thread and two: {np.array_equal(fits[1, few], fits[2, few])}")
 
 
 if __name__ == "__main__":

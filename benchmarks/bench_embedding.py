@@ -1,17 +1,17 @@
-"""Claim: on one graph and the same held-out triplets, our map with its defaults has lower errors, against random items
-and within the neighbours, than UMAP, TriMap, PaCMAP and openTSNE with theirs, in two dimensions and in three.
+"""Claim: on the same graph and held-out triplets, our map has lower errors than UMAP, TriMap, PaCMAP and openTSNE,
+against random items and within the neighbours, in two dimensions and in three, all with their defaults.
 
     python benchmarks/bench_embedding.py [REVIEWS] [--figure PATH]
 
-REVIEWS is Parquet with `beer_name` and `text`; its items are the beers with at least two reviews, k = 100. Without it a
-small synthetic corpus has to do.
+REVIEWS is Parquet with `beer_name` and `text`; its items are the beers with at least two reviews, k = 100. Without it,
+a small synthetic corpus is used.
 
-All get the neighbours that `nearest` found. As Euclidean distances, which the peers expect, these are sqrt(2 d): those
-of the unit rows. What else a peer must know (TriMap and PaCMAP compare items beyond the neighbours) it takes from
-vectors: the unit rows' truncated SVD in 100 dimensions, again of length 1, which suits both better than the rows
-themselves. By default UMAP looks at 15 neighbours (the item among them), TriMap at 12 and PaCMAP at 10; in a second row
-each gets them all. All may use two threads and have a fixed seed, but TriMap takes none, and with one UMAP runs in a
-single thread. Seconds are those of the embedding, with the graph and the vectors given and everything compiled.
+All methods get the neighbours that `nearest` found. The peers expect Euclidean distances, which for unit rows are
+sqrt(2 d). TriMap and PaCMAP also compare items beyond the neighbours, by vectors: the truncated SVD of the unit rows in
+100 dimensions, scaled to length 1, with which both do better than with the rows themselves. By default UMAP uses 15
+neighbours (including the item), TriMap 12 and PaCMAP 10; in a second row each gets all of them. All use two threads and
+a fixed seed, except that TriMap takes no seed, and UMAP with a seed runs in a single thread. The seconds are those of
+the embedding, without the graph, the vectors and any compilation.
 """
 
 import argparse
@@ -78,7 +78,7 @@ class Fit(NamedTuple):
 
 
 def main() -> None:
-    """Print a row for each method, then those of our trade-off; draw them if a figure is wanted."""
+    """Print a row for each method, then our trade-off; draw both if a figure is wanted."""
     parser = argparse.ArgumentParser(description=__doc__.partition(":\n")[0])
     parser.add_argument("reviews", type=Path, nargs="?", help="Parquet with beer_name and text")
     parser.add_argument("--figure", type=Path, help="PNG to draw the errors into")
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def compare(graph: ItemGraph) -> tuple[list[Fit], list[Fit]]:
-    """The fits of all methods, and ours by `within_share`; each is printed as it comes."""
+    """The fits of all methods, and ours by `within_share`; each is printed when it is done."""
     items, k = graph.indices.shape
     print(f"{items:,} items, k = {k}; {', '.join(f'{name} {version(name)}' for name in PEERS)}")
     print(f"{'method':<28} {'d':>2} {'seconds':>8} {'random':>8} {'within':>8}")
@@ -113,7 +113,7 @@ def compare(graph: ItemGraph) -> tuple[list[Fit], list[Fit]]:
 
 
 def judged(name: str, method: "Method", graph: ItemGraph, given: PeerInput, dimension: int) -> Fit:
-    """Fit a map, count its violated triplets, print."""
+    """Fit a map, measure its errors, and print them."""
     started = time.perf_counter()
     positions = method(graph, given, dimension)
     seconds = time.perf_counter() - started
@@ -129,7 +129,7 @@ PEERS = ("umap-learn", "trimap", "pacmap", "openTSNE")
 
 
 def methods(k: int) -> dict[str, Method]:
-    """Each method with its defaults; the peers that look at fewer than k neighbours also with all of them."""
+    """Each method with its defaults; the peers that use fewer than k neighbours also with all k."""
     return {
         "Taproom": ours,
         "UMAP": umap,
@@ -148,7 +148,7 @@ def ours(graph: ItemGraph, _: PeerInput, dimension: int, **options: float) -> np
 
 
 def umap(_: ItemGraph, given: PeerInput, dimension: int, n_neighbors: int = 15) -> np.ndarray:
-    """UMAP; it keeps more neighbours than wanted on small graphs, so they are cut here."""
+    """UMAP. On small graphs it uses more neighbours than asked for, so the others are removed."""
     knn = given.indices[:, :n_neighbors], given.distances[:, :n_neighbors], None
     peer = UMAP(n_components=dimension, n_neighbors=n_neighbors, precomputed_knn=knn, random_state=SEED, n_jobs=1)
     return peer.fit_transform(given.vectors)
@@ -160,14 +160,14 @@ def trimap(_: ItemGraph, given: PeerInput, dimension: int, **options: int) -> np
 
 
 def pacmap(_: ItemGraph, given: PeerInput, dimension: int, n_neighbors: int = 10) -> np.ndarray:
-    """PaCMAP, with the pairs of each item and its nearest."""
+    """PaCMAP, with the pairs of each item and its nearest neighbours."""
     items = given.indices[:, 0]
     pairs = np.column_stack([np.repeat(items, n_neighbors), given.indices[:, 1 : 1 + n_neighbors].ravel()])
     return PaCMAP(dimension, n_neighbors, pair_neighbors=pairs, random_state=SEED).fit_transform(given.vectors)
 
 
 def open_tsne(_: ItemGraph, given: PeerInput, dimension: int) -> np.ndarray:
-    """openTSNE, from the spectral start that it takes where it has no vectors; with Barnes-Hut where FFT cannot do."""
+    """openTSNE, with the spectral initialization that needs no vectors; with Barnes-Hut in three dimensions."""
     neighbors = PrecomputedNeighbors(given.indices[:, 1:].astype(np.int64), given.distances[:, 1:].astype(np.float64))
     affinities = PerplexityBasedNN(knn_index=neighbors, n_jobs=THREADS)
     gradient = "auto" if dimension < 3 else "bh"
@@ -182,13 +182,13 @@ def open_tsne(_: ItemGraph, given: PeerInput, dimension: int) -> np.ndarray:
 
 
 def quieten_peers() -> None:
-    """Keep back what peers say about seeds, three dimensions and graphs that cannot place new items."""
+    """Silence the warnings of the peers about seeds, three dimensions and graphs that cannot place new items."""
     logging.getLogger("pacmap").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", "precomputed_knn", module="umap")
 
 
 def peer_input(graph: ItemGraph) -> PeerInput:
-    """The graph as the peers want it."""
+    """The graph in the form that the peers expect."""
     unit = graph.unit_rows()
     reduced = TruncatedSVD(VECTOR_DIMENSIONS, random_state=SEED).fit_transform(unit)
     return PeerInput(
@@ -199,7 +199,7 @@ def peer_input(graph: ItemGraph) -> PeerInput:
 
 
 def graph_of(item_ids: Sequence[str], texts: Sequence[str]) -> ItemGraph:
-    """Weights of the words that two items have, and the neighbours of all items that have a weight."""
+    """TF-IDF weights of the words of at least two items, and the neighbours of all items with a weight."""
     counts = count_words(item_ids, texts, n_jobs=THREADS)
     weights, _ = weigh(counts, select_words(counts, 2))
     weights = weights[np.diff(weights.indptr) > 0]
@@ -207,7 +207,7 @@ def graph_of(item_ids: Sequence[str], texts: Sequence[str]) -> ItemGraph:
 
 
 def beer_reviews(path: Path) -> tuple[list[str], list[str]]:
-    """Names and texts of the reviews that have a text, of beers with two of these."""
+    """Beer names and texts of reviews, without empty texts and beers with a single text."""
     table = parquet.read_table(path, columns=["beer_name", "text"])
     table = table.filter(pc.not_equal(table["text"], ""))
     reviews = table.group_by("beer_name").aggregate([("text", "count")])
@@ -257,7 +257,7 @@ def draw(fits: Sequence[Fit], trade_off: Sequence[Fit], path: Path) -> None:
 
 
 def peer_of(fit: Fit) -> str:
-    """The method's name without what it was given."""
+    """The method's name without its options."""
     return fit.method.partition(",")[0]
 
 

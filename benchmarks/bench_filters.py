@@ -1,11 +1,10 @@
-"""Claim: filters are learned from 400,000 patches in at most MiniBatchKMeans' time, and no worse.
+"""Claim: filters are learned from 400,000 patches at least as fast as by MiniBatchKMeans, with no larger inertia.
 
     python benchmarks/bench_filters.py [PATCHES [FILTERS]]
 
-Whitened patches of 6 x 6 pixels of random images whose spectrum is that of photographs (an amplitude of 1 / frequency),
-plain k-means, 3 and 10 passes, two workers. Peers: scikit-learn's MiniBatchKMeans by its defaults and with larger
-batches, and its KMeans from the same start with 10 passes. Inertia is the mean squared distance of a patch from its
-filter.
+Whitened patches of 6 x 6 pixels of random images with the spectrum of photographs (amplitude 1 / frequency), plain
+k-means, 3 and 10 passes, two workers. Peers: scikit-learn's MiniBatchKMeans with its defaults and with larger batches,
+and its KMeans from the same start with 10 passes. Inertia is the mean squared distance of a patch from its filter.
 """
 
 import sys
@@ -25,12 +24,12 @@ BATCHES = (4_096, 16_384)
 
 
 def main(patches: int = 400_000, filters: int = 1_600) -> None:
-    """Time ours and the peers, one after the other, ours at the beginning and at the end."""
+    """Time ours and then the peers, one after the other."""
     whitened = whitened_patches(patches)
     start = learn_filters(whitened, filters, "k-means", iterations=0).filters
     learn_filters(whitened[:2_000], 10, "k-means", iterations=1)  # compiles
     lloyd = KMeans(filters, init=start, n_init=1, max_iter=PASSES, tol=0, algorithm="lloyd")
-    peers = {"MiniBatchKMeans, by its defaults": MiniBatchKMeans(filters, random_state=0)}
+    peers = {"MiniBatchKMeans, with its defaults": MiniBatchKMeans(filters, random_state=0)}
     for size in BATCHES:
         peers[f"MiniBatchKMeans, batches of {size:,}"] = MiniBatchKMeans(filters, batch_size=size, random_state=0)
     peers[f"KMeans, {PASSES} passes"] = lloyd
@@ -44,7 +43,7 @@ def main(patches: int = 400_000, filters: int = 1_600) -> None:
 
 
 def report(name: str, work: Callable[[], np.ndarray], whitened: np.ndarray) -> None:
-    """Print the seconds that centroids take, and their inertia."""
+    """Print how long it takes to find centroids, and their inertia."""
     started = time.perf_counter()
     centroids = work()
     seconds = time.perf_counter() - started
@@ -52,7 +51,7 @@ def report(name: str, work: Callable[[], np.ndarray], whitened: np.ndarray) -> N
 
 
 def inertia(whitened: np.ndarray, centroids: np.ndarray) -> float:
-    """The mean squared distance of a patch from the nearest centroid, computed alike for all."""
+    """The mean squared distance of a patch from the nearest centroid, computed in the same way for all methods."""
     half = np.einsum("ij,ij->i", centroids, centroids) / 2
     nearness = [(block @ centroids.T - half).max(axis=1).sum() for block in np.array_split(whitened, 50)]
     return float((np.einsum("ij,ij->", whitened, whitened, dtype=np.float64) - 2 * sum(nearness)) / len(whitened))
@@ -65,7 +64,7 @@ def whitened_patches(count: int) -> np.ndarray:
     amplitude = 1 / np.maximum(np.hypot(rows, columns), 1 / SIDE)
     noise = np.fft.rfft2(random.normal(size=(IMAGES, 3, SIDE, SIDE)))
     waves = np.fft.irfft2(noise * amplitude, (SIDE, SIDE)).transpose(0, 2, 3, 1)
-    grey = waves.mean(axis=3, keepdims=True)  # most of what photographs show is in all colours
+    grey = waves.mean(axis=3, keepdims=True)  # the colour channels of photographs are strongly correlated
     levels = 3 * grey + waves
     pixels = np.clip(128 + 50 * levels / levels.std(), 0, 255).astype(np.uint8)
     standard = standardized(random_patches(pixels, SIZE, count, seed=0).pixels, "all", 10.0)

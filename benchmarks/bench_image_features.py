@@ -1,16 +1,16 @@
-"""Claim: features are extracted at three quarters of the rate of a plain matrix product, and three times PyTorch's.
+"""Claim: features are computed at three quarters of a matrix product's rate, and three times as fast as by PyTorch.
 
     python benchmarks/bench_image_features.py [IMAGES]
 
 1,600 filters of 6 x 6 pixels, random images of 32 x 32, two signs, 2 x 2 windows: 2 * 729 * 108 * 1,600 operations an
-image. First the rate (GFLOP/s) of single-precision products of NumPy, of the size of an image's and of 4,096 x 4,096,
-beside ours in the same turns, with one worker and with two.
+image. First the rate (GFLOP/s) of NumPy's single-precision products, of the size for one image and of 4,096 x 4,096, in
+turn with ours, with one worker and with two.
 
-Then, for the same features without mirror images, two peers as one would write them in PyTorch: conv2d by the filters,
-whitening folded into them (patches are not standardized here, which ours are, so it has less to do), both signs' ReLU,
-mean pooling; and unfold, standardized patches times filters, the same after it. Memory for either is that of a few
-images at a time. PyTorch is no dependency, and without it only the first part runs; to have it, into an environment of
-its own: `pip install torch==2.13.0`.
+Then, for the same features without mirror images, two usual implementations in PyTorch. conv2d: filters with whitening
+folded in, ReLU of both signs, mean pooling (without the standardization of patches, so it does less work than ours).
+unfold: standardized patches times filters, then the same. Both process a few images at a time to save memory. PyTorch
+is no dependency; without it only the first part runs. To install it, in a separate environment:
+`pip install torch==2.13.0`.
 """
 
 import statistics
@@ -30,11 +30,11 @@ POSITIONS = SIDE - SIZE + 1
 LENGTH = 3 * SIZE**2
 WORKERS = 2
 TURNS = 5
-PEER_IMAGES = 16  # at a time: more do not fit the cache, fewer cost calls
+PEER_IMAGES = 16  # at a time: more do not fit into the cache, fewer need more calls
 
 
 def main(images: int = 256) -> None:
-    """Measure rates, and times beside the peers."""
+    """Measure rates, and compare with the peers."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, SIDE, SIDE, 3), dtype=np.uint8)
     parameters = EncoderParameters(
         filters=FILTERS, patches=20_000, learned_by="random patches", pools=POOLS, mirrored=False, power=1.0
@@ -47,7 +47,7 @@ def main(images: int = 256) -> None:
     try:
         import torch
     except ImportError:
-        print("PyTorch is not there, so no peer is timed: pip install torch==2.13.0, into an environment of its own")
+        print("PyTorch is not installed, so no peer is timed: pip install torch==2.13.0, in a separate environment")
         return
     torch.set_num_threads(WORKERS)
     with torch.inference_mode():
@@ -60,7 +60,7 @@ def main(images: int = 256) -> None:
 
 
 def rates(plain: Encoder, mirrored: Encoder, pixels: np.ndarray, workers: int) -> None:
-    """Print the medians of what products and features reach, in turn."""
+    """Print the median rates of products and of features, which are timed in turn."""
     operations = 2 * POSITIONS**2 * LENGTH * FILTERS * len(pixels)
     works = {
         f"product of {POSITIONS**2} x {LENGTH + 1} x {FILTERS}": product(POSITIONS**2, LENGTH + 1, FILTERS, 32),
@@ -83,7 +83,7 @@ def rates(plain: Encoder, mirrored: Encoder, pixels: np.ndarray, workers: int) -
 
 
 def product(rows: int, length: int, columns: int, times: int) -> tuple[Callable[[], object], int]:
-    """A matrix product, so many times, and its operations."""
+    """A function that computes a matrix product `times` times, and the number of its operations."""
     random = np.random.default_rng(0)
     left, right = (random.random(shape, np.float32) for shape in ((rows, length), (length, columns)))
     into = np.empty((rows, columns), np.float32)
@@ -96,14 +96,14 @@ def product(rows: int, length: int, columns: int, times: int) -> tuple[Callable[
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Its seconds."""
+    """How many seconds `work` takes."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started
 
 
 def folded(encoder: Encoder) -> tuple[np.ndarray, np.ndarray]:
-    """Filters (f, k) of patches that are not whitened, and what is added to their responses (f,)."""
+    """Filters (f, k) for patches that are not whitened, and the bias of their responses (f,)."""
     whitening = encoder.whitening
     filters = encoder.filters @ whitening.matrix.T
     return filters, -(filters @ whitening.mean)
@@ -127,7 +127,7 @@ def convolved(encoder: Encoder) -> Callable:
 
 
 def unfolded(encoder: Encoder) -> Callable:
-    """The same of standardized patches, by unfold and matmul."""
+    """Features (n, signs, filters, windows) of images (n, 3, h, w), by unfold and matmul of standardized patches."""
     import torch
 
     filters, bias = map(torch.from_numpy, folded(encoder))

@@ -2,8 +2,8 @@
 
     python benchmarks/bench_large_corpus.py [MEGABYTES]
 
-The corpus is 20 Newsgroups again and again, each time in another order, in a file of a document a line. Each step is a
-process of its own, from the warehouse and with two workers. 1000 is the size that is claimed.
+The corpus is 20 Newsgroups, repeated in random order, in a file with one document a line. Each step is a separate
+process with two workers, which reads from the warehouse. The claim is for 1000 megabytes.
 """
 
 import random
@@ -26,7 +26,7 @@ def main(megabytes: int = 50) -> None:
 
 
 def write(folder: Path, megabytes: int) -> None:
-    """The corpus as a file."""
+    """Write the corpus to a file."""
     from taproom.sources.corpus import newsgroups
     from taproom.sources.fetching import member, read_sources
 
@@ -40,7 +40,7 @@ def write(folder: Path, megabytes: int) -> None:
 
 
 def read(folder: Path, megabytes: int) -> None:
-    """The file as the table `documents`."""
+    """Read the file into the table `documents`."""
     from assets.text.documents import CONTRACT
     from taproom.sources.corpus import DocumentReader, TextFiles, text_files
     from taproom.warehouse.warehouse import Warehouse
@@ -55,7 +55,7 @@ def read(folder: Path, megabytes: int) -> None:
 
 
 def count(folder: Path, megabytes: int) -> None:
-    """The table as bags of words."""
+    """Count the words of the table."""
     from assets.text.bag_of_words import BAG_OF_WORDS
     from taproom.text.bag_of_words import BagRows, choose_terms, count_documents
     from taproom.warehouse.warehouse import Warehouse
@@ -72,7 +72,7 @@ def count(folder: Path, megabytes: int) -> None:
 
 
 def train(folder: Path, megabytes: int) -> None:
-    """The table as word vectors, in one epoch."""
+    """Train word vectors on the table for one epoch."""
     from taproom.text.word_vectors import WordVectorParameters
     from taproom.text.word_vectors import train as train_vectors
     from taproom.warehouse.warehouse import Warehouse
@@ -89,7 +89,7 @@ STEPS = {"write": write, "read": read, "count": count, "train": train}
 
 @contextmanager
 def measured(what: str) -> Iterator[None]:
-    """Print how long what is done within takes, and this process's peak memory (Linux)."""
+    """Print how long the block takes, and this process's peak memory (Linux)."""
     started = time.perf_counter()
     yield
     status = Path("/proc/self/status").read_text().splitlines()

@@ -1,7 +1,7 @@
-"""Claims: EM takes at most 1.5 times scikit-learn's time, and a fifth of the values may be missing.
+"""Claims: EM takes at most 1.5 times as long as scikit-learn's, and allows a fifth of the values to be missing.
 
 On complete events, from the same start, both reach the same log-likelihood to a relative 1e-6. With 20 % of the values
-missing at random, held-out events are within 0.02 nats per channel as likely as after a fit to all values.
+missing at random, the log density of held-out events is within 0.02 nats per channel of that after a fit to all values.
 """
 
 import time
@@ -26,20 +26,20 @@ MISSING, RESTARTS = 0.2, 3
 
 
 def main() -> None:
-    """Time on drawn events; compare held-out densities on these and on the wells of a plate."""
-    values = drawn_events()
+    """Measure times on simulated events, and held-out densities on these and on the wells of a plate."""
+    values = simulated_events()
     compare_with_scikit_learn(values)
-    compare_with_missing("drawn events", values)
+    compare_with_missing("simulated events", values)
     try:
         values = plate_events()
     except SourceError as error:
-        print(f"no plates: {error}")
+        print(f"the plates could not be fetched: {error}")
     else:
         compare_with_missing("wells of a plate", values)
 
 
-def drawn_events() -> np.ndarray:
-    """Ten populations that overlap, standardised."""
+def simulated_events() -> np.ndarray:
+    """Ten overlapping populations, standardized."""
     random = np.random.default_rng(0)
     means = random.normal(size=(COMPONENTS, len(CHANNELS))) * 3
     shapes = random.normal(size=(COMPONENTS, len(CHANNELS), len(CHANNELS)))
@@ -47,7 +47,7 @@ def drawn_events() -> np.ndarray:
     values = means[population] + np.einsum(
         "nij,nj->ni", shapes[population], random.normal(size=(EVENTS, len(CHANNELS)))
     )
-    return standardised(values)
+    return standardized(values)
 
 
 def plate_events() -> np.ndarray:
@@ -55,17 +55,17 @@ def plate_events() -> np.ndarray:
     source = read_sources()["plates"]
     wells = [read_fcs(member(source, name)) for name in source.members if "Plate01" in name]
     measured = [well.values[:, [well.channels.index(channel) for channel in CHANNELS]] for well in wells]
-    return standardised(np.arcsinh(np.vstack(measured) / 150))
+    return standardized(np.arcsinh(np.vstack(measured) / 150))
 
 
-def standardised(values: np.ndarray) -> np.ndarray:
+def standardized(values: np.ndarray) -> np.ndarray:
     """Mean 0 and standard deviation 1 in each channel."""
     offset, scale = standardization(values)
     return (values - offset) / scale
 
 
 def compare_with_scikit_learn(values: np.ndarray) -> None:
-    """From the same start, so many iterations; scikit-learn with one BLAS thread, which here is its fastest."""
+    """Time the same iterations from the same start; scikit-learn with one BLAS thread, with which it is fastest."""
     start = start_at(values, COMPONENTS, seed=0)
     parameters = EmParameters(ITERATIONS, tolerance=0.0)
     with threadpool_limits(1), warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
@@ -86,7 +86,7 @@ def compare_with_scikit_learn(values: np.ndarray) -> None:
 
 
 def peer(start: Mixture, parameters: EmParameters) -> GaussianMixture:
-    """scikit-learn's mixture, about to start from ours."""
+    """scikit-learn's mixture with the same start and parameters."""
     return GaussianMixture(
         start.components,
         weights_init=start.weights,
@@ -99,7 +99,7 @@ def peer(start: Mixture, parameters: EmParameters) -> GaussianMixture:
 
 
 def compare_with_missing(what: str, values: np.ndarray) -> None:
-    """Fit half of the events with and without missing values, the best of some starts, and judge by the other half."""
+    """Fit half of the events with and without missing values, and compare the densities of the other half."""
     shuffled = np.random.default_rng(1).permutation(values)
     seen, held_out = np.array_split(shuffled, 2)
     tasks = [(COMPONENTS, seed) for seed in range(RESTARTS)]

@@ -2,9 +2,9 @@
 
     python benchmarks/bench_neighbors.py [ITEMS]
 
-Peers, all with two threads: sparse_dot_topn, which keeps the best of a sparse product; scikit-learn's brute force (on a
-fifth of the items, for its time's sake). Beside them: what comparing each pair once gives, and that a sample of the
-distances is that of a dense product in float64. With more than 20,000 items only ours is timed.
+Peers, all with two threads: sparse_dot_topn, which keeps the largest values of a sparse product; scikit-learn's brute
+force (on a fifth of the items, because it is slow). Also measured: the gain from comparing each pair only once, and the
+difference of a sample of distances from a dense product in float64. With more than 20,000 items only ours is timed.
 """
 
 import resource
@@ -54,7 +54,7 @@ def main(items: int = 20_000) -> None:
 
 
 def timed(work: Callable[[], object]) -> tuple:
-    """What `work` gives, and its seconds."""
+    """The result of `work`, and its seconds."""
     started = time.perf_counter()
     return work(), time.perf_counter() - started
 

@@ -1,4 +1,4 @@
-"""Claim: a text gets its neighbours and its place on the map within 50 ms of a loaded map, at the deck's scale.
+"""Claim: on a loaded map, a text's neighbours and position are found within 50 ms, at the deck's scale.
 
     python benchmarks/bench_place.py [ITEMS [WORDS_PER_ITEM]]
 
@@ -67,7 +67,7 @@ def weighted(items: int, words_per_item: int) -> tuple[sparse.csr_array, np.ndar
 
 
 def publish(warehouse: Warehouse, weights: sparse.csr_array, frequency: np.ndarray, positions: np.ndarray) -> None:
-    """The tables that a map is read from, as far as reading it needs them."""
+    """Publish the tables that a map is read from, with the columns that it needs."""
     items = len(positions)
     item_ids = [f"item {number:06d}" for number in range(items)]
     present = np.maximum(frequency, 1)
@@ -101,19 +101,19 @@ def publish(warehouse: Warehouse, weights: sparse.csr_array, frequency: np.ndarr
 
 
 def spelled(text: str) -> str:
-    """The words of `zipf_texts` as the vocabulary writes them, in alphabetical order of their rank."""
+    """The words of `zipf_texts` as in the vocabulary, whose alphabetical order is that of the ranks."""
     return " ".join(f"w{int(word[1:]):06d}" for word in text.split())
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Milliseconds that it takes."""
+    """How many milliseconds `work` takes."""
     started = time.perf_counter()
     work()
     return 1_000 * (time.perf_counter() - started)
 
 
 def resident_bytes() -> int:
-    """What this process holds in memory (Linux)."""
+    """The resident memory of this process (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 

@@ -1,4 +1,4 @@
-"""Claim: a file of reviews streams through in bounded memory, whatever its size. Peer: pandas, which reads it whole.
+"""Claim: a file of reviews of any size is read in bounded memory. Peer: pandas, which reads the whole file at once.
 
 python benchmarks/bench_reading.py [MEGABYTES]
 """

@@ -1,9 +1,9 @@
 """Claims: a search costs at most 5 % on top of its trials, and two workers are at least 1.8 times as fast as one.
 
-The peer is the trials themselves: how long the busiest worker would be at work if choosing trials, sending them out and
-waiting for them took no time. A trial keeps its processor busy for a second (another number, if one is given). Starting
-the workers, for which a search pays once, is told apart. A bracket of Hyperband ends with a trial or two, which a
-worker waits for at times, whatever chooses the trials.
+The peer is the trials themselves: the time of the busiest worker if choosing, sending and collecting trials took no
+time. A trial keeps a processor busy for one second, or for the number of seconds that is given. The start of the
+workers, which happens once a search, is measured separately. The last trials of a bracket of Hyperband are one or two,
+so a worker may have to wait, however trials are chosen.
 """
 
 import sys
@@ -27,12 +27,12 @@ PLANS.append(Plan("hyperband", trials=9, budget=9))
 
 @dataclass(frozen=True)
 class Busy:
-    """How far a setting is from the middle of the space, told after so many seconds of work for a unit of budget."""
+    """The distance of a setting from the middle of the space, after `seconds` of work for each unit of budget."""
 
     seconds: float
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
-        """The lower the better."""
+        """The score; lower is better."""
         ends = time.perf_counter() + self.seconds * budget
         while time.perf_counter() < ends:
             pass
@@ -42,7 +42,7 @@ class Busy:
 def main() -> None:
     """Time the start of the workers, and then each method with one worker and with two."""
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
-    for what in ("two workers are started", "they are there"):
+    for what in ("two workers are started", "two workers are running"):
         started = time.perf_counter()
         search(Busy(0.0), SPACE, Plan("random", trials=4), n_jobs=2)
         print(f"a batch of 4 trials without any work, {what}: {time.perf_counter() - started:.3f} s")
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def timed(plan: Plan, seconds: float, workers: int) -> float:
-    """The seconds of a search; print them beside those that its trials take."""
+    """The seconds of a search; print them and those of its trials."""
     batches: list[list[int]] = []
     fitted: dict[int, int] = {}
 
@@ -67,13 +67,13 @@ def timed(plan: Plan, seconds: float, workers: int) -> float:
     trials = sum(busiest(batch, workers) for batch in batches) * seconds
     print(
         f"{plan.method}, {sum(fitted.values())} fits in {len(batches)} batches, workers: {workers}: {wall:.2f} s, "
-        f"the trials themselves {trials:.2f} s, on top of them {wall / trials - 1:.1%}"
+        f"its trials {trials:.2f} s, overhead {wall / trials - 1:.1%}"
     )
     return wall
 
 
 def busiest(batch: list[int], workers: int) -> int:
-    """The budgets of the worker that has most, if each takes the next one as soon as it is free."""
+    """The largest total budget of a worker, if each takes the next trial as soon as it is free."""
     loads = [0] * workers
     for budget in batch:
         loads[loads.index(min(loads))] += budget

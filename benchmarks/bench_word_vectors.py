@@ -3,9 +3,9 @@ from a ready file, and at least 1.15 times as fast as its run from an iterable, 
 
     python benchmarks/bench_word_vectors.py [DOCUMENTS]
 
-Ours reads the table and finds and counts its words within that time. Peers: gensim's Word2Vec, whose words have been
-found before and lie ready in a file, which it reads by itself or which gensim's LineSentence iterates over; beside them
-lists of words in memory, which no large corpus fits. All 18,821 documents of 20 Newsgroups, or so many drawn.
+Our time includes reading the table and tokenizing and counting its words. Peers: gensim's Word2Vec on text that is
+already tokenized, in a file that it reads itself or that gensim's LineSentence iterates over; and on lists of words in
+memory, which a large corpus does not fit. A random sample of the 18,821 documents of 20 Newsgroups.
 """
 
 import random
@@ -25,7 +25,7 @@ from taproom.words.counting import tokens
 
 WORKERS = 2
 RUNS = 3
-# gensim's own defaults, as published figures have them; ours are for one worker and half a minute.
+# The defaults of gensim, as in published results; ours are chosen for one worker and half a minute.
 PARAMETERS = WordVectorParameters(dimensions=100, negative=5, epochs=5, sample=1e-3, step=0.025)
 SETTINGS = {
     "sg": 1,
@@ -41,7 +41,7 @@ SETTINGS = {
 
 
 def main(documents: int = 4_000) -> None:
-    """Publish the documents to a temporary warehouse, lay the peers' words ready, compare."""
+    """Publish the documents to a temporary warehouse, write the peers' input, and compare."""
     source = read_sources()["newsgroups"]
     found = list(newsgroups(*(member(source, name) for name in source.members)))
     found = random.Random(0).sample(found, min(documents, len(found)))
@@ -59,7 +59,7 @@ def main(documents: int = 4_000) -> None:
 
 
 def from_table(warehouse: Warehouse) -> None:
-    """Ours, from the warehouse."""
+    """Train our word vectors from the warehouse."""
     batches = warehouse.stream("documents", columns=["text"])
     train((batch["text"].to_pylist() for batch in batches), PARAMETERS, workers=WORKERS)
 

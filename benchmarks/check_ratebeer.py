@@ -1,5 +1,5 @@
-"""Claim: on RateBeer the ten nearest beers share a style far more often than chance, and the deck's neighbours are
-found.
+"""Claim: on RateBeer the ten nearest beers have the same style far more often than by chance, and the neighbours on the
+deck's slide are found.
 
     python benchmarks/check_ratebeer.py WAREHOUSE
 
@@ -22,7 +22,7 @@ DECK = (
 
 
 def main(root: str) -> None:
-    """Print both figures."""
+    """Print the share of equal styles, and the neighbours that are on the slide."""
     warehouse = Warehouse(root)
     style = warehouse.read("items").to_pandas().set_index("item_id").category
     nearest = warehouse.read("neighbors").to_pandas().set_index("item_id").neighbor_ids

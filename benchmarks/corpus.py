@@ -1,15 +1,15 @@
-"""Synthetic reviews at the deck's scale, in which items of one style speak alike.
+"""Synthetic reviews at the deck's scale, in which items of the same style have similar words.
 
     python benchmarks/corpus.py PATH [--items N] [--words N] [--tokens N] [--seed N]
 
-writes Parquet, or CSV where PATH ends in .csv or .csv.gz, one row a review, an item's reviews together. Whatever the
-scale, a few blocks of reviews are all that is in memory. The defaults are the figures of the lecture deck: 50,000
-items, 400,000 words.
+writes Parquet, or CSV if PATH ends in .csv or .csv.gz, with one row a review and the reviews of an item together. At
+any scale only a few blocks of reviews are in memory. The defaults are the numbers of the lecture deck: 50,000 items,
+400,000 words.
 
 Word frequencies fall as a power of their rank, and frequent words are short (Zipf 1949, Human Behavior and the
-Principle of Least Effort). Each token comes from the distribution that all items share, from the item's style, from a
-second style that the item leans to a little, or from a few words of the item's own. That each word stands in two items
-at least is by construction: words in turn take one place in every so many, once in each half of the corpus.
+Principle of Least Effort). Each token is drawn from a distribution that all items share, from the item's style, from
+the item's second style, or from a few words of the item itself. Each word is in at least two items by construction:
+tokens at fixed intervals are the words in turn, each once in each half of the corpus.
 """
 
 import argparse
@@ -81,7 +81,7 @@ def corpus(items: int, words: int, tokens: int, seed: int = 0) -> Iterator[pa.Re
 
 
 class _Vocabulary:
-    """Draws words, as their numbers, for the items that tokens belong to."""
+    """Draws words, as numbers, for tokens whose items are given."""
 
     def __init__(self, items: int, words: int, tokens: int, generator: np.random.Generator):
         self._generator = generator
@@ -121,14 +121,14 @@ def _zipf(words: int) -> np.ndarray:
 
 
 def spelled(words: int) -> list[str]:
-    """The first so many pronounceable words, of two letters or more, shortest first."""
+    """The first `words` pronounceable words, of at least two letters, shortest first."""
     syllables = ["".join(pair) for pair in product("bcdfghjklmnpqrstvwxz", "aeiou")]
     of_all_lengths = chain.from_iterable(product(syllables, repeat=length) for length in count(1))
     return ["".join(word) for word in islice(of_all_lengths, words)]
 
 
 def write_corpus(path: Path, items: int, words: int, tokens: int, seed: int = 0) -> None:
-    """Write `corpus` to a file, Parquet or by its name CSV, block by block."""
+    """Write `corpus` block by block to a file, CSV or Parquet by its name."""
     blocks = corpus(items, words, tokens, seed)
     total = -(-items // ITEMS_PER_BLOCK)
     with _writer(path) as writer:

@@ -1,4 +1,4 @@
-"""How the benchmarks time: ours and the peer in turn, three times, so that a slow moment strikes both."""
+"""Timing of benchmarks: ours and the peer in turn, three times, so that a slow moment affects both."""
 
 import statistics
 import time
@@ -13,7 +13,7 @@ def compare(
     runs: int = 3,
     warm_up: bool = True,
 ) -> None:
-    """Print the medians and their ratio (above 1: ours is faster). To warm up, each is run once before, uncounted."""
+    """Print the medians and their ratio (above 1: ours is faster). To warm up, each is run once before."""
     if warm_up:
         ours(), peer()
     seconds: dict[str, list[float]] = {"ours": [], peer_name: []}
