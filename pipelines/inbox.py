@@ -66,8 +66,8 @@ def ingest_batches(chain: BatchChain) -> dg.JobDefinition:
 
     @dg.job(
         name=job_name(chain),
-        description=f"Read several batches of {chain.name} into {', '.join(chain.ingested)}. Launched by the sensor "
-        f"{chain.batches.inbox}.",
+        description=f"Read several batches of the chain {chain.name} into the tables {', '.join(chain.ingested)}. "
+        f"Launched by the sensor {chain.batches.inbox}.",
         tags=READS_BATCHES,
     )
     def job() -> None:
@@ -106,7 +106,7 @@ def inbox_sensor(chain: BatchChain, job: dg.JobDefinition) -> dg.SensorDefinitio
         minimum_interval_seconds=5,
         default_status=dg.DefaultSensorStatus.STOPPED,
         description=f"Reads each new or changed file in the inbox (data/inbox/{chain.name}/ by default) as a batch of "
-        f"{chain.name}. Switch on the sensor `follow_changes` too to update the tables that depend on the batches.",
+        f"the chain {chain.name}. Switch on the sensor `follow_changes` too, to update the tables that depend on it.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         return _requests_for_files(chain, context)

@@ -21,7 +21,7 @@ def _ingest(chain: Chain) -> Any:
     return dg.define_asset_job(
         f"ingest_{chain.name}",
         selection=dg.AssetSelection.assets(*chain.ingested),
-        description=f"Read {'one batch' if chain.batches else 'the input'} of {chain.name} into "
+        description=f"Read {'one batch' if chain.batches else 'the input'} of the chain {chain.name} into the tables "
         f"{', '.join(chain.ingested)}.",
     )
 
@@ -30,9 +30,9 @@ def _refresh(chain: Chain) -> Any:
     return dg.define_asset_job(
         f"refresh_{chain.name}",
         selection=_downstream(chain),
-        description=f"Make all tables of {chain.name} that depend on its batches; no batch is read."
+        description=f"Make all tables of the chain {chain.name} that depend on its batches. No batch is read."
         if chain.batches
-        else f"Read the input of {chain.name} and make all its tables.",
+        else f"Read the input of the chain {chain.name} and make all its tables.",
     )
 
 
@@ -40,7 +40,10 @@ def _make(chain: Chain) -> Any:
     return dg.define_asset_job(
         f"make_{chain.name}",
         selection=_downstream(chain) | _studies(chain.studies),
-        description=f"As refresh_{chain.name}, after a search for better parameters of its tables.",
+        description=f"Search for better parameters in the studies {', '.join(chain.studies)}, then make the same tables "
+        f"as refresh_{chain.name} with them."
+        if chain.studies
+        else f"The same as refresh_{chain.name}: the chain has no studies, so there is nothing to search for.",
     )
 
 
@@ -66,8 +69,8 @@ def _refresh_schedule(chain: Chain) -> dg.ScheduleDefinition:
         cron_schedule=f"0 {hour} * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.STOPPED,
-        description=f"Runs refresh_{chain.name} every day at {hour}:00 UTC. Each table keeps the configuration it was "
-        "last made with.",
+        description=f"Runs refresh_{chain.name} every day at {hour}:00 UTC. Each table keeps the configuration that it "
+        "was last made with.",
     )
 
 
