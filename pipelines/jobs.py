@@ -40,8 +40,8 @@ def _make(chain: Chain) -> Any:
     return dg.define_asset_job(
         f"make_{chain.name}",
         selection=_downstream(chain) | _studies(chain.studies),
-        description=f"Search for better parameters in the studies {', '.join(chain.studies)}, then make the same tables "
-        f"as refresh_{chain.name} with them."
+        description=f"Search for better parameters in the studies {', '.join(chain.studies)}, then make the tables "
+        f"of refresh_{chain.name} with them."
         if chain.studies
         else f"The same as refresh_{chain.name}: the chain has no studies, so there is nothing to search for.",
     )
