@@ -1,9 +1,9 @@
 """two_component_trace: the deck's Algorithm 8.1, EM for two components in one channel, iteration by iteration.
 
-The smallest case of `taproom.assays.expectation_maximization.fit`, the code that fits `mixture`: responsibilities by equation (8.42),
-then weighted means and variances and the mixing probability. It starts as the deck's source does: the means are two
-values drawn at random, the variances that of all values, the mixing probability 0.5. Grain: a component after an
-iteration.
+The smallest case of `taproom.assays.expectation_maximization.fit`, the code that fits `mixture`: responsibilities by
+equation (8.42), then weighted means and variances and the mixing probability. It starts as the deck's source does: the
+means are two values drawn at random, the variances that of all values, the mixing probability 0.5. Grain: a component
+after an iteration.
 """
 
 import dagster as dg

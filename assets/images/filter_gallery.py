@@ -146,7 +146,7 @@ def _row(image_id: str, label: str | None, place: int, step: "Step") -> dict:
     description="The numbers on the deck's slides are reproduced: the example's first value is 4, and the vector of a "
     "32 x 32 image has 12,544 values.",
 )
-def deck_numbers_come_out(filter_gallery: pa.Table) -> dg.AssetCheckResult:
+def deck_numbers_are_reproduced(filter_gallery: pa.Table) -> dg.AssetCheckResult:
     """For images of another size, the length of the vector is checked by the same rule."""
     rows = {(row["image_id"], row["operation"]): row for row in filter_gallery.to_pylist()}
     first = rows[DECK, "deck's example"]["values"][0]

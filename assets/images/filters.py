@@ -265,7 +265,7 @@ def few_patches_are_flat(patches: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset="whitening", description="The ZCA matrix is symmetric and positive definite, up to rounding.")
-def whitening_only_scales(whitening: pa.Table) -> dg.AssetCheckResult:
+def zca_matrix_is_positive_definite(whitening: pa.Table) -> dg.AssetCheckResult:
     """ZCA scales patches along their principal axes without a rotation; otherwise its rows are out of order."""
     import numpy as np
 
@@ -295,7 +295,7 @@ def few_filters_are_unused(filters: pa.Table) -> dg.AssetCheckResult:
     blocking=True,
     description="Filters and whitening have the number of filters and the patch size that the encoder states.",
 )
-def encoder_is_of_one_run(encoder: pa.Table, filters: pa.Table, whitening: pa.Table) -> dg.AssetCheckResult:
+def encoder_matches_its_filters(encoder: pa.Table, filters: pa.Table, whitening: pa.Table) -> dg.AssetCheckResult:
     """The tables are committed one by one, so a run that ends in between leaves tables of two different runs."""
     (row,) = encoder.to_pylist()
     numbers = row["patch_size"] ** 2 * len(COLOURS)

@@ -160,12 +160,12 @@ def classifier_beats_chance(confusion: pa.Table) -> dg.AssetCheckResult:
     additional_ins={"classifier": dg.AssetIn(metadata={"columns": ["class", "images"]})},
     description="Each class that the classifier was trained on is predicted for some image.",
 )
-def every_class_is_named(predictions: pa.Table, classifier: pa.Table) -> dg.AssetCheckResult:
+def every_class_is_predicted(predictions: pa.Table, classifier: pa.Table) -> dg.AssetCheckResult:
     """A class that is never predicted has too few training images, or looks like another class."""
     trained = {row["class"] for row in classifier.to_pylist() if row["images"]}
     never = sorted(trained - set(predictions["predicted"].to_pylist()))
     return dg.AssetCheckResult(
         passed=not len(predictions) or not never,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"classes_never_named": never},
+        metadata={"classes_never_predicted": never},
     )

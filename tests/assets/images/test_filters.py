@@ -8,10 +8,10 @@ from assets.images.filters import (
     FILTERS,
     PATCHES,
     WHITENING,
-    encoder_is_of_one_run,
+    encoder_matches_its_filters,
     few_filters_are_unused,
     few_patches_are_flat,
-    whitening_only_scales,
+    zca_matrix_is_positive_definite,
 )
 from pipelines.records import newest_materialization
 from taproom.errors import InputError
@@ -172,7 +172,7 @@ def test_many_patches_of_one_colour_are_warned_of(flat, passed):
 )
 def test_a_whitening_that_turns_patches_is_told(matrix, passed):
     table = pa.table({"weights": pa.array(matrix, pa.list_(pa.float32()))})
-    assert whitening_only_scales(table).passed is passed
+    assert zca_matrix_is_positive_definite(table).passed is passed
 
 
 @pytest.mark.parametrize(("unused", "passed"), [(1, True), (2, False)])
@@ -186,8 +186,8 @@ def test_parts_of_two_encoders_are_told_and_stop_what_follows():
     encoder = pa.Table.from_pylist([{"filters": 2, "patch_size": 1}], ENCODER.schema)
     filters = pa.table({"weights": pa.array([[1, 0, 0], [0, 1, 0]], pa.list_(pa.float32()))})
     whitening = pa.table({"channel": ["red", "green", "blue"]})
-    assert encoder_is_of_one_run(encoder, filters, whitening).passed
-    assert not encoder_is_of_one_run(encoder, filters.slice(1), whitening).passed
-    assert not encoder_is_of_one_run(encoder, filters, whitening.slice(1)).passed
-    (spec,) = encoder_is_of_one_run.check_specs
+    assert encoder_matches_its_filters(encoder, filters, whitening).passed
+    assert not encoder_matches_its_filters(encoder, filters.slice(1), whitening).passed
+    assert not encoder_matches_its_filters(encoder, filters, whitening.slice(1)).passed
+    (spec,) = encoder_matches_its_filters.check_specs
     assert spec.blocking

@@ -5,7 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance, every_class_is_named
+from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance, every_class_is_predicted
 from pipelines.records import newest_materialization
 from tests.planted_images import CLASSES, FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
 
@@ -118,6 +118,6 @@ def test_the_check_compares_with_the_best_guess(counts, passed):
 def test_a_class_that_is_never_the_answer_is_warned_of(predicted, never):
     classifier = pa.table({"class": ["ale", "stout", "zebra"], "images": [5, 1, 0]})
     rows = [{"image_id": str(place), "predicted": name} for place, name in enumerate(predicted)]
-    result = every_class_is_named(pa.Table.from_pylist(rows, PREDICTIONS.schema), classifier)
+    result = every_class_is_predicted(pa.Table.from_pylist(rows, PREDICTIONS.schema), classifier)
     assert result.passed is (not never or not predicted)
-    assert result.metadata["classes_never_named"].value == never
+    assert result.metadata["classes_never_predicted"].value == never
