@@ -287,7 +287,7 @@ def shares_beat_counting(share_errors: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset="classes", description="Held-out calls that are not ambiguous reach the wanted accuracy.")
-def sure_calls_are_right(classes: pa.Table) -> dg.AssetCheckResult:
+def confident_calls_are_accurate(classes: pa.Table) -> dg.AssetCheckResult:
     """No threshold reaches it if classes overlap everywhere; without two classes there are no calls."""
     rows = classes.to_pylist()
     reached = rows[0]["reached_accuracy"] if rows else 0.0

@@ -110,12 +110,12 @@ def on_grid(contract: Contract, channels: list[str], grid: "Grid", found: "np.nd
 
 
 @dg.asset_check(asset="density", description="The grid covers at least 95 % of the mixture's probability.")
-def grid_holds_the_mixture(density: pa.Table) -> dg.AssetCheckResult:
+def grid_covers_the_mixture(density: pa.Table) -> dg.AssetCheckResult:
     """The parts of the density outside of the grid are missing from figures and contours."""
-    return is_on_its_grid(density)
+    return integrates_to_one(density)
 
 
-def is_on_its_grid(density: pa.Table) -> dg.AssetCheckResult:
+def integrates_to_one(density: pa.Table) -> dg.AssetCheckResult:
     """Whether a density's integral over its grid is within 0.05 of 1."""
     import numpy as np
 

@@ -147,7 +147,7 @@ def event_calls(
 @dg.asset_check(
     asset="well_shares", description="In each labelled well, the class of its label has a share of more than half."
 )
-def labelled_wells_are_found(well_shares: pa.Table) -> dg.AssetCheckResult:
+def labelled_wells_have_their_class(well_shares: pa.Table) -> dg.AssetCheckResult:
     """Otherwise the label is wrong, or most of the well's cells are non-fluorescent."""
     least = {
         f"{row['plate']} {row['well']}": row["share"]

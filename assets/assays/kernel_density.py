@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.density import grid_contract, is_on_its_grid, on_grid
+from assets.assays.density import grid_contract, integrates_to_one, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
@@ -124,7 +124,7 @@ def kernel_density(
     asset="kernel_bandwidths",
     description="The chosen bandwidth is neither the smallest nor the largest of the candidates.",
 )
-def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
+def bandwidth_is_not_at_an_end(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
     """At an end of the candidates, a bandwidth beyond may be better."""
     rows = sorted(kernel_bandwidths.to_pylist(), key=lambda row: row["bandwidth"])
     chosen = next(row["bandwidth"] for row in rows if row["chosen"])
@@ -138,6 +138,6 @@ def bandwidth_is_inside(kernel_bandwidths: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="kernel_density", description="The grid covers at least 95 % of the kernel density's probability."
 )
-def grid_holds_the_kernel_density(kernel_density: pa.Table) -> dg.AssetCheckResult:
+def grid_covers_the_kernel_density(kernel_density: pa.Table) -> dg.AssetCheckResult:
     """A wide kernel has probability outside of the grid, a narrow one between its points."""
-    return is_on_its_grid(kernel_density)
+    return integrates_to_one(kernel_density)

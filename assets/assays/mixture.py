@@ -265,9 +265,9 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
     blocking=True,
     description="The log-likelihood does not decrease in any iteration of EM, up to rounding.",
 )
-def log_likelihood_never_falls(mixture_trace: pa.Table) -> dg.AssetCheckResult:
+def log_likelihood_never_decreases(mixture_trace: pa.Table) -> dg.AssetCheckResult:
     """EM cannot decrease it (Dempster, Laird and Rubin 1977); if it decreases, the code is wrong."""
-    return never_falls(mixture_trace)
+    return never_decreases(mixture_trace)
 
 
 def deck_pictures(history: Sequence["Mixture"]) -> "dict[int, Mixture]":
@@ -275,7 +275,7 @@ def deck_pictures(history: Sequence["Mixture"]) -> "dict[int, Mixture]":
     return {iteration: history[iteration] for iteration in PICTURED_ITERATIONS if iteration < len(history)}
 
 
-def never_falls(trace: pa.Table) -> dg.AssetCheckResult:
+def never_decreases(trace: pa.Table) -> dg.AssetCheckResult:
     """Whether the log-likelihood of a trace (iteration, component, log_likelihood) does not decrease."""
     import numpy as np
 
@@ -291,7 +291,7 @@ def never_falls(trace: pa.Table) -> dg.AssetCheckResult:
 @dg.asset_check(
     asset="mixture_fits", description="The number of components with the smallest BIC is below the largest one tried."
 )
-def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
+def best_number_of_components_is_not_the_largest(mixture_fits: pa.Table) -> dg.AssetCheckResult:
     """Otherwise more components may be better still, although populations change little with them."""
     chosen = mixture_fits.filter(mixture_fits["chosen"])["components"][0].as_py()
     largest = pa.compute.max(mixture_fits["components"]).as_py()
@@ -303,7 +303,7 @@ def best_size_is_inside(mixture_fits: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(asset="mixture", description="The weights of all components sum to 1.")
-def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
+def mixture_weights_sum_to_one(mixture: pa.Table) -> dg.AssetCheckResult:
     """They would not if a component were missing."""
     total = float(pa.compute.sum(mixture["weight"]).as_py())
     return dg.AssetCheckResult(passed=abs(total - 1) < 1e-9, metadata={"weights_sum": total})
@@ -314,7 +314,7 @@ def mixture_is_whole(mixture: pa.Table) -> dg.AssetCheckResult:
     additional_ins={"mixture": dg.AssetIn(metadata={"columns": ["population", "weight"]})},
     description=f"The share of events assigned to each population is within {LARGEST_DIFFERENCE} of its weight.",
 )
-def populations_have_their_weights(assignments: pa.RecordBatchReader, mixture: pa.Table) -> dg.AssetCheckResult:
+def population_shares_match_weights(assignments: pa.RecordBatchReader, mixture: pa.Table) -> dg.AssetCheckResult:
     """Otherwise populations overlap so much that counts of assigned events are misleading."""
     import numpy as np
 

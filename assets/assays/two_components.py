@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.assays.mixture import deck_pictures, never_falls
+from assets.assays.mixture import deck_pictures, never_decreases
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
@@ -115,6 +115,6 @@ def two_component_trace(config: TwoComponentsConfig, events: pa.Table, wells: pa
     blocking=True,
     description="The log-likelihood does not decrease in any iteration of EM, up to rounding.",
 )
-def two_component_log_likelihood_never_falls(two_component_trace: pa.Table) -> dg.AssetCheckResult:
+def two_component_log_likelihood_never_decreases(two_component_trace: pa.Table) -> dg.AssetCheckResult:
     """EM cannot decrease it (Dempster, Laird and Rubin 1977)."""
-    return never_falls(two_component_trace)
+    return never_decreases(two_component_trace)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from assets.assays.density import on_grid
-from assets.assays.kernel_density import KERNEL_DENSITY, grid_holds_the_kernel_density
+from assets.assays.kernel_density import KERNEL_DENSITY, grid_covers_the_kernel_density
 from taproom.assays.densities import Grid
 from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
@@ -84,6 +84,6 @@ def test_a_kernel_density_that_leaves_its_grid_is_warned_of(width, passed):
     grid = Grid(np.linspace(-4, 4, 41), np.linspace(-4, 4, 41))
     x, y = np.meshgrid(grid.x, grid.y, indexing="ij")
     found = np.exp(-(x**2 + y**2) / 2 / width**2) / (2 * np.pi * width**2)
-    result = grid_holds_the_kernel_density(on_grid(KERNEL_DENSITY, ["green", "red"], grid, found))
+    result = grid_covers_the_kernel_density(on_grid(KERNEL_DENSITY, ["green", "red"], grid, found))
     assert result.passed is passed
     assert (result.metadata["mass"].value > 0.95) is passed

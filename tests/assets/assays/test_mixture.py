@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from assets.assays.mixture import populations_have_their_weights
+from assets.assays.mixture import population_shares_match_weights
 from pipelines.records import newest_materialization
 from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
@@ -37,7 +37,7 @@ def test_the_fits_tell_which_was_chosen(fitted, warehouse, instance):
     assert told["components_by_bic"].value == 3
 
 
-def test_the_trace_ends_at_the_mixture_and_never_falls(fitted, warehouse):
+def test_the_trace_ends_at_the_mixture_and_never_decreases(fitted, warehouse):
     trace = warehouse.read("mixture_trace").to_pandas()
     by_iteration = trace.groupby("iteration").log_likelihood.first()
     assert by_iteration.index.tolist() == list(range(len(by_iteration)))
@@ -103,6 +103,6 @@ def test_fewer_events_than_components_and_constant_channels_are_refused(tmp_path
 def test_a_population_whose_events_are_not_its_weight_is_warned_of(events, passed):
     mixture = pa.table({"population": pa.array([0, 0, 1], pa.int32()), "weight": [0.5, 0.25, 0.25]})
     assigned = pa.table({"population": pa.array(events, pa.int32())})
-    result = populations_have_their_weights(assigned.to_reader(max_chunksize=3), mixture)
+    result = population_shares_match_weights(assigned.to_reader(max_chunksize=3), mixture)
     assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
     assert result.metadata["largest_difference"].value == abs(events.count(1) / 4 - 0.25)
