@@ -96,7 +96,9 @@ def cifar10_records(files: Mapping[Split, Sequence[Path]]) -> Iterator[Images]:
             first += len(records)
 
 
-def _blocks(split: Split, first: int, numbers: Sequence[int], pixels: np.ndarray, path: Path) -> Iterator[Images]:
+def _blocks(
+    split: Split, first: int, numbers: Sequence[int] | np.ndarray, pixels: np.ndarray, path: Path
+) -> Iterator[Images]:
     """Images in blocks, numbered from `first` on."""
     if len(numbers) != len(pixels):
         raise _another_form(path, f"{first + len(numbers):,} labels for {first + len(pixels):,} images or more")

@@ -402,7 +402,7 @@ def _blocks(texts: Iterable[str], path: Path, block_words: int) -> Iterator[str]
 class _MarkupText(HTMLParser):
     """Gathers the text between tags; each tag separates words."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self._parts: list[str] = []
         self.inside: str | None = None

@@ -11,6 +11,7 @@ data scale including operational code implementations", Cytometry A 81A, 273-277
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 
 import numpy as np
@@ -112,13 +113,12 @@ SCALES: dict[str, Callable[..., np.ndarray]] = {"linear": _linear, "arcsinh": _a
 
 def _parsed(how: str) -> tuple[str, list[float]]:
     """A transform's name and parameters. Raises `InputError` when it is not one."""
-    match = re.fullmatch(r"(\w+)(?:\((.*)\))?", how.strip())
-    try:
-        name, parameters = match[1], [float(number) for number in match[2].split(",")] if match[2] else []
-        if _is_valid(name, parameters):
-            return name, parameters
-    except (TypeError, ValueError):
-        pass
+    if match := re.fullmatch(r"(\w+)(?:\((.*)\))?", how.strip()):
+        name, numbers = match.groups()
+        with suppress(ValueError):
+            parameters = [float(number) for number in numbers.split(",")] if numbers else []
+            if _is_valid(name, parameters):
+                return name, parameters
     raise InputError(f"the transform is {how!r}; wanted: {WANTED}.")
 
 

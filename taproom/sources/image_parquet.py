@@ -21,6 +21,7 @@ from taproom.sources.image_blocks import (
     Images,
     LeftOut,
     Size,
+    Split,
     Why,
     another_size,
     images_per_block,
@@ -149,13 +150,17 @@ def _block(
     kept = [row for row in range(rows.num_rows) if row not in left_out]
     if kept:
         yield Images(
-            [ids[row] for row in kept],
+            [image_id for row in kept if (image_id := ids[row]) is not None],  # rows without are left out
             [(labels[row] or "").strip() or None for row in kept],
-            [SPLIT_NAMES[splits[row].lower()] if splits[row] is not None else None for row in kept],
+            [_split(splits[row]) for row in kept],
             pixels[kept],
             grey=int((shapes.channels[kept] == 1).sum()),
             opaque_alpha=int((shapes.channels[kept] == 4).sum()),
         )
+
+
+def _split(text: str | None) -> Split | None:
+    return None if text is None else SPLIT_NAMES[text.lower()]
 
 
 def _texts(path: Path, rows: pa.RecordBatch, name: str) -> list[str | None]:

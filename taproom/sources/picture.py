@@ -19,6 +19,7 @@ from taproom.sources.image_blocks import MAX_PIXELS, TRANSPARENT, Size, Unusable
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
 
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _GREY_MODES = ("1", "L", "LA")
@@ -73,7 +74,7 @@ def _check_all_checksums(path: Path) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> "Iterator[Image]":
+def _opened(path: Path) -> "Iterator[ImageFile]":
     """Open a file as an image, before anything is decoded. Errors, then and later, become UnusableImageError."""
     from PIL import Image
 
@@ -107,7 +108,7 @@ def _upright_size(image: "Image") -> Size:
     return (image.width, image.height) if is_rotated else (image.height, image.width)
 
 
-def _has_more_bits(image: "Image") -> bool:
+def _has_more_bits(image: "ImageFile") -> bool:
     """Whether decoding would reduce channels to 8 bits; by Pillow's raw modes, and by the largest value of a PPM."""
     codings = [(tile[0], tile[3] if isinstance(tile[3], tuple) else (tile[3],)) for tile in image.tile]
     return any(

@@ -8,7 +8,7 @@ Source: RFC 4180 for CSV.
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -149,11 +149,8 @@ def read_events_table(
         raise SourceError(
             f"{path} has no numeric column; it has {_listed(table.column_names)}. Wanted: one for each channel."
         )
-    labels, plates, wells = (_texts(path, table, column) for column in named.values())
-    for column, texts in ((plate, plates), (well, wells)):
-        if texts and None in texts:
-            row = texts.index(None) + 1
-            raise SourceError(f"{path}: row {row:,} has nothing in {column!r}. Wanted: a text in each row.")
+    labels = _texts(path, table, label)
+    plates, wells = (_texts_of_all_rows(path, table, column) for column in (plate, well))
     values = np.column_stack([_numbers(table[name]) for name in channels])
     left_out = tuple(name for name in table.column_names if name not in {*channels, *named.values()})
     return EventsTable(tuple(channels), values, labels, plates, wells, left_out)
@@ -249,5 +246,16 @@ def _texts(path: Path, table: pa.Table, column: str | None) -> list[str | None] 
         ) from error
 
 
-def _listed(names: object) -> str:
+def _texts_of_all_rows(path: Path, table: pa.Table, column: str | None) -> list[str] | None:
+    """As `_texts`, for a column that each row has to fill."""
+    texts = _texts(path, table, column)
+    if texts is None:
+        return None
+    if None in texts:
+        row = texts.index(None) + 1
+        raise SourceError(f"{path}: row {row:,} has nothing in {column!r}. Wanted: a text in each row.")
+    return [text for text in texts if text is not None]
+
+
+def _listed(names: Iterable[str]) -> str:
     return ", ".join(map(repr, sorted(names)))
