@@ -62,9 +62,9 @@ def commit(storage: Storage, swap: Swap) -> tuple[int, bool]:
         single_values = committed_values(contract, newest)
         check_values(contract, swap.metadata["single_values"].items(), single_values, storage.root)
         has_new_schema = schema_changed(contract, newest)
-        exists = newest is not None and not newest.entry.is_lost and not has_new_schema
-        if exists and paths(swap.before) == paths(swap.after) and not swap.always_commit:
-            return version, False
+        is_unchanged = paths(swap.before) == paths(swap.after) and not has_new_schema
+        if newest and not newest.entry.is_lost and is_unchanged and not swap.always_commit:
+            return newest.version, False
         _check_files_exist(storage, table, swap.after)
         schema = newest.schema if newest and not has_new_schema else Schema.from_arrow(contract.schema)
         metadata = {**swap.metadata, "single_values": single_values}

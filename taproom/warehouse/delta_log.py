@@ -219,7 +219,7 @@ class TableLog:
         columns = columns_as_json(schema, partition_by)
         is_new_schema = head is None or columns != columns_as_json(head.schema, head.partition_column)
         replaced = paths(before)
-        kept = () if is_new_schema else [file for file in head.files if file.path not in replaced]
+        kept = () if head is None or is_new_schema else [file for file in head.files if file.path not in replaced]
         version = 0 if head is None else head.version + 1
         metadata = {
             **metadata,
@@ -240,7 +240,7 @@ class TableLog:
                 storage_options=self.storage.options,
             )  # fmt: skip
         elif is_new_schema:
-            head.delta.create_write_transaction(added, "overwrite", schema, partitions, commit_properties=properties)
+            head.delta.create_write_transaction([*added], "overwrite", schema, partitions, commit_properties=properties)
         else:
             removed = [_remove(partition_by, file) for file in before if file not in new]
             head.delta.create_write_transaction(

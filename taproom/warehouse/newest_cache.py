@@ -23,8 +23,7 @@ class NewestCache(Generic[Loaded]):
         self._table = table
         self._load = load
         self._lock = Lock()
-        self._loaded: Loaded | None = None
-        self._loaded_from: tuple[str, dict[str, Any] | None] | None = None
+        self._kept: tuple[tuple[str, dict[str, Any] | None], Loaded] | None = None
 
     def get(self) -> Loaded:
         """What `load` gave, or gives now if there is a newer version or another default warehouse.
@@ -36,7 +35,7 @@ class NewestCache(Generic[Loaded]):
         # The commit, not only the version: a warehouse that was deleted and made again starts at version 0 again.
         commit = warehouse.commit_of(self._table, head) if head is not None else None
         with self._lock:
-            if self._loaded_from != (warehouse.root, commit):
-                self._loaded = self._loaded_from = None  # two at a time may not fit in memory
-                self._loaded, self._loaded_from = self._load(warehouse, head), (warehouse.root, commit)
-            return self._loaded
+            if self._kept is None or self._kept[0] != (warehouse.root, commit):
+                self._kept = None  # two at a time may not fit in memory
+                self._kept = (warehouse.root, commit), self._load(warehouse, head)
+            return self._kept[1]

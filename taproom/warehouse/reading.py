@@ -23,7 +23,7 @@ def stream(
     snapshot = open_version(storage, table, version)
     wanted = None if partitions is None else set(partitions)
     files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
-    contents = (read_verified(storage, table, file) for file in files)
+    contents: Iterator[bytes] = (read_verified(storage, table, file) for file in files)
     schema = snapshot.arrow_schema
     if files:
         first = next(contents)

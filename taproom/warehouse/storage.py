@@ -174,7 +174,7 @@ class Storage:
         """
         if self.is_local:
             folders = list(Path(path).parents)
-            for each in (path, *(folders if is_new_folder else folders[:1])):
+            for each in (Path(path), *(folders if is_new_folder else folders[:1])):
                 _sync(Path(self._base, each))
 
     @contextmanager
