@@ -176,18 +176,23 @@ def _most_promising(
 ) -> np.ndarray:
     """The new place (d,) of the largest expected improvement."""
     best = model.predict(tried).min()  # scores are noisy: the best of them may be luck
-    candidates, promise = _new(spread, tried), None
-    for radius in (None, *RADII):
-        if radius is not None:
-            centers = candidates[np.argsort(-promise, kind="stable")[:BEST]]
-            cloud = centers[:, None] + radius * random.normal(size=(len(centers), CLOUD, centers.shape[1]))
-            near = np.clip(cloud.reshape(-1, centers.shape[1]), 0, 1)
-            candidates = np.vstack([centers, _new(near, tried)])
-        mean, deviation = model.predict(candidates, return_std=True)
-        noise = model.kernel_.k2.noise_level
-        certain = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
-        promise = log_expected_improvement(mean, certain, best)
+    candidates = _new(spread, tried)
+    promise = _promise(model, candidates, best)
+    for radius in RADII:
+        centers = candidates[np.argsort(-promise, kind="stable")[:BEST]]
+        cloud = centers[:, None] + radius * random.normal(size=(len(centers), CLOUD, centers.shape[1]))
+        near = np.clip(cloud.reshape(-1, centers.shape[1]), 0, 1)
+        candidates = np.vstack([centers, _new(near, tried)])
+        promise = _promise(model, candidates, best)
     return candidates[np.argmax(promise)]
+
+
+def _promise(model: "GaussianProcessRegressor", candidates: np.ndarray, best: float) -> np.ndarray:
+    """The logarithms of the expected improvements (n,) of candidates (n, d), without the noise of a score."""
+    mean, deviation = model.predict(candidates, return_std=True)
+    noise = model.kernel_.k2.noise_level
+    certain = np.sqrt(np.maximum(deviation**2 - noise, 1e-12))
+    return log_expected_improvement(mean, certain, best)
 
 
 def _new(places: np.ndarray, tried: np.ndarray) -> np.ndarray:

@@ -150,19 +150,19 @@ def decide(
         raise InputError("a setting was to be pinned, and the champion released; wanted: one of both")
     if pin is not None and not fits(pin):
         raise InputError(f"{dict(pin)} was to be pinned; wanted: a value of each of {dict(space)}")
-    added = []
+    added: list[dict[str, Any]] = []
 
-    def champion() -> tuple[str | None, Parameters | None]:
+    def champion() -> tuple[str, Parameters]:
         """Verdict and setting of the champion, with what was added so far."""
         row = reigning([*rows, *added])
-        return (row["verdict"], json.loads(row["parameters"])) if row else (None, None)
+        assert row is not None  # where there was none, the first setting has been added
+        return row["verdict"], json.loads(row["parameters"])
 
-    verdict, setting = champion()
-    if verdict is None:
+    if not reigning(rows):
         added.append(_row(first, "first", "before any search"))
-    elif not fits(setting):
+    elif not fits(champion()[1]):
         added.append(_row(first, "first", "the champion is not of what is searched any more"))
-    elif verdict == "first" and setting != first:
+    elif champion()[0] == "first" and champion()[1] != first:
         added.append(_row(first, "first", "the values set by hand have changed"))
     verdict, setting = champion()
     if release and verdict == "pinned":

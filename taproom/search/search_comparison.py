@@ -18,7 +18,7 @@ Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband, 2017; Spearman's rank 
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from operator import call
@@ -33,7 +33,7 @@ from taproom.search.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameter
 from taproom.search.space import Integer, Parameters, Real
 from taproom.search.trials import METHODS, Plan, Trial, search
 
-SPACE = {
+SPACE: dict[str, Real | Integer] = {
     "learning_rate": Real(1e-3, 1e-1, log=True),
     "l2_penalty": Real(1e-6, 1e-1, log=True),
     "hidden_nodes": Integer(10, 1_000, log=True),
@@ -192,7 +192,7 @@ def compare(digits: Parted, spending: Spending, seed: int = 0, n_jobs: int | Non
     )
 
 
-def rank_correlation(rows: Sequence[dict], column: str) -> float | None:
+def rank_correlation(rows: Sequence[Mapping], column: str) -> float | None:
     """Spearman's correlation of the published losses with a column of `deck_settings`; None where all are equal.
 
     A setting without a value, because training diverges, ranks last.
@@ -205,12 +205,12 @@ def rank_correlation(rows: Sequence[dict], column: str) -> float | None:
     return float(spearmanr(ours, [row["published_loss"] for row in rows]).statistic)
 
 
-def final_loss(rows: Sequence[dict], method: str) -> float | None:
+def final_loss(rows: Sequence[Mapping], method: str) -> float | None:
     """The median of the best losses that a method has found in the end, from rows of `search_comparison`."""
     return [row["median"] for row in rows if row["method"] == method][-1]
 
 
-def share_to_reach(rows: Sequence[dict], method: str) -> float | None:
+def share_to_reach(rows: Sequence[Mapping], method: str) -> float | None:
     """The share of random search's epochs after which a method's median is as low as random search's in the end.
 
     None where it never is. Of methods without rungs it is the share of the trials, too.
@@ -305,7 +305,7 @@ def _median(values: Sequence[float]) -> float | None:
     return _quantile(values, 0.5)
 
 
-def _quantile(values: Sequence[float], share: float) -> float | None:
+def _quantile(values: Sequence[float] | np.ndarray, share: float) -> float | None:
     """A quantile of values of which some may be infinite, of which NumPy's would be NaN; None where it is infinite."""
     ordered, place = np.sort(values), share * (len(values) - 1)
     low, high = ordered[math.floor(place)], ordered[math.ceil(place)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from taproom.drawing import DARK, GREY, PALETTE, columns_of, new_figure, plain_text, png_of
-from taproom.search.space import Parameters, Space, holds
+from taproom.search.space import Dimension, Parameters, Space, holds
 from taproom.search.trials import Trial, best
 
 if TYPE_CHECKING:
@@ -106,9 +106,7 @@ def champion(first: Parameters, own: Parameters, space: Space, *, title: str) ->
         low, high = (_shortened(_told(dimension.at(place)), 14) for place in (0.0, 1.0))
         axes.text(-0.01, line, plain_text(low), ha="right", va="center", fontsize=8, color=DARK)
         axes.text(1.01, line, plain_text(high), ha="left", va="center", fontsize=8, color=DARK)
-        before, now = (
-            dimension.place(value) if dimension.holds(value) else None for value in (first.get(name), own.get(name))
-        )
+        before, now = (_place(dimension, setting.get(name)) for setting in (first, own))
         if before is not None and now is not None:
             axes.plot([before, now], [line, line], color=PALETTE[0], linewidth=2)
         if now is not None:
@@ -134,7 +132,7 @@ def _draw_time(axes: "Axes", trials: Sequence[Trial], limits: tuple[float, float
     axes.set_title("Best value over time", fontsize=10)
     axes.set(xlabel="trial", ylabel="value", ylim=limits)
     axes.set_xlim(-0.6, max(len(trials) - 0.4, 1))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.locator_params(axis="x", integer=True)
     scored = [trial for trial in trials if trial.values and trial.state != "failed"]
     if not scored:
         _say(axes, "no trial has a value")
@@ -145,7 +143,7 @@ def _draw_time(axes: "Axes", trials: Sequence[Trial], limits: tuple[float, float
         _scatter(axes, group, limits, color, label)
     if full:
         better = np.maximum if higher_is_better else np.minimum
-        running = better.accumulate([trial.value for trial in full])
+        running = better.accumulate([trial.values[-1] for trial in full])
         axes.step(
             [*(trial.number for trial in full), len(trials) - 0.5], [*running, running[-1]], where="post", color=BEST,
             label="best so far",
@@ -153,7 +151,7 @@ def _draw_time(axes: "Axes", trials: Sequence[Trial], limits: tuple[float, float
     for trial in scored[:1]:
         if trial.number == 0:
             axes.plot(
-                0, np.clip(trial.value, *limits), "D", markersize=9, color="black", markerfacecolor="none",
+                0, np.clip(trial.values[-1], *limits), "D", markersize=9, color="black", markerfacecolor="none",
                 clip_on=False, label="first, set by hand",
             )  # fmt: skip
     failed = [trial.number for trial in trials if trial.state == "failed"]
@@ -218,7 +216,7 @@ def _draw_curves(
             axes.plot(
                 trial.budgets, trial.values, color=PALETTE[0] if complete else GREY, linewidth=1, alpha=0.7, zorder=1
             )
-            ends.setdefault(trial.state, []).append((trial.budgets[-1], trial.value))
+            ends.setdefault(trial.state, []).append((trial.budgets[-1], trial.values[-1]))
     marks = {
         "stopped": (".", GREY, "stopped"),
         "promoted": (">", DARK, "goes on"),
@@ -257,7 +255,7 @@ def _draw_coordinates(
         _say(axes, "no setting of the space has a value")
         return
     _draw_axes(axes, space, ends)
-    worth = np.clip([(trial.value - ends[0]) / (ends[1] - ends[0]) for trial in shown], 0, 1)
+    worth = np.clip([(trial.values[-1] - ends[0]) / (ends[1] - ends[0]) for trial in shown], 0, 1)
     lines = np.array([
         [*(dimension.place(trial.parameters[name]) for name, dimension in space.items()), value]
         for trial, value in zip(shown, worth, strict=True)
@@ -287,7 +285,7 @@ def _draw_axes(axes: "Axes", space: Space, ends: tuple[float, float]) -> None:
 
     names = [f"{_shortened(name, 24)}{_scale(space, name)}" for name in space]
     crowded = max(map(len, names)) * len(names) > LETTERS_IN_A_LINE
-    slanted = {"rotation": 15, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
+    slanted: dict[str, Any] = {"rotation": 15, "ha": "right", "rotation_mode": "anchor"} if crowded else {}
     axes.set_xticks(range(len(names) + 1), [*map(plain_text, names), "value"], fontsize=8, **slanted)
     axes.set(xlim=(-0.45, len(names) + 0.45), ylim=(-0.06, 1.06), yticks=[])
     axes.tick_params(length=0)
@@ -304,7 +302,12 @@ def _draw_axes(axes: "Axes", space: Space, ends: tuple[float, float]) -> None:
             )  # fmt: skip
 
 
-def _places(dimension: Any) -> dict[float, str]:
+def _place(dimension: Dimension, value: Any) -> float | None:
+    """Where a value lies in its range; None where it does not."""
+    return dimension.place(value) if dimension.holds(value) else None
+
+
+def _places(dimension: Dimension) -> dict[float, str]:
     """Some places of a dimension, and what is there."""
     values = getattr(dimension, "values", ())
     if 0 < len(values) <= SHOWN_VALUES:

@@ -142,7 +142,8 @@ class Choice:
         return CategoricalDistribution(self.values)
 
 
-Space = Mapping[str, Real | Integer | Choice]
+Dimension = Real | Integer | Choice
+Space = Mapping[str, Dimension]
 
 
 def holds(space: Space, parameters: Parameters) -> bool:

@@ -41,14 +41,18 @@ REDUCTION = 3
 LEAST_TO_MODEL = 8
 
 
-class Objective(Protocol):
+class Scorer(Protocol):
     """The score that a search optimizes. It is sent to the workers, and calls do not change it."""
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
         """How good parameters are on validation data, after a fit with the given budget."""
 
+
+class Objective(Scorer, Protocol):
+    """A scorer with fresh data as well, on which a challenge to the champion is decided."""
+
     def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
-        """The same on data that `score` never sees, unit by unit: (units,) float64."""
+        """The scores on data that `score` never sees, unit by unit: (units,) float64."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class Plan:
     def brackets(self) -> list[list[tuple[int, int]]]:
         """The brackets of Hyperband that the budget pays for, in order, each as rungs (trials, budget of each)."""
         most = int(math.log(self.budget / self.least_budget, REDUCTION) + 1e-9)
-        found, left = [], self.trials * self.budget
+        found: list[list[tuple[int, int]]] = []
+        left = self.trials * self.budget
         while True:
             halvings = most - len(found) % (most + 1)
             members = math.ceil((most + 1) / (halvings + 1) * REDUCTION**halvings)
@@ -156,7 +161,7 @@ class _Task:
 
 
 def search(
-    objective: Objective,
+    objective: Scorer,
     space: Space,
     plan: Plan,
     first: Sequence[Parameters] = (),
@@ -208,7 +213,7 @@ def best(trials: Sequence[Trial], higher_is_better: bool) -> Trial | None:
     largest = max((trial.budgets[-1] for trial in judged), default=0)
     sign = -1 if higher_is_better else 1
     finalists = [trial for trial in judged if trial.budgets[-1] == largest]
-    return min(finalists, key=lambda trial: (sign * trial.value, trial.number), default=None)
+    return min(finalists, key=lambda trial: (sign * trial.values[-1], trial.number), default=None)
 
 
 def seed_of(*what: object) -> int:
@@ -216,7 +221,7 @@ def seed_of(*what: object) -> int:
     return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:4]) >> 1
 
 
-def _try(objective: Objective, task: _Task) -> Trial:
+def _try(objective: Scorer, task: _Task) -> Trial:
     """The trial with one more rung, or failed."""
     from threadpoolctl import threadpool_limits
 
@@ -265,7 +270,7 @@ def _settings(
 def _observed(space: Space, plan: Plan, trials: Sequence[Trial]) -> list[tuple[Parameters, float]]:
     """Settings of the space and their scores, lower ones better; one that failed is as bad as the worst."""
     inside = [trial for trial in trials if holds(space, trial.parameters)]
-    scores = {trial.number: plan.better(trial.value) for trial in inside if trial.state == "complete"}
+    scores = {trial.number: plan.better(trial.values[-1]) for trial in inside if trial.state == "complete"}
     worst = max(scores.values(), default=0.0)
     return [(trial.parameters, scores.get(trial.number, worst)) for trial in inside] if scores else []
 
@@ -279,7 +284,7 @@ def _grid(space: Space, most: int, seed: int) -> list[Parameters]:
         for name in counts
         if counts[name] < largest[name] and math.prod(counts.values()) // counts[name] * (counts[name] + 1) <= most
     ]:
-        counts[min(growing, key=counts.get)] += 1
+        counts[min(growing, key=counts.__getitem__)] += 1
     axes = [
         dict.fromkeys(space[name].at(place) for place in (np.linspace(0, 1, count) if count > 1 else (0.5,)))
         for name, count in counts.items()
@@ -343,7 +348,8 @@ def _next_rung(space: Space, plan: Plan, first: Sequence[Parameters], trials: Se
 
     A last rung is of one trial or a few, which would leave workers idle if it were a batch by itself.
     """
-    start, due = 0, []
+    start = 0
+    due: list[_Task] = []
     for rungs in plan.brackets:
         members, budget = rungs[0]
         if start == len(trials):
@@ -365,7 +371,7 @@ def _promoted(plan: Plan, trials: Sequence[Trial]) -> list[Trial]:
         reached = max((len(trial.budgets) for trial in members if trial.state != "failed"), default=0)
         there = [trial for trial in members if trial.state == "complete" and len(trial.budgets) == reached]
         if 0 < reached < len(rungs):
-            ranked = sorted(there, key=lambda trial: (plan.better(trial.value), trial.number))
+            ranked = sorted(there, key=lambda trial: (plan.better(trial.values[-1]), trial.number))
             for rank, trial in enumerate(ranked):
                 state = "promoted" if rank < rungs[reached][0] else "stopped"
                 judged[trial.number] = replace(trial, state=state)
