@@ -55,7 +55,7 @@ class CandidateLists(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def unit_rows(indptr, columns, values):
+def unit_rows(indptr: np.ndarray, columns: np.ndarray, values: np.ndarray) -> Rows:
     """`Rows` with these entries; the values are scaled in place, row by row.
 
     They are multiplied by the power of two that brings the row's largest one to between 1/2 and 1. That changes no
@@ -76,7 +76,7 @@ def unit_rows(indptr, columns, values):
 
 
 @njit(nogil=True, cache=True)
-def dense_columns(rows, count):
+def dense_columns(rows: Rows, count: int) -> np.ndarray:
     """The first columns as a matrix of unit rows."""
     dense = np.zeros((len(rows.squared_norms), count), np.float32)
     for row in range(len(dense)):
@@ -87,7 +87,7 @@ def dense_columns(rows, count):
 
 
 @njit(nogil=True, cache=True)
-def inverted_index(rows, first, starts):
+def inverted_index(rows: Rows, first: int, starts: np.ndarray) -> Postings:
     """The postings of the columns from `first` on, of which `starts` tells where each one's begin."""
     of_rows, values = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
     ends = starts.copy()
@@ -101,7 +101,7 @@ def inverted_index(rows, first, starts):
 
 
 @njit(nogil=True, cache=True)
-def add_rare_terms(scores, queries, rows, postings):
+def add_rare_terms(scores: np.ndarray, queries: np.ndarray, rows: Rows, postings: Postings) -> None:
     """Add to `scores[q]` the products of row `queries[q]` with the first rows, over the terms of an inverted index."""
     limit = scores.shape[1]
     for query, row in enumerate(queries):
@@ -118,7 +118,15 @@ def add_rare_terms(scores, queries, rows, postings):
 
 
 @njit(nogil=True, cache=True)
-def candidates(scores, queries, targets, k, tolerance, thresholds, mirrored):
+def candidates(
+    scores: np.ndarray,
+    queries: np.ndarray,
+    targets: np.ndarray,
+    k: int,
+    tolerance: ScoreTolerance,
+    thresholds: np.ndarray,
+    mirrored: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pairs that may be among the nearest, as three arrays: whose neighbour, which row, with what score.
 
     `scores[q]` are of the row `queries[q]`, whose list is number `targets[q]`; it gets those that its own k best scores
@@ -149,7 +157,16 @@ def candidates(scores, queries, targets, k, tolerance, thresholds, mirrored):
 
 
 @njit(nogil=True, cache=True)
-def enter(lists, whose, which, found, k, tolerance, rows, query_values):
+def enter(
+    lists: CandidateLists,
+    whose: np.ndarray,
+    which: np.ndarray,
+    found: np.ndarray,
+    k: int,
+    tolerance: ScoreTolerance,
+    rows: Rows,
+    query_values: np.ndarray,
+) -> None:
     """Enter candidates into their lists; a full list is first cut to what may be among the nearest."""
     heap = np.empty(k, np.float32)
     nearest, distances = np.empty(k, np.int32), np.empty(k)
@@ -170,7 +187,14 @@ def enter(lists, whose, which, found, k, tolerance, rows, query_values):
 
 
 @njit(nogil=True, cache=True)
-def rank(lists, tolerance, rows, query_values, indices, distances):
+def rank(
+    lists: CandidateLists,
+    tolerance: ScoreTolerance,
+    rows: Rows,
+    query_values: np.ndarray,
+    indices: np.ndarray,
+    distances: np.ndarray,
+) -> None:
     """Fill `indices` and `distances` with the nearest rows by each list."""
     heap = np.empty(indices.shape[1], np.float32)
     for target in range(len(indices)):
@@ -183,7 +207,9 @@ def rank(lists, tolerance, rows, query_values, indices, distances):
 
 
 @njit(nogil=True, cache=True)
-def _rank(lists, target, rows, query_values, indices, distances):
+def _rank(
+    lists: CandidateLists, target: int, rows: Rows, query_values: np.ndarray, indices: np.ndarray, distances: np.ndarray
+) -> None:
     """The nearest members of a list by their distances; `query_values` is room for one dense row, all zeros."""
     row = lists.wanted[target]
     begin, end = rows.indptr[row], rows.indptr[row + 1]
@@ -202,7 +228,7 @@ def _rank(lists, target, rows, query_values, indices, distances):
 
 
 @njit(nogil=True, cache=True)
-def _add_unrelated(lists, target, rows, indices, distances):
+def _add_unrelated(lists: CandidateLists, target: int, rows: int, indices: np.ndarray, distances: np.ndarray) -> None:
     """Rows that share no term are at distance 1; they are no candidates, but may be needed to make up the number."""
     members = lists.members[target, : lists.lengths[target]]
     for other in range(rows):
@@ -213,7 +239,7 @@ def _add_unrelated(lists, target, rows, indices, distances):
 
 
 @njit(nogil=True, cache=True)
-def _insert(indices, distances, index, distance):
+def _insert(indices: np.ndarray, distances: np.ndarray, index: int, distance: float) -> None:
     """Insert into ascending distances, equal ones by index, and let the last one fall out."""
     place = len(distances)
     while place > 0 and (
@@ -227,7 +253,7 @@ def _insert(indices, distances, index, distance):
 
 
 @njit(nogil=True, cache=True)
-def _cut(lists, target):
+def _cut(lists: CandidateLists, target: int) -> None:
     """Drop the members of a list that are below its threshold."""
     kept = 0
     for place in range(lists.lengths[target]):
@@ -239,7 +265,7 @@ def _cut(lists, target):
 
 
 @njit(nogil=True, cache=True)
-def _cut_to(lists, target, indices):
+def _cut_to(lists: CandidateLists, target: int, indices: np.ndarray) -> None:
     """Drop the members of a list that are not among `indices`."""
     kept = 0
     for place in range(lists.lengths[target]):
@@ -251,7 +277,7 @@ def _cut_to(lists, target, indices):
 
 
 @njit(nogil=True, cache=True)
-def _at_least(values, threshold):
+def _at_least(values: np.ndarray, threshold: np.float32) -> int:
     count = 0
     for value in values:
         count += value >= threshold
@@ -259,7 +285,7 @@ def _at_least(values, threshold):
 
 
 @njit(nogil=True, cache=True)
-def _threshold(scores, heap, tolerance):
+def _threshold(scores: np.ndarray, heap: np.ndarray, tolerance: ScoreTolerance) -> np.float32:
     """The score below which a row cannot be among the k nearest, k being the room in `heap`."""
     best = np.float64(_kth_largest(scores, heap))
     if best == -np.inf:
@@ -268,7 +294,7 @@ def _threshold(scores, heap, tolerance):
 
 
 @njit(nogil=True, cache=True)
-def _kth_largest(values, heap):
+def _kth_largest(values: np.ndarray, heap: np.ndarray) -> np.float32:
     """The k-th largest value, k being the room in `heap`; minus infinity of fewer."""
     heap[:] = -np.inf
     for value in values:
@@ -278,7 +304,7 @@ def _kth_largest(values, heap):
 
 
 @njit(nogil=True, cache=True)
-def _replace_smallest(heap, value):
+def _replace_smallest(heap: np.ndarray, value: np.float32) -> None:
     """Put `value` in place of the smallest of a binary heap."""
     place = 0
     while True:

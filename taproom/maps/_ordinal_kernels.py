@@ -21,6 +21,9 @@ _DRAW, _ANCHOR, _HELD_OUT = (
 )
 HELD_OUT_ONE_IN = np.uint64(16)
 
+# Both are one type in compiled code.
+Int = int | np.int64
+
 
 class Graph(NamedTuple):
     """Neighbours (n, k) int32 and their distances (n, k), and how many of each row are surely nearer than the rest."""
@@ -41,7 +44,7 @@ class Descent(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def displacement(coordinates, graph, descent, first, last):
+def displacement(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int, last: Int) -> np.ndarray:
     """How far the draws `first` to `last` of a descent move the items from where they are: (n, d)."""
     moved = coordinates.copy()
     _descend(moved, graph, descent, first, last)
@@ -50,7 +53,7 @@ def displacement(coordinates, graph, descent, first, last):
 
 
 @njit(nogil=True, cache=True)
-def _descend(coordinates, graph, descent, first, last):
+def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int, last: Int) -> None:
     """Hinge descent in place; a draw may give no triplet.
 
     Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
@@ -91,7 +94,16 @@ def _descend(coordinates, graph, descent, first, last):
 
 
 @njit(nogil=True, cache=True)
-def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kind, held_out):
+def count_violations(
+    coordinates: np.ndarray,
+    graph: Graph,
+    anchors: np.ndarray,
+    wide_indices: np.ndarray,
+    seed: np.uint64,
+    draws: Int,
+    kind: Int,
+    held_out: bool,
+) -> tuple[int, int]:
     """How many of the draws are triplets of a kind and split, and how many of these the map has the wrong way round."""
     items, k = graph.indices.shape
     triplets, violated = 0, 0
@@ -99,7 +111,8 @@ def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kin
         place = _below(_mix(seed + np.uint64(draw) * _ANCHOR), len(anchors))
         anchor = anchors[place]
         bits = _mix(seed + np.uint64(draw) * _DRAW)
-        near, far = NONE, NONE
+        near: Int = NONE
+        far: Int = NONE
         if kind == WITHIN:
             near, far = _within(bits, graph, anchor)
         elif graph.reach[anchor] > 0:
@@ -118,20 +131,20 @@ def count_violations(coordinates, graph, anchors, wide_indices, seed, draws, kin
 
 
 @njit(nogil=True, cache=True)
-def is_held_out(anchor, near, far):
+def is_held_out(anchor: Int, near: Int, far: Int) -> bool:
     """Whether a triplet is of the sixteenth that is never trained on."""
     code = np.uint64(anchor) * _DRAW + np.uint64(near) * _ANCHOR + np.uint64(far) * _HELD_OUT
     return _mix(code) % HELD_OUT_ONE_IN == np.uint64(0)
 
 
 @njit(nogil=True, cache=True)
-def scattered(seed):
+def scattered(seed: np.uint64) -> np.uint64:
     """Another number for each seed, far from those of near seeds, whose draws would else be each other's shifted."""
     return _mix(seed + _HELD_OUT)
 
 
 @njit(nogil=True, cache=True)
-def fill_uniform(values, seed):
+def fill_uniform(values: np.ndarray, seed: np.uint64) -> None:
     """Fill a 2-d array with uniform random numbers from -1 to 1."""
     rows, columns = values.shape
     for row in range(rows):
@@ -141,7 +154,7 @@ def fill_uniform(values, seed):
 
 
 @njit(nogil=True, cache=True)
-def _within(bits, graph, anchor):
+def _within(bits: np.uint64, graph: Graph, anchor: Int) -> tuple[Int, Int]:
     """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
     k = graph.indices.shape[1]
     one, other = _near_place(bits, k), _below(bits, k)
@@ -152,7 +165,7 @@ def _within(bits, graph, anchor):
 
 
 @njit(nogil=True, cache=True)
-def _contains(values, wanted):
+def _contains(values: np.ndarray, wanted: Int) -> bool:
     """Without a branch: a hundred numbers are compared at once faster than they are searched."""
     found = False
     for value in values:
@@ -161,7 +174,7 @@ def _contains(values, wanted):
 
 
 @njit(nogil=True, cache=True)
-def _distance(coordinates, one, other):
+def _distance(coordinates: np.ndarray, one: Int, other: Int) -> float:
     total = 0.0
     for axis in range(coordinates.shape[1]):
         difference = coordinates[one, axis] - coordinates[other, axis]
@@ -173,24 +186,24 @@ def _distance(coordinates, one, other):
 
 
 @njit(nogil=True, cache=True)
-def _below(bits, limit):
+def _below(bits: np.uint64, limit: Int) -> np.int64:
     """A uniform random integer below a limit of at most 2^32."""
     return np.int64((bits >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
 
 
 @njit(nogil=True, cache=True)
-def _near_place(bits, limit):
+def _near_place(bits: np.uint64, limit: Int) -> np.int64:
     """A uniform random integer below a limit that is small beside 2^20."""
     return np.int64((bits >> np.uint64(12) & np.uint64(0xFFFFF)) * np.uint64(limit) >> np.uint64(20))
 
 
 @njit(nogil=True, cache=True)
-def _is_within(bits, share):
+def _is_within(bits: np.uint64, share: float) -> np.bool:
     return np.float64(bits & np.uint64(0xFFF)) < share * 4096.0
 
 
 @njit(nogil=True, cache=True)
-def _mix(bits):
+def _mix(bits: np.uint64) -> np.uint64:
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return bits ^ (bits >> np.uint64(31))

@@ -11,8 +11,18 @@ RARE = -1
 
 @njit(nogil=True, cache=True)
 def add_rows(
-    row_starts, term_ids, weights, rows, starts, filled, posting_rows, posting_weights, frequent_number, frequent, norms
-):
+    row_starts: np.ndarray,
+    term_ids: np.ndarray,
+    weights: np.ndarray,
+    rows: np.ndarray,
+    starts: np.ndarray,
+    filled: np.ndarray,
+    posting_rows: np.ndarray,
+    posting_weights: np.ndarray,
+    frequent_number: np.ndarray,
+    frequent: np.ndarray,
+    norms: np.ndarray,
+) -> bool:
     """Add sparse rows to an inverted index; False where a term has no room left or a row with weights has no number.
 
     Row i is the item `rows[i]`. A term that is not rare goes to the dense line `frequent[frequent_number[term]]`.
@@ -36,7 +46,16 @@ def add_rows(
 
 
 @njit(nogil=True, cache=True)
-def cosine_distances(term_ids, weights, starts, posting_rows, posting_weights, frequent_number, frequent, norms):
+def cosine_distances(
+    term_ids: np.ndarray,
+    weights: np.ndarray,
+    starts: np.ndarray,
+    posting_rows: np.ndarray,
+    posting_weights: np.ndarray,
+    frequent_number: np.ndarray,
+    frequent: np.ndarray,
+    norms: np.ndarray,
+) -> np.ndarray:
     """Cosine distance of a text to every item; its terms ascend, so each item's sum over shared terms does too."""
     dots = np.zeros(len(norms))
     norm = 0.0
@@ -56,7 +75,17 @@ def cosine_distances(term_ids, weights, starts, posting_rows, posting_weights, f
 
 
 @njit(nogil=True, cache=True)
-def descend(point, near, near_distances, reach, far, margin, within_share, steps, first_step):
+def descend(
+    point: np.ndarray,
+    near: np.ndarray,
+    near_distances: np.ndarray,
+    reach: int,
+    far: np.ndarray,
+    margin: float,
+    within_share: float,
+    steps: int,
+    first_step: float,
+) -> None:
     """Move a point in place to where the hinge loss over its triplets is least, in steps of falling length.
 
     The loss is the mean over the triplets within `near`, times `within_share`, plus the mean over those of one of the
@@ -82,7 +111,7 @@ def descend(point, near, near_distances, reach, far, margin, within_share, steps
 
 
 @njit(nogil=True, cache=True)
-def _fill_distances(point, others, distances):
+def _fill_distances(point: np.ndarray, others: np.ndarray, distances: np.ndarray) -> None:
     for place in range(len(others)):
         total = 0.0
         for axis in range(len(point)):
@@ -92,7 +121,9 @@ def _fill_distances(point, others, distances):
 
 
 @njit(nogil=True, cache=True)
-def _count_within(to_near, near_distances, margin, share, pull):
+def _count_within(
+    to_near: np.ndarray, near_distances: np.ndarray, margin: float, share: float, pull: np.ndarray
+) -> None:
     """For each near item, the share of triplets that want it nearer less the share that want it farther."""
     pull[:] = 0.0
     triplets = 0
@@ -108,7 +139,9 @@ def _count_within(to_near, near_distances, margin, share, pull):
 
 
 @njit(nogil=True, cache=True)
-def _count_random(to_near, to_far, reach, margin, share, pull, push):
+def _count_random(
+    to_near: np.ndarray, to_far: np.ndarray, reach: int, margin: float, share: float, pull: np.ndarray, push: np.ndarray
+) -> None:
     """Add to `pull`, and fill `push`, with the shares of triplets against items that are no neighbours."""
     unit = share / max(reach * len(to_far), 1)
     for far in range(len(to_far)):
@@ -121,7 +154,9 @@ def _count_random(to_near, to_far, reach, margin, share, pull, push):
 
 
 @njit(nogil=True, cache=True)
-def _add_slope(point, others, distances, weights, slope):
+def _add_slope(
+    point: np.ndarray, others: np.ndarray, distances: np.ndarray, weights: np.ndarray, slope: np.ndarray
+) -> None:
     """Add how the weighted sum of distances grows along each axis; at distance 0 it has no direction."""
     for place in range(len(others)):
         if distances[place] > 0.0:

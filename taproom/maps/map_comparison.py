@@ -28,6 +28,8 @@ from taproom.words.sparse import weighted_items
 
 TRIPLETS = 50_000
 
+# By dimension: the map, (n, dimension), and the seconds of its fit where that was timed.
+_Fits = Mapping[int, tuple[np.ndarray, float | None]]
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +84,7 @@ def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: Method
         items = len(each.indices)
         try:
             if method == "ordinal" and each is graph:
-                fits = _published(graph, maps, parameters)
+                fits: _Fits = _published(graph, maps, parameters)
             else:
                 fits = _fits(method, each, sorted(maps), parameters)
             found.rows.extend(_judged(method, each, fits, parameters.seed))
@@ -124,7 +126,7 @@ def _sample(graph: ItemGraph, size: int) -> ItemGraph:
 
 def _fits(
     method: str, graph: ItemGraph, dimensions: Iterable[int], parameters: MethodParameters
-) -> dict[int, tuple[np.ndarray, float]]:
+) -> Mapping[int, tuple[np.ndarray, float]]:
     """The method's map in each dimension, with the seconds of the fit that it comes from."""
     if method in NESTED:
         positions, seconds = _timed(method, graph, max(dimensions), parameters)
@@ -132,9 +134,7 @@ def _fits(
     return {dimension: _timed(method, graph, dimension, parameters) for dimension in dimensions}
 
 
-def _published(
-    graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters
-) -> dict[int, tuple[np.ndarray, float | None]]:
+def _published(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters) -> _Fits:
     """The published map, with the seconds of fitting it again where that takes little."""
     if len(graph.indices) > parameters.dense_items:
         return {dimension: (positions, None) for dimension, positions in maps.items()}
@@ -151,7 +151,7 @@ def _timed(method: str, graph: ItemGraph, dimension: int, parameters: MethodPara
         return positions, time.perf_counter() - started
 
 
-def _judged(method: str, graph: ItemGraph, fits: Mapping[int, tuple[np.ndarray, float]], seed: int) -> list[dict]:
+def _judged(method: str, graph: ItemGraph, fits: _Fits, seed: int) -> list[dict]:
     items, k = graph.indices.shape
     rows = []
     for dimension, (positions, seconds) in fits.items():

@@ -66,11 +66,13 @@ def item_map(
     figure, axes = new_figure(10, 8)
     colors = _category_colors(categories)
     area = 6 + 60 * np.sqrt(sizes / max(sizes.max(), 1))
+    drawn_in = np.array([GREY if item is None else colors.get(item, GREY) for item in categories], str)
     for category, color in [(None, GREY), *colors.items()]:
-        of_it = np.array([colors.get(item, GREY) == color for item in categories])
+        of_it = drawn_in == color
         label = category or ("other" if colors else "items")
         if of_it.any():
-            axes.scatter(*positions[of_it].T, s=area[of_it], c=color, alpha=0.65, linewidths=0, label=label)
+            x, y = positions[of_it].T
+            axes.scatter(x, y, s=area[of_it], c=color, alpha=0.65, linewidths=0, label=label)
     axes.set(xticks=[], yticks=[])
     axes.set_title(title, parse_math=False)
     axes.set_aspect("equal", adjustable="datalim")
@@ -89,13 +91,15 @@ def map_moves(before: np.ndarray, after: np.ndarray, names: Sequence[str]) -> by
     from matplotlib.collections import LineCollection
 
     figure, axes = new_figure(11, 5.5)
-    axes.set_position([0.02, 0.05, 0.55, 0.88])
+    axes.set_position((0.02, 0.05, 0.55, 0.88))
     moved = np.linalg.norm(after - before, axis=1)
-    axes.scatter(*before.T, s=4, color=GREY, linewidths=0)
-    axes.add_collection(LineCollection(np.stack([before, after], axis=1), colors=PALETTE[0], linewidths=0.6, alpha=0.6))
+    lines = list(np.stack([before, after], axis=1))
+    x, y = before.T
+    axes.scatter(x, y, s=4, color=GREY, linewidths=0)
+    axes.add_collection(LineCollection(lines, colors=PALETTE[0], linewidths=0.6, alpha=0.6))
     axes.set(xticks=[], yticks=[], title=f"Where {len(moved):,} items went (dots: where they were)")
     axes.set_aspect("equal", adjustable="datalim")
-    shares = figure.add_axes([0.66, 0.15, 0.3, 0.75])
+    shares = figure.add_axes((0.66, 0.15, 0.3, 0.75))
     shares.plot(np.sort(moved), np.arange(1, len(moved) + 1) / len(moved), color=PALETTE[0])
     shares.axvline(np.median(moved), color=GREY, linestyle=":", label=f"median {np.median(moved):.3f}")
     shares.set(title="How far", xlabel="distance (the map's radius is 1)", ylabel="share of items", ylim=(0, 1.02))

@@ -87,11 +87,11 @@ def nearest(
     ):
         parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
         targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
-        for found in parallel(
+        for whose, which, scores in parallel(
             delayed(_candidates)(prepared, wanted[block], block, k, lists.thresholds, queries is None)
             for block in targets
         ):
-            kernels.enter(lists, *found, k, prepared.tolerance, prepared.rows, query_values)
+            kernels.enter(lists, whose, which, scores, k, prepared.tolerance, prepared.rows, query_values)
             bar.update()
         ranked = []
         for block in parallel(

@@ -114,13 +114,13 @@ def embed(
         if start is not None:
             start = _checked_start(start, len(graph.indices), parameters.dimension)
         known = np.zeros(len(graph.indices), bool) if start is None else ~np.isnan(start[:, 0])
-        if known.mean() >= LEAST_SHARE_TO_RESTART:
+        if start is not None and known.mean() >= LEAST_SHARE_TO_RESTART:
             coordinates = standardized(_with_new_items(start, graph.indices)) * RESTART_RADIUS * parameters.margin
             parameters = replace(parameters, step=parameters.step * RESTART_STEP)
         else:
             coordinates = standardized(_spectral_start(graph.indices, parameters.dimension))
         _descend(coordinates, graph, parameters, n_jobs)
-        return aligned(coordinates, start) if known.any() else canonical(coordinates)
+        return aligned(coordinates, start) if start is not None and known.any() else canonical(coordinates)
 
 
 def _descend(coordinates: np.ndarray, graph: "Graph", parameters: OrdinalParameters, n_jobs: int | None) -> None:

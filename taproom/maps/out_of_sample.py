@@ -28,6 +28,7 @@ import pyarrow.compute as pc
 
 from taproom.errors import InputError
 from taproom.maps.item_map import positions_on
+from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
 from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
@@ -93,9 +94,9 @@ class ItemMap:
         DamagedFileError: a file is not what was committed.
     """
 
-    def __init__(self, warehouse: Warehouse | None = None, version: int | None = None):
+    def __init__(self, warehouse: Warehouse | None = None, version: int | None = None) -> None:
         warehouse = warehouse or Warehouse()
-        version = warehouse.head("item_map") if version is None else version
+        version = existing_head(warehouse.storage, "item_map") if version is None else version
         item_map = warehouse.read("item_map", version)
         self.commit = warehouse.commit_of("item_map", version)
         inputs = recorded_inputs(self.commit, "item_map", _INPUTS)
