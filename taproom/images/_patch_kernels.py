@@ -14,7 +14,7 @@ CHUNK_NUMBERS = 1 << 17
 
 
 @njit(nogil=True, cache=True)
-def unfold(image, size, de_mean, scale, contrast, patches):
+def unfold(image: np.ndarray, size: int, de_mean: bool, scale: bool, contrast: float, patches: np.ndarray) -> None:
     """Write every patch of an image as a row, standardized, and a last 1 that a filter's bias is multiplied with.
 
     Sums over a patch are whole numbers, and exact.
@@ -42,13 +42,13 @@ def unfold(image, size, de_mean, scale, contrast, patches):
 
 
 @njit(nogil=True, cache=True)
-def window_sums(image, size):
+def window_sums(image: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
     """The sum of the numbers in each square window of an image, and of their squares."""
     height, width, channels = image.shape
     along = np.zeros((2, height, width - size + 1), np.int64)
     for y in range(height):
         for x in range(width):
-            total, squares = 0, 0
+            total, squares = np.int64(0), np.int64(0)
             for channel in range(channels):
                 value = np.int64(image[y, x, channel])
                 total += value
@@ -64,7 +64,7 @@ def window_sums(image, size):
 
 
 @njit(nogil=True, cache=True)
-def squared_norms(rows, out):
+def squared_norms(rows: np.ndarray, out: np.ndarray) -> None:
     """Sum of squares of each row."""
     for row in range(rows.shape[0]):
         total = np.float32(0)
@@ -74,7 +74,7 @@ def squared_norms(rows, out):
 
 
 @njit(nogil=True, cache=True)
-def add_one_sign(responses, cells_of, offset, pooled):
+def add_one_sign(responses: np.ndarray, cells_of: np.ndarray, offset: np.float32, pooled: np.ndarray) -> None:
     """Add max(0, response - offset) of each position to its cell."""
     for position in range(responses.shape[0]):
         into, given = pooled[cells_of[position]], responses[position]
@@ -83,7 +83,7 @@ def add_one_sign(responses, cells_of, offset, pooled):
 
 
 @njit(nogil=True, cache=True)
-def add_two_signs(responses, cells_of, offset, pooled):
+def add_two_signs(responses: np.ndarray, cells_of: np.ndarray, offset: np.float32, pooled: np.ndarray) -> None:
     """Add max(0, response - offset) and, beside them, max(0, -response - offset) of each position to its cell."""
     filters = responses.shape[1]
     for position in range(responses.shape[0]):
@@ -95,7 +95,9 @@ def add_two_signs(responses, cells_of, offset, pooled):
 
 
 @njit(nogil=True, cache=True)
-def add_triangle(responses, cells_of, patch_norms, filter_norms, pooled):
+def add_triangle(
+    responses: np.ndarray, cells_of: np.ndarray, patch_norms: np.ndarray, filter_norms: np.ndarray, pooled: np.ndarray
+) -> None:
     """Add max(0, mean distance to all filters - distance to this filter) of each position to its cell."""
     filters = responses.shape[1]
     for position in range(responses.shape[0]):
@@ -113,9 +115,21 @@ def add_triangle(responses, cells_of, patch_norms, filter_norms, pooled):
 
 @njit(nogil=True, cache=True)
 def encode(
-    images, size, de_mean, scale, contrast, whitening, projections, filter_norms, encoding, offset,
-    cells_of, windows, window_sizes, features,
-):  # fmt: skip
+    images: np.ndarray,
+    size: int,
+    de_mean: bool,
+    scale: bool,
+    contrast: float,
+    whitening: np.ndarray,
+    projections: np.ndarray,
+    filter_norms: np.ndarray,
+    encoding: int,
+    offset: np.float32,
+    cells_of: np.ndarray,
+    windows: np.ndarray,
+    window_sizes: np.ndarray,
+    features: np.ndarray,
+) -> None:
     """The pooled responses of images to all filters, a row of `features` (zeroed) an image.
 
     `projections` (turns, blocks, patch + 1, filters) take a patch as `unfold` writes it to responses, `whitening`
@@ -157,7 +171,7 @@ def encode(
 
 
 @njit(nogil=True, cache=True)
-def add_windows(cells, windows, sizes, first, features):
+def add_windows(cells: np.ndarray, windows: np.ndarray, sizes: np.ndarray, first: int, features: np.ndarray) -> None:
     """Add each window's mean over its positions, from the sums in its cells, for the filters from `first` on."""
     count = min(cells.shape[2], features.shape[2] - first)
     for window in range(windows.shape[0]):
@@ -171,7 +185,9 @@ def add_windows(cells, windows, sizes, first, features):
 
 
 @njit(nogil=True, cache=True)
-def add_to_filters(patches, filters, weights, sums, counts):
+def add_to_filters(
+    patches: np.ndarray, filters: np.ndarray, weights: np.ndarray, sums: np.ndarray, counts: np.ndarray
+) -> None:
     """Add each patch, times its weight, to the sum of the filter that it belongs to, and count it."""
     for number in range(patches.shape[0]):
         into, patch = sums[filters[number]], patches[number]

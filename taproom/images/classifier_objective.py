@@ -31,7 +31,7 @@ from taproom.search.space import Parameters
 IMAGES = (6_000, 1_000, 2_000)
 FITTED_FOR_SCORE = 1_500
 # How filters are learned, so that k-means does not take longer than everything else.
-LEARNING = {"patches": 10_000, "iterations": 3}
+LEARNING = EncoderParameters(patches=10_000, iterations=3)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +68,8 @@ class ClassifierObjective:
         _check_classes([names[number] for number in present], np.bincount(labels))
         parts = _parts(labels, len(present), seed)
         places = np.flatnonzero(trained)
-        drawn = (Labelled(pixels_of(images.take(places[rows])), labels[rows]) for rows in parts)
-        return cls(*drawn, classes=len(present))
+        fitted, validation, fresh = (Labelled(pixels_of(images.take(places[rows])), labels[rows]) for rows in parts)
+        return cls(fitted, validation, fresh, classes=len(present))
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
         """The accuracy on the validation images at the best penalty. Raises `InputError` as `learn_encoder`."""
@@ -82,7 +82,7 @@ class ClassifierObjective:
         return (scores.argmax(axis=1) == self.fresh.labels).astype(np.float64)
 
     def _fit(self, parameters: Parameters, budget: int, seed: int, most: int) -> tuple[Encoder, Chosen]:
-        settled = replace(EncoderParameters(filters=budget, **LEARNING), **parameters)
+        settled = replace(LEARNING, **{"filters": budget, **parameters})
         fitted = Labelled(self.fitted.pixels[:most], self.fitted.labels[:most])
         encoder = learn_encoder(fitted.pixels, settled, seed, n_jobs=1)
         features = encoder.features(fitted.pixels, n_jobs=1)

@@ -101,7 +101,7 @@ def convolve(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     return responses[:, :, 0] if image.ndim == 3 else responses
 
 
-def stack(image: np.ndarray, kernels: Sequence[np.ndarray]) -> np.ndarray:
+def stack(image: np.ndarray, kernels: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     """The responses to several filters of one size as channels, (h - kh + 1, w - kw + 1, k) float64.
 
     Raises `InputError` when there is no filter, when they differ in size, and as `convolve` does.
@@ -171,8 +171,8 @@ def random_patch_filters(
     check_images(images, size)
     count, height, width = images.shape[:3]
     random = np.random.default_rng(seed)
-    corners = random.integers(0, (count, height - size + 1, width - size + 1), size=(filters, 3))
-    patches = cut_patches(images, *corners.T, size).astype(float)
+    image, row, column = random.integers(0, (count, height - size + 1, width - size + 1), size=(filters, 3)).T
+    patches = cut_patches(images, image, row, column, size).astype(float)
     patches -= patches.mean(axis=(1, 2, 3), keepdims=True)
     lengths = np.sqrt((patches**2).sum(axis=(1, 2, 3), keepdims=True))
     return patches / np.maximum(lengths, np.finfo(float).tiny)

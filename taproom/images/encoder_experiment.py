@@ -12,6 +12,7 @@ networks in unsupervised feature learning, 2011, for what is varied.
 
 import time
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def choices_of(sizes: Sizes) -> dict[str, tuple[str, tuple, str]]:
 def vary(drawn: Draw, sizes: Sizes, experiment: str, setting: str | int) -> list[Outcome]:
     """The accuracy with one parameter of the encoder changed."""
     started = time.perf_counter()
-    parameters = replace(base_parameters(sizes), **{choices_of(sizes)[experiment][0]: setting})
+    changed: dict[str, Any] = {choices_of(sizes)[experiment][0]: setting}
+    parameters = replace(base_parameters(sizes), **changed)
     features = encoded(drawn.images, drawn.training, parameters, drawn.seed)
     fit = DrawFit(drawn, features)
     value = _accuracy(features, drawn, fit.on_all(fit.penalty))

@@ -20,6 +20,7 @@ from taproom.images.image_figures import tiles_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 NAMES = {
     "pixels": "plain pixels",
@@ -44,7 +45,7 @@ def gallery(example: Sequence[Step], images: Sequence[Sequence[Step]]) -> bytes:
     """
     shown = [{step.operation: step for step in steps} for steps in images[:IMAGES]]
     figure, axes = new_figure(WIDTH, HEIGHT, layout=None)
-    axes.set_position([0, 0, 1, 1])
+    axes.set_position((0, 0, 1, 1))
     # A unit is an inch, downwards from the upper left corner.
     axes.set(xlim=(0, WIDTH), ylim=(HEIGHT, 0))
     axes.set_axis_off()
@@ -65,8 +66,8 @@ def feature_accuracies(rows: Sequence[Mapping]) -> bytes:
     accuracy, low, high = columns_of(ordered, "accuracy", "low", "high")
     names = [f"{NAMES.get(row['features'], row['features'])}\n{row['dimensions']:,} numbers" for row in ordered]
     axes.barh(range(len(ordered)), accuracy, color=PALETTE[5], height=0.7)
-    reach = {"fmt": "none", "ecolor": DARK, "capsize": 3, "elinewidth": 1.2}
-    axes.errorbar(accuracy, range(len(ordered)), xerr=np.abs([accuracy - low, high - accuracy]), **reach)
+    reach = np.abs([accuracy - low, high - accuracy])
+    axes.errorbar(accuracy, range(len(ordered)), xerr=reach, fmt="none", ecolor=DARK, capsize=3, elinewidth=1.2)
     for place, row in enumerate(ordered):
         axes.text(row["high"] + 0.01, place, f"{row['accuracy']:.1%}", va="center_baseline", fontsize=9)
     axes.set_yticks(range(len(ordered)), names, fontsize=8)
@@ -83,6 +84,7 @@ def _draw_example(axes: "Axes", example: Sequence[Step]) -> None:
     image, convolved = example
     _title(axes, 0.15, 0.2, "(I * K)(i, j) = Σ I(i + m, j + n) K(m, n)")
     side = 0.21
+    assert convolved.kernels is not None  # the second step is the convolution
     kernel = convolved.kernels[0, :, :, 0]
     grids = (image.result[:, :, 0], kernel, convolved.result[:, :, 0])
     marked = (kernel.shape, kernel.shape, (1, 1))
@@ -154,9 +156,12 @@ def _draw_pipeline(axes: "Axes", image: Mapping[str, Step], top: float) -> None:
     """Filters that are random patches, their responses, ReLU, pooling, and the vector."""
     _title(axes, 0.15, top - 0.12, "full feature pipeline, filters from random patches")
     side, left = 2.1, 0.15
-    stack = image["pipeline: stack"]
-    columns = int(np.ceil(np.sqrt(len(stack.kernels))))
-    parts = [("filters", [_stretched(kernel) for kernel in stack.kernels], stack.kernels.shape)]
+    filters = image["pipeline: stack"].kernels
+    assert filters is not None  # a stack is of filters
+    columns = int(np.ceil(np.sqrt(len(filters))))
+    parts: list[tuple[str, Sequence[np.ndarray] | np.ndarray, tuple[int, ...]]] = [
+        ("filters", [_stretched(kernel) for kernel in filters], filters.shape)
+    ]
     for name, words in (("stack", "convolved"), ("relu", "ReLU"), ("pooled", "pooled, maximum of 2 x 2")):
         found = image[f"pipeline: {name}"].result
         parts.append((words, _signed(found), found.shape))
@@ -208,7 +213,7 @@ def _signed(responses: np.ndarray) -> np.ndarray:
     return np.moveaxis(1 - np.where(strength[..., None] > 0, above, below) * np.abs(strength)[..., None], 2, 0)
 
 
-def _squares(pictures: Sequence[np.ndarray], side: int) -> np.ndarray:
+def _squares(pictures: Sequence[np.ndarray] | np.ndarray, side: int) -> np.ndarray:
     """Each picture (h, w, 3) in the middle of a white square: (n, side, side, 3)."""
     squares = np.ones((len(pictures), side, side, 3))
     for square, picture in zip(squares, pictures, strict=True):
@@ -224,7 +229,7 @@ def _whole(kernel: np.ndarray) -> tuple[str, np.ndarray]:
     return (str(smallest), kernel / float(smallest)) if smallest.denominator > 1 else ("", kernel)
 
 
-def _rectangle(corner: tuple[float, float], width: float, height: float, color: str):
+def _rectangle(corner: tuple[float, float], width: float, height: float, color: str) -> "Rectangle":
     from matplotlib.patches import Rectangle
 
     return Rectangle(corner, width, height, facecolor=color, edgecolor=GREY, linewidth=0.6)

@@ -149,7 +149,7 @@ def _hog(images: np.ndarray, _seed: int, _workers: int | None) -> OfImages:
 
     def of_block(block: np.ndarray) -> np.ndarray:
         seen = block[:, top : top + window[1], left : left + window[0]]
-        return np.stack([hog.compute(np.ascontiguousarray(image)).ravel() for image in seen])
+        return np.stack([np.ravel(hog.compute(np.ascontiguousarray(image))) for image in seen])
 
     return of_block
 
@@ -181,7 +181,7 @@ def _sift(images: np.ndarray) -> np.ndarray:
     places = (np.arange(SIFT_GRID) + 0.5) / SIFT_GRID
     size = SIFT_SIZE * min(height, width) / (SIFT_ENLARGED * SIDE)
     points = [cv2.KeyPoint(x * width - 0.5, y * height - 0.5, size, 0.0) for y in places for x in places]
-    sift = cv2.SIFT_create()
+    sift = cv2.SIFT.create()
     found = np.empty((len(images), len(points), SIFT_LENGTH), np.float32)
     for place, image in enumerate(_grey(images)):
         _, found[place] = sift.compute(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), points)

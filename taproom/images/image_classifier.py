@@ -111,7 +111,15 @@ def gram_batches(gram: Gram, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     )  # fmt: skip
 
 
-def _gram_batch(schema: pa.Schema, features, centre, spread, sums, with_targets, products) -> pa.RecordBatch:
+def _gram_batch(
+    schema: pa.Schema,
+    features: np.ndarray,
+    centre: np.ndarray,
+    spread: np.ndarray,
+    sums: np.ndarray,
+    with_targets: np.ndarray,
+    products: pa.ListArray,
+) -> pa.RecordBatch:
     columns = [pa.array(features, pa.int32()), pa.array(centre), pa.array(spread), pa.array(sums)]
     targets = pa.array(list(with_targets), pa.list_(pa.float64()))
     return pa.RecordBatch.from_arrays([*columns, targets, products], schema=schema)
@@ -165,8 +173,8 @@ def choose_classifier(
     fits: dict[float, LinearClassifier] = {}
 
     def judge(penalty: float) -> None:
-        near = min(fits, key=lambda known: abs(known - penalty), default=None)
-        fits[penalty] = ridge.fit(gram, penalty, fits.get(near))
+        nearest = fits[min(fits, key=lambda known: abs(known - penalty))] if fits else None
+        fits[penalty] = ridge.fit(gram, penalty, nearest)
         accuracies[penalty] = float(np.mean(fits[penalty].scores(validation).argmax(axis=1) == labels))
 
     for penalty in ordered:

@@ -14,6 +14,7 @@ from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import classifier_of, scores_of_images
 from taproom.images.image_features import encoder_of
 from taproom.sources.image_files import read_picture
+from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
 from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
@@ -32,7 +33,7 @@ class ImageClassifier:
     def __init__(self, warehouse: Warehouse | None = None, version: int | None = None) -> None:
         """Load the tables."""
         warehouse = warehouse or Warehouse()
-        version = warehouse.head("classifier") if version is None else version
+        version = existing_head(warehouse.storage, "classifier") if version is None else version
         self._linear, self._classes = classifier_of(warehouse.read("classifier", version))
         inputs = recorded_inputs(warehouse.commit_of("classifier", version), "classifier", [*PARTS, "images"])
         self._encoder = encoder_of(*(warehouse.read(part, inputs[part]) for part in PARTS))

@@ -7,7 +7,7 @@ import pytest
 from taproom.errors import InputError
 from taproom.images.classifier_objective import IMAGES, LEARNING, ClassifierObjective, Labelled
 from taproom.images.image_arrays import pixels_of
-from taproom.images.image_features import EncoderParameters, learn_encoder
+from taproom.images.image_features import learn_encoder
 from tests.planted_images import few_test_images, images_table, planted_images
 
 PIXELS, NAMES = planted_images(each=60, noise=60.0)
@@ -82,7 +82,7 @@ def test_fresh_and_test_images_never_reach_a_score(objective):
 
 def test_the_encoder_is_learned_from_the_fitted_images_alone_with_the_budget_as_filters(objective):
     encoder, _ = objective._fit({"patch_size": 4}, BUDGET, 1, most=10_000)
-    settled = EncoderParameters(filters=BUDGET, patch_size=4, **LEARNING)
+    settled = replace(LEARNING, filters=BUDGET, patch_size=4)
     assert encoder.parameters == settled
     np.testing.assert_array_equal(encoder.filters, learn_encoder(objective.fitted.pixels, settled, 1).filters)
 
