@@ -43,7 +43,15 @@ class Moments(NamedTuple):
 
 
 @njit(nogil=True, cache=True)
-def fill_log_joint(segments, first, last, log_weights, means, covariances, joint):
+def fill_log_joint(
+    segments: Segments,
+    first: int,
+    last: int,
+    log_weights: np.ndarray,
+    means: np.ndarray,
+    covariances: np.ndarray,
+    joint: np.ndarray,
+) -> int:
     """Fill `joint` (K, events) with log(weight * density of what is observed), segments `first` to `last`.
 
     Returns the first component whose covariance is not positive definite, `NONE` if all are.
@@ -68,7 +76,15 @@ def fill_log_joint(segments, first, last, log_weights, means, covariances, joint
 
 
 @njit(nogil=True, cache=True)
-def add_moments(segments, first, last, means, covariances, responsibilities, moments):
+def add_moments(
+    segments: Segments,
+    first: int,
+    last: int,
+    means: np.ndarray,
+    covariances: np.ndarray,
+    responsibilities: np.ndarray,
+    moments: Moments,
+) -> None:
     """Add what the segments `first` to `last` contribute, given their `responsibilities` (K, events).
 
     Expectations given the observed channels: what is missing is put in by its regression on them, and its conditional
@@ -104,7 +120,7 @@ def add_moments(segments, first, last, means, covariances, responsibilities, mom
 
 
 @njit(nogil=True, cache=True)
-def _factorise(covariance, channels, size, factor):
+def _factorise(covariance: np.ndarray, channels: np.ndarray, size: int, factor: np.ndarray) -> bool:
     """The Cholesky factor of the first so many channels; False if their covariance is not positive definite."""
     for i in range(size):
         for j in range(i + 1):
@@ -121,7 +137,9 @@ def _factorise(covariance, channels, size, factor):
 
 
 @njit(nogil=True, cache=True)
-def _deviations(columns, start, stop, channels, observed, mean, apart):
+def _deviations(
+    columns: np.ndarray, start: int, stop: int, channels: np.ndarray, observed: int, mean: np.ndarray, apart: np.ndarray
+) -> None:
     for i in range(observed):
         column, row, centre = columns[channels[i], start:stop], apart[i], mean[channels[i]]
         for event in range(stop - start):
@@ -129,7 +147,7 @@ def _deviations(columns, start, stop, channels, observed, mean, apart):
 
 
 @njit(nogil=True, cache=True)
-def _whiten(white, events, observed, factor):
+def _whiten(white: np.ndarray, events: int, observed: int, factor: np.ndarray) -> None:
     """Forward substitution, for all events at once and in place."""
     for i in range(observed):
         row = white[i]
@@ -143,7 +161,7 @@ def _whiten(white, events, observed, factor):
 
 
 @njit(nogil=True, cache=True)
-def _fill_log_density(white, events, observed, constant, log_density):
+def _fill_log_density(white: np.ndarray, events: int, observed: int, constant: float, log_density: np.ndarray) -> None:
     for event in range(events):
         log_density[event] = constant
     for i in range(observed):
@@ -157,7 +175,9 @@ def _fill_log_density(white, events, observed, constant, log_density):
 
 
 @njit(nogil=True, cache=True)
-def _add_observed(apart, share, observed, weighted, sums, products):
+def _add_observed(
+    apart: np.ndarray, share: np.ndarray, observed: int, weighted: np.ndarray, sums: np.ndarray, products: np.ndarray
+) -> None:
     for i in range(observed):
         row = apart[i]
         for event in range(len(share)):
@@ -168,7 +188,7 @@ def _add_observed(apart, share, observed, weighted, sums, products):
 
 
 @njit(nogil=True, cache=True, fastmath=REORDERED)
-def _sum(values, events):
+def _sum(values: np.ndarray, events: int) -> float:
     total = 0.0
     for event in range(events):
         total += values[event]
@@ -176,7 +196,7 @@ def _sum(values, events):
 
 
 @njit(nogil=True, cache=True, fastmath=REORDERED)
-def _dot(one, other, events):
+def _dot(one: np.ndarray, other: np.ndarray, events: int) -> float:
     total = 0.0
     for event in range(events):
         total += one[event] * other[event]
@@ -184,7 +204,7 @@ def _dot(one, other, events):
 
 
 @njit(nogil=True, cache=True)
-def _add_missing(count, observed, factor, sums, products):
+def _add_missing(count: float, observed: int, factor: np.ndarray, sums: np.ndarray, products: np.ndarray) -> None:
     """Complete the moments, whose observed channels stand first, by the missing ones; lower triangle only."""
     dimension = len(sums)
     for i in range(observed, dimension):

@@ -51,14 +51,15 @@ def sample_events(values: np.ndarray, names: Sequence[str], title: str) -> bytes
     figure.subplots_adjust(left=0.15, right=0.97, bottom=0.12, top=0.92)
     values = _complete(values)
     limits = _limits(values)
-    counts, *_ = np.histogram2d(*values.T, bins=BINS, range=limits)
+    x, y = values.T
+    counts, *_ = np.histogram2d(x, y, bins=BINS, range=limits)
     shades = LinearSegmentedColormap.from_list("counts", ["#a9cfe6", PALETTE[0], "black"])
     scale = LogNorm(1, max(counts.max(), 10))
     drawn = axes.imshow(
         np.ma.masked_equal(counts, 0).T,
         cmap=shades,
         norm=scale,
-        extent=np.ravel(limits),
+        extent=(*limits[0], *limits[1]),
         origin="lower",
         aspect="auto",
         interpolation="nearest",
@@ -116,7 +117,7 @@ def restarts(rows: Sequence[Mapping]) -> bytes:
     the best start of each number; the chosen fit is ringed.
     """
     figure, panels = new_panels(3, 3, size=3.3)
-    best = {}
+    best: dict[int, float] = {}
     for row in rows:
         best[row["components"]] = max(best.get(row["components"], -np.inf), row["log_density"])
     rows = [{**row, "behind": row["log_density"] - best[row["components"]]} for row in rows]
@@ -130,13 +131,13 @@ def restarts(rows: Sequence[Mapping]) -> bytes:
         sizes = sorted({row["components"] for row in known})
         line = [better(row[measure] for row in known if row["components"] == size) for size in sizes]
         axes.plot(sizes, line, color=PALETTE[0], label="best start")
-        axes.scatter(*columns_of(known, "components", measure), s=12, color=PALETTE[0], alpha=0.5, label="each start")
-        chosen = [row for row in known if row["chosen"]]
-        ring = {"facecolors": "none", "edgecolors": PALETTE[1], "linewidths": 1.5, "zorder": 3}
-        axes.scatter(*columns_of(chosen, "components", measure), s=70, label="chosen", **ring)
+        x, y = columns_of(known, "components", measure)
+        axes.scatter(x, y, s=12, color=PALETTE[0], alpha=0.5, label="each start")
+        x, y = columns_of([row for row in known if row["chosen"]], "components", measure)
+        axes.scatter(x, y, s=70, label="chosen", facecolors="none", edgecolors=PALETTE[1], linewidths=1.5, zorder=3)
         axes.set(xlabel="components", ylabel=unit)
         axes.set_title(title, fontsize=10)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
     panels[-1].legend(frameon=False, fontsize=8, loc="lower right")
     return compact_png_of(figure)
 
@@ -184,7 +185,8 @@ def density(
     if rising[0] < density.max():
         axes.contourf(grid.x, grid.y, density.T, levels=[*rising, np.inf], colors=shades)
         axes.contour(grid.x, grid.y, density.T, levels=rising, colors=[PALETTE[0]], linewidths=0.7)
-    axes.scatter(*_sample(values, DOTS).T, s=2, color="black", alpha=0.25, linewidths=0)
+    x, y = _sample(values, DOTS).T
+    axes.scatter(x, y, s=2, color="black", alpha=0.25, linewidths=0)
     _name_channels(axes, names, [(grid.x[0], grid.x[-1]), (grid.y[0], grid.y[-1])])
     axes.set_title(plain_text(title))
     add_legend(axes, [f"{shares[place]:.0%} within" for place in first], shades)
@@ -212,7 +214,8 @@ def class_mixtures(mixtures: Mapping[str, Mixture], values: Mapping[str, np.ndar
     figure, panels = new_panels(len(mixtures), columns, size=3.2)
     limits = _limits(np.vstack([_complete(values[name]) for name in mixtures]))
     for axes, color, (name, mixture) in zip(panels, cycle(PALETTE), mixtures.items(), strict=False):
-        axes.scatter(*_sample(values[name], DOTS // 2).T, s=2, color=GREY, linewidths=0)
+        x, y = _sample(values[name], DOTS // 2).T
+        axes.scatter(x, y, s=2, color=GREY, linewidths=0)
         _draw_ellipses(axes, mixture, [color] * mixture.components)
         _name_channels(axes, names, limits)
         count = f"{mixture.components} component{'s' * (mixture.components > 1)}"
@@ -369,7 +372,8 @@ def _limits(values: np.ndarray) -> list[tuple[float, float]]:
 
 
 def _draw_events(axes: "Axes", values: np.ndarray, group: np.ndarray, colors: Sequence[str]) -> None:
-    axes.scatter(*values.T, s=3, c=np.array(colors)[group], alpha=0.3, linewidths=0)
+    x, y = values.T
+    axes.scatter(x, y, s=3, c=np.array(colors)[group], alpha=0.3, linewidths=0)
 
 
 def _draw_ellipses(axes: "Axes", mixture: Mixture, colors: Sequence[str]) -> None:

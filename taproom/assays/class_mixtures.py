@@ -95,8 +95,8 @@ class CrossFit:
 
 def cross_fit(
     values: np.ndarray,
-    labels: Sequence[str],
-    wells: Sequence[str],
+    labels: np.ndarray,
+    wells: np.ndarray,
     parameters: ClassParameters | None = None,
     n_jobs: int | None = None,
 ) -> CrossFit:
@@ -121,12 +121,12 @@ def cross_fit(
 
     parameters = parameters or ClassParameters()
     values, labels, wells = checked_events(values, labels, wells)
-    check_class_parameters(parameters, np.unique(labels))
+    check_class_parameters(parameters, np.unique(labels).tolist())
     rows = balanced_rows(labels, wells, parameters.events_per_well, parameters.seed)
     values, labels, wells = values[rows], labels[rows], wells[rows]
     classes, classes_of = np.unique(labels, return_inverse=True)
     groups = left_out_groups(labels, wells)
-    pairs = [(place, None) for place in range(len(classes))]
+    pairs: list[tuple[int, int | None]] = [(place, None) for place in range(len(classes))]
     pairs += sorted({(int(place), int(group)) for place, group in zip(classes_of, groups, strict=True)})
     sizes = [_sizes_for(name, parameters) for name in classes]
 

@@ -117,7 +117,7 @@ def call(values: np.ndarray, model: ClassModel) -> Calls:
         called=posteriors.argmax(axis=1),
         log_density=log_density,
         ambiguous=posteriors.max(axis=1) < model.ambiguous_below,
-        anomalous=(np.column_stack(highest) < model.anomalous_below).all(axis=1),
+        anomalous=np.all(np.column_stack(highest) < model.anomalous_below, axis=1),
     )
 
 

@@ -53,7 +53,7 @@ def model_from_rows(
         InputError: the rows do not fit together.
     """
     class_rows = sorted(class_rows, key=lambda row: row["class"])
-    parts = {row["class"]: [] for row in class_rows}
+    parts: dict[str, list[Mapping]] = {row["class"]: [] for row in class_rows}
     for row in sorted(component_rows, key=lambda row: row["component"]):
         parts.setdefault(row["class"], []).append(row)
     wanted = {row["class"]: row["components"] for row in class_rows}

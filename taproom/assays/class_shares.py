@@ -109,7 +109,7 @@ def blend_errors(crossed: CrossFit, events: int = 3_000, seed: int = 0) -> list[
     from threadpoolctl import threadpool_limits
 
     events = min(events, *map(len, crossed.of_class))
-    rows = []
+    rows: list[dict] = []
     with threadpool_limits(limits=1, user_api="blas"):
         for blend, wanted in enumerate(_blends(len(crossed.classes))):
             random = np.random.default_rng([seed, blend])

@@ -48,7 +48,7 @@ def model_of(crossed: CrossFit, parameters: ClassParameters | None = None) -> Cl
     largest, right = posteriors.max(axis=1), posteriors.argmax(axis=1) == crossed.classes_of
     weights = (priors / np.bincount(crossed.classes_of))[crossed.classes_of]
     ambiguous_below, reached = sure_threshold(largest, right, weights, parameters.wanted_accuracy)
-    ambiguous, anomalous = largest < ambiguous_below, (crossed.highest < anomalous_below).all(axis=1)
+    ambiguous, anomalous = largest < ambiguous_below, np.all(crossed.highest < anomalous_below, axis=1)
     return ClassModel(
         classes=crossed.classes,
         priors=priors,

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, cycle
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import softmax
@@ -26,6 +27,9 @@ from taproom.assays.held_out_wells import checked_events, left_out_groups, only_
 from taproom.assays.mixture_starts import standardization
 from taproom.compute import worker_processes
 from taproom.progress import progress
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
 
 # Of kernel densities, on standardised channels.
 BANDWIDTHS = (0.1, 0.14, 0.2, 0.28, 0.4, 0.56)
@@ -93,8 +97,8 @@ class Comparison:
 
 def compare(
     values: np.ndarray,
-    labels: Sequence[str],
-    wells: Sequence[str],
+    labels: np.ndarray,
+    wells: np.ndarray,
     ours: np.ndarray,
     seed: int = 0,
     n_jobs: int | None = None,
@@ -302,7 +306,7 @@ def _attempt(method: str, fold: Fold) -> tuple[np.ndarray | None, str | None]:
         return None, str(error)
 
 
-def _predicted(classifier, fold: Fold) -> np.ndarray:
+def _predicted(classifier: "BaseEstimator", fold: Fold) -> np.ndarray:
     return classifier.fit(fold.values, fold.labels).predict_proba(fold.held_out)
 
 

@@ -7,8 +7,6 @@ A label is given to a well, and events of one well resemble each other. So the w
 a well is left out as a whole.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from taproom.assays.mixtures import checked_values
@@ -19,7 +17,7 @@ FOLDS = 5
 
 
 def checked_events(
-    values: np.ndarray, labels: Sequence[str], wells: Sequence[str]
+    values: np.ndarray, labels: np.ndarray, wells: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same as float64 (n, d) and two str arrays (n,).
 
@@ -39,7 +37,7 @@ def checked_events(
         raise InputError("No event has a label, so there are no classes to fit. Give labelled events.")
     if (names[0] == names[0][0]).all():
         raise InputError(f"All labelled events are of the class {names[0][0]}; wanted: two classes or more.")
-    return values, *names
+    return values, names[0], names[1]
 
 
 def balanced_rows(labels: np.ndarray, wells: np.ndarray, events_per_well: int, seed: int) -> np.ndarray:
@@ -85,7 +83,7 @@ def only_wells(labels: np.ndarray, wells: np.ndarray) -> dict[str, str]:
     >>> only_wells(np.array(["a", "a", "b"]), np.array(["w1", "w2", "w3"]))
     {'w3': 'b'}
     """
-    found = {}
+    found: dict[str, str] = {}
     for name in np.unique(labels):
         of_class = np.unique(wells[labels == name])
         if len(of_class) == 1:

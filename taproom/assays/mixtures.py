@@ -114,8 +114,8 @@ class Mixture:
 
     def marginal(self, places: Sequence[int]) -> "Mixture":
         """The mixture of these channels alone, in this order."""
-        places = np.asarray(places, dtype=np.intp)
-        return Mixture(self.weights, self.means[:, places], self.covariances[:, places[:, None], places])
+        chosen = np.asarray(places, dtype=np.intp)
+        return Mixture(self.weights, self.means[:, chosen], self.covariances[:, chosen[:, None], chosen])
 
     def scaled(self, offset: np.ndarray, scale: np.ndarray) -> "Mixture":
         """The mixture of offset + scale * x, channel by channel, where x has this one."""
@@ -126,7 +126,7 @@ class Mixture:
         """Places of the components by falling weight, ties by mean, first channel first: (K,) integers."""
         return np.lexsort((*self.means.T[::-1], -self.weights))
 
-    def take(self, places: Sequence[int]) -> "Mixture":
+    def take(self, places: np.ndarray) -> "Mixture":
         """The mixture of these components in this order; all of them, as the weights must have the sum 1."""
         return Mixture(self.weights[places], self.means[places], self.covariances[places])
 

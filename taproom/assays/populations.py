@@ -77,7 +77,7 @@ def merges(mixture: Mixture, values: np.ndarray) -> tuple[Merge, ...]:
         InputError: no events.
     """
     responsibilities = _responsibilities(mixture, values)
-    members = [(component,) for component in range(mixture.components)]
+    members: list[tuple[int, ...]] = [(component,) for component in range(mixture.components)]
     history = []
     while len(members) > 1:
         probabilities = misclassification(responsibilities)
