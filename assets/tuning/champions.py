@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import dagster as dg
 import pyarrow as pa
@@ -20,9 +20,12 @@ from assets.table import part_key
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 log = logging.getLogger("taproom.assets")
 
-Defaults = TypeVar("Defaults")
+Defaults = TypeVar("Defaults", bound="DataclassInstance")
 
 CHAMPIONS = Contract(
     table="champions",
@@ -91,7 +94,7 @@ def resolve_parameters(
         return ResolvedParameters(replace(defaults, **explicit), f"first: values set by hand; {unused}")
 
 
-def _checked(defaults: Any, config: type[dg.Config], values: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(defaults: "DataclassInstance", config: type[dg.Config], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values as the product's configuration takes them."""
     known = {field.name for field in fields(defaults)} & config.model_fields.keys()
     if unknown := values.keys() - known:

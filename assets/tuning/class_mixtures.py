@@ -4,13 +4,15 @@ The score is the log loss of the Bayes rule on events that the mixtures are not 
 everywhere gives the right posteriors.
 """
 
+import pyarrow as pa
+
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(events, wells, seed: int) -> Objective:
+def _objective(events: pa.Table, wells: pa.Table, seed: int) -> Objective:
     from taproom.assays.class_mixtures_objective import ClassMixturesObjective
 
     return ClassMixturesObjective.of(events, wells, seed)

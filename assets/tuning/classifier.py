@@ -5,12 +5,14 @@ does not change what a preset fixes (filters, patches, windows); lambda is chose
 classifier.
 """
 
+import pyarrow as pa
+
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(images, seed: int) -> Objective:
+def _objective(images: pa.Table, seed: int) -> Objective:
     from taproom.images.classifier_objective import ClassifierObjective
 
     return ClassifierObjective.of(images, seed)

@@ -4,12 +4,14 @@ There is a trade-off between two errors, neighbours against random items and nei
 their mean, on triplets that no map is fitted to.
 """
 
+import pyarrow as pa
+
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(neighbors, seed: int) -> Objective:
+def _objective(neighbors: pa.Table, seed: int) -> Objective:
     from taproom.maps.item_map_objective import MapObjective
 
     return MapObjective.of(neighbors, seed)

@@ -4,13 +4,15 @@ One number is searched, so a grid does: the deck's lazy mixture has nothing else
 falls with the number of events, so trials have all of them, up to half a million.
 """
 
+import pyarrow as pa
+
 from assets.assays.wells import MATRIX_EVENTS
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(events, wells, density, seed: int) -> Objective:
+def _objective(events: pa.Table, wells: pa.Table, density: pa.Table, seed: int) -> Objective:
     from taproom.assays.kernel_density_objective import KernelDensityObjective
 
     return KernelDensityObjective.of(events, wells, density, seed)

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import Enum
-from functools import partial
 from inspect import signature
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +28,7 @@ from assets.code import code_version
 from assets.table import Draft, part_key, refreshed_out
 from assets.tuning.champions import CHAMPIONS
 from taproom.errors import InputError
-from taproom.search.space import Space
+from taproom.search.space import Parameters, Space
 from taproom.search.trials import METHODS, STATES, Objective, Plan
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
 
@@ -184,7 +183,7 @@ class Study:
 
     def plan(self, config: SearchConfig, seed: int) -> Plan:
         """The plan that a configuration asks for."""
-        chosen = {"method": config.method, "trials": config.trials}
+        chosen: dict[str, Any] = {"method": config.method, "trials": config.trials}
         given = {name: value for name, value in chosen.items() if value is not None}
         return replace(self.plans[config.size], **given, seed=seed)
 
@@ -235,10 +234,13 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
     )
     def tune(context: dg.AssetExecutionContext, config: SearchConfig, **tables: pa.Table) -> Iterator:
         run = StudyRun(study, context, config)
+        objective: Objective | None = None
+        trials: list[Trial] = []
+        reason: str | None
         try:
             objective = study.objective(**tables, seed=run.plan.seed)
         except InputError as error:  # too few data for a search must not stop the product
-            objective, trials, reason = None, [], str(error)
+            reason = str(error)
         else:
             trials = run.search(objective)
             reason = next((trial.reason for trial in trials if trial.state == "failed"), None)
@@ -276,17 +278,17 @@ class StudyRun:
         from taproom.search.trials import search
 
         study, plan, config = self.study, self.plan, self.config
-        first = [study.first_setting()]
+        first: list[Parameters] = [study.first_setting()]
         found = best_of_last(self._before, study.space, plan.higher_is_better) if self._before else None
+        if found is not None and found not in first:
+            first.append(found)
         return search(
             objective,
             study.space,
             plan,
-            first + [found] * (found is not None and found not in first),
+            first,
             known=trials_of_rows(self._own),
-            record=lambda trials: self._tables.publish_checkpoint(
-                self._context, TRIALS.table, study.name, self._trial_rows(trials)
-            ),
+            record=self._publish_trials,
             n_jobs=config.workers,
             seconds=config.seconds,
             cluster=config.cluster,
@@ -346,10 +348,9 @@ class StudyRun:
 
     def inside_the_ranges(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
         """Whether a champion that a search found is at no end of the ranges; else they may be too narrow."""
-        from taproom.search.challenge import reigning
         from taproom.search.space import at_an_end
 
-        row = reigning(rows)
+        row = _champion_of(rows)
         found = at_an_end(self.study.space, json.loads(row["parameters"])) if row["verdict"] == "crowned" else []
         return self._check(CHAMPIONS, "inside_the_ranges", not found, {"at_an_end": ", ".join(found) or "none"})
 
@@ -366,7 +367,7 @@ class StudyRun:
         self, objective: Objective | None, trials: "Sequence[Trial]", reason: str | None
     ) -> list[dict[str, Any]]:
         """The rows of the study's challenges, with what is decided now; `reason` is why there is no best trial."""
-        from taproom.search.challenge import Challenger, decide, judge
+        from taproom.search.challenge import Challenger, Comparison, decide, judge
         from taproom.search.trials import best
 
         config = self.config
@@ -379,22 +380,14 @@ class StudyRun:
             parameters=found.parameters if found else None,
             reason=reason,
         )
-        added = decide(
-            self._known_challenges,
-            challenger,
-            self.study.first_setting(),
-            self.study.space,
-            partial(
-                judge,
-                objective,
-                budget=self.study.full_budget,
-                plan=self.plan,
-                n_jobs=config.workers,
-                cluster=config.cluster,
-            ),
-            config.pin,
-            config.release,
-        )
+
+        def compared(challenger: Parameters, champion: Parameters) -> Comparison:
+            assert objective is not None  # or there were no trials, and so no challenger
+            budget = self.study.full_budget
+            return judge(objective, challenger, champion, budget, self.plan, config.workers, config.cluster)
+
+        first, space = self.study.first_setting(), self.study.space
+        added = decide(self._known_challenges, challenger, first, space, compared, config.pin, config.release)
         same = {"study": self.study.name, "data": self._data, "decided_at": datetime.now(UTC)}
         start = len(self._known_challenges)
         return self._known_challenges + [{**same, **row, "number": start + place} for place, row in enumerate(added)]
@@ -417,9 +410,8 @@ class StudyRun:
     def champion(self, rows: list[dict[str, Any]]) -> Draft:
         """The row of `champions`."""
         from taproom.search import search_figures as figures
-        from taproom.search.challenge import reigning
 
-        row = reigning(rows)
+        row = _champion_of(rows)
         first, own = self.study.first_setting(), json.loads(row["parameters"])
         return Draft(
             pa.Table.from_pylist(
@@ -429,3 +421,12 @@ class StudyRun:
             metadata={**own, "verdict": row["verdict"], "why": row["why"]},
             figure=figures.champion(first, own, self.study.space, title=f"{self.study.name}: the champion"),
         )
+
+
+def _champion_of(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The row of `challenges` that made the champion."""
+    from taproom.search.challenge import reigning
+
+    row = reigning(rows)
+    assert row is not None  # the first challenge of a study makes one
+    return row

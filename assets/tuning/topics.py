@@ -5,12 +5,14 @@ sum of both, on documents that no topic is fitted to. How many topics are best d
 with 1,000 newsgroup messages settings cannot be distinguished, with 500 nine topics are best, with all of them twenty.
 """
 
+import pyarrow as pa
+
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(bag_of_words, terms, seed: int) -> Objective:
+def _objective(bag_of_words: pa.Table, terms: pa.Table, seed: int) -> Objective:
     from taproom.text.topics_objective import TopicsObjective
 
     return TopicsObjective.of(bag_of_words, terms, seed)

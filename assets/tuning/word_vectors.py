@@ -7,13 +7,14 @@ end where training would take more than about twice as long as by the values set
 """
 
 import dagster as dg
+import pyarrow as pa
 
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(documents, seed: int) -> Objective:
+def _objective(documents: pa.Table, seed: int) -> Objective:
     from taproom.text.word_vectors_objective import WordVectorsObjective
 
     return WordVectorsObjective.of(documents, seed)
