@@ -15,6 +15,7 @@ from dagster._core.definitions.data_version import (  # noqa: PLC2701
     CachingStaleStatusResolver,
     StaleStatus,
 )
+from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction  # noqa: PLC2701
 from dagster._core.loader import LoadingContext  # noqa: PLC2701
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def recorded_code_version(record: dg.EventLogRecord) -> str | None:
 
     `DagsterInstance.get_latest_materialization_code_versions` is public, but knows no partitions.
     """
-    return record.asset_materialization.tags.get(CODE_VERSION_TAG)
+    materialization = record.asset_materialization
+    return (materialization.tags or {}).get(CODE_VERSION_TAG) if materialization else None
 
 
 def version_tags(data_version: str, code_version: str) -> dict[str, str]:
@@ -86,7 +88,9 @@ def config_type(op: dg.OpDefinition) -> type[dg.Config]:
     `OpDefinition.config_schema` is public, but has lost the class.
     """
     compute = op.compute_fn
-    return compute.get_config_arg().annotation if compute.has_config_arg() else dg.Config
+    if isinstance(compute, DecoratedOpFunction) and compute.has_config_arg():
+        return compute.get_config_arg().annotation
+    return dg.Config
 
 
 def set_data_version(context: dg.OutputContext, data_version: str) -> None:

@@ -10,7 +10,7 @@ is (with --repair: if something is left), so that cron can notice it.
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import dagster as dg
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = 0
     with dg.DagsterInstance.get() as instance:
         for finding in findings(instance, warehouse):
-            done = _repaired(finding) if repair and finding.repair else ""
+            done = _repaired(finding.repair) if repair and finding.repair else ""
             left += done != "repaired"
             print(f"- {finding.what}{f' ({done})' if done else ''}", flush=True)
             if finding.repair and not repair:
@@ -50,9 +50,9 @@ def findings(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Fin
     yield from _half_switched_on(instance)
 
 
-def _repaired(finding: Finding) -> str:
+def _repaired(repair: Callable[[], object]) -> str:
     try:
-        finding.repair()
+        repair()
     except TaproomError as error:
         return f"not repaired: {error}"
     return "repaired"
@@ -85,7 +85,9 @@ def _little_free_space(warehouse: Warehouse) -> Iterator[Finding]:
 def _half_switched_on(instance: dg.DagsterInstance) -> Iterator[Finding]:
     """An inbox whose batches are read while the sensor that makes the tables after them is off."""
     on = {state.name for state in instance.all_instigator_state() if state.is_running}
-    inboxes = sorted(sensor.name for sensor in defs.sensors if sensor.name.endswith("_inbox") and sensor.name in on)
+    inboxes = sorted(
+        sensor.name for sensor in defs.sensors or () if sensor.name.endswith("_inbox") and sensor.name in on
+    )
     if inboxes and "follow_changes" not in on:
         yield Finding(
             f"{', '.join(inboxes)} is switched on, but not follow_changes: tables made from batches are not updated"

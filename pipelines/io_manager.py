@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from assets.table import CONTRACTS, Draft, part_key, table_and_part
 from pipelines.dagster_internals import config_type, input_record_id, instance_and_run, set_data_version
-from pipelines.records import newest_materialization, recorded_version, version_in_record
+from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
 from taproom.errors import StorageError, UnknownTableError
@@ -47,7 +47,9 @@ class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
         raise NotImplementedError
 
 
-@dg.io_manager(config_schema={}, description="Publishes tables in the warehouse; ends a process whose run is over.")
+@dg.io_manager(  # type: ignore[arg-type]  # a generator is allowed, as for any resource
+    config_schema={}, description="Publishes tables in the warehouse; ends a process whose run is over."
+)
 def table_io_manager(context: dg.InitResourceContext) -> Iterator[TableIOManager]:
     """The IO manager of a run. While it is in use, the process is watched: it ends once the run is over."""
     with watched(context.instance, context.run):
@@ -77,7 +79,7 @@ class StepTables(dg.IOManager):
         partition = context.partition_key if context.has_partition_key else None
         key = next(iter(context.assets_def.keys_by_output_name.values()))
         recorded = self._recorded_settings(context.instance, key, kind, partition)
-        settings = requested_settings(context.run.run_config.get("ops", {}), op)
+        settings = requested_settings(_ops(context.run), op)
         if settings is None:
             settings = recorded
         if settings is None and partition is not None:
@@ -96,11 +98,10 @@ class StepTables(dg.IOManager):
             return self._committed_settings(table, part, head, kind)
         record = newest_materialization(instance, key, [partition] if partition else None)
         recorded = version_in_record(record, self.warehouse, key)
-        if recorded is None:
+        if record is None or recorded is None:
             return None
         if head is None or recorded > head:  # the warehouse has lost it, but Dagster's record has them
-            metadata = record.asset_materialization.metadata
-            return dict(metadata["settings"].value) if "settings" in metadata else None
+            return recorded_value(record, "settings")
         return self._committed_settings(table, partition, recorded, kind)
 
     def _committed_settings(
@@ -137,14 +138,15 @@ class StepTables(dg.IOManager):
     def _version_of_all_batches(self, context: dg.InputContext, table: str, reader: str | None) -> int | None:
         """The newest version; or the one that the newest version of `reader` on record was made from."""
         if table not in self.heads:
-            return self._none_if_optional(table)
+            self._check_may_be_missing(table)
+            return None
         version = recorded_version(context.instance, self.warehouse, dg.AssetKey(reader)) if reader else None
-        if version is None:
+        if reader is None or version is None:
             return self.heads[table]
         return self.warehouse.commit_of(reader, version)["inputs"].get(table, self.heads[table])
 
     def _version_to_read(
-        self, context: dg.InputContext, table: str, keys: list[str] | None, partitions: list[str] | None
+        self, context: dg.InputContext, table: str, keys: Sequence[str] | None, partitions: Sequence[str] | None
     ) -> int | None:
         """The recorded version of an asset (of its partitions `keys`), else the newest one if it has the partitions."""
         recorded = recorded_version(context.instance, self.warehouse, context.asset_key, input_record_id(context), keys)
@@ -153,14 +155,15 @@ class StepTables(dg.IOManager):
         if table in self.heads and self._has_any(table, partitions):
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
             return self.heads[table]
-        return self._none_if_optional(table)
+        self._check_may_be_missing(table)
+        return None
 
-    def _none_if_optional(self, table: str) -> None:
-        """None for a missing table that may be empty; an `UnknownTableError` for any other."""
+    def _check_may_be_missing(self, table: str) -> None:
+        """Raise `UnknownTableError` unless the table may be empty."""
         if table not in CONTRACTS or not CONTRACTS[table].may_be_empty:
             raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
 
-    def _has_any(self, table: str, partitions: list[str] | None) -> bool:
+    def _has_any(self, table: str, partitions: Sequence[str] | None) -> bool:
         """Whether a table has at least one of the wanted partitions (or none is wanted)."""
         return not partitions or not set(partitions).isdisjoint(self.warehouse.partitions(table, self.heads[table]))
 
@@ -266,7 +269,7 @@ class StepTables(dg.IOManager):
     ) -> StepConfig:
         """The configuration of a step whose table keeps no settings: what its run names for the op."""
         kind = config_type(op)
-        settings = requested_settings(run.run_config.get("ops", {}), op.name) or {}
+        settings = requested_settings(_ops(run), op.name) or {}
         values = kind(**settings).model_dump(mode="json")
         previous = self._recorded_settings(instance, key, kind) if settings else {}
         return StepConfig(settings, values, previous)
@@ -303,3 +306,10 @@ class StepTables(dg.IOManager):
         address = FIGURE_ADDRESS.format(table=published.table, content_hash=published.content_hash)
         picture = f"[![{f'{table}-{part}' if part else table}]({address}?small)]({address})"
         return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
+
+
+def _ops(run: dg.DagsterRun) -> Mapping[str, Any]:
+    """The part of a run's configuration that is for its ops."""
+    ops = run.run_config.get("ops", {})
+    assert isinstance(ops, Mapping)  # Dagster has validated it
+    return ops

@@ -7,8 +7,9 @@ and its record. What the warehouse has is recorded; what it does not have any mo
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -17,7 +18,7 @@ import psutil
 from assets.table import CONTRACTS, table_and_part
 from pipelines.chains import CHAINS, Chain
 from pipelines.dagster_internals import free_pool_slots, runs_with_pool_slots, version_tags
-from pipelines.records import newest_materialization, recorded_version
+from pipelines.records import newest_materialization, recorded_value, recorded_version
 from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
@@ -51,7 +52,7 @@ def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions:
     for key in sorted(_records_of_no_asset(instance, keys)):
         yield Finding(
             f"{key.to_user_string()} is no asset, but has records",
-            lambda key=key: instance.wipe_assets([key]),
+            partial(instance.wipe_assets, [key]),
         )
     for chain in CHAINS:
         if chain.batches:
@@ -75,7 +76,7 @@ def abandoned_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
         if old and pid is not None and not psutil.pid_exists(pid):
             yield Finding(
                 f"the run {run.run_id[:8]} of {run.job_name} is recorded as started, but its process {pid} is gone",
-                lambda run=run: instance.report_run_failed(run, "Its process is gone: it was killed."),
+                partial(instance.report_run_failed, run, "Its process is gone: it was killed."),
             )
 
 
@@ -85,8 +86,9 @@ def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
     recorded = [
         entry.dagster_event.engine_event_data.metadata.get("pid")
         for entry in instance.all_logs(run_id, of_type=of_type)
+        if entry.dagster_event
     ]
-    pids = [int(pid.value) for pid in recorded if pid]
+    pids = [int(str(pid.value)) for pid in recorded if pid]
     return pids[-1] if pids else None
 
 
@@ -97,21 +99,29 @@ def _stale_slots(instance: dg.DagsterInstance) -> Iterator[Finding]:
         if run is None or run.status not in UNFINISHED:
             yield Finding(
                 f"the run {run_id[:8]} has ended, but holds a slot of a pool",
-                lambda run_id=run_id: free_pool_slots(instance, run_id),
+                partial(free_pool_slots, instance, run_id),
             )
 
 
 def lost_batches(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> dict[str, Mapping[str, Any]]:
     """The batches that were read into this warehouse but are not in it any more, with their settings."""
-    known = set(instance.get_dynamic_partitions(chain.batches.partitions.name))
+    known = set(instance.get_dynamic_partitions(partitions_name(chain)))
     settings = {}
     for batch in sorted(known - set(warehouse.partitions(chain.read))):
         key = dg.AssetKey(chain.read)
         record = newest_materialization(instance, key, [batch])
         if record and recorded_version(instance, warehouse, key, partitions=[batch]) is not None:
-            metadata = record.asset_materialization.metadata
-            settings[batch] = (metadata.get("settings") or metadata["config"]).value
+            of_batch = recorded_value(record, "settings")
+            settings[batch] = recorded_value(record, "config") if of_batch is None else of_batch
     return settings
+
+
+def partitions_name(chain: Chain) -> str:
+    """What Dagster calls the partitions of a chain that is read in batches."""
+    assert chain.batches is not None  # others have no partitions
+    name = chain.batches.partitions.name
+    assert name is not None  # only deprecated definitions, by a function, have none
+    return name
 
 
 def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> list[dict[str, Any]]:
@@ -132,12 +142,12 @@ def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.Ass
 
 
 def _batches_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> Iterator[Finding]:
-    name = chain.batches.partitions.name
+    name = partitions_name(chain)
     unknown = set(warehouse.partitions(chain.read)) - set(instance.get_dynamic_partitions(name))
     if unknown:
         yield Finding(
             f"{len(unknown)} batches of {chain.name} are in the warehouse, but not known to Dagster",
-            lambda: instance.add_dynamic_partitions(name, sorted(unknown)),
+            partial(instance.add_dynamic_partitions, name, sorted(unknown)),
         )
     if lost := lost_batches(instance, warehouse, chain):
         some = f"{', '.join(sorted(lost)[:3])}{' ...' if len(lost) > 3 else ''}"
@@ -167,7 +177,7 @@ def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key
         yield Finding(f"{key.to_user_string()}: version {versions} is in the warehouse, but not recorded", record)
 
 
-def _records_of_no_asset(instance: dg.DagsterInstance, keys: set[dg.AssetKey]) -> set[dg.AssetKey]:
+def _records_of_no_asset(instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]) -> set[dg.AssetKey]:
     """Keys of a table that have records but no asset any more: an earlier release had one."""
     return {key for key in instance.all_asset_keys() if key.path[0] in CONTRACTS and key not in keys}
 

@@ -15,7 +15,7 @@ def recorded_version(
     warehouse: Warehouse,
     key: dg.AssetKey,
     record_id: int | None = None,
-    partitions: list[str] | None = None,
+    partitions: Sequence[str] | None = None,
 ) -> int | None:
     """The table version that the newest materialization recorded (or the one with the id `record_id`).
 
@@ -29,14 +29,23 @@ def version_in_record(record: dg.EventLogRecord | None, warehouse: Warehouse, ke
     """The table version in a record; None without a record, or where it is of another warehouse."""
     if record is None:
         return None
-    metadata = record.asset_materialization.metadata
     table, _ = table_and_part(key)
-    is_here = "version" in metadata and metadata["dagster/uri"].value == warehouse.uri(table)
-    return metadata["version"].value if is_here else None
+    is_here = recorded_value(record, "dagster/uri") == warehouse.uri(table)
+    return recorded_value(record, "version") if is_here else None
+
+
+def recorded_value(record: dg.EventLogRecord, name: str) -> Any:
+    """A value in the metadata of a materialization; None where there is none of this name."""
+    materialization = record.asset_materialization
+    value = materialization.metadata.get(name) if materialization else None
+    return value.value if value is not None else None
 
 
 def newest_materialization(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[str] | None = None, record_id: int | None = None
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partitions: Sequence[str] | None = None,
+    record_id: int | None = None,
 ) -> dg.EventLogRecord | None:
     """The newest record of an asset; of a single partition, where one is given; else the one with the id, if any."""
     which: dict[str, Any] = {"asset_key": key}

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
+from pipelines.reconcile import partitions_name
 from taproom.errors import InputError
 from taproom.sources.inbox import find_batch, inbox_folder
 from taproom.warehouse.publishing import Origin
@@ -16,7 +17,9 @@ from taproom.warehouse.warehouse import Warehouse
 # The inbox ignores hidden folders.
 REMOVED_FOLDER = ".removed"
 
-BatchedChain = Enum("BatchedChain", {chain.name: chain.name for chain in CHAINS if chain.batches})
+BatchedChain = Enum(  # type: ignore[misc]  # mypy wants to read the members, which are the chains
+    "BatchedChain", {chain.name: chain.name for chain in CHAINS if chain.batches}
+)
 
 
 class RemovalConfig(dg.Config):
@@ -75,11 +78,13 @@ def remove_batch_of(
         raise InputError(f"{batch!r} is the only batch of {chain.name}: read another before you remove it.")
     origin = Origin(run_id=run_id, config={"removed_batch": batch, "reason": reason, "by": by})
     for table in chain.ingested:
-        if batch in warehouse.partitions(table):
-            warehouse.remove(CONTRACTS[table], batch, since=warehouse.head(table), origin=origin)
+        head = warehouse.head(table)
+        if head is not None and batch in warehouse.partitions(table, head):
+            warehouse.remove(CONTRACTS[table], batch, since=head, origin=origin)
         metadata = {"reason": reason, "by": by, "removed_by_run": run_id}
         instance.report_runless_asset_event(dg.AssetObservation(table, partition=batch, metadata=metadata))
-    instance.delete_dynamic_partition(chain.batches.partitions.name, batch)
+    assert chain.batches is not None  # others have no partitions, and were refused above
+    instance.delete_dynamic_partition(partitions_name(chain), batch)
     folder = inbox_folder(chain.name)
     if found := find_batch(folder, batch, chain.batches.dropped):
         path, _ = found

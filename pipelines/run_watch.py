@@ -44,12 +44,12 @@ def check_run_goes_on(instance: dg.DagsterInstance, run_id: str) -> None:
 
 
 @contextmanager
-def watched(instance: dg.DagsterInstance, run: dg.DagsterRun | None) -> Iterator[None]:
+def watched(instance: dg.DagsterInstance | None, run: dg.DagsterRun | None) -> Iterator[None]:
     """Interrupt the main thread once the run has ended; exit the process if that does not help.
 
     A run whose instance is in memory is not watched: no other process can end it.
     """
-    if run is None or instance.is_ephemeral:
+    if run is None or instance is None or instance.is_ephemeral:
         yield
         return
     steps_have_ended = Event()
