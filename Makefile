@@ -41,7 +41,7 @@ bench: setup .venv/bench  ## run every benchmark against its peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
 lint: setup
-	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
 
 check: setup lint  ## run all checks other than the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs

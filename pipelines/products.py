@@ -4,7 +4,7 @@ Each batch is read in a run of its own, which has its own record and fails on it
 seconds, so batches are read one after another in one process.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,12 +12,15 @@ import dagster as dg
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
 from pipelines.reconcile import lost_batches
-from pipelines.records import newest_materialization
+from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
 from pipelines.settings import requested_settings
 from taproom.errors import TaproomError
 from taproom.progress import progress
 from taproom.warehouse.warehouse import Warehouse
+
+# The settings of each input by its batch's key, which is None in a chain without batches; None: the recorded settings.
+Reads = Mapping[str | None, Mapping[str, Any] | None]
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -55,7 +58,8 @@ class Products:
         Returns the error of each chain or batch that failed. The others are made all the same.
         """
         configured = [chain for chain in CHAINS if self._ops.keys() & self._ops_of(chain)]
-        made, failures = [], {}
+        made: list[bool] = []
+        failures: dict[str, TaproomError] = {}
         for chain in configured or CHAINS:
             try:
                 made.append(self._make_chain(chain, failures))
@@ -65,20 +69,20 @@ class Products:
             print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
         return failures
 
-    def read(self, chain: Chain, reads: Mapping[str | None, Mapping[str, Any] | None]) -> dict[str | None, Any]:
+    def read(self, chain: Chain, reads: Reads) -> dict[str | None, bool | TaproomError]:
         """Read each input that is not fresh. Settings of None mean those that it was last read with.
 
         Returns, by the batch's key, whether it was read, or the `TaproomError` that prevented it.
         """
-        if chain.batches:
-            self._instance.add_dynamic_partitions(chain.batches.partitions.name, list(reads))
+        if chain.batches and (name := chain.batches.partitions.name):
+            self._instance.add_dynamic_partitions(name, [batch for batch in reads if batch is not None])
         outcomes: dict[str | None, bool | TaproomError] = {}
         for batch in progress(reads, doing=f"ingest_{chain.name}", unit="batch"):
             settings = reads[batch]
             ops = self._ops if settings is None else self._ops | {chain.read: {"config": dict(settings)}}
             try:
                 outcomes[batch] = self._run(f"ingest_{chain.name}", ops, batch)
-                if settings and settings.get("replaces"):
+                if batch and settings and settings.get("replaces"):
                     self._remove_replaced(chain, batch, settings["replaces"])
             except TaproomError as error:
                 outcomes[batch] = error
@@ -93,7 +97,8 @@ class Products:
         for replaced in replaced_batches(self._warehouse.partitions(chain.read), batch, name):
             record = newest_materialization(self._instance, dg.AssetKey(chain.read), [batch])
             reason = f"replaced by {batch}"
-            remove_batch_of(self._instance, self._warehouse, chain, replaced, reason, "its settings", record.run_id)
+            run_id = record.run_id if record else ""
+            remove_batch_of(self._instance, self._warehouse, chain, replaced, reason, "its settings", run_id)
 
     def _make_chain(self, chain: Chain, failures: dict[str, TaproomError]) -> bool:
         """Make a chain and return whether anything had to be made. Adds batches that cannot be read to `failures`."""
@@ -111,11 +116,11 @@ class Products:
         was_read = any(outcome is True for outcome in outcomes.values())
         also = self._changed_rollup(chain, was_read)
         ops = self._ops
-        if not chain.batches and reads[None]:
-            ops = ops | {chain.read: {"config": dict(reads[None])}}
+        if not chain.batches and (settings := reads[None]):
+            ops = ops | {chain.read: {"config": dict(settings)}}
         return self._run(f"make_{chain.name}", ops, also=also) or was_read
 
-    def _reads(self, chain: Chain) -> Mapping[str | None, Mapping[str, Any] | None]:
+    def _reads(self, chain: Chain) -> Reads:
         """The inputs in the chain's settings; else the recorded ones; else the embedded input."""
         asked = requested_settings(self._ops, chain.read)
         lost = lost_batches(self._instance, self._warehouse, chain) if chain.batches else {}
@@ -123,30 +128,31 @@ class Products:
             return {**lost, **chain.reads(asked)}
         if not chain.batches:
             return chain.reads(settings_on_record(self._warehouse, self._definitions, dg.AssetKey(chain.ingested[0])))
-        return {**lost, **self._known_batches(chain)} or chain.reads({})
+        known: dict[str | None, Mapping[str, Any] | None] = dict(lost.items())
+        return known | dict.fromkeys(self._known_batches(chain)) or chain.reads({})
 
-    def _known_batches(self, chain: Chain) -> Mapping[str, None]:
+    def _known_batches(self, chain: Chain) -> Sequence[str]:
         """The batches in the warehouse that may have to be read again, with their recorded settings."""
         batches = self._warehouse.partitions(chain.read)
         if self._ops.keys() & self._ops_of_job(f"ingest_{chain.name}"):
-            return dict.fromkeys(batches)
+            return batches
         keys = [dg.AssetKey(table) for table in chain.ingested]
-        return dict.fromkeys(stale_batches(self._instance, self._warehouse, self._definitions, keys))
+        return stale_batches(self._instance, self._warehouse, self._definitions, keys)
 
     def _changed_rollup(self, chain: Chain, was_read: bool = False) -> set[str]:
         """The op of the rollup if a batch was read after it; nothing for a chain without batches.
 
         Dagster does not compare many batches one by one (ADR 6), so the rollup is asked for explicitly.
         """
-        changed = chain.batches is not None and (was_read or self._batches_changed(chain.batches))
-        return {chain.batches.rollup} if changed else set()
+        batches = chain.batches
+        return {batches.rollup} if batches and (was_read or self._batches_changed(batches)) else set()
 
     def _batches_changed(self, batches: Batches) -> bool:
         """Whether a batch was read after the last rollup."""
         rolled_up = newest_materialization(self._instance, dg.AssetKey(batches.rolled_up))
         if rolled_up is None:
             return True
-        seen = rolled_up.asset_materialization.metadata["inputs"].value
+        seen = recorded_value(rolled_up, "inputs")
         return seen.get(batches.counted) != self._warehouse.head(batches.counted)
 
     def _run(self, job: str, ops: Mapping[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
@@ -193,6 +199,8 @@ def _reason(result: dg.ExecuteInProcessResult) -> str:
     reasons = []
     for event in result.get_step_failure_events():
         error = event.step_failure_data.error
+        if error is None:
+            continue
         # joblib stores a worker's traceback, as text, as the cause of the error.
         while error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
             error = error.cause

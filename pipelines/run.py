@@ -22,7 +22,7 @@ from pipelines.definitions import defs
 from pipelines.jobs import INGEST, MAKE
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
-from pipelines.records import newest_materialization
+from pipelines.records import newest_materialization, recorded_value
 from taproom.errors import DamagedFileError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS
@@ -49,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("\n".join(summary(instance, warehouse)), flush=True)
     except TaproomError as error:
         failures["make run"] = error
-    for chain, error in failures.items():
-        print(f"\nFailed: {chain}: {error}", file=sys.stderr)
+    for chain, failure in failures.items():
+        print(f"\nFailed: {chain}: {failure}", file=sys.stderr)
     return 1 if failures else 0
 
 
@@ -93,9 +93,9 @@ def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
     seconds: dict[str, float] = {}
     for key in defs.resolve_asset_graph().materializable_asset_keys:
         record = newest_materialization(instance, key)
-        if record and "seconds" in (metadata := record.asset_materialization.metadata):
+        if record and (own := recorded_value(record, "seconds")) is not None:
             table, _ = table_and_part(key)
-            seconds[table] = seconds.get(table, 0.0) + metadata["seconds"].value
+            seconds[table] = seconds.get(table, 0.0) + own
     return seconds
 
 

@@ -20,6 +20,7 @@ from assets.table import Draft, keeps_settings, refreshed
 from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.corpus import Split
+from taproom.sources.corpus import Unit as TextUnit
 from taproom.sources.fetching import member, read_sources
 from taproom.warehouse.contracts import Column, Contract, NotBlank, OneOf
 
@@ -59,6 +60,10 @@ class Unit(Enum):
     line = "line"
     block = "block"
     file = "file"
+
+
+# As `taproom.sources.corpus` calls them.
+_UNITS: dict[Unit | None, TextUnit | None] = {None: None, Unit.line: "line", Unit.block: "block", Unit.file: "file"}
 
 
 class DocumentsConfig(dg.Config):
@@ -155,8 +160,9 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
     match config.source:
         case CorpusSource.files:
             path = _path(config)
-            unit = config.unit.value if config.unit else None
-            found = text_files(TextFiles(path, unit, config.block_words, config.encoding, config.strip_markup))
+            found = text_files(
+                TextFiles(path, _UNITS[config.unit], config.block_words, config.encoding, config.strip_markup)
+            )
             name = path.resolve().name
         case CorpusSource.reviews:
             # At the version that was searched for duplicates: a batch that came later could contain more of them.

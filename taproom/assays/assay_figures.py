@@ -193,7 +193,7 @@ def density(
     return compact_png_of(figure)
 
 
-def bandwidths(candidates: Sequence[float], scores: np.ndarray, chosen: float) -> bytes:
+def bandwidths(candidates: np.ndarray, scores: np.ndarray, chosen: float) -> bytes:
     """How likely held-out events are under each candidate (NaN: not judged), and the chosen one."""
     figure, axes = new_figure(6, 3.6)
     axes.plot(candidates, scores, color=PALETTE[0], marker=".")
@@ -276,7 +276,7 @@ def share_errors(rows: Sequence[Mapping]) -> bytes:
     return compact_png_of(figure)
 
 
-def calls(wells: Sequence[str], shares: Mapping[str, Sequence[float]], title: str = "Calls") -> bytes:
+def calls(wells: Sequence[str], shares: Mapping[str, np.ndarray], title: str = "Calls") -> bytes:
     """How the events of each well were called, stacked: `shares` of each class and flag are (wells,) and sum to 1.
 
     "ambiguous" and "anomalous" are the names of the flags; all others are classes.

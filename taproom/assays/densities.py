@@ -145,7 +145,7 @@ def kernel_density(values: np.ndarray, grid: Grid, bandwidth: float) -> np.ndarr
 
 
 def choose_bandwidth(
-    values: np.ndarray, seed: int, candidates: Sequence[float] = CANDIDATES
+    values: np.ndarray, seed: int, candidates: Sequence[float] | np.ndarray = CANDIDATES
 ) -> tuple[float, np.ndarray]:
     """The bandwidth under which held-out events are most likely, and how likely they are under each.
 
