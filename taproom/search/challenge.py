@@ -158,12 +158,14 @@ def decide(
         assert row is not None  # where there was none, the first setting has been added
         return row["verdict"], json.loads(row["parameters"])
 
-    if not reigning(rows):
+    if reigning(rows) is None:
         added.append(_row(first, "first", "before any search"))
-    elif not fits(champion()[1]):
-        added.append(_row(first, "first", "the champion is not of what is searched any more"))
-    elif champion()[0] == "first" and champion()[1] != first:
-        added.append(_row(first, "first", "the values set by hand have changed"))
+    else:
+        verdict, setting = champion()
+        if not fits(setting):
+            added.append(_row(first, "first", "the champion is not of what is searched any more"))
+        elif verdict == "first" and setting != first:
+            added.append(_row(first, "first", "the values set by hand have changed"))
     verdict, setting = champion()
     if release and verdict == "pinned":
         added.append(_row(setting, "released", "released by a person"))
