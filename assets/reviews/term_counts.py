@@ -11,10 +11,11 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field, field_validator
 
+from assets.long_words import FEW_LONG_WORDS, few_long_words
 from assets.reviews.reviews import BATCHES
 from assets.table import Draft, batched, keeps_settings
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
-from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream, long_token_share
 
 CONTRACT = Contract(
     table="term_counts",
@@ -68,7 +69,8 @@ class TermCountsConfig(dg.Config):
             "items_have_words",
             asset=CONTRACT.table,
             description=f"The median number of distinct words per item is at least {FEW_WORDS}.",
-        )
+        ),
+        dg.AssetCheckSpec("few_long_words", asset=CONTRACT.table, description=FEW_LONG_WORDS),
     ],
 )
 @keeps_settings
@@ -99,6 +101,7 @@ def term_counts(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"median_words": median},
     )
+    yield few_long_words(CONTRACT.table, long_token_share(counted.words, by_word))
 
 
 def _rows(counted: Counts, batch: str, token_pattern: str) -> Iterator[pa.RecordBatch]:

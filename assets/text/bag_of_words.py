@@ -14,10 +14,11 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
+from assets.long_words import FEW_LONG_WORDS, few_long_words
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
-from taproom.words.counting import DEFAULT_TOKEN_PATTERN
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, long_token_share
 
 MAX_WITHOUT_TERMS = 0.05
 MIN_WITH_LETTERS = 0.8
@@ -102,7 +103,8 @@ _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
             "documents_have_terms",
             asset="bag_of_words",
             description=f"At most {MAX_WITHOUT_TERMS:.0%} of the documents have none of the terms.",
-        )
+        ),
+        dg.AssetCheckSpec("few_long_words", asset="bag_of_words", description=FEW_LONG_WORDS),
     ],
     pool="numerics",
 )
@@ -158,6 +160,7 @@ def bag_of_words(
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"documents_without_terms": rows.without_terms},
     )
+    yield few_long_words("bag_of_words", long_token_share(bags.words, by_word))
 
 
 @dg.asset_check(asset="terms", description=f"At least {MIN_WITH_LETTERS:.0%} of the terms have a letter.")

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 SPLITS = get_args(Split)
 MAX_MARKUP_SHARE = 0.01
+MAX_MOJIBAKE_SHARE = 0.01
 
 CONTRACT = Contract(
     table="documents",
@@ -84,6 +85,9 @@ class DocumentsConfig(dg.Config):
     strip_markup: bool | None = Field(
         None, description="files: take tags out; null: of .html, .htm, .xhtml and .xml only"
     )
+    repair_mojibake: bool = Field(
+        False, description="repair text that was UTF-8 and was read as Windows-1252, such as KÃ¶lsch for Kölsch"
+    )
     test_share: float = Field(
         0.2, ge=0, lt=1, description="files, reviews: share of the documents that nothing is fitted to"
     )
@@ -124,7 +128,12 @@ def _path(config: DocumentsConfig) -> Path:
             "little_markup",
             asset="documents",
             description=f"At most {MAX_MARKUP_SHARE:.0%} of the documents look like markup.",
-        )
+        ),
+        dg.AssetCheckSpec(
+            "little_mojibake",
+            asset="documents",
+            description=f"At most {MAX_MOJIBAKE_SHARE:.0%} of the documents were read in a wrong encoding (KÃ¶lsch).",
+        ),
     ],
 )
 @keeps_settings
@@ -146,6 +155,13 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
         passed=share <= MAX_MARKUP_SHARE,
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"markup_share": share, "to_do": "set strip_markup, or tags count as words"},
+    )
+    share = reader.counts["with_mojibake"] / max(reader.counts["documents"], 1)
+    yield dg.AssetCheckResult(
+        check_name="little_mojibake",
+        passed=share <= MAX_MOJIBAKE_SHARE,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"mojibake_share": share, "to_do": "export the text again as UTF-8, or set repair_mojibake"},
     )
 
 
@@ -172,4 +188,5 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
         case _:
             source = read_sources()["newsgroups"]
             found, name = newsgroups(*(member(source, member_name) for member_name in source.members)), "newsgroups"
-    return DocumentReader(found, config.corpus or name, CONTRACT.schema, config.test_share)
+    corpus, repair = config.corpus or name, config.repair_mojibake
+    return DocumentReader(found, corpus, CONTRACT.schema, config.test_share, repair=repair)

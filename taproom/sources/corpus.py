@@ -31,6 +31,7 @@ from taproom.errors import InputError, SourceError
 from taproom.progress import progress
 from taproom.sources.characters import check_encoding, printable
 from taproom.sources.files import check_has_content, files_in
+from taproom.sources.mojibake import has_mojibake, repair_mojibake
 from taproom.sources.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
 
 Unit = Literal["line", "block", "file"]
@@ -157,6 +158,7 @@ class DocumentReader:
             a hash of the id (BLAKE2b), so a document's split does not depend on the other documents. A corpus of fewer
             than ten documents is all training.
         rows_per_batch: the most rows of a batch.
+        repair: whether text that was read in the wrong encoding is repaired (`taproom.sources.mojibake`).
 
     Raises `InputError` if `test_share` is not in [0, 1).
     """
@@ -168,6 +170,7 @@ class DocumentReader:
         schema: pa.Schema,
         test_share: float = 0.2,
         rows_per_batch: int = 10_000,
+        repair: bool = False,
     ):
         if not 0 <= test_share < 1:
             raise InputError(f"The test split's share is {test_share}. Wanted: at least 0 and less than 1.")
@@ -176,6 +179,7 @@ class DocumentReader:
         self._schema = schema
         self._test_share = test_share
         self._rows_per_batch = rows_per_batch
+        self._repair = repair
         self._counts: Counter[str] = Counter()
         self._by_label: Counter[tuple[str | None, str]] = Counter()
         self._left_out: list[LeftOut] = []
@@ -193,11 +197,12 @@ class DocumentReader:
 
     @property
     def counts(self) -> dict[str, int]:
-        """The numbers so far: documents = training + test, of which with_markup; empty documents; files_left_out.
+        """The numbers so far: documents = training + test; with_markup, with_mojibake; empty documents; files_left_out.
 
-        with_markup: the text looks like HTML or XML, so that names of tags would be counted as words.
+        with_markup: the text looks like HTML or XML, so that names of tags would be counted as words. with_mojibake:
+        some of the text was UTF-8 and was read as Windows-1252 before it came here (`taproom.sources.mojibake`).
         """
-        names = ("documents", "training", "test", "with_markup", "empty", "files_left_out")
+        names = ("documents", "training", "test", "with_markup", "with_mojibake", "empty", "files_left_out")
         return {name: self._counts[name] for name in names}
 
     @property
@@ -238,6 +243,10 @@ class DocumentReader:
 
     def _record_batch(self, documents: list[Document], test_share: float) -> pa.RecordBatch:
         ids, labels, splits, texts = zip(*documents, strict=True)
+        garbled = [place for place, text in enumerate(texts) if has_mojibake(text)]
+        self._counts["with_mojibake"] += len(garbled)
+        if self._repair and garbled:
+            texts = tuple(map(repair_mojibake, texts))
         columns = {
             "corpus": [self._corpus] * len(ids),
             "document_id": ids,

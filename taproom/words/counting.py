@@ -6,8 +6,8 @@ other batch again. Weights computed from counts are in `taproom.words.tfidf`.
 
 Source: slide "Bag of Words" of the lecture deck (Jamieson, CSE546 2017). Tokens are the matches of a regular expression
 in the normal form of a text (`taproom.words.normal_form`), by default that of scikit-learn's CountVectorizer, with
-Unicode's word characters: a combining mark belongs to its word. Runs of Chinese, Japanese, Thai and other scripts that
-are written without blanks are cut into overlapping pairs of characters first.
+Unicode's word characters: a combining mark belongs to its word. For the default pattern, runs of Chinese, Japanese,
+Thai and other scripts that are written without blanks are cut into overlapping pairs of characters first.
 
 Texts are cut into blocks. A block becomes a sparse matrix with a row for each text and a 1 for each token, and a sparse
 product adds up the rows of each item. Tokens of the default pattern are found for all texts of a block at once, by
@@ -34,6 +34,8 @@ DEFAULT_TOKEN_PATTERN = r"(?u)\b\w\w+\b"
 # Large enough that a block's fixed cost is negligible, and small enough that its word numbers fit in a core's cache.
 BLOCK_CHARACTERS = 1 << 20
 BLOCKS_AT_ONCE = 32
+# Longer than nearly every word of any language; compounds and web addresses are the exceptions.
+LONG_WORD = 30
 # Merging less than these 32 MB at a time would look up the same words again and again.
 ENTRIES_BEFORE_MERGE = 4_000_000
 _IS_WORD = np.array([byte > 0x7F or regex.match(r"\w", chr(byte)) is not None for byte in range(256)])
@@ -174,6 +176,18 @@ def numbered_tokens(
     (['malt', 'and', 'hops'], [0, 1, 2, 2], [0, 3, 4])
     """
     return _finder(token_pattern)(texts)
+
+
+def long_token_share(words: Sequence[str] | np.ndarray, occurrences: np.ndarray) -> float:
+    """The share of the tokens that are longer than `LONG_WORD` characters; 0 without tokens.
+
+    Many long tokens are whole sentences of a script that the token pattern does not cut into words.
+
+    >>> long_token_share(["beer", "x" * 31], np.array([3, 1]))
+    0.25
+    """
+    is_long = np.fromiter((len(word) > LONG_WORD for word in words), bool, len(words))
+    return float(occurrences[is_long].sum() / max(occurrences.sum(), 1))
 
 
 def text_blocks(texts: Sequence[str]) -> Iterator[slice]:
@@ -325,8 +339,8 @@ def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, rows: int) -> spars
 
 def _find_words(texts: Sequence[str]) -> tuple[pa.LargeStringArray, np.ndarray, np.ndarray]:
     r"""Tokens of the default pattern, which are the runs of two or more `\w` characters."""
-    prepared = map(_prepared, texts)
-    encoded = [(text if text.isascii() else _NOT_IN_A_WORD.sub(" ", text)).encode() for text in prepared]
+    spaced = (with_pairs(normal_form(text)) for text in texts)
+    encoded = [(text if text.isascii() else _NOT_IN_A_WORD.sub(" ", text)).encode() for text in spaced]
     # From here on every non-ASCII byte is part of a word, so a word is a run of two or more word bytes.
     characters = np.frombuffer(b"\n".join([b"", *encoded, b""]), np.uint8)
     in_word = _IS_WORD[characters]
@@ -348,12 +362,10 @@ def _find_matches(
     return *_numbered(words), np.cumsum([0, *map(len, found)], dtype=np.int32)
 
 
-def _prepared(text: str) -> str:
-    return with_pairs(normal_form(text))
-
-
 def _matches(pattern: regex.Pattern[str], text: str) -> list[str]:
-    return list(filter(None, pattern.findall(_prepared(text))))
+    normal = normal_form(text)
+    spaced = with_pairs(normal) if pattern.pattern == DEFAULT_TOKEN_PATTERN else normal
+    return list(filter(None, pattern.findall(spaced)))
 
 
 def _numbered(names: pa.LargeStringArray) -> tuple[pa.LargeStringArray, np.ndarray]:

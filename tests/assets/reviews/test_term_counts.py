@@ -13,7 +13,7 @@ from taproom.words import counting
 def counted(texts: list[tuple[str, str]], **config) -> list[dict]:
     table = pa.table({"item_id": [item for item, _ in texts], "text": [text for _, text in texts]})
     context = dg.build_asset_context(partition_key="b1")
-    output, _ = term_counts(context, TermCountsConfig(**config), table.to_reader())
+    output, *_ = term_counts(context, TermCountsConfig(**config), table.to_reader())
     rows = output.value.rows.read_all()
     assert rows.schema.equals(CONTRACT.schema)
     return rows.to_pylist()
@@ -67,6 +67,15 @@ def test_a_pattern_that_finds_few_words_is_warned_of(pattern, passed):
         {"item_id": ["ale", "stout"], "text": ["pine citrus resin and malt 7", "one two three four five 8"]}
     )
     config = TermCountsConfig(token_pattern=pattern)
-    _, check = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
+    _, check, _ = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
     assert (check.passed, check.severity) == (passed, dg.AssetCheckSeverity.WARN)
     assert check.metadata["median_words"].value == (5 if passed else 1)
+
+
+@pytest.mark.parametrize(("word", "passed"), [("pine", True), ("ពាក្យខ្មែរ" * 4, False)])
+def test_words_that_are_whole_sentences_are_warned_of(word, passed):
+    table = pa.table({"item_id": ["ale"], "text": [f"{word} resin"]})
+    config = TermCountsConfig(token_pattern=r"(?u)\S+")
+    *_, check = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
+    assert (check.check_name, check.passed) == ("few_long_words", passed)
+    assert check.metadata["long_share"].value == (0 if passed else 0.5)

@@ -76,7 +76,8 @@ def test_a_line_of_a_file_is_a_document(tmp_path):
     assert set(table["corpus"].to_pylist()) == {"beers"}
     assert table["label"].null_count == 3
     assert reader.counts == {
-        "documents": 3, "training": 3, "test": 0, "with_markup": 0, "empty": 2, "files_left_out": 0,
+        "documents": 3, "training": 3, "test": 0, "with_markup": 0, "with_mojibake": 0, "empty": 2,
+        "files_left_out": 0,
     }  # fmt: skip
     assert reader.left_out == []
 
@@ -205,6 +206,15 @@ def test_a_script_over_several_lines_is_no_document(tmp_path):
 def test_documents_that_look_like_markup_are_counted():
     texts = ["<b>bold</b>", "line<BR>break", "a < b and c > d", "x <-> y", "<me@home.org> wrote"]
     assert read(documents(texts))[1].counts["with_markup"] == 2
+
+
+def test_documents_in_the_wrong_encoding_are_counted_and_repaired_on_demand():
+    texts = ["KÃ¶lsch is fine", "Kölsch is fine"]
+    table, reader = read(documents(texts))
+    assert reader.counts["with_mojibake"] == 1
+    assert table["text"].to_pylist() == texts
+    repaired = DocumentReader(documents(texts), "beers", SCHEMA, repair=True)
+    assert repaired.reader().read_all()["text"].to_pylist() == ["Kölsch is fine"] * 2
 
 
 def test_tags_that_never_end_take_linear_time_and_are_refused(tmp_path):

@@ -38,7 +38,9 @@ def count_reviews(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
 def count_by_hand(reviews, token_pattern=DEFAULT_TOKEN_PATTERN):
     found = Counter()
     for item, text in reviews:
-        found.update((item, word) for word in regex.findall(token_pattern, with_pairs(normal_form(text))) if word)
+        normal = normal_form(text)
+        spaced = with_pairs(normal) if token_pattern == DEFAULT_TOKEN_PATTERN else normal
+        found.update((item, word) for word in regex.findall(token_pattern, spaced) if word)
     return dict(found)
 
 
