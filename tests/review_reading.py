@@ -48,3 +48,7 @@ def read(file, **options):
 
 def rejections(reader):
     return [(row["line"], row["reason"]) for row in reader.rejected.to_pylist()]
+
+
+def values_left_out(reader):
+    return {reason: count for reason, count in reader.values_left_out.items() if count}

@@ -7,7 +7,7 @@ follows from what is in them:
 
 - Several beers can have the same name, but not the same id: `beer/beerId` identifies the beer, `beer/name` names it. An
   id belongs to one site: beer 7 of RateBeer is not beer 7 of BeerAdvocate.
-- RateBeer writes a score as `13/20`, BeerAdvocate as `3.5`. The number stays on the source's scale: 13, and 3.5.
+- RateBeer writes a score as `13/20`, BeerAdvocate as `3.5`. The number stays on its scale: 13 of 20, and 3.5.
 - An unknown strength is `-` at RateBeer, and blank at BeerAdvocate.
 - RateBeer writes some characters as HTML references (`India Pale Ale &#40;IPA&#41;`). They are resolved, or 40 would be
   counted as a word. Markup and tabs (BeerAdvocate's line breaks) stay.
@@ -20,18 +20,15 @@ Source: McAuley, Leskovec and Jurafsky (2012), "Learning attitudes and attribute
 which collected them; the format is described on snap.stanford.edu, web-RateBeer and web-BeerAdvocate.
 """
 
-import ast
 import html
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
 from html.entities import html5
 from itertools import takewhile
 from typing import Any
 
 from taproom.sources.characters import shown
+from taproom.sources.json_objects import json_object
 
 COLUMNS = {
     "item_id": "beer/beerId",
@@ -50,14 +47,11 @@ COLUMNS = {
 }
 
 _TEXT, _STRENGTH = COLUMNS["text"], COLUMNS["attributes.abv_percent"]
-_SCORES = [key for field, key in COLUMNS.items() if field == "overall" or field.startswith("scores.")]
 _OTHER_NAMES = {"user/profileName": COLUMNS["reviewer_id"], "review/timeUnix": COLUMNS["time"]}
 # Every review has every key, so that a field that the first reviews do not have is not taken for a missing column.
 _NO_FIELDS = dict.fromkeys(COLUMNS.values())
 
-_JSON_TYPES = (str, int, float, dict, list, type(None))
 _KEY = re.compile(r"(beer|review|user)/\w+")
-_SCORE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*", re.ASCII)
 _CHARACTER = re.compile(r"&(#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 
 
@@ -67,7 +61,7 @@ class BeerReviews:
     >>> lines = iter(["beer/name: Two Hearted Ale", "review/overall: 15/20", "review/text: Hoppy", ""])
     >>> review = BeerReviews(lines).read()
     >>> review["beer/name"], review["review/overall"], review["review/time"]
-    (' Two Hearted Ale', '15', None)
+    (' Two Hearted Ale', ' 15/20', None)
     """
 
     def __init__(self, lines: Iterator[str]):
@@ -98,7 +92,7 @@ class BeerReviews:
             self._in_blocks = not line.lstrip().startswith("{")
         lines = [line, *self._rest_of_block()] if self._in_blocks else [line]
         self._broken_off = False
-        return _with_every_field(_block_fields(lines) if self._in_blocks else _object_fields(line))
+        return _with_every_field(_block_fields(lines) if self._in_blocks else json_object(line))
 
     def _rest_of_block(self) -> list[str]:
         return list(takewhile(str.strip, self._lines))
@@ -112,7 +106,7 @@ def _block_fields(lines: Iterable[str]) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if colon and _KEY.fullmatch(name):
             if name in fields:
-                raise _twice([name])
+                raise ValueError(f"has the field {shown(name)} twice")
             fields[name], key = value, name
         elif key == _TEXT:
             more_text.append(line)
@@ -125,48 +119,6 @@ def _block_fields(lines: Iterable[str]) -> dict[str, str]:
     return fields
 
 
-def _object_fields(line: str) -> dict[str, Any]:
-    try:
-        fields = json.loads(line, strict=False, object_pairs_hook=_once_each)
-    except json.JSONDecodeError as error:
-        return _python_fields(line, error.msg)
-    except RecursionError:
-        raise ValueError("is nested too deeply") from None
-    if not isinstance(fields, dict):
-        raise ValueError(f"is a JSON {type(fields).__name__}, not an object")
-    return fields
-
-
-def _python_fields(line: str, complaint: str) -> dict[str, Any]:
-    try:
-        display = ast.parse(line.strip(), mode="eval").body
-        if not isinstance(display, ast.Dict):
-            raise ValueError("another expression")
-        fields = ast.literal_eval(display)
-    except UnicodeEncodeError:
-        raise
-    except (SyntaxError, TypeError, ValueError, MemoryError, RecursionError):
-        raise ValueError(f"is neither a JSON object ({complaint}) nor a Python dict") from None
-    if len(fields) < len(display.keys):
-        raise _twice(ast.literal_eval(key) for key in display.keys if key)
-    for key, value in fields.items():
-        if not isinstance(value, _JSON_TYPES):
-            raise ValueError(f"{shown(key)} holds {type(value).__name__}, which JSON does not have")
-    return fields
-
-
-def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields = dict(pairs)
-    if len(fields) < len(pairs):
-        raise _twice(key for key, _ in pairs)
-    return fields
-
-
-def _twice(keys: Iterable[Any]) -> ValueError:
-    (key, _), *_ = Counter(keys).most_common(1)
-    return ValueError(f"has the field {shown(key)} twice")
-
-
 def _with_every_field(fields: dict[str, Any]) -> dict[str, Any]:
     review = {**_NO_FIELDS, **fields}
     for other, key in _OTHER_NAMES.items():
@@ -175,9 +127,6 @@ def _with_every_field(fields: dict[str, Any]) -> dict[str, Any]:
     for key, value in review.items():
         if isinstance(value, str) and "&" in value:
             review[key] = _CHARACTER.sub(_character, value)
-    for key in _SCORES:
-        if isinstance(review[key], str):
-            review[key] = _points(review[key])
     if isinstance(review[_STRENGTH], str) and review[_STRENGTH].strip() == "-":
         review[_STRENGTH] = None
     return review
@@ -187,10 +136,3 @@ def _character(reference: re.Match) -> str:
     """The character that `&#40;` or `&eacute;` means; what only looks like a reference, as in `S&M;`, stays."""
     name = reference[1]
     return html.unescape(reference[0]) if name.startswith("#") else html5.get(f"{name};", reference[0])
-
-
-@lru_cache(maxsize=128)
-def _points(score: str) -> str:
-    """`13/20` is `13`; anything that is not points out of a maximum stays as it is, for the reader to reject."""
-    match = _SCORE.fullmatch(score)
-    return match[1] if match and float(match[1]) <= float(match[2]) else score

@@ -52,14 +52,14 @@ def printable(value: object) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def shown(value: object) -> str:
-    """A value as a message shows it: its `repr`, cut to 80 characters.
+def shown(value: object, most: int = 80) -> str:
+    """A value as a message shows it: its `repr`, cut to so many characters.
 
     >>> shown("Two Hearted Ale")
     "'Two Hearted Ale'"
     """
     text = repr(value)
-    return text if len(text) <= 80 else f"{text[:76]} ..."
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def listed(names: Iterable[str], most: int = 50) -> str:

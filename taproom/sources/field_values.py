@@ -15,8 +15,8 @@ from typing import Literal, NamedTuple
 
 DateOrder = Literal["dmy", "mdy"]
 
-# In columns of numbers and times; in lower case.
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})
+# In columns of numbers and times; in lower case. NaT is how pandas, and \N how MySQL writes what is missing.
+MISSING = frozenset({"", "nan", "na", "n/a", "#n/a", "nat", "null", "none", "-", "\\n"})
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -36,10 +36,17 @@ _STARS = re.compile(r"(★*)(½?)(☆*)")
 _STARRED = re.compile(r"(?P<value>[\d.,]+)[\s-]*(?:stars?|★)", re.ASCII)
 _PERCENT = re.compile(r"(?P<value>[\d.,]+)\s*%", re.ASCII)
 
+# As programs and spreadsheets write a large number. Spreadsheets show five digits after the point at most.
+_EXPONENT = re.compile(r"\d+(?:\.(?P<fraction>\d+))?[eE]\+\d{2,}", re.ASCII)
+_SHOWN_DIGITS = 5
+_WHOLE_ID = re.compile(r"(-?\d+)\.0+", re.ASCII)
+# Beyond it, floating-point numbers do not hold every whole number.
+EXACT_BELOW = 2**53
+
 _WHOLE = re.compile(r"(\d+)(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:[eE]\+?\d+)?", re.ASCII)
 _THREE = re.compile(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})(?:[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
-_YEAR_FIRST = re.compile(r"(\d{4})[/.](\d{1,2})[/.](\d{1,2})(?:[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
+_YEAR_FIRST = re.compile(r"(\d{4})[/.-](\d{1,2})(?:[/.-](\d{1,2}))?(?:[ T]+(\d{1,2}:\d{2}(?::\d{2})?))?", re.ASCII)
 _MONTHS = {
     name: number
     for number, names in enumerate(
@@ -54,6 +61,10 @@ _NAMED_MONTH = re.compile(
     r"(?:,?\s+(?:at\s+)?(?P<clock>\d{1,2}:\d{2}(?::\d{2})?)\s*(?P<half>[ap]m)?)?",
     re.ASCII,
 )
+
+
+class AmbiguousTimeError(ValueError):
+    """A date whose day and month cannot be told apart."""
 
 
 class Score(NamedTuple):
@@ -77,19 +88,29 @@ def whole_id(text: str) -> str:
 
     Spreadsheets and data frames write the ids 123 and 456 as 123.0 and 456.0 once one of their column is missing.
 
-    >>> whole_id("123.0"), whole_id("9.78014e+12"), whole_id("B0012")
-    ('123', '9780140000000', 'B0012')
+    Raises `ValueError` for a number whose last digits are lost: as a spreadsheet shows it, or too large to be exact.
+
+    >>> whole_id("123.0"), whole_id("9.780140000001e+12"), whole_id("B0012")
+    ('123', '9780140000001', 'B0012')
+    >>> whole_id("9.78014E+12")
+    Traceback (most recent call last):
+    ...
+    ValueError: '9.78014E+12' is a number whose last digits are lost
     """
-    if re.fullmatch(r"\d+\.0", text, re.ASCII) or re.fullmatch(r"\d(?:\.\d+)?[eE]\+?\d{1,2}", text, re.ASCII):
+    if match := _WHOLE_ID.fullmatch(text):
+        return match[1]
+    if match := _EXPONENT.fullmatch(text):
         value = float(text)
-        return str(int(value)) if value.is_integer() and value < 2**63 else text
+        if len(match["fraction"] or "") <= _SHOWN_DIGITS or value >= EXACT_BELOW:
+            raise ValueError(f"{text!r} is a number whose last digits are lost")
+        return str(int(value)) if value.is_integer() else text
     return text
 
 
 def score(text: str) -> Score:
     """A score as people write it: 4.5, 4,5, 15/20, 4 out of 5, ★★★★☆, 4 stars, 80 %.
 
-    Raises `ValueError` for anything else, and for what is not finite.
+    Raises `ValueError` for anything else, for what is not finite, and for more than the highest score of its scale.
 
     >>> score("15/20"), score("4,5"), score("★★★★☆"), score("4 stars")
     (Score(value=15.0, scale=20.0), Score(value=4.5, scale=None), Score(value=4.0, scale=5.0), Score(value=4.0, scale=5.0))
@@ -98,15 +119,21 @@ def score(text: str) -> Score:
     if _PLAIN.fullmatch(text) or _COMMA.fullmatch(text):
         return Score(_finite(text))
     if match := _OUT_OF.fullmatch(text):
-        return Score(_finite(match["value"]), _finite(match["scale"]))
+        return _on_scale(_finite(match["value"]), _finite(match["scale"]))
     if text and (match := _STARS.fullmatch(text)):
         full, half, empty = map(len, match.groups())
         return Score(full + half / 2, max(5.0, full + half + empty))
     if match := _STARRED.fullmatch(text):
-        return Score(_finite(match["value"]), 5.0)
+        return _on_scale(_finite(match["value"]), 5.0)
     if match := _PERCENT.fullmatch(text):
-        return Score(_finite(match["value"]), 100.0)
+        return _on_scale(_finite(match["value"]), 100.0)
     raise ValueError(f"{text!r} is no score")
+
+
+def _on_scale(value: float, scale: float) -> Score:
+    if not 0 <= value <= scale:
+        raise ValueError(f"{value:g} is not on a scale from 0 to {scale:g}")
+    return Score(value, scale)
 
 
 def _finite(text: str) -> float:
@@ -124,20 +151,26 @@ def microseconds(text: str, order: DateOrder | None = None) -> int:
     says which is the day, or it is above 12; and numbers by their digits: a year (2012), a month (201203), a day
     (20120131), a spreadsheet's day (43831), or seconds, milliseconds, microseconds or nanoseconds since 1970.
 
-    Raises `ValueError` for anything else: the message has the reason.
+    Raises `AmbiguousTimeError` where `order` is needed, and `ValueError` for anything else; the message has the reason.
 
     >>> from datetime import datetime, UTC
     >>> [str(datetime.fromtimestamp(microseconds(text) / 1e6, UTC).date())
     ...  for text in ("2012", "201203", "20120131.0", "43831", "1325376000000", "Jan 18, 2009", "18/01/2009")]
     ['2012-01-01', '2012-03-01', '2012-01-31', '2020-01-01', '2012-01-01', '2009-01-18', '2009-01-18']
     """
-    text = text.strip()
+    try:
+        return _microseconds(re.sub(r" (UTC|GMT)$", "", text.strip()), order)
+    except OverflowError:
+        raise ValueError(f"{text!r} is not in the years 1 to 9999") from None
+
+
+def _microseconds(text: str, order: DateOrder | None) -> int:
     if _NUMBER.fullmatch(text):
         return _of_number(text)
     if match := _THREE.fullmatch(text):
         return _since_1970(_with_clock(_ordered(match, order), match[5], None))
     if match := _YEAR_FIRST.fullmatch(text):
-        return _since_1970(_with_clock(datetime(int(match[1]), int(match[2]), int(match[3])), match[4], None))
+        return _since_1970(_with_clock(datetime(int(match[1]), int(match[2]), int(match[3] or 1)), match[4], None))
     if match := _NAMED_MONTH.fullmatch(text.lower()):
         month = _MONTHS.get(match["month"] or match["month_second"])
         if month is None:
@@ -175,7 +208,7 @@ def _ordered(match: re.Match, order: DateOrder | None) -> datetime:
     """The day of two numbers and a year."""
     first, second, year = int(match[1]), int(match[3]), int(match[4])
     if order is None and first <= 12 and second <= 12 and first != second:
-        raise ValueError(f"{match[0]!r} may be two days: say whether the day or the month comes first")
+        raise AmbiguousTimeError(f"{match[0]!r} may be two days: say whether the day or the month comes first")
     is_day_first = order == "dmy" if order else first > 12 or first == second
     day, month = (first, second) if is_day_first else (second, first)
     try:

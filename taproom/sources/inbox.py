@@ -156,6 +156,6 @@ def read_settings(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
         raise SourceError(f"{path} is not TOML in UTF-8: {error}. Correct or remove it.") from error

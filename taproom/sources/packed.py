@@ -1,18 +1,20 @@
-"""Files that may be packed by gzip or bzip2: opening them, errors for damaged ones, and decompression bombs.
+"""Files that may be packed by gzip, bzip2, xz or zip: opening them, errors for damaged ones, and decompression bombs.
 
 Here belongs what every reader needs to get at the bytes of a file. It includes a limit on how much a file may unpack
 to, because a file of a few KB can be made to unpack to gigabytes, and a reader needs more time for each byte than
 unpacking does. Text shrinks 3- to 30-fold, a repeated line 300-fold (gzip) or 2,500-fold (bzip2), zeros 1,030-fold or
-650,000-fold. Downloads belong to `taproom.sources.fetching`.
+650,000-fold. A zip file has to hold one file. Downloads belong to `taproom.sources.fetching`.
 """
 
 import bz2
 import gzip
 import io
+import lzma
+import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from taproom.errors import SourceError
 
@@ -21,16 +23,39 @@ if TYPE_CHECKING:
     from pyarrow.parquet import FileMetaData
 
 # What reading from `open_unpacked` raises, besides `SourceError`, if the file is damaged; see `damage`.
-UNREADABLE = (EOFError, OSError, zlib.error)
+UNREADABLE = (EOFError, OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile)
 # A file may unpack to SMALL_BYTES whatever its size, and to more only up to EXPANSION times its size.
 SMALL_BYTES, EXPANSION = 8 * 2**20, 400
 
-_OPENERS: dict[str, Callable[[io.FileIO], gzip.GzipFile | bz2.BZ2File]] = {
-    ".gz": lambda file: gzip.GzipFile(fileobj=file),
-    ".bz2": bz2.BZ2File,
-}
+# What systems add to an archive.
+_NO_MEMBERS = ("__MACOSX/", ".DS_Store")
 # Packed bytes are read in blocks so small that a block of zeros, too, is unpacked before the next one is read.
 _BLOCK = 2**12
+
+
+def _member(file: io.FileIO, path: Path) -> IO[bytes]:
+    """The content of a zip file, which holds one file."""
+    archive = zipfile.ZipFile(file)
+    name = _only_member(archive, path)
+    try:
+        return archive.open(name)
+    except (RuntimeError, NotImplementedError) as error:
+        raise SourceError(f"{path} cannot be unpacked ({error}). Unpack it, and give the file in it.") from None
+
+
+def _only_member(archive: zipfile.ZipFile, path: Path) -> str:
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith(_NO_MEMBERS)]
+    if len(names) != 1:
+        raise SourceError(f"{path} holds {len(names)} files. Wanted: one; unpack it, and give one of the files in it.")
+    return names[0]
+
+
+_OPENERS: dict[str, Callable[[io.FileIO, Path], Any]] = {
+    ".gz": lambda file, _: gzip.GzipFile(fileobj=file),
+    ".bz2": lambda file, _: bz2.BZ2File(file),
+    ".xz": lambda file, _: lzma.LZMAFile(file),  # noqa: SIM115 (closed with `_Unpacked`)
+    ".zip": _member,
+}
 
 
 def is_packed(path: Path) -> bool:
@@ -43,16 +68,19 @@ def is_packed(path: Path) -> bool:
 
 
 def unpacked_suffix(path: Path) -> str:
-    """The suffix of a file in lower case, without the .gz or .bz2 after it.
+    """The suffix of a file in lower case, without the .gz, .bz2 or .xz after it; of a zip file, that of the file in it.
 
     >>> unpacked_suffix(Path("beers.CSV.gz"))
     '.csv'
     """
+    if path.suffix.lower() == ".zip" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return Path(_only_member(archive, path)).suffix.lower()
     return (path.with_suffix("") if is_packed(path) else path).suffix.lower()
 
 
 def open_unpacked(path: Path) -> BinaryIO:
-    """Open a file to read its bytes, unpacked if its suffix is .gz or .bz2.
+    """Open a file to read its bytes, unpacked if its suffix is .gz, .bz2, .xz or .zip.
 
     Raises `SourceError` if it cannot be opened. Reading raises `SourceError`, too, before it gives any of 8 MiB that
     are packed in less than a 400th of that.
@@ -66,6 +94,8 @@ def open_unpacked(path: Path) -> BinaryIO:
     """
     try:
         return io.BufferedReader(_Unpacked(path), 2**18) if is_packed(path) else path.open("rb")
+    except zipfile.BadZipFile as error:
+        raise damage(path, error, "its start", at_start=True) from None
     except OSError as error:
         raise SourceError(f"{path} cannot be opened ({error.strerror}). Check that it may be read.") from None
 
@@ -129,7 +159,7 @@ class _Unpacked(io.RawIOBase):
 
     def __init__(self, path: Path) -> None:
         self._path, self._packed = path, _InBlocks(path)
-        self._unpacked = _OPENERS[path.suffix.lower()](self._packed)
+        self._unpacked = _OPENERS[path.suffix.lower()](self._packed, path)
         self._ahead, self._unpacked_bytes = memoryview(b""), 0
         self._damage: Exception | None = None
 

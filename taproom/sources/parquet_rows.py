@@ -14,9 +14,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taproom.errors import SourceError
+from taproom.sources.field_values import EXACT_BELOW
 from taproom.sources.packed import check_footer, checked_batches
 from taproom.sources.rejected_rows import Reason, RejectRow
-from taproom.sources.review_rows import BATCH_BYTES, MAX_RECORD_BYTES, ChooseColumns, Rows
+from taproom.sources.review_rows import BATCH_BYTES, MAX_RECORD_BYTES, ChooseColumns, NestedValue, Rows
+
+# Of float32.
+_EXACT_BELOW_IN_SINGLE = 2**24
 
 
 def parquet_rows(path: Path, rows_per_batch: int, choose: ChooseColumns, reject: RejectRow) -> Iterator[Rows]:
@@ -25,21 +29,19 @@ def parquet_rows(path: Path, rows_per_batch: int, choose: ChooseColumns, reject:
     Args:
         path: the file.
         rows_per_batch: at least 1.
-        choose: is called once, with the names of the file's columns, before the first batch.
+        choose: is called once, with the names of the file's columns, and True, before the first batch.
         reject: is called for each row that is too long.
 
     Yields:
         The chosen columns, values str or None; bytes that are not UTF-8 are surrogates.
 
-    Raises `SourceError`, from within the iteration, where the file cannot be read as Parquet or a chosen column is
-    nested.
+    Raises `SourceError`, from within the iteration, where the file cannot be read as Parquet.
     """
     read = 0
     try:
         with pq.ParquetFile(path, buffer_size=2**20, pre_buffer=False) as parquet:
             check_footer(path, parquet.metadata)
-            columns = choose(parquet.schema_arrow.names)
-            _check_not_nested(path, parquet.schema_arrow, columns)
+            columns = choose(parquet.schema_arrow.names, True)
             for batch in checked_batches(path, _batches(parquet, columns, rows_per_batch)):
                 lines = range(read + 1, read + batch.num_rows + 1)
                 read += batch.num_rows
@@ -60,21 +62,34 @@ def _batches(parquet: pq.ParquetFile, columns: Sequence[str], rows_per_batch: in
         yield from parquet.iter_batches(max(1, min(rows_per_batch, fitting)), row_groups=[group], columns=columns)
 
 
-def _check_not_nested(path: Path, schema: pa.Schema, columns: Sequence[str]) -> None:
-    types = {name: schema.field(name).type for name in columns}
-    nested = [f"{name!r} ({type})" for name, type in types.items() if pa.types.is_nested(type)]
-    if nested:
-        raise SourceError(f"{path}: column {', '.join(nested)} holds more than one value a row. Wanted: one.")
-
-
 def _as_strings(column: pa.Array) -> pa.Array:
-    if pa.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    return pc.cast(column, options=pc.CastOptions(pa.large_string(), allow_invalid_utf8=True))
+    type = column.type
+    if pa.types.is_dictionary(type):
+        return _as_strings(column.dictionary_decode())
+    if pa.types.is_nested(type):
+        return column
+    texts = pc.cast(column, options=pc.CastOptions(pa.large_string(), allow_invalid_utf8=True))
+    return _whole_numbers(column, texts) if pa.types.is_floating(type) else texts
+
+
+def _whole_numbers(column: pa.Array, texts: pa.Array) -> pa.Array:
+    """Whole numbers as all other types write them; those that may have lost digits with an exponent, by which
+    `whole_id` knows them."""
+    largest = EXACT_BELOW if pa.types.is_float64(column.type) else _EXACT_BELOW_IN_SINGLE
+    values = column.cast(pa.float64())
+    is_whole = pc.and_(pc.equal(pc.floor(values), values), pc.is_finite(values))
+    is_exact = pc.and_(is_whole, pc.less(pc.abs(values), largest))
+    whole = pc.if_else(is_exact, values, 0).cast(pa.int64()).cast(pa.large_string())
+    texts = pc.if_else(pc.fill_null(is_exact, False), whole, texts)
+    lost = pc.fill_null(pc.and_not(is_whole, is_exact), False)
+    if not pc.any(lost).as_py():
+        return texts
+    with_exponents = [None if value is None else f"{value:.1f}e+00" for value in values.to_pylist()]
+    return pc.if_else(lost, pa.array(with_exponents, pa.large_string()), texts)
 
 
 def _rows(lines: Sequence[int], columns: Mapping[str, pa.Array], reject: RejectRow) -> Rows:
-    sizes = sum(pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False) for column in columns.values())
+    sizes = sum(_sizes(column) for column in columns.values())
     for position in np.flatnonzero(sizes > MAX_RECORD_BYTES).tolist():
         reject(lines[position], Reason.TOO_LONG, f"is longer than {MAX_RECORD_BYTES:,} bytes")
     fits = sizes <= MAX_RECORD_BYTES
@@ -84,7 +99,16 @@ def _rows(lines: Sequence[int], columns: Mapping[str, pa.Array], reject: RejectR
     )
 
 
+def _sizes(column: pa.Array) -> np.ndarray:
+    """The bytes of each value; of nested ones, which are not read, none."""
+    if pa.types.is_nested(column.type):
+        return np.zeros(len(column), np.int64)
+    return pc.binary_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+
+
 def _python_strings(column: pa.Array) -> list[str | None]:
+    if pa.types.is_nested(column.type):
+        return [NestedValue(f"a {column.type}") if valid else None for valid in column.is_valid().to_pylist()]
     try:
         return column.to_pylist()
     except UnicodeDecodeError:

@@ -6,7 +6,7 @@ record can cost. What a record says belongs to `taproom.sources.text_rows`.
 
 import codecs
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -67,6 +67,11 @@ class RecordLines(Iterator[str]):
         """The number of the line that the record starts on."""
         return self.number - len(self._record) + 1
 
+    @property
+    def continued(self) -> Sequence[str]:
+        """The lines of the record after its first; none for most records."""
+        return self._record[1:] if len(self._record) > 1 else ()
+
     def start_record(self) -> None:
         """Begin a new record with the next line."""
         self._record.clear()
@@ -98,9 +103,8 @@ class RecordLines(Iterator[str]):
             while line and not line.endswith(b"\n"):
                 line = self._read()
             return None
-        if not self.number:
-            line = line.removeprefix(codecs.BOM_UTF8)
-        return line.decode(self.encoding, "surrogateescape")
+        # Files that were put together have one in the middle too.
+        return line.removeprefix(codecs.BOM_UTF8).decode(self.encoding, "surrogateescape")
 
     def _read(self) -> bytes:
         try:

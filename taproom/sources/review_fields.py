@@ -1,35 +1,37 @@
 """The fields of a review: their names, and how they are made from the strings that a file holds.
 
-Here belongs what a value means and when it is bad: blank values, characters, items, scores, times, ids. These
-functions take and give columns; bad rows are given by their position, and whoever calls rejects them.
-
-Source: ISO 8601 for times.
+Here belongs which values a field takes: blank values, characters, items, ids. How a number or a time is written
+belongs to `taproom.sources.field_values`. These functions take and give columns; bad values are given by their
+position. Whoever calls rejects the row, or leaves the value out where a review can be without it.
 """
 
-import math
 import re
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from taproom.sources.characters import is_storable, shown
-from taproom.sources.duplicate_ids import text_hash
-from taproom.sources.rejected_rows import Reason
-from taproom.sources.review_rows import Rows
+from taproom.sources.field_values import AmbiguousTimeError, is_missing
+from taproom.sources.html_text import without_html
+from taproom.sources.rejected_rows import Reason, ValueReason
+from taproom.sources.repeated_reviews import text_hash
+from taproom.sources.review_rows import NestedValue, Rows
 
 PLAIN_FIELDS = ("review_id", "item_id", "item_name", "category", "reviewer_id", "time", "overall", "text")
 MAP_FIELDS = ("scores", "attributes")
+ID_FIELDS = ("review_id", "item_id", "reviewer_id")
 
 # The positions of bad rows, each with the reason and what was found.
 BadRows = Mapping[int, tuple[Reason, str]]
+# The positions of a field's bad values, each with the reason and what was found.
+BadValues = Mapping[int, tuple[ValueReason, str]]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-# Eight digits are a date in ISO 8601's basic format (20120131), not a second in 1970.
-_EPOCH_SECONDS = re.compile(r"(?!\d{8}$)[+-]?\d+(\.\d*)?([eE]\+?\d+)?", re.ASCII)
+# How data frames write a missing value into a column of text.
+_MISSING_TEXT = frozenset({"", "NaN", "nan"})
+_BLANKS = re.compile(r"\s+")
 
 Value = TypeVar("Value")
 
@@ -47,7 +49,7 @@ def is_field(name: str) -> bool:
 def in_fields(rows: Rows, columns: Mapping[str, str]) -> Rows:
     """Turn columns of the file into fields; `columns` gives for each field the column that holds it.
 
-    Values lose the white space around them. Blank ones become None, and so do plain fields without a column.
+    Values lose the white space around them. Blank ones and NaN become None, and so do plain fields without a column.
 
     >>> in_fields(Rows([2, 3], {"note": [" Hoppy ", " "]}), {"text": "note"}).columns["text"]
     ['Hoppy', None]
@@ -57,17 +59,22 @@ def in_fields(rows: Rows, columns: Mapping[str, str]) -> Rows:
     return Rows(rows.lines, fields | {name: stripped[column] for name, column in columns.items()})
 
 
-def bad_characters(rows: Rows, encoding: str) -> BadRows:
-    """The rows with a NUL, or with characters that the encoding (for the message) does not have."""
+def unusable(name: str, values: Sequence[str | None], encoding: str) -> BadValues:
+    r"""The values that no table can hold: objects and lists, a NUL, and bytes that the encoding does not have.
+
+    >>> unusable("category", ["IPA", "a\0b"], "utf-8")
+    {1: (<ValueReason.NUL_BYTE: 'value_with_nul_byte'>, 'category holds a NUL')}
+    """
+    if NestedValue not in set(map(type, values)) and is_storable("".join(filter(None, values))):
+        return {}
     bad = {}
-    for name, values in rows.columns.items():
-        if is_storable("".join(filter(None, values))):
-            continue
-        for position, value in enumerate(values):
-            if value and not is_storable(value):
-                reason = Reason.NUL_BYTE if "\0" in value else Reason.WRONG_ENCODING
-                found = "a NUL" if "\0" in value else f"what is not {encoding}"
-                bad[position] = (reason, f"{name} holds {found}")
+    for position, value in enumerate(values):
+        if isinstance(value, NestedValue):
+            bad[position] = (ValueReason.NOT_ONE_VALUE, f"{name} holds {value}, not one value")
+        elif value and "\0" in value:
+            bad[position] = (ValueReason.NUL_BYTE, f"{name} holds a NUL")
+        elif value and not is_storable(value):
+            bad[position] = (ValueReason.WRONG_ENCODING, f"{name} holds what is not {encoding}")
     return bad
 
 
@@ -77,10 +84,33 @@ def blank(values: Sequence[str | None], reason: Reason, detail: str) -> BadRows:
     return dict.fromkeys(positions, (reason, detail))
 
 
+def with_plain_text(rows: Rows) -> Rows:
+    """Take HTML out of texts, names and categories."""
+    columns = {name: rows.columns[name] for name in ("text", "item_name", "category")}
+    is_html = {name: any(value and ("&" in value or "<" in value) for value in columns[name]) for name in columns}
+    return rows.having(
+        {
+            name: _stripped([value and without_html(value) for value in values])
+            for name, values in columns.items()
+            if is_html[name]
+        }
+    )
+
+
 def with_items(rows: Rows) -> Rows:
-    """Use an item's name as its id where it has no id, and its id as its name where it has no name."""
+    """Use an item's name as its id where it has no id, and its id as its name where it has no name.
+
+    Ids in normal form NFC, with blanks collapsed, make items the same whose names look the same; names stay as they are
+    written.
+    """
     ids, names = rows.columns["item_id"], rows.columns["item_name"]
-    return rows.having({"item_id": _filled(ids, names), "item_name": _filled(names, ids)})
+    return rows.having({"item_id": list(map(_plain, _filled(ids, names))), "item_name": _filled(names, ids)})
+
+
+def _plain(name: str | None) -> str | None:
+    if name is None or (name.isascii() and "  " not in name and name.isprintable()):
+        return name
+    return _BLANKS.sub(" ", unicodedata.normalize("NFC", name))
 
 
 def with_titles(rows: Rows, item_title: Callable[[str], str]) -> Rows:
@@ -93,61 +123,46 @@ def score_fields(rows: Rows) -> list[str]:
     return [name for name in rows.columns if name == "overall" or name.startswith("scores.")]
 
 
-def parsed(rows: Rows, name: str, parse: Callable[[str], Value], reason: Reason) -> tuple[Rows, BadRows]:
-    """Parse a field, and give the rows whose value `parse` raises a ValueError or OverflowError for.
+def parsed(rows: Rows, name: str, parse: Callable[[str], Value], reason: ValueReason) -> tuple[Rows, BadValues]:
+    """Parse a field, and give the values that `parse` raises a ValueError for; they and missing ones become None.
 
-    >>> rows, bad = parsed(Rows([2, 3], {"overall": ["4", "good"]}), "overall", parse_score, Reason.BAD_SCORE)
+    >>> rows, bad = parsed(Rows([2, 3], {"overall": ["4", "good"]}), "overall", float, ValueReason.BAD_SCORE)
     >>> rows.columns["overall"], bad
-    ([4.0, None], {1: (<Reason.BAD_SCORE: 'bad_score'>, "overall is 'good'")})
+    ([4.0, None], {1: (<ValueReason.BAD_SCORE: 'bad_score'>, "overall is 'good'")})
     """
     values = rows.columns[name]
     results: dict[str, Value] = {}
-    bad: dict[str, tuple[Reason, str]] = {}
+    bad: dict[str, tuple[ValueReason, str]] = {}
     # Each distinct value once: scores have few.
     for value in set(values) - {None}:
+        if name not in ID_FIELDS and is_missing(value):
+            continue
         try:
             results[value] = parse(value)
-        except (ValueError, OverflowError):
+        except AmbiguousTimeError:
+            bad[value] = (ValueReason.AMBIGUOUS_TIME, f"{name} is {shown(value)}; set `date_order`")
+        except ValueError:
             bad[value] = (reason, f"{name} is {shown(value)}")
-    bad_rows = {position: bad[value] for position, value in enumerate(values) if value in bad} if bad else {}
-    return rows.having({name: list(map(results.get, values))}), bad_rows
-
-
-def parse_score(value: str) -> float:
-    """A finite number; raises ValueError for anything else.
-
-    >>> parse_score("7.5")
-    7.5
-    """
-    score = float(value)
-    if not math.isfinite(score):
-        raise ValueError(value)
-    return score
-
-
-def parse_time(value: str) -> int:
-    """Parse ISO 8601 (UTC if it has no offset) or seconds since 1970, into microseconds since 1970.
-
-    Raises ValueError or OverflowError if it is neither, or outside the years 1 to 9999.
-
-    >>> parse_time("2012-01-31T10:11:12+02:00"), parse_time("1328004672.25")
-    (1327997472000000, 1328004672250000)
-    """
-    if _EPOCH_SECONDS.fullmatch(value):
-        time = _EPOCH + timedelta(microseconds=round(float(value) * 1e6))
-    else:
-        time = datetime.fromisoformat(value)
-    utc = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    return (utc - _EPOCH) // _MICROSECOND
+    bad_values = {position: bad[value] for position, value in enumerate(values) if value in bad} if bad else {}
+    return rows.having({name: list(map(results.get, values))}), bad_values
 
 
 def with_review_ids(rows: Rows) -> Rows:
-    """Give an id to each row without one: the hash of its item, reviewer, time and text, as 16 hex digits."""
+    """Give an id to each row without one: the hash of its item, reviewer, time and text, as 16 hex digits.
+
+    Where the reviewer is not known either, its scores are part of it: many people find a beer "very good".
+    """
+    if None not in rows.columns["review_id"]:
+        return rows
+    scores = list(zip(*(rows.columns[name] for name in score_fields(rows)), strict=True))
     parts = [rows.columns[name] for name in ("review_id", "item_id", "reviewer_id", "time", "text")]
     # No value contains a NUL here, so two different rows never give the same string.
     ids = [
-        given or text_hash(f"{item}\0{reviewer or ''}\0{'' if time is None else time}\0{text}").hex()
-        for given, item, reviewer, time, text in zip(*parts, strict=True)
+        given
+        or text_hash(
+            f"{item}\0{reviewer or ''}\0{'' if time is None else time}\0{text}{'' if reviewer else scores[place]}"
+        ).hex()
+        for place, (given, item, reviewer, time, text) in enumerate(zip(*parts, strict=True))
     ]
     return rows.having({"review_id": ids})
 
@@ -178,8 +193,10 @@ def _map_array(rows: Rows, name: str, type: pa.MapType) -> pa.MapArray:
 
 
 def _stripped(values: Sequence[str | None]) -> Sequence[str | None]:
-    stripped = ["" if value is None else value.strip() for value in values]
-    return [value or None for value in stripped] if "" in stripped else stripped
+    stripped = ["" if value is None else value if type(value) is NestedValue else value.strip() for value in values]
+    if "" in stripped or "NaN" in stripped or "nan" in stripped:
+        return [None if value in _MISSING_TEXT else value for value in stripped]
+    return stripped
 
 
 def _filled(values: Sequence[str | None], others: Sequence[str | None]) -> Sequence[str | None]:

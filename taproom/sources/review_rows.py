@@ -15,8 +15,15 @@ from typing import Any
 MAX_RECORD_BYTES = 128 * 1024
 BATCH_BYTES = 16 * 2**20
 
-# Takes the names of a file's columns, and gives those to read.
-ChooseColumns = Callable[[Sequence[str]], list[str]]
+
+class NestedValue(str):
+    """Stands for an object or a list, where a field takes one value; the text says what was found."""
+
+    __slots__ = ()
+
+
+# Takes the names of a file's columns, and whether these are all of them; gives those to read.
+ChooseColumns = Callable[[Sequence[str], bool], list[str]]
 
 
 @dataclass(frozen=True)

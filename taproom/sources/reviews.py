@@ -1,19 +1,23 @@
 """Reviews read out of a file, in Arrow record batches of bounded size, one row a review.
 
-A file (CSV, TSV, JSON lines, Parquet or a dump of beer reviews; the text formats also packed by gzip or bzip2) comes
-from people. A row that cannot be read is therefore rejected, with its line and the reason, and the other rows are kept;
-a file that cannot be read at all is a `SourceError`.
+A file (CSV, TSV, JSON, Parquet or a dump of beer reviews) comes from people. A row that cannot be read is therefore
+rejected, with its line and the reason, and the other rows are kept; a value that a review can be without is left out,
+and counted. A file that cannot be read at all, or of which too many rows are rejected, is a `SourceError`.
 
 Here belongs the reader that puts the steps together. Each step has a module of its own:
 
 - `review_files`: what is known of a file before it is read;
 - `record_lines`, `text_rows`, `parquet_rows`: from a file to rows of strings (`review_rows`);
 - `review_fields`: from strings to fields, and which values are bad;
-- `duplicate_ids`: ids that repeat;
+- `field_values`: how numbers, times and ids are written;
+- `repeated_reviews`: which rows are the same review;
 - `rejected_rows`: reasons, counts, and the rejected rows that are kept.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +26,22 @@ from taproom.errors import SourceError
 from taproom.progress import progress
 from taproom.sources import review_fields as fields
 from taproom.sources.characters import is_storable
-from taproom.sources.duplicate_ids import SeenIds
+from taproom.sources.field_values import microseconds, score, whole_id
 from taproom.sources.parquet_rows import parquet_rows
-from taproom.sources.rejected_rows import Reason, RejectedRows
+from taproom.sources.rejected_rows import LeftOutValues, Reason, RejectedRows, ValueReason
+from taproom.sources.repeated_reviews import SettledReviews
 from taproom.sources.review_files import ReviewFile
 from taproom.sources.review_rows import Rows
-from taproom.sources.text_rows import text_rows
+from taproom.sources.spool import Spool
+from taproom.sources.text_rows import rows_as_they_are, text_rows
+
+# The reason for a row whose text or item is a value that is left out elsewhere.
+_ROW_REASONS = {
+    ValueReason.NOT_ONE_VALUE: Reason.UNREADABLE,
+    ValueReason.WRONG_ENCODING: Reason.WRONG_ENCODING,
+    ValueReason.NUL_BYTE: Reason.NUL_BYTE,
+    ValueReason.ROUNDED_ID: Reason.NO_ITEM,
+}
 
 
 class ReviewReader:
@@ -47,17 +61,17 @@ class ReviewReader:
     >>> from pathlib import Path
     >>> path = Path(tempfile.mkdtemp(), "beers.csv")
     >>> _ = path.write_text("item_id,overall,text\n1,15,Hoppy\n2,good,Sweet\n")
-    >>> schema = pa.schema({"item_id": pa.string(), "overall": pa.float64(), "text": pa.string()})
+    >>> names = ("review_id", "item_id", "item_name", "reviewer_id", "text")
+    >>> schema = pa.schema({**dict.fromkeys(names, pa.string()), "time": pa.timestamp("us"), "overall": pa.float64()})
     >>> reader = ReviewReader(ReviewFile(path), "beers", "beers", schema)
-    >>> reader.reader().read_all().to_pylist()
-    [{'item_id': '1', 'overall': 15.0, 'text': 'Hoppy'}]
-    >>> reader.rejected.select(["line", "reason", "detail"]).to_pylist()
-    [{'line': 3, 'reason': 'bad_score', 'detail': "overall is 'good'"}]
+    >>> reader.reader().read_all().select(["item_id", "overall", "text"]).to_pylist()
+    [{'item_id': '1', 'overall': 15.0, 'text': 'Hoppy'}, {'item_id': '2', 'overall': None, 'text': 'Sweet'}]
+    >>> reader.notes
+    ["1 value was left out as bad_score (line 3: overall is 'good')"]
     """
 
     def __init__(self, file: ReviewFile, batch: str, collection: str, schema: pa.Schema, rows_per_batch: int = 10_000):
-        self._file = file.with_format()
-        self._file.check()
+        self._file = file.recognised()
         self._batch, self._collection = batch, collection
         self._schema = schema
         self._rows_per_batch = rows_per_batch
@@ -65,29 +79,80 @@ class ReviewReader:
 
     def _start(self) -> None:
         self._columns: dict[str, str] = {}
+        self._dropped: dict[str, Sequence[str]] = {}
         self._kept = self._left_out = 0
         self._rejected = RejectedRows()
-        self._seen = SeenIds()
+        self._values = LeftOutValues()
+        self._scales: defaultdict[str, set[float | None]] = defaultdict(set)
 
     def reader(self) -> pa.RecordBatchReader:
         """Stream the reviews in batches of at most `rows_per_batch` rows and about 16 MB.
 
-        Text and ids lose the white space around them. A row without an id gets one: 16 hex digits of BLAKE2b over its
-        item, reviewer, time and text, so that a repeated row is a duplicate. Of the rows with the same id the first is
-        kept.
+        Text and ids lose the white space around them. A row without an id gets one, see `review_fields`. Of the rows
+        that are the same review one is kept, see `repeated_reviews`; so the file is read to its end first, and its
+        reviews wait in a temporary file.
 
-        Raises `SourceError`, from within the iteration, if a column is missing (before the first batch), the file is
-        cut off or damaged, or none of its rows can be read. Python's iteration raises it as it is; a consumer behind
-        Arrow's C stream interface gets an error of its own with the same message.
+        Raises `SourceError`, from within the iteration and before the first batch, if a column is missing, the file is
+        cut off or damaged, more of its rows are rejected than `max_rejected_share`, or none can be read. Python's
+        iteration raises it as it is; a consumer behind Arrow's C stream interface gets an error of its own with the
+        same message.
         """
         return pa.RecordBatchReader.from_batches(self._schema, self._batches())
 
     @property
+    def form(self) -> dict[str, str]:
+        """The file's format, encoding, delimiter and quoting, as they were recognised or said."""
+        return self._file.form
+
+    @property
     def counts(self) -> dict[str, int]:
-        """The number of rows so far: rows_read = rows_kept + left_out + those of each reason (every one is a key)."""
+        """The number of rows: rows_read = rows_kept + left_out + those of each `Reason` (every one is a key)."""
         rejected = self._rejected.counts
         rows_read = self._kept + self._left_out + sum(rejected.values())
         return {"rows_read": rows_read, "rows_kept": self._kept, "left_out": self._left_out, **rejected}
+
+    @property
+    def values_left_out(self) -> dict[str, int]:
+        """The number of values that were left out while their rows count, for each `ValueReason`."""
+        return self._values.counts
+
+    @property
+    def rejected_share(self) -> float:
+        """The share of the rows with something wrong with them; repeated ones are not."""
+        return self._rejected.bad_rows / max(self.counts["rows_read"], 1)
+
+    @property
+    def repeated_share(self) -> float:
+        """The share of the rows that are the same review as another one."""
+        counts = self.counts
+        return (counts[Reason.DUPLICATE] + counts[Reason.REPLACED]) / max(counts["rows_read"], 1)
+
+    @property
+    def score_scales(self) -> dict[str, list[float | None]]:
+        """The highest scores that a field's values are written with (`15/20`); None for values without one."""
+        return {
+            name: sorted(scales, key=lambda scale: scale or 0)
+            for name, scales in self._scales.items()
+            if scales != {None}
+        }
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know of the file, a line each: what was rejected, left out, or recognised."""
+        rejected = [f"{reason} {count:,}" for reason, count in self._rejected.counts.items() if count]
+        notes = []
+        if rejected:
+            first = "; ".join(f"line {row.line:,}: {row.detail}" for row in self._rejected.first)
+            rows = self.counts["rows_read"]
+            notes.append(f"{rows - self._kept - self._left_out:,} of {rows:,} rows were rejected "
+                         f"({', '.join(rejected)}): {first}")  # fmt: skip
+        if self._left_out:
+            notes.append(f"{self._left_out:,} rows were left out, as the source says")
+        for name, scales in self.score_scales.items():
+            if len(scales) > 1:
+                shown = ", ".join("none" if scale is None else f"{scale:g}" for scale in scales)
+                notes.append(f"{name} is written on several scales ({shown}); its values are not comparable")
+        return [*notes, *self._values.notes]
 
     @property
     def rejected(self) -> pa.Table:
@@ -100,40 +165,86 @@ class ReviewReader:
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
         self._start()
+        spool = Spool(self._schema)
+        lines: list[int] = []
         with progress(doing=f"reading {self._file.path.name}", unit=" reviews") as bar:
             for rows in self._rows():
-                batch = self._reviews(rows)
+                batch, kept_lines = self._reviews(rows)
                 bar.update(len(rows.lines))
                 if batch.num_rows:
-                    self._kept += batch.num_rows
-                    yield batch
+                    spool.add(batch)
+                    lines.extend(kept_lines)
+        self._kept = len(spool)
         if not self._kept:
             raise self._no_reviews()
+        self._check_rejected_share()
+        yield from self._settled(spool, np.array(lines, np.int64))
+
+    def _settled(self, spool: Spool, lines: np.ndarray) -> Iterator[pa.RecordBatch]:
+        """The reviews, each once, and each with an id of its own."""
+        reviews = SettledReviews(spool)
+        for position, row in reviews.repeated.items():
+            found = "the same as on" if row.reason is Reason.DUPLICATE else "corrected on"
+            self._rejected.add(int(lines[position]), row.reason, f"{found} line {lines[row.kept]:,}", row.review_id)
+        self._kept -= len(reviews.repeated)
+        yield from reviews
 
     def _rows(self) -> Iterator[Rows]:
         if self._file.format == "parquet":
             return parquet_rows(self._file.path, self._rows_per_batch, self._choose_columns, self._rejected.add)
         return text_rows(self._file, self._rows_per_batch, self._choose_columns, self._rejected.add)
 
-    def _choose_columns(self, available: Sequence[str]) -> list[str]:
-        self._columns = self._file.columns_of_fields(available)
-        return list(dict.fromkeys([*self._columns.values(), *self._file.drop]))
+    def _choose_columns(self, available: Sequence[str], complete: bool) -> list[str]:
+        self._columns = self._file.columns_of_fields(available, complete)
+        self._dropped = self._file.dropped_columns(available)
+        return list(dict.fromkeys([*self._columns.values(), *self._dropped]))
 
-    def _reviews(self, rows: Rows) -> pa.RecordBatch:
-        """The rows that are reviews, in the table's schema; the others are rejected."""
+    def _reviews(self, rows: Rows) -> tuple[pa.RecordBatch, Sequence[int]]:
+        """The rows that are reviews, in the table's schema, and their lines; the others are rejected."""
         rows = fields.in_fields(self._without_dropped(rows), self._columns)
-        rows = self._without(rows, fields.bad_characters(rows, self._file.encoding))
+        for name in rows.columns:
+            rows = self._without_bad(rows, name, fields.unusable(name, rows.columns[name], self._encoding))
+        if self._file.html == "auto":
+            rows = fields.with_plain_text(rows)
         rows = self._without_blank(rows, "text", Reason.EMPTY_TEXT, "text is blank")
+        for name in fields.ID_FIELDS:
+            rows = self._parsed(rows, name, whole_id, ValueReason.ROUNDED_ID)
         rows = self._without_blank(
             fields.with_items(rows), "item_id", Reason.NO_ITEM, "item_id and item_name are blank"
         )
         if self._file.item_title:
             rows = fields.with_titles(rows, self._file.item_title)
         for name in fields.score_fields(rows):
-            rows = self._without(*fields.parsed(rows, name, fields.parse_score, Reason.BAD_SCORE))
-        rows = self._without(*fields.parsed(rows, "time", fields.parse_time, Reason.BAD_TIME))
-        rows = self._without_duplicates(fields.with_review_ids(rows))
-        return fields.record_batch(rows, self._schema, {"batch": self._batch, "collection": self._collection})
+            rows = self._parsed(rows, name, score, ValueReason.BAD_SCORE)
+            self._scales[name] |= {found.scale for found in set(rows.columns[name]) - {None}}
+            rows = rows.having({name: [found and found.value for found in rows.columns[name]]})
+        rows = self._parsed(rows, "time", partial(microseconds, order=self._file.date_order), ValueReason.BAD_TIME)
+        rows = fields.with_review_ids(rows)
+        constants = {"batch": self._batch, "collection": self._collection}
+        return fields.record_batch(rows, self._schema, constants), rows.lines
+
+    def _parsed(self, rows: Rows, name: str, parse: Callable[[str], Any], reason: ValueReason) -> Rows:
+        rows, bad = fields.parsed(rows, name, parse, reason)
+        return self._without_bad(rows, name, bad)
+
+    def _without_bad(self, rows: Rows, name: str, bad: fields.BadValues) -> Rows:
+        """Reject the rows with bad values if a review needs the field; else leave the values out."""
+        if not bad:
+            return rows
+        if name in self._needed:
+            return self._without(rows, {at: (_ROW_REASONS[reason], detail) for at, (reason, detail) in bad.items()})
+        for position, (reason, detail) in bad.items():
+            self._values.add(rows.lines[position], reason, detail)
+        values = [None if position in bad else value for position, value in enumerate(rows.columns[name])]
+        return rows.having({name: values})
+
+    @property
+    def _encoding(self) -> str:
+        return self._file.encoding or "utf-8"
+
+    @property
+    def _needed(self) -> set[str]:
+        return {"text", "item_id" if "item_id" in self._columns else "item_name"}
 
     def _without(self, rows: Rows, bad: fields.BadRows) -> Rows:
         """Reject the bad rows, and give the others."""
@@ -149,19 +260,28 @@ class ReviewReader:
         return self._without(rows, fields.blank(rows.columns[name], reason, detail))
 
     def _without_dropped(self, rows: Rows) -> Rows:
-        for column, values in self._file.drop.items():
+        for column, values in self._dropped.items():
             kept = rows.where([value not in values for value in rows.columns[column]])
             self._left_out += len(rows.lines) - len(kept.lines)
             rows = kept
         return rows
 
-    def _without_duplicates(self, rows: Rows) -> Rows:
-        first_lines = self._seen.first_lines(rows.columns["review_id"], rows.lines)
-        bad = {
-            position: (Reason.DUPLICATE_REVIEW_ID, f"first seen on line {first_lines[position]:,}")
-            for position in np.flatnonzero(first_lines != rows.lines).tolist()
-        }
-        return self._without(rows, bad)
+    def _check_rejected_share(self) -> None:
+        if self.rejected_share > self._file.max_rejected_share:
+            raise SourceError(
+                f"{self._file.path}: of {self.counts['rows_read']:,} rows {self.rejected_share:.1%} cannot be read. "
+                f"Allowed is `max_rejected_share`, {self._file.max_rejected_share:.1%}. The first: {self._examples()} "
+                f"Correct the file, its `columns` or `encoding` ({self._encoding}), or set `max_rejected_share`."
+            )
+
+    def _examples(self) -> str:
+        """The first rejected rows: why, and how they stand in the file."""
+        first = self._rejected.first
+        rows = rows_as_they_are(self._file, [row.line for row in first])
+        return " ".join(
+            f"line {row.line:,} ({row.reason}: {row.detail}){f' {rows[row.line]}' if row.line in rows else ''}."
+            for row in first
+        )
 
     def _no_reviews(self) -> SourceError:
         path, counts = self._file.path, self.counts
@@ -170,5 +290,5 @@ class ReviewReader:
         reasons = ", ".join(f"{name} {count:,}" for name, count in counts.items() if count and name != "rows_read")
         message = f"{path}: none of its {counts['rows_read']:,} rows is a review that can be read ({reasons})."
         if first := self._rejected.first:
-            message += f" The first is at line {first.line:,}: {first.reason}, {first.detail}."
-        return SourceError(f"{message} Correct the file, its column mapping, or its encoding ({self._file.encoding}).")
+            message += f" The first is at line {first[0].line:,}: {first[0].reason}, {first[0].detail}."
+        return SourceError(f"{message} Correct the file, its column mapping, or its encoding ({self._encoding}).")

@@ -1,8 +1,9 @@
-"""Rows of the text formats (CSV, TSV, JSON lines, beer reviews), every value as the string that CSV would hold.
+"""Rows of the text formats (CSV, TSV, JSON, beer reviews), every value as the string that CSV would hold.
 
-Here belongs the syntax of a record: what is no record of its format is rejected here. Lines and encodings belong to
-`taproom.sources.record_lines`, what is special to dumps of beer reviews to `taproom.sources.beer_text`, and what values
-mean to `taproom.sources.review_fields`.
+Here belongs the syntax of a record: what is no record of its format is rejected here. The form of a file (its encoding,
+delimiter, quoting) is recognised by `taproom.sources.text_form`; lines belong to `taproom.sources.record_lines`,
+objects to `taproom.sources.json_objects`, what is special to dumps of beer reviews to `taproom.sources.beer_text`, and
+what values mean to `taproom.sources.review_fields`.
 
 Source: RFC 4180 for CSV.
 """
@@ -10,28 +11,36 @@ Source: RFC 4180 for CSV.
 import csv
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from taproom.errors import SourceError
 from taproom.sources.beer_text import BeerReviews
 from taproom.sources.characters import is_storable, shown
-from taproom.sources.packed import open_unpacked
+from taproom.sources.field_values import EXACT_BELOW
+from taproom.sources.json_objects import JsonArray, json_object
 from taproom.sources.record_lines import RecordLines
 from taproom.sources.rejected_rows import BadRowError, Reason, RejectRow
 from taproom.sources.review_files import ReviewFile
-from taproom.sources.review_rows import BATCH_BYTES, ChooseColumns, Rows
+from taproom.sources.review_rows import BATCH_BYTES, ChooseColumns, NestedValue, Rows
+from taproom.sources.text_form import names_its_delimiter, reader_options
 
 Record = TypeVar("Record")
+
+
+class _Read(Protocol):
+    """What has read so many characters."""
+
+    characters: int
 
 
 def text_rows(file: ReviewFile, rows_per_batch: int, choose: ChooseColumns, reject: RejectRow) -> Iterator[Rows]:
     """Read a text file in batches of at most `rows_per_batch` rows and about `BATCH_BYTES` characters.
 
     Args:
-        file: with its format.
+        file: with its form.
         rows_per_batch: at least 1.
-        choose: is called once, with the names of the file's columns, before the first batch.
+        choose: takes the names of the file's columns, and whether these are all of them, and gives those to read; is
+            called before the first batch, and again where objects have further keys.
         reject: is called for each row that cannot be read.
 
     Yields:
@@ -39,11 +48,39 @@ def text_rows(file: ReviewFile, rows_per_batch: int, choose: ChooseColumns, reje
 
     Raises `SourceError`, from within the iteration, where the file is damaged or has no header that can be read.
     """
-    quoted = file.format in ("csv", "tsv")
-    with open_unpacked(file.path) as stream:
-        lines = RecordLines(stream, file.path, file.encoding, quoted)
-        read_rows = _csv_rows if quoted else _object_rows
-        yield from read_rows(lines, file, rows_per_batch, choose, reject)
+    with file.open_text() as stream:
+        if file.format == "json":
+            array = JsonArray(stream, file.path, file.stream_encoding, reject)
+            yield from _object_rows(array, array, rows_per_batch, choose)
+            return
+        quoted = file.format in ("csv", "tsv") and file.quoting != "none"
+        lines = RecordLines(stream, file.path, file.stream_encoding, quoted)
+        if file.format in ("csv", "tsv"):
+            yield from _csv_rows(lines, file, rows_per_batch, choose, reject)
+        else:
+            read_object = _beer_reviews(lines) if file.format == "beer_text" else lambda: _json_line(lines)
+            yield from _object_rows(_records(lines, read_object, reject), lines, rows_per_batch, choose)
+
+
+def rows_as_they_are(file: ReviewFile, numbers: Iterable[int]) -> dict[int, str]:
+    """Some lines of a text file as a message shows them, by their numbers; none of a file that has no lines of text."""
+    wanted = set(numbers)
+    found: dict[int, str] = {}
+    if file.format in ("parquet", "json") or not wanted:
+        return found
+    with file.open_text() as stream:
+        lines = RecordLines(stream, file.path, file.stream_encoding, quoted=False)
+        while lines.number < max(wanted):
+            lines.start_record()
+            try:
+                line = next(lines)
+            except BadRowError:
+                continue
+            except StopIteration:
+                break
+            if lines.number in wanted:
+                found[lines.number] = shown(line.rstrip("\r\n"), 160)
+    return found
 
 
 def _records(
@@ -68,7 +105,7 @@ def _records(
 def _in_batches(
     records: Iterable[tuple[int, Record]],
     collect: Callable[[list[Any], Record], None],
-    lines: RecordLines,
+    lines: _Read,
     rows_per_batch: int,
 ) -> Iterator[tuple[list[int], list[Any]]]:
     """Gather line numbers and records; `collect` is list.append, or list.extend for one flat list of all values."""
@@ -88,35 +125,54 @@ def _in_batches(
 def _csv_rows(
     lines: RecordLines, file: ReviewFile, rows_per_batch: int, choose: ChooseColumns, reject: RejectRow
 ) -> Iterator[Rows]:
-    # Strict, or a stray quote would silently join two rows into one.
-    reader = csv.reader(lines, delimiter="\t" if file.format == "tsv" else ",", strict=True)
+    reader = csv.reader(lines, **reader_options(file.delimiter, file.quoting))
+    width = 0
 
     def read_record() -> list[str] | None:
         try:
-            return next(reader) or None
+            record = next(reader) or None
         except csv.Error as error:
             raise BadRowError(Reason.UNREADABLE, f"is not CSV ({error})") from None
+        if width and lines.continued and all(_is_row(line, file.delimiter, width) for line in lines.continued):
+            raise BadRowError(
+                Reason.UNREADABLE,
+                f"has a quote that is closed on line {lines.number:,} only, though the lines between are rows; set "
+                "`quoting: none` if quotes are characters like others",
+            )
+        return record
 
     header = _csv_header(lines, read_record, file)
-    positions = {column: header.index(column) for column in choose(header)}
+    chosen = choose(header, True)
+    positions = {column: header.index(column) for column in chosen}
+    width = len(header)
 
     def full_records() -> Iterator[tuple[int, list[str]]]:
         for line, record in _records(lines, read_record, reject):
-            if len(record) == len(header):
-                yield line, record
+            if len(record) != width:
+                reject(line, Reason.UNREADABLE, f"has {len(record)} columns, the header {width}")
+            elif record[-1] == header[-1] and record == header:
+                reject(line, Reason.REPEATED_HEADER, "is the header again")
             else:
-                reject(line, Reason.UNREADABLE, f"has {len(record)} columns, the header {len(header)}")
+                yield line, record
 
     # One flat list, because ten thousand lists, one a row, would keep the garbage collector busy.
     for numbers, values in _in_batches(full_records(), list.extend, lines, rows_per_batch):
-        yield Rows(numbers, {column: values[position :: len(header)] for column, position in positions.items()})
+        yield Rows(numbers, {column: values[position::width] for column, position in positions.items()})
+
+
+def _is_row(line: str, delimiter: str, width: int) -> bool:
+    """Whether a line by itself is a row. Within a text, a comma is followed by a blank."""
+    return width > 1 and line.count(delimiter) == width - 1 and f"{delimiter} " not in line
 
 
 def _csv_header(lines: RecordLines, read_record: Callable[[], list[str] | None], file: ReviewFile) -> list[str]:
     def refuse(line: int, reason: Reason, detail: str) -> None:
         raise SourceError(f"{file.path}: the header on line {line} cannot be read: {detail}. Wanted: names of columns.")
 
-    line, header = next(_records(lines, read_record, refuse), (1, None))
+    records = _records(lines, read_record, refuse)
+    line, header = next(records, (1, None))
+    if header and names_its_delimiter(file.delimiter.join(header)):
+        line, header = next(records, (2, None))
     if header is None:
         raise SourceError(f"{file.path} is empty. Wanted: a header and reviews, one a row; was it copied whole?")
     if not is_storable("".join(header)):
@@ -125,58 +181,57 @@ def _csv_header(lines: RecordLines, read_record: Callable[[], list[str] | None],
 
 
 def _object_rows(
-    lines: RecordLines, file: ReviewFile, rows_per_batch: int, choose: ChooseColumns, reject: RejectRow
+    records: Iterable[tuple[int, dict[str, Any]]], lines: _Read, rows_per_batch: int, choose: ChooseColumns
 ) -> Iterator[Rows]:
-    """Read JSON lines or beer reviews; the keys of the first batch are the file's columns."""
+    """Read objects; the keys of all of them are the file's columns, wherever they come first."""
+    keys: dict[str, None] = {}
     columns: list[str] = []
-    read_object = _beer_reviews(lines) if file.format == "beer_text" else lambda: _json_object(next(lines))
-    for numbers, objects in _in_batches(_records(lines, read_object, reject), list.append, lines, rows_per_batch):
-        columns = columns or choose(list(dict.fromkeys(chain.from_iterable(objects))))
-        kept, strings = [], []
-        for number, fields in zip(numbers, objects, strict=True):
-            try:
-                strings.append([_as_string(column, fields.get(column)) for column in columns])
-                kept.append(number)
-            except BadRowError as bad:
-                reject(number, bad.reason, bad.detail)
-        if kept:
-            yield Rows(kept, dict(zip(columns, zip(*strings, strict=True), strict=True)))
+    for numbers, objects in _in_batches(records, list.append, lines, rows_per_batch):
+        known = len(keys)
+        for fields in objects:
+            keys.update(dict.fromkeys(fields))
+        if len(keys) > known:
+            columns = choose(list(keys), False)
+        yield Rows(numbers, {column: [_as_string(fields.get(column)) for fields in objects] for column in columns})
+    if keys:
+        choose(list(keys), True)
 
 
-def _json_object(line: str) -> dict[str, Any] | None:
+def _json_line(lines: RecordLines) -> dict[str, Any] | None:
+    line = next(lines)
     if line.isspace():
         return None
     if "\0" in line:
         raise BadRowError(Reason.NUL_BYTE, "holds a NUL")
     try:
+        # The common case first: looking for keys that are there twice takes as long as all else.
         fields = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadRowError(Reason.UNREADABLE, f"is not JSON ({getattr(error, 'msg', error)})") from None
-    if not isinstance(fields, dict):
-        raise BadRowError(Reason.UNREADABLE, f"is a JSON {type(fields).__name__}, not an object")
-    return fields
+    except (ValueError, RecursionError):
+        fields = None
+    return fields if isinstance(fields, dict) else _object_of(lambda: json_object(line), lines)
+
+
+def _object_of(read: Callable[[], Record], lines: RecordLines) -> Record:
+    try:
+        return read()
+    except UnicodeEncodeError:
+        raise BadRowError(Reason.WRONG_ENCODING, f"holds what is not {lines.encoding}") from None
+    except ValueError as error:
+        raise BadRowError(Reason.UNREADABLE, str(error)) from None
 
 
 def _beer_reviews(lines: RecordLines) -> Callable[[], dict[str, Any] | None]:
     reviews = BeerReviews(lines)
-
-    def read_review() -> dict[str, Any] | None:
-        try:
-            return reviews.read()
-        except UnicodeEncodeError:
-            raise BadRowError(Reason.WRONG_ENCODING, f"holds what is not {lines.encoding}") from None
-        except ValueError as error:
-            raise BadRowError(Reason.UNREADABLE, str(error)) from None
-
-    return read_review
+    return lambda: _object_of(reviews.read, lines)
 
 
-def _as_string(column: str, value: Any) -> str | None:
-    """A JSON value as CSV would hold it."""
+def _as_string(value: Any) -> str | None:
+    """A JSON value as CSV would hold it; a number that may have lost digits is written as one."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, dict | list):
-        raise BadRowError(Reason.UNREADABLE, f"{shown(column)} holds a {type(value).__name__}, not one value")
+        return NestedValue("an object" if isinstance(value, dict) else "a list") if value else None
     if isinstance(value, bool):
         return str(value).lower()
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    is_exact = isinstance(value, float) and value.is_integer() and abs(value) < EXACT_BELOW
+    return str(int(value) if is_exact else value)

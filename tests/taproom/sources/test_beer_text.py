@@ -14,7 +14,7 @@ from taproom.sources import text_rows
 from taproom.sources.beer_text import BeerReviews
 from taproom.sources.rejected_rows import Reason
 from taproom.sources.review_files import beer_text
-from tests.review_reading import read, reader_of, rejections, written
+from tests.review_reading import read, reader_of, rejections, values_left_out, written
 
 RATEBEER = {
     "beer/name": "Deep Cellar Früli &#40;Draught&#41;",
@@ -108,7 +108,8 @@ FORMS = [as_block, as_json, as_unescaped_json, as_python, as_python_2]
 
 
 def read_dump(tmp_path, content, name="dump.txt", rows_per_batch=10_000, **options):
-    return read(beer_text(written(tmp_path / name, content), **options), rows_per_batch=rows_per_batch)
+    file = beer_text(written(tmp_path / name, content), **{"max_rejected_share": 1, "encoding": "utf-8", **options})
+    return read(file, rows_per_batch=rows_per_batch)
 
 
 def without_constants(table):
@@ -272,21 +273,34 @@ def field(name, value):
         ({"review/text": " "}, Reason.EMPTY_TEXT, "text is blank"),
         ({"review/text": None}, Reason.EMPTY_TEXT, "text is blank"),
         ({"beer/name": None}, Reason.NO_ITEM, "item_id and item_name are blank"),
-        ({"review/overall": "good"}, Reason.BAD_SCORE, "overall is 'good'"),
-        ({"review/overall": "21/20"}, Reason.BAD_SCORE, "overall is '21/20'"),
-        ({"review/taste": "6/"}, Reason.BAD_SCORE, "scores.taste is '6/'"),
-        ({"review/taste": "-1/10"}, Reason.BAD_SCORE, "scores.taste is '-1/10'"),
-        ({"review/taste": "1/0"}, Reason.BAD_SCORE, "scores.taste is '1/0'"),
-        ({"review/taste": "6/10/10"}, Reason.BAD_SCORE, "scores.taste is '6/10/10'"),
-        ({"review/time": "yesterday"}, Reason.BAD_TIME, "time is 'yesterday'"),
     ],
 )
-def test_a_review_that_lacks_or_garbles_a_field_is_set_aside(tmp_path, form, change, reason, said):
+def test_a_review_that_lacks_a_field_is_set_aside(tmp_path, form, change, reason, said):
     bad = {key: value for key, value in {**LEAST, **change}.items() if value is not None}
     table, reader = read_dump(tmp_path, form(RATEBEER) + form(bad) + form(BEERADVOCATE))
     assert without_constants(table) == ROWS[:2]
     assert rejections(reader) == [(15 if form is as_block else 2, reason)]
     assert reader.rejected["detail"][0].as_py() == said
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(
+    ("change", "reason", "said"),
+    [
+        ({"review/overall": "good"}, "bad_score", "overall is 'good'"),
+        ({"review/overall": "21/20"}, "bad_score", "overall is '21/20'"),
+        ({"review/taste": "6/"}, "bad_score", "scores.taste is '6/'"),
+        ({"review/taste": "-1/10"}, "bad_score", "scores.taste is '-1/10'"),
+        ({"review/taste": "1/0"}, "bad_score", "scores.taste is '1/0'"),
+        ({"review/taste": "6/10/10"}, "bad_score", "scores.taste is '6/10/10'"),
+        ({"review/time": "yesterday"}, "bad_time", "time is 'yesterday'"),
+    ],
+)
+def test_a_garbled_value_is_left_out_and_its_review_counts(tmp_path, form, change, reason, said):
+    table, reader = read_dump(tmp_path, form(RATEBEER) + form({**LEAST, **change}) + form(BEERADVOCATE))
+    assert table.num_rows == 3
+    assert values_left_out(reader) == {reason: 1}
+    assert said in reader.notes[-1]
 
 
 @pytest.mark.parametrize(
@@ -324,7 +338,7 @@ def test_a_damaged_block_costs_itself_and_not_the_ones_around_it(tmp_path, block
         ('["beer/name", "Ale"]', Reason.UNREADABLE, "is a JSON list"),
         ('{"beer/name": "Ale", "beer/name": "Ale", "review/text": "Fine"}', Reason.UNREADABLE, "'beer/name' twice"),
         ("{'beer/name': 'Ale', 'review/text': 'a', 'review/text': 'b'}", Reason.UNREADABLE, "'review/text' twice"),
-        ('{"beer/name": ["Ale"], "review/text": "Fine"}', Reason.UNREADABLE, "'beer/name' holds a list"),
+        ('{"beer/name": ["Ale"], "review/text": "Fine"}', Reason.NO_ITEM, "item_id and item_name are blank"),
         ('{"beer/name": "Ale", "review/text": "a\0b"}', Reason.NUL_BYTE, "text holds a NUL"),
         ("{'beer/name': 'Ale', 'review/text': 'a\\x00b'}", Reason.NUL_BYTE, "text holds a NUL"),
         ("{}", Reason.EMPTY_TEXT, "text is blank"),
@@ -342,9 +356,9 @@ def test_a_damaged_line_costs_itself_and_not_the_ones_around_it(tmp_path, line, 
 def test_latin_1_is_rejected_unless_it_is_said_to_be(tmp_path, form):
     content = "".join(map(form, [LEAST, RATEBEER, BEERADVOCATE])).encode("latin-1")
     table, reader = read_dump(tmp_path, content)
-    assert table["item_name"].to_pylist() == ["Nameless", "Red Moon"]
-    assert rejections(reader) == [(4 if form is as_block else 2, "wrong_encoding")]
-    assert "not utf-8" in reader.rejected["detail"][0].as_py()
+    assert table["item_name"].to_pylist() == ["Nameless", RATEBEER["beer/beerId"], "Red Moon"]
+    assert set(values_left_out(reader)) == {"value_in_wrong_encoding"}
+    assert "not utf-8" in reader.notes[-1]
     table, reader = read_dump(tmp_path, content, encoding="latin-1")
     assert without_constants(table) == [ROWS[2], *ROWS[:2]]
     assert reader.rejected.num_rows == 0
@@ -353,8 +367,8 @@ def test_latin_1_is_rejected_unless_it_is_said_to_be(tmp_path, form):
 def test_the_same_review_twice_is_a_duplicate(tmp_path):
     table, reader = read_dump(tmp_path, (as_block(RATEBEER) + as_block(BEERADVOCATE)) * 2)
     assert table.num_rows == 2
-    assert rejections(reader) == [(29, "duplicate_review_id"), (43, "duplicate_review_id")]
-    assert reader.rejected["detail"][0].as_py() == "first seen on line 1"
+    assert rejections(reader) == [(29, "duplicate"), (43, "duplicate")]
+    assert reader.rejected["detail"][0].as_py() == "the same as on line 1"
 
 
 @pytest.mark.parametrize("name", ["dump.txt", "dump.txt.gz"])
@@ -410,9 +424,8 @@ def test_a_file_that_is_no_dump_is_refused_by_name(tmp_path, name, content, comp
 )
 def test_a_damaged_gzip_file_is_refused_by_name(tmp_path, content, complaint):
     (tmp_path / "dump.txt.gz").write_bytes(content)
-    reader = reader_of(beer_text(tmp_path / "dump.txt.gz"))
     with pytest.raises(SourceError, match=complaint):
-        reader.reader().read_all()
+        reader_of(beer_text(tmp_path / "dump.txt.gz")).reader().read_all()
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
