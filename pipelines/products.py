@@ -4,7 +4,7 @@ Each batch is read in a run of its own, which has its own record and fails on it
 seconds, so batches are read one after another in one process.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -128,8 +128,11 @@ class Products:
             return {**lost, **chain.reads(asked)}
         if not chain.batches:
             return chain.reads(settings_on_record(self._warehouse, self._definitions, dg.AssetKey(chain.ingested[0])))
+        # The embedded input only where there is none: a warehouse holds one collection.
+        if not self._warehouse.partitions(chain.read):
+            return chain.reads({})
         known: dict[str | None, Mapping[str, Any] | None] = dict(lost.items())
-        return known | dict.fromkeys(self._known_batches(chain)) or chain.reads({})
+        return known | dict.fromkeys(self._known_batches(chain))
 
     def _known_batches(self, chain: Chain) -> Sequence[str]:
         """The batches in the warehouse that may have to be read again, with their recorded settings."""
@@ -181,6 +184,8 @@ class Products:
         )
         if not result.success:
             raise TaproomError(_reason(result))
+        for note in _notes(result):
+            print(note)
         return True
 
     def _is_fresh(self, key: dg.AssetKey, ops: Mapping[str, Any], batch: str | None) -> bool:
@@ -192,6 +197,17 @@ class Products:
 
     def _ops_of_job(self, job: str) -> set[str]:
         return set(self._definitions.resolve_job_def(job).graph.node_dict)
+
+
+def _notes(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    """What the tables that were made say of their input, a line each: what was rejected or left out."""
+    for event in result.get_asset_materialization_events():
+        told = {name: entry.value for name, entry in event.materialization.metadata.items()}
+        notes = list(told.get("notes", []))
+        if told.get("files_left_out"):
+            notes.append(f"{told['files_left_out']:,} files were left out: {'; '.join(told['left_out'][:3])}")
+        for note in notes:
+            yield f"  {'/'.join(event.materialization.asset_key.path)}: {note}"
 
 
 def _reason(result: dg.ExecuteInProcessResult) -> str:

@@ -1,24 +1,30 @@
 """items, review_batches, duplicate_reviews: all batches of reviews combined.
 
-All further tables of the chain depend on this rollup. It reads all partitions once, in the order of their keys, so that
-a review in several batches is counted in the one with the first key, whichever file arrived first. `review_batches`
-also has a hash of each batch's words: Dagster compares the data versions of upstream partitions only if there are fewer
-than a hundred, whereas the data version of this table changes with any of them.
+All further tables of the chain depend on this rollup, which reads all partitions once. A review in several batches is
+counted once: of the same content the one in the batch with the first key, whichever file arrived first; of a review and
+its correction the newer one (`taproom.sources.repeated_reviews`). `review_batches` also has a hash of each batch's
+words: Dagster compares the data versions of upstream partitions only if there are fewer than a hundred, whereas the data
+version of this table changes with any of them.
 
-Grain: a reviewed item; a batch; a review that an earlier batch has, too.
+Grain: a reviewed item; a batch; a review that is not counted, because another batch has it too or corrects it.
 """
 
 from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import pyarrow as pa
 
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
-from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
+
+if TYPE_CHECKING:
+    from taproom.warehouse.warehouse import Warehouse
 
 MAX_DUPLICATES = 0.5
+MAX_REPLACED = 0.1
 
 ITEMS = Contract(
     table="items",
@@ -27,43 +33,52 @@ ITEMS = Contract(
         Column("item_id", pa.string(), "the item"),
         Column("item_name", pa.string(), "most frequent name of the item in its reviews"),
         Column("category", pa.string(), "most frequent category of the item in its reviews", nullable=True),
-        Column("reviews", pa.int64(), "number of reviews, without duplicates"),
+        Column("spellings", pa.list_(pa.string()), "names of the item in its reviews, the most frequent one first; "
+               "empty if there is one"),
+        Column("reviews", pa.int64(), "number of reviews that are counted"),
         Column("mean_overall", pa.float64(), "mean overall score, on the scale of the source", nullable=True),
     ),
     key=("item_id",),
     invariants=(NotBlank("item_id"), Between("reviews", 1), Between("mean_overall")),
-)
+)  # fmt: skip
 
 REVIEW_BATCHES = Contract(
     table="review_batches",
     grain="a batch of reviews",
     columns=(
         Column("batch", pa.string(), "the batch"),
-        Column("reviews", pa.int64(), "number of reviews in the batch, without duplicates"),
-        Column("duplicates", pa.int64(), "number of reviews in the batch that an earlier batch has, too"),
+        Column("reviews", pa.int64(), "number of reviews in the batch that are counted"),
+        Column("duplicates", pa.int64(), "number of reviews in the batch that are counted in another one"),
+        Column("replaced", pa.int64(), "number of reviews in the batch that another batch corrects"),
         Column("words_hash", pa.string(), "content hash of the batch's rows in `term_counts`"),
     ),
     key=("batch",),
-    invariants=(Between("reviews", 0), Between("duplicates", 0)),
+    invariants=(Between("reviews", 0), Between("duplicates", 0), Between("replaced", 0)),
 )
 
 DUPLICATE_REVIEWS = Contract(
     table="duplicate_reviews",
-    grain="a review in a batch that an earlier batch has, too",
+    grain="a review in a batch that is not counted, because another batch has it too or corrects it",
     columns=(
         Column("batch", pa.string(), "batch in which the review is not counted"),
         Column("review_id", pa.string(), "the review"),
+        Column("reason", pa.string(), "duplicate: the other batch has the same content; replaced: a correction of it"),
         Column("kept_in", pa.string(), "batch in which the review is counted"),
         Column("item_id", pa.string(), "item of the review in this batch"),
         Column("words", pa.list_(pa.string()), "distinct words of the review in this batch, ascending"),
         Column(
             "counts",
             pa.list_(pa.int32()),
-            "number of occurrences of each of these words, to subtract from `term_counts`",
+            "occurrences of each of these words, to subtract from `term_counts`",
         ),
     ),
     key=("batch", "review_id"),
-    invariants=(SameLength("words", "counts"), Ascending("words"), Between("counts", 1)),
+    invariants=(
+        SameLength("words", "counts"),
+        Ascending("words"),
+        Between("counts", 1),
+        OneOf("reason", ("duplicate", "replaced")),
+    ),
     may_be_empty=True,
 )
 
@@ -77,18 +92,21 @@ _out = partial(refreshed_out, module=__name__, automation_condition=WHEN_A_BATCH
         "items": _out(ITEMS, "The reviewed items, with name, category and number of reviews."),
         "review_batches": _out(REVIEW_BATCHES, "The batches of reviews, with a hash of the words of each."),
         "duplicate_reviews": _out(
-            DUPLICATE_REVIEWS, "Reviews that an earlier batch has, too; only the first batch's is counted."
+            DUPLICATE_REVIEWS, "Reviews that several batches have, and the batch in which each is counted."
         ),
     },
+    required_resource_keys={"io_manager"},
 )
-def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.Output]:
+def items(
+    context: dg.AssetExecutionContext, reviews: pa.RecordBatchReader, term_counts: pa.Table
+) -> Iterator[dg.Output]:
     """Combine all batches in one pass over their reviews."""
     import numpy as np
 
     from taproom.drawing import bars, histogram
     from taproom.words.rollup import ReviewRollup, batch_hashes, token_patterns
 
-    rollup = ReviewRollup(token_patterns(term_counts))
+    rollup = ReviewRollup(token_patterns(term_counts), _arrivals(context.resources.io_manager.warehouse))
     for batch in reviews:
         rollup.add(batch)
     by_item = rollup.items(ITEMS.schema)
@@ -96,7 +114,12 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
     yield dg.Output(
         Draft(
             by_item,
-            metadata={"items": len(counts), "reviews": int(counts.sum()), "median_reviews": float(np.median(counts))},
+            metadata={
+                "items": len(counts),
+                "reviews": int(counts.sum()),
+                "median_reviews": float(np.median(counts)),
+                "items_with_several_spellings": sum(map(bool, by_item["spellings"].to_pylist())),
+            },
             figure=histogram("Reviews per item", counts, "reviews"),
         ),
         "items",
@@ -108,9 +131,31 @@ def items(reviews: pa.RecordBatchReader, term_counts: pa.Table) -> Iterator[dg.O
         "review_batches",
     )
     duplicates = rollup.duplicates(DUPLICATE_REVIEWS.schema)
-    repeated = dict(zip(batches["batch"].to_pylist(), batches["duplicates"].to_pylist(), strict=True))
-    picture = bars("Duplicate reviews per batch", repeated, "reviews")
-    yield dg.Output(Draft(duplicates, metadata={"duplicates": len(duplicates)}, figure=picture), "duplicate_reviews")
+    repeated, replaced = (sum(batches[name].to_pylist()) for name in ("duplicates", "replaced"))
+    notes = _notes(duplicates, repeated, replaced)
+    for note in notes:
+        context.log.warning(note)
+    uncounted = pa.compute.add(batches["duplicates"], batches["replaced"]).to_pylist()
+    picture = bars("Duplicate reviews per batch", dict(zip(sizes, uncounted, strict=True)), "reviews")
+    metadata = {"duplicates": repeated, "replaced": replaced, "notes": notes}
+    yield dg.Output(Draft(duplicates, metadata=metadata, figure=picture), "duplicate_reviews")
+
+
+def _arrivals(warehouse: "Warehouse") -> dict[str, int]:
+    """The version of the table `reviews` with which each batch arrived."""
+    history = sorted(warehouse.history("reviews"), key=lambda commit: commit["version"], reverse=True)
+    return {commit["partition"]: commit["version"] for commit in history if commit["partition"]}
+
+
+def _notes(duplicates: pa.Table, repeated: int, replaced: int) -> list[str]:
+    """What a person should know of reviews that do not count, a line each."""
+    reasons = {"duplicate": (repeated, "another batch has too"), "replaced": (replaced, "another batch corrects")}
+    notes = []
+    for reason, (count, what) in reasons.items():
+        for first in duplicates.filter(pa.compute.equal(duplicates["reason"], reason)).slice(0, 1).to_pylist():
+            example = f"{first['review_id']!r} of {first['batch']} is in {first['kept_in']}"
+            notes.append(f"{count:,} reviews that {what} are not counted (the first: {example})")
+    return notes
 
 
 @dg.asset_check(asset="items", description="At least one item has 5 or more reviews.")
@@ -148,4 +193,18 @@ def few_duplicates(review_batches: pa.Table) -> dg.AssetCheckResult:
     share = duplicates / max(duplicates + counted, 1)
     return dg.AssetCheckResult(
         passed=share <= MAX_DUPLICATES, severity=dg.AssetCheckSeverity.WARN, metadata={"duplicate_share": share}
+    )
+
+
+@dg.asset_check(
+    asset="duplicate_reviews",
+    additional_ins={"review_batches": dg.AssetIn()},
+    description=f"At most {MAX_REPLACED:.0%} of the reviews in all batches are corrected by another batch.",
+)
+def few_replaced(review_batches: pa.Table) -> dg.AssetCheckResult:
+    """Where more are, a source may have given the ids of its reviews to other reviews."""
+    replaced, counted = (sum(review_batches[name].to_pylist()) for name in ("replaced", "reviews"))
+    share = replaced / max(replaced + counted, 1)
+    return dg.AssetCheckResult(
+        passed=share <= MAX_REPLACED, severity=dg.AssetCheckSeverity.WARN, metadata={"replaced_share": share}
     )

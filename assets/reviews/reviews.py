@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pyarrow as pa
@@ -21,14 +21,15 @@ from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.fetching import member, read_sources
 from taproom.sources.inbox import Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
 from taproom.sources.rejected_rows import Reason
-from taproom.sources.review_files import ReviewFile, beer_text, rotten_tomatoes
+from taproom.sources.review_files import Format, ReviewFile, beer_text, rotten_tomatoes
 from taproom.sources.reviews import ReviewReader
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
 # Smaller batches have no figure: drawing it would take longer than reading them.
 ROWS_DRAWN = 1_000
-MAX_REJECTED_SHARE = 0.05
+MANY_REJECTED = 0.05
+MANY_REPEATED = 0.1
 
 CONTRACT = Contract(
     table="reviews",
@@ -37,7 +38,7 @@ CONTRACT = Contract(
         Column("batch", pa.string(), "the file that the review came with, and a prefix of its content's hash"),
         Column("collection", pa.string(), "what the reviews are of; a warehouse holds one collection"),
         Column("review_id", pa.string(), "the source's id, or a hash of item, reviewer, time and text"),
-        Column("item_id", pa.string(), "the thing that was reviewed"),
+        Column("item_id", pa.string(), "the thing that was reviewed: its id, or its name in normal form NFC"),
         Column("item_name", pa.string(), "its name for people"),
         Column("category", pa.string(), "its kind (a style, a verdict)", nullable=True),
         Column("reviewer_id", pa.string(), "who wrote the review", nullable=True),
@@ -93,10 +94,29 @@ class ReviewsConfig(dg.Config):
     columns: dict[str, str] = Field(
         {},
         description="table: which of the file's columns holds a field (review_id, item_id, item_name, category, "
-        "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); empty: those of the same names; "
-        "beer_text: fields to replace or add (item_id: beer/name, if beers of the same name are one item)",
+        "reviewer_id, time, overall, scores.<name>, attributes.<name>, text); columns named like a field need no "
+        "entry, and an empty name leaves a field out; beer_text: fields to replace or add (item_id: beer/name, if "
+        "beers of the same name are one item)",
     )
-    encoding: str = Field("utf-8", description="table, beer_text: the text's encoding")
+    format: str = Field(
+        "", description=f"table: {', '.join(get_args(Format))}; empty: by the file's name and first characters"
+    )
+    encoding: str = Field(
+        "", description="table, beer_text: the text's encoding; empty: recognised from the first rows"
+    )
+    delimiter: str = Field("", description="table: what separates the columns of CSV; empty: recognised")
+    quoting: str = Field(
+        "",
+        description="table: quoted, escaped (quotes in quotes have a backslash before them) or none (quotes are "
+        "characters like others); empty: recognised",
+    )
+    date_order: str = Field("", description="dmy or mdy: how to read 05/06/2009; empty: such dates are left out")
+    html: str = Field(
+        "auto", description="table: auto takes tags and entities out of texts and names, keep leaves them"
+    )
+    max_rejected_share: float = Field(
+        0.1, ge=0, le=1, description="share of rows that may be rejected; with more, the batch is refused"
+    )
     collection: str = Field("", description="what the reviews are of; empty: the source's name")
     replaces: str = Field("", description="name or key of a batch that is taken back once this one is read")
 
@@ -145,8 +165,14 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
     if (found := file_key(path.name, file_sha256(path))) != batch:
         raise SourceError(f"reviews: {path} is the batch {found!r}, {batch!r} was wanted. Has the file changed?")
     if config.source is ReviewSource.beer_text:
-        return beer_text(path, config.columns, config.encoding)
-    return ReviewFile(path, columns=config.columns, encoding=config.encoding)
+        return beer_text(path, config.columns, **_said(config))
+    return ReviewFile(path, columns=config.columns, **_said(config))
+
+
+def _said(config: ReviewsConfig) -> dict[str, Any]:
+    """What the configuration says of a file; what it leaves empty is recognised."""
+    names = ("format", "encoding", "delimiter", "quoting", "date_order", "html", "max_rejected_share")
+    return {name: value for name in names if (value := getattr(config, name)) != ""}
 
 
 def _inbox_file(batch: str) -> Path:
@@ -185,7 +211,15 @@ def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
     partitions_def=BATCHES,
     check_specs=[
         dg.AssetCheckSpec(
-            "few_rejected", asset="reviews", description=f"At most {MAX_REJECTED_SHARE:.0%} of the rows were rejected."
+            "few_rejected", asset="reviews", description=f"At most {MANY_REJECTED:.0%} of the rows cannot be read."
+        ),
+        dg.AssetCheckSpec(
+            "few_repeated",
+            asset="reviews",
+            description=f"At most {MANY_REPEATED:.0%} of the rows are the same review as another one.",
+        ),
+        dg.AssetCheckSpec(
+            "one_score_scale", asset="reviews", description="The scores of a field are all written on one scale."
         ),
         dg.AssetCheckSpec(
             "every_rejection_is_listed",
@@ -207,19 +241,40 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
         counts = reader.counts
         return bars("What became of the rows", counts, "rows") if counts["rows_read"] >= ROWS_DRAWN else None
 
-    yield dg.Output(Draft(reader.reader(), metadata=lambda: reader.counts, figure=picture), "reviews")
+    def told() -> dict[str, Any]:
+        return {
+            **reader.counts,
+            **{reason: count for reason, count in reader.values_left_out.items() if count},
+            **reader.form,
+            "score_scale": reader.score_scales,
+            "notes": reader.notes,
+        }
+
+    yield dg.Output(Draft(reader.reader(), metadata=told, figure=picture), "reviews")
+    for note in reader.notes:
+        context.log.warning(note)
 
     rejected = reader.rejected
     yield dg.Output(Draft(rejected.cast(REJECTED.schema), figure=picture), "rejected_reviews")
 
     counts = reader.counts
-    share = 1 - (counts["rows_kept"] + counts["left_out"]) / counts["rows_read"]
+    for name, share, most in (
+        ("few_rejected", reader.rejected_share, MANY_REJECTED),
+        ("few_repeated", reader.repeated_share, MANY_REPEATED),
+    ):
+        yield dg.AssetCheckResult(
+            check_name=name,
+            asset_key="reviews",
+            passed=share <= most,
+            severity=dg.AssetCheckSeverity.WARN,
+            metadata={f"{name.removeprefix('few_')}_share": share},
+        )
     yield dg.AssetCheckResult(
-        check_name="few_rejected",
+        check_name="one_score_scale",
         asset_key="reviews",
-        passed=share <= MAX_REJECTED_SHARE,
+        passed=all(len(scales) == 1 for scales in reader.score_scales.values()),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"rejected_share": share},
+        metadata={"score_scale": reader.score_scales},
     )
     unlisted = counts["rows_read"] - counts["rows_kept"] - counts["left_out"] - len(rejected)
     yield dg.AssetCheckResult(

@@ -180,6 +180,13 @@ class ReviewFile:
             check_encoding(self.path, self.encoding)
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n\0'):
             raise SourceError(f"{self.path}: `delimiter` is {self.delimiter!r}. Wanted: one character.")
+        for name, value, wanted in (
+            ("quoting", self.quoting, Quoting),
+            ("date_order", self.date_order, DateOrder),
+            ("html", self.html, Html),
+        ):
+            if value is not None and value not in get_args(wanted):
+                raise SourceError(f"{self.path}: `{name}` is {value!r}. Wanted: {', '.join(get_args(wanted))}.")
         check_has_content(self.path, "a file of reviews, one a row")
 
     def columns_of_fields(self, available: Sequence[str], complete: bool = True) -> dict[str, str]:
@@ -229,7 +236,9 @@ def rotten_tomatoes(path: Path) -> ReviewFile:
     'The Pokémon Movie'
     """
     columns = {"item_id": "movie_name", "item_name": "movie_name", "category": "category", "text": "text"}
-    return ReviewFile(path, columns=columns, drop={"category": ["plot"]}, item_title=_film_title)
+    return ReviewFile(
+        path, encoding="utf-8", columns=columns, drop={"category": ["plot"]}, html="keep", item_title=_film_title
+    )
 
 
 def beer_text(path: Path, columns: Mapping[str, str] | None = None, **options: Any) -> ReviewFile:

@@ -133,7 +133,7 @@ class ReviewReader:
         return {
             name: sorted(scales, key=lambda scale: scale or 0)
             for name, scales in self._scales.items()
-            if scales != {None}
+            if scales - {None}
         }
 
     @property

@@ -27,7 +27,8 @@ def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_
     read = next(outputs)
     assert read.output_name == "reviews"
     assert read.value.rows.read_all()["item_id"].to_pylist()[::3] == [f"item {item:03d}" for item in range(6)]
-    rejected, check, listed = outputs
+    rejected, check, *others, listed = outputs
+    assert {other.check_name for other in others if other.passed} == {"few_repeated", "one_score_scale"}
     assert rejected.value.rows.num_rows == 0
     assert listed.passed
     assert read.value.final_metadata()["rows_kept"] == 18
@@ -93,15 +94,16 @@ def test_a_dump_of_beer_reviews_becomes_a_partition(tmp_path, ingest, warehouse,
     path = tmp_path / "ratebeer.txt.gz"
     path.write_bytes(gzip.compress(BEERS.encode("latin-1")))
     ingest(path, source="beer_text", encoding="latin-1")
-    kolsch, stout = warehouse.read("reviews").to_pylist()
+    kolsch, fruli, stout = warehouse.read("reviews").to_pylist()
     assert warehouse.partitions("reviews") == [file_key(path.name, file_sha256(path))]
     assert (kolsch["collection"], kolsch["item_id"], kolsch["item_name"]) == ("beer_text", "7", "Kölsch (fresh)")
     assert (kolsch["overall"], kolsch["scores"]) == (13.0, [("aroma", 6.0)])
     assert kolsch["attributes"] == [("abv_percent", "4.8"), ("brewer_id", "12")]
-    assert (stout["item_id"], stout["text"]) == ("9", "Coffee")
-    (rejected,) = warehouse.read("rejected_reviews").to_pylist()
-    assert (rejected["line"], rejected["reason"], rejected["detail"]) == (12, "bad_score", "overall is 'often'")
-    assert metadata_of(instance, "reviews")["rows_read"] == 3
+    assert (fruli["overall"], stout["item_id"], stout["text"]) == (None, "9", "Coffee")
+    told = metadata_of(instance, "reviews")
+    assert (told["rows_read"], told["bad_score"], told["encoding"]) == (3, 1, "latin-1")
+    assert told["score_scale"] == {"overall": [20.0], "scores.aroma": [10.0]}
+    assert told["notes"] == ["1 value was left out as bad_score (line 12: overall is 'often')"]
 
 
 def test_in_a_dump_too_columns_are_mapped(tmp_path, ingest, warehouse):
@@ -125,21 +127,28 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse
         b"f,,3,no item\n"
         b"g,Stout,5,coffee\n"
     )
-    result = ingest(path)
+    result = ingest(path, max_rejected_share=1, encoding="utf-8")
     rejected = warehouse.read("rejected_reviews").to_pylist()
     assert [(row["line"], row["reason"]) for row in rejected] == [
-        (3, "bad_score"), (4, "empty_text"), (5, "duplicate_review_id"), (6, "wrong_encoding"), (7, "nul_byte"),
-        (8, "no_item"),
+        (4, "empty_text"), (6, "wrong_encoding"), (7, "nul_byte"), (8, "no_item"),
     ]  # fmt: skip
     assert {row["file"] for row in rejected} == {"mixed.csv"}
-    assert warehouse.read("reviews")["review_id"].to_pylist() == ["a", "g"]
+    assert warehouse.read("reviews")["text"].to_pylist() == [
+        "citrus pine", "resin", "the same id again", "coffee"
+    ]  # fmt: skip
     told = metadata_of(instance, "reviews")
-    assert (told["rows_read"], told["rows_kept"], told["bad_score"]) == (8, 2, 1)
+    assert (told["rows_read"], told["rows_kept"], told["bad_score"]) == (8, 4, 1)
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert set(checks) == {"few_rejected", "every_rejection_is_listed", "items_have_words"}
+    assert set(checks) == {
+        "few_rejected",
+        "few_repeated",
+        "one_score_scale",
+        "every_rejection_is_listed",
+        "items_have_words",
+    }
     check = checks["few_rejected"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert check.metadata["rejected_share"].value == 0.75
+    assert check.metadata["rejected_share"].value == 0.5
 
 
 HEADER = b"review_id,item_id,category,overall,text\n"
@@ -170,6 +179,28 @@ def test_a_file_that_cannot_be_read_is_refused_and_the_tables_stay(good_csv, ing
                 ingest(path, source=source)
             assert all(word in str(refused.value) for word in said), str(refused.value)
             assert {table: (warehouse.head(table), warehouse.read(table)) for table in warehouse.tables()} == before
+
+
+def test_a_batch_of_which_too_much_is_rejected_is_refused_and_nothing_published(tmp_path, ingest, warehouse):
+    path = tmp_path / "bad.csv"
+    path.write_text("item_id,text\n" + "".join(f"1,good {n}\n" for n in range(8)) + "2\n")
+    with pytest.raises(SourceError, match=r"`max_rejected_share`, 10\.0%.*line 10 \(unreadable: .*'2'"):
+        ingest(path)
+    assert warehouse.tables() == []
+    ingest(path, max_rejected_share=0.2)
+    assert len(warehouse.read("reviews")) == 8
+
+
+def test_how_a_file_is_written_can_be_said(tmp_path, ingest, warehouse, instance):
+    path = tmp_path / "said.dat"
+    path.write_bytes("item_id#text#time\n1#'Fr\u00fcli <b>#05/06/2009\n".encode("cp1250"))
+    ingest(path, format="csv", delimiter="#", quoting="none", encoding="cp1250", date_order="dmy", html="keep")
+    (row,) = warehouse.read("reviews").to_pylist()
+    assert (row["text"], row["time"].month) == ("'Früli <b>", 6)
+    told = metadata_of(instance, "reviews")
+    assert (told["delimiter"], told["quoting"], told["encoding"]) == ("#", "none", "cp1250")
+    with pytest.raises(SourceError, match=r"`html` is 'strip'. Wanted: auto, keep"):
+        ingest(path, format="csv", html="strip")
 
 
 def test_a_batch_that_is_not_the_files_is_refused(good_csv, ingest, warehouse):
@@ -227,7 +258,7 @@ def test_the_same_batch_again_changes_nothing(good_csv, ingest, warehouse):
 def test_rejected_rows_that_are_not_listed_are_warned_of(tmp_path, monkeypatch, most, unlisted):
     monkeypatch.setattr("taproom.sources.rejected_rows.MAX_REJECTED_ROWS", most)
     (tmp_path / "blank.csv").write_bytes(HEADER + b"a,Ale,x,3,hops\nb,Ale,x,3,\nc,Ale,x,3,\nd,Ale,x,3,\n")
-    config = ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "blank.csv"))
+    config = ReviewsConfig(source=ReviewSource.table, path=str(tmp_path / "blank.csv"), max_rejected_share=1)
     outputs = reviews(dg.build_asset_context(partition_key=batch_of(config)), config)
     next(outputs).value.rows.read_all()
     *_, check = outputs

