@@ -128,11 +128,10 @@ class Products:
             return {**lost, **chain.reads(asked)}
         if not chain.batches:
             return chain.reads(settings_on_record(self._warehouse, self._definitions, dg.AssetKey(chain.ingested[0])))
-        # The embedded input only where there is none: a warehouse holds one collection.
-        if not self._warehouse.partitions(chain.read):
-            return chain.reads({})
         known: dict[str | None, Mapping[str, Any] | None] = dict(lost.items())
-        return known | dict.fromkeys(self._known_batches(chain))
+        known |= dict.fromkeys(self._known_batches(chain))
+        # The embedded input only where there is none: a warehouse holds one collection.
+        return known if known or self._warehouse.partitions(chain.read) else chain.reads({})
 
     def _known_batches(self, chain: Chain) -> Sequence[str]:
         """The batches in the warehouse that may have to be read again, with their recorded settings."""

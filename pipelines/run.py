@@ -23,11 +23,12 @@ from pipelines.jobs import INGEST, MAKE
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from pipelines.records import newest_materialization, recorded_value
-from taproom.errors import DamagedFileError, TaproomError
+from taproom.errors import DamagedFileError, InputError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
+from taproom.words.counting import tokens
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -202,11 +203,17 @@ def _read_config(path: Path | None) -> dict[str, Any]:
 
 
 def _check_config(path: Path, ops: dict[str, Any]) -> None:
-    """Refuse a configuration that does not fit the assets, before anything is made."""
+    """Refuse a configuration that does not fit the assets, before anything is read or made."""
     graph = defs.resolve_asset_graph()
     known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
     if unknown := ops.keys() - known:
         raise TaproomError(f"{path} configures {sorted(unknown)}, which are not ops; wanted: some of {sorted(known)}")
+    for op, given in ops.items():
+        if pattern := ((given or {}).get("config") or {}).get("token_pattern"):
+            try:
+                tokens("", pattern)
+            except InputError as error:
+                raise InputError(f"{path}, `token_pattern` of {op}: {error}") from None
     for name in (job.name for jobs in (INGEST, MAKE) for job in jobs.values()):
         job = defs.resolve_job_def(name)
         of_job = {op: config for op, config in ops.items() if op in job.graph.node_dict}

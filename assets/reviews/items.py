@@ -3,7 +3,7 @@
 All further tables of the chain depend on this rollup, which reads all partitions once. A review in several batches is
 counted once: of the same content the one in the batch with the first key, whichever file arrived first; of a review and
 its correction the newer one (`taproom.sources.repeated_reviews`). `review_batches` also has a hash of each batch's
-words: Dagster compares the data versions of upstream partitions only if there are fewer than a hundred, whereas the data
+words: Dagster compares the data versions of upstream partitions only if there are fewer than a hundred, while the data
 version of this table changes with any of them.
 
 Grain: a reviewed item; a batch; a review that is not counted, because another batch has it too or corrects it.

@@ -4,7 +4,6 @@ Grain: an item in a batch. Words are stored as text instead of ids, so that coun
 common vocabulary. Source: the deck's slide "Bag of Words".
 """
 
-import re
 from collections.abc import Iterator
 
 import dagster as dg
@@ -15,7 +14,7 @@ from assets.long_words import FEW_LONG_WORDS, few_long_words
 from assets.reviews.reviews import BATCHES
 from assets.table import Draft, batched, keeps_settings
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
-from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream, long_token_share
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream, long_token_share, tokens
 
 CONTRACT = Contract(
     table="term_counts",
@@ -51,7 +50,7 @@ class TermCountsConfig(dg.Config):
     @field_validator("token_pattern")
     @classmethod
     def _is_pattern(cls, value: str) -> str:
-        re.compile(value)
+        tokens("", value)
         return value
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
+from taproom.errors import InputError
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
 
 VOCABULARY = Contract(
@@ -86,9 +87,14 @@ def tfidf(
     from taproom.maps.map_figures import weighted_words
     from taproom.words.rollup import token_patterns
     from taproom.words.sparse import csr_to_lists, item_counts
-    from taproom.words.tfidf import select_words, weigh
+    from taproom.words.tfidf import document_frequency, select_words, weigh
 
     enough = items.filter(pa.compute.greater_equal(items["reviews"], config.min_reviews))["item_id"]
+    if len(enough) < 2:
+        raise InputError(
+            f"tfidf: {len(enough)} of {len(items)} items have {config.min_reviews} (`min_reviews`) or more reviews. "
+            "Weights compare 2 items at least: lower `min_reviews`, or bring more reviews."
+        )
     patterns: dict[str, str] = {}
 
     def streamed() -> Iterator[pa.RecordBatch]:
@@ -97,6 +103,12 @@ def tfidf(
             yield rows
 
     counts = item_counts(streamed(), duplicate_reviews, enough)
+    if counts.counts.shape[1] == 0 or document_frequency(counts).max() < config.min_document_frequency:
+        raise InputError(
+            f"tfidf: none of the {len(counts.words)} words is in {config.min_document_frequency} "
+            f"(`min_document_frequency`) of the {len(counts.item_ids)} items. Where words are not found as they are "
+            "written, set `token_pattern` of `term_counts` to what a word is; else bring more reviews."
+        )
     columns = select_words(counts, config.min_document_frequency, config.max_words)
     weights, frequency = weigh(counts, columns)
     words = counts.words[columns]

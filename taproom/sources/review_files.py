@@ -112,6 +112,8 @@ class ReviewFile:
         if file.format is None:
             format = object_format(text) or format
         file = replace(file, format=format, encoding=encoding, has_bare_returns=has_bare_returns(text))
+        if format == "beer_text":
+            return replace(file, columns={**BEER_COLUMNS, **file.columns}, html="keep")
         return file._with_dialect(sample_lines(text)) if format in ("csv", "tsv") else file
 
     def _format(self) -> Format:
@@ -255,8 +257,7 @@ def beer_text(path: Path, columns: Mapping[str, str] | None = None, **options: A
     >>> beer_text(Path("ratebeer.txt"), {"item_id": "beer/name"}).columns["item_id"]
     'beer/name'
     """
-    all_columns = {**BEER_COLUMNS, **(columns or {})}
-    return ReviewFile(path, **{**options, "format": "beer_text", "columns": all_columns, "html": "keep"})
+    return ReviewFile(path, **{**options, "format": "beer_text", "columns": {**BEER_COLUMNS, **(columns or {})}})
 
 
 def _film_title(slug: str) -> str:

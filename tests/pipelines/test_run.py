@@ -79,6 +79,7 @@ def test_a_configuration_that_is_none_is_refused_in_a_sentence(tmp_path, warehou
         ("ops:\n  tfidff:\n    config: {min_reviews: 5}\n", "tfidff"),
         ("ops:\n  reviews:\n    config: {source: tabel}\n", "tabel"),
         ("ops:\n  reviews:\n    config: {sourc: table}\n", "sourc"),
+        ("ops:\n  term_counts:\n    config: {token_pattern: '('}\n", "not a regular expression"),
         ("reviews: {source: table}\n", "no mapping `ops`"),
         ("ops: [\n", "cannot be read"),
     ],

@@ -120,10 +120,7 @@ def test_words_of_a_duplicate_are_taken_away():
 def test_a_duplicate_across_batches_weighs_as_if_it_never_were(write_csv, ingest, make, warehouse, themed_reviews):
     june = themed_reviews(items=8)
     july = [{**row, "review_id": f"july {row['review_id']}"} for row in themed_reviews(items=8)[:9]]
-    august_repeats = [
-        {"review_id": row["review_id"], "item_id": row["item_id"], "text": row["text"]} for row in june[:5]
-    ]
-
+    august_repeats = june[:5]
     ingest(write_csv("a.csv", june))
     ingest(write_csv("b.csv", july))
     make(*ROLLUP, *WEIGHTS)
@@ -175,3 +172,16 @@ def test_a_vocabulary_that_loses_most_of_its_words_is_warned_of(warehouse):
     result = vocabulary_is_stable(context, second)
     assert not result.passed
     assert result.metadata["share_of_words_kept"].value == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("items", "counts", "said"),
+    [
+        ({"ale": 1, "ipa": 1}, {}, r"0 of 2 items have 2 \(`min_reviews`\)"),
+        ({"ale": 2, "ipa": 2}, {"ale": {"a": 1}, "ipa": {"b": 1}}, "`min_document_frequency`.*`token_pattern`"),
+    ],
+)
+def test_what_is_to_be_set_is_named(items, counts, said):
+    rows = term_counts_of(*(("b1", item, words) for item, words in counts.items()))
+    with pytest.raises(InputError, match=said):
+        weighed(rows, items_of(**items))

@@ -228,7 +228,7 @@ def review_lists(draw):
         "review/overall": st.integers(0, 20).map("{}/20".format),
         "review/aroma": st.integers(0, 10).map("{}/10".format),
         "review/taste": st.sampled_from(["1.5", "4", ""]),
-        "review/time": st.integers(10**8, 10**10).map(str),
+        "review/time": st.integers(10**8, 10**10 - 1).map(str),
     }
     found = draw(st.lists(st.tuples(st.fixed_dictionaries({}, optional=optional), values()), min_size=1, max_size=8))
     return [

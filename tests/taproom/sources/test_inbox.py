@@ -120,3 +120,8 @@ def test_the_hash_of_a_file_is_that_of_its_bytes(tmp_path):
     content = bytes(range(256)) * 10_000
     (tmp_path / "f").write_bytes(content)
     assert file_sha256(tmp_path / "f") == hashlib.sha256(content).hexdigest()
+
+
+def test_settings_may_begin_with_a_byte_order_mark(tmp_path):
+    (tmp_path / "inbox.toml").write_bytes(b'\xef\xbb\xbfsource = "table"\n')
+    assert read_settings(tmp_path) == {"source": "table"}

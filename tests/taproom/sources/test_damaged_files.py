@@ -1,0 +1,96 @@
+"""Whatever happens to a good file, each of its rows is read, rejected and counted, or the file is refused by name."""
+
+import bz2
+import gzip
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from taproom.errors import SourceError
+from taproom.sources.review_files import ReviewFile
+from tests.review_reading import as_csv, as_jsonl, read
+
+ROWS = [
+    {
+        "review_id": f"r{number}",
+        "item_id": str(number % 4),
+        "overall": f"{number % 5}/5",
+        "time": f"2012-01-{number + 1:02d}",
+        "text": f'text {number}, with a "word",\nand a line. Früli',
+    }
+    for number in range(20)
+]
+BEERS = "".join(f"beer/name: Ale\nreview/overall: 3\nreview/text: text {number}\n\n" for number in range(20))
+
+
+def _as_parquet(rows):
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue().to_pybytes()
+
+
+def _as_array(rows):
+    return b"[" + b",".join(as_jsonl(rows).splitlines()) + b"]"
+
+
+GOOD = {
+    "r.csv": as_csv(ROWS),
+    "r.tsv": as_csv(ROWS, "\t"),
+    "r.csv.gz": gzip.compress(as_csv(ROWS), mtime=0),
+    "r.csv.bz2": bz2.compress(as_csv(ROWS)),
+    "utf16.csv": as_csv(ROWS).decode().encode("utf-16"),
+    "r.jsonl": as_jsonl(ROWS),
+    "dicts.json": b"".join(repr(row).encode() + b"\n" for row in ROWS),
+    "r.json": _as_array(ROWS),
+    "r.txt": BEERS.encode(),
+    "r.parquet": _as_parquet(ROWS),
+}
+_INSERTED = [*(bytes([byte]) for byte in b"\"',\t;\n\r\0\xff{[]\\"), b"\xef\xbb\xbf", b"1" * 5000]
+
+
+@st.composite
+def damaged(draw):
+    """A good file with a few bytes inserted, taken out or replaced, cut off, or put together with itself."""
+    name = draw(st.sampled_from(sorted(GOOD)))
+    content = GOOD[name]
+    for _ in range(draw(st.integers(0, 4))):
+        at, length = draw(st.integers(0, len(content))), draw(st.integers(0, 30))
+        inserted = draw(st.one_of(st.sampled_from(_INSERTED), st.binary(max_size=8)))
+        content = content[:at] + inserted + content[at + length :]
+    cut = draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    return name, content[:cut] * draw(st.integers(1, 2))
+
+
+def outcome(file):
+    """What reading the file gives, or why it is refused."""
+    try:
+        return read(file)
+    except SourceError as error:
+        return error
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(damaged(), st.sampled_from([0.1, 1.0]))
+def test_a_damaged_file_gives_rows_and_counts_or_a_named_error(tmp_path, file, max_rejected_share):
+    name, content = file
+    path = tmp_path / name
+    path.write_bytes(content)
+    read_or_refused = outcome(ReviewFile(path, max_rejected_share=max_rejected_share))
+    if isinstance(read_or_refused, SourceError):
+        assert str(path) in str(read_or_refused)
+        return
+    table, reader = read_or_refused
+    assert reader.rejected_share <= max_rejected_share
+    assert len(set(table["review_id"].to_pylist())) == table.num_rows
+    assert None not in table["text"].to_pylist()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_good_file_gives_all_rows(tmp_path, name):
+    (tmp_path / name).write_bytes(GOOD[name])
+    table, reader = read(ReviewFile(tmp_path / name))
+    expected = [f"text {number}" for number in range(20)] if name == "r.txt" else [row["text"] for row in ROWS]
+    assert (table["text"].to_pylist(), reader.rejected.num_rows) == (expected, 0)
