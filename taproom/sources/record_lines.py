@@ -6,7 +6,7 @@ record can cost. What a record says belongs to `taproom.sources.text_rows`.
 
 import codecs
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -68,9 +68,14 @@ class RecordLines(Iterator[str]):
         return self.number - len(self._record) + 1
 
     @property
-    def continued(self) -> Sequence[str]:
+    def continued(self) -> list[str | None]:
         """The lines of the record after its first; none for most records."""
-        return self._record[1:] if len(self._record) > 1 else ()
+        return self._record[1:]
+
+    @property
+    def spans_lines(self) -> bool:
+        """Whether the record has more than one line."""
+        return len(self._record) > 1
 
     def start_record(self) -> None:
         """Begin a new record with the next line."""

@@ -65,12 +65,12 @@ def unusable(name: str, values: Sequence[str | None], encoding: str) -> BadValue
     >>> unusable("category", ["IPA", "a\0b"], "utf-8")
     {1: (<ValueReason.NUL_BYTE: 'value_with_nul_byte'>, 'category holds a NUL')}
     """
-    if NestedValue not in set(map(type, values)) and is_storable("".join(filter(None, values))):
+    if is_storable("".join(filter(None, values))):
         return {}
     bad = {}
     for position, value in enumerate(values):
         if isinstance(value, NestedValue):
-            bad[position] = (ValueReason.NOT_ONE_VALUE, f"{name} holds {value}, not one value")
+            bad[position] = (ValueReason.NOT_ONE_VALUE, f"{name} holds {value[:-1]}, not one value")
         elif value and "\0" in value:
             bad[position] = (ValueReason.NUL_BYTE, f"{name} holds a NUL")
         elif value and not is_storable(value):
@@ -84,17 +84,24 @@ def blank(values: Sequence[str | None], reason: Reason, detail: str) -> BadRows:
     return dict.fromkeys(positions, (reason, detail))
 
 
-def with_plain_text(rows: Rows) -> Rows:
-    """Take HTML out of texts, names and categories."""
-    columns = {name: rows.columns[name] for name in ("text", "item_name", "category")}
-    is_html = {name: any(value and ("&" in value or "<" in value) for value in columns[name]) for name in columns}
-    return rows.having(
-        {
-            name: _stripped([value and without_html(value) for value in values])
-            for name, values in columns.items()
-            if is_html[name]
-        }
-    )
+def with_plain_text(rows: Rows, names: Sequence[str]) -> Rows:
+    """Take HTML out of some fields."""
+    columns = {}
+    for name in names:
+        joined = "".join(filter(None, rows.columns[name]))
+        if "&" in joined or "<" in joined:
+            columns[name] = [value and _plain_text(value) for value in rows.columns[name]]
+    return rows.having(columns)
+
+
+def _plain_text(value: str) -> str | None:
+    return without_html(value).strip() or None if "&" in value or "<" in value else value
+
+
+def may_be_numbers(ids: Sequence[str | None]) -> bool:
+    """Whether some of the ids may be written as 123.0 or 1.23E+12."""
+    joined = "".join(filter(None, ids))
+    return "." in joined or "+" in joined
 
 
 def with_items(rows: Rows) -> Rows:
@@ -154,7 +161,8 @@ def with_review_ids(rows: Rows) -> Rows:
     """
     if None not in rows.columns["review_id"]:
         return rows
-    scores = list(zip(*(rows.columns[name] for name in score_fields(rows)), strict=True))
+    said_by_nobody = None in rows.columns["reviewer_id"]
+    scores = list(zip(*(rows.columns[name] for name in score_fields(rows)), strict=True)) if said_by_nobody else []
     parts = [rows.columns[name] for name in ("review_id", "item_id", "reviewer_id", "time", "text")]
     # No value contains a NUL here, so two different rows never give the same string.
     ids = [
@@ -193,7 +201,7 @@ def _map_array(rows: Rows, name: str, type: pa.MapType) -> pa.MapArray:
 
 
 def _stripped(values: Sequence[str | None]) -> Sequence[str | None]:
-    stripped = ["" if value is None else value if type(value) is NestedValue else value.strip() for value in values]
+    stripped = ["" if value is None else value.strip() for value in values]
     if "" in stripped or "NaN" in stripped or "nan" in stripped:
         return [None if value in _MISSING_TEXT else value for value in stripped]
     return stripped

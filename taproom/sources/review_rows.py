@@ -17,9 +17,20 @@ BATCH_BYTES = 16 * 2**20
 
 
 class NestedValue(str):
-    """Stands for an object or a list, where a field takes one value; the text says what was found."""
+    """Stands for an object or a list, where a field takes one value; the text says what was found.
+
+    A NUL makes it a value that no table can hold, so that it is found with all others of these.
+    """
 
     __slots__ = ()
+
+    def __new__(cls, found: str) -> "NestedValue":
+        """Of what was found."""
+        return super().__new__(cls, f"{found}\0")
+
+    def strip(self, chars: str | None = None, /) -> "NestedValue":
+        """The same value."""
+        return self
 
 
 # Takes the names of a file's columns, and whether these are all of them; gives those to read.

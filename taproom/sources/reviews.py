@@ -205,10 +205,11 @@ class ReviewReader:
         for name in rows.columns:
             rows = self._without_bad(rows, name, fields.unusable(name, rows.columns[name], self._encoding))
         if self._file.html == "auto":
-            rows = fields.with_plain_text(rows)
+            rows = fields.with_plain_text(rows, ("item_name", "category"))
         rows = self._without_blank(rows, "text", Reason.EMPTY_TEXT, "text is blank")
         for name in fields.ID_FIELDS:
-            rows = self._parsed(rows, name, whole_id, ValueReason.ROUNDED_ID)
+            if fields.may_be_numbers(rows.columns[name]):
+                rows = self._parsed(rows, name, whole_id, ValueReason.ROUNDED_ID)
         rows = self._without_blank(
             fields.with_items(rows), "item_id", Reason.NO_ITEM, "item_id and item_name are blank"
         )
@@ -216,10 +217,14 @@ class ReviewReader:
             rows = fields.with_titles(rows, self._file.item_title)
         for name in fields.score_fields(rows):
             rows = self._parsed(rows, name, score, ValueReason.BAD_SCORE)
-            self._scales[name] |= {found.scale for found in set(rows.columns[name]) - {None}}
+            self._scales[name] |= {found.scale for found in set(rows.columns[name]) if found}
             rows = rows.having({name: [found and found.value for found in rows.columns[name]]})
         rows = self._parsed(rows, "time", partial(microseconds, order=self._file.date_order), ValueReason.BAD_TIME)
         rows = fields.with_review_ids(rows)
+        if self._file.html == "auto":
+            # Now, so that an id does not depend on it.
+            rows = fields.with_plain_text(rows, ("text",))
+            rows = self._without_blank(rows, "text", Reason.EMPTY_TEXT, "text is blank but for HTML")
         constants = {"batch": self._batch, "collection": self._collection}
         return fields.record_batch(rows, self._schema, constants), rows.lines
 

@@ -24,7 +24,8 @@ class Spool:
     def __init__(self, schema: pa.Schema):
         self._schema = schema
         self._file = tempfile.NamedTemporaryFile(prefix="taproom-", suffix=".arrow")  # noqa: SIM115 (as long as the object)
-        self._writer: pa.RecordBatchFileWriter | None = pa.ipc.new_file(self._file.name, schema)
+        self._writer = pa.ipc.new_file(self._file.name, schema)
+        self._is_open = True
         self._starts = [0]
 
     def __len__(self) -> int:
@@ -38,9 +39,9 @@ class Spool:
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """The batches, in their order."""
-        if self._writer:
+        if self._is_open:
             self._writer.close()
-            self._writer = None
+            self._is_open = False
         with pa.memory_map(self._file.name) as file:
             reader = pa.ipc.open_file(file)
             for number in range(reader.num_record_batches):

@@ -51,8 +51,8 @@ def encoding_of(sample: bytes) -> str:
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
             return encoding
-    if encoding := _without_mark(sample):
-        return encoding
+    if unmarked := _without_mark(sample):
+        return unmarked
     whole = sample[: sample.rfind(b"\n")] if len(sample) >= SAMPLE_BYTES else sample
     lines = [line for line in whole.splitlines() if not line.isascii()]
     if sum(map(_is_utf8, lines)) * 2 >= len(lines):
@@ -154,16 +154,17 @@ def quoting_of(lines: Sequence[str], delimiter: str) -> Quoting:
     return "none" if delimiter == "\t" and unquoted > shares["quoted"] else "quoted"
 
 
-def reader_options(delimiter: str, quoting: Quoting) -> dict[str, object]:
-    """The options of `csv.reader`. Strict, or a stray quote would silently join two rows into one."""
+def csv_reader(lines: Iterable[str], delimiter: str, quoting: Quoting) -> Iterator[list[str]]:
+    """The reader of a dialect. Strict, or a stray quote would silently join two rows into one."""
     if quoting == "none":
-        return {"delimiter": delimiter, "quoting": csv.QUOTE_NONE, "strict": True}
-    return {"delimiter": delimiter, "escapechar": "\\" if quoting == "escaped" else None, "strict": True}
+        return csv.reader(lines, delimiter=delimiter, quoting=csv.QUOTE_NONE, strict=True)
+    escape = "\\" if quoting == "escaped" else None
+    return csv.reader(lines, delimiter=delimiter, escapechar=escape, strict=True)
 
 
 def _rows(lines: Iterable[str], delimiter: str, quoting: Quoting) -> Iterator[list[str] | None]:
     """The rows of some lines; None for each that cannot be read."""
-    reader = csv.reader(lines, **reader_options(delimiter, quoting))
+    reader = csv_reader(lines, delimiter, quoting)
     while True:
         try:
             yield next(reader)

@@ -22,7 +22,7 @@ from taproom.sources.record_lines import RecordLines
 from taproom.sources.rejected_rows import BadRowError, Reason, RejectRow
 from taproom.sources.review_files import ReviewFile
 from taproom.sources.review_rows import BATCH_BYTES, ChooseColumns, NestedValue, Rows
-from taproom.sources.text_form import names_its_delimiter, reader_options
+from taproom.sources.text_form import csv_reader, names_its_delimiter
 
 Record = TypeVar("Record")
 
@@ -125,7 +125,8 @@ def _in_batches(
 def _csv_rows(
     lines: RecordLines, file: ReviewFile, rows_per_batch: int, choose: ChooseColumns, reject: RejectRow
 ) -> Iterator[Rows]:
-    reader = csv.reader(lines, **reader_options(file.delimiter, file.quoting))
+    delimiter = file.delimiter or ","
+    reader = csv_reader(lines, delimiter, file.quoting or "quoted")
     width = 0
 
     def read_record() -> list[str] | None:
@@ -133,7 +134,7 @@ def _csv_rows(
             record = next(reader) or None
         except csv.Error as error:
             raise BadRowError(Reason.UNREADABLE, f"is not CSV ({error})") from None
-        if width and lines.continued and all(_is_row(line, file.delimiter, width) for line in lines.continued):
+        if width and lines.spans_lines and all(_is_row(line or "", delimiter, width) for line in lines.continued):
             raise BadRowError(
                 Reason.UNREADABLE,
                 f"has a quote that is closed on line {lines.number:,} only, though the lines between are rows; set "
@@ -171,7 +172,7 @@ def _csv_header(lines: RecordLines, read_record: Callable[[], list[str] | None],
 
     records = _records(lines, read_record, refuse)
     line, header = next(records, (1, None))
-    if header and names_its_delimiter(file.delimiter.join(header)):
+    if header and names_its_delimiter((file.delimiter or ",").join(header)):
         line, header = next(records, (2, None))
     if header is None:
         raise SourceError(f"{file.path} is empty. Wanted: a header and reviews, one a row; was it copied whole?")
