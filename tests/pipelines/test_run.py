@@ -4,6 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.chains import CHAINS
+from pipelines.definitions import defs
+from pipelines.products import Products
 from pipelines.run import main
 from tests.pipelines.made_by_run import BRIEF, ROOT, TUNED, changed, tables_of, write_config
 
@@ -71,6 +74,22 @@ def test_a_configuration_that_is_none_is_refused_in_a_sentence(tmp_path, warehou
     assert "there is no file" in missing.stderr
     assert "Traceback" not in missing.stderr
     assert warehouse.tables() == []
+
+
+def test_what_was_rejected_or_left_out_is_said_and_another_collection_is_not_read(
+    warehouse, instance, write_csv, themed_reviews, capsys
+):
+    rows = [*themed_reviews(items=6), {"review_id": "x", "item_id": "item 000", "text": ""}]
+    rows[0]["overall"] = "often"
+    (chain,) = [chain for chain in CHAINS if chain.name == "reviews"]
+    reads = chain.reads({"source": "table", "path": str(write_csv("beers.csv", rows)), "collection": "beers"})
+    Products(instance, warehouse, defs, {}).read(chain, reads)
+    told = capsys.readouterr().out
+    assert "  reviews: 1 of 19 rows were rejected (empty_text 1): line 20: text is blank\n" in told
+    assert "  reviews: 1 value was left out as bad_score (line 2: overall is 'often')\n" in told
+    Products(instance, warehouse, defs, {"tfidf": {"config": {"min_reviews": 3}}}).make()
+    assert "tfidf" in warehouse.tables()
+    assert warehouse.partitions("reviews") == list(reads)
 
 
 @pytest.mark.parametrize(
