@@ -19,6 +19,8 @@ from taproom.sources.review_rows import MAX_RECORD_BYTES
 
 _JSON_TYPES = (str, int, float, dict, list, type(None))
 _CHUNK = 2**20
+# An element that has not ended by then never will.
+_LONGEST = 8 * 2**20
 _BETWEEN = " \t\r\n,"
 
 
@@ -107,7 +109,7 @@ class JsonArray:
             except RecursionError:
                 raise self._bad("is nested too deeply") from None
             except json.JSONDecodeError as error:
-                if self._is_whole or len(self._text) - self._at > 8 * _CHUNK:
+                if self._is_whole or len(self._text) - self._at > _LONGEST:
                     raise self._bad("is cut off" if self._is_whole else f"is damaged ({error.msg})") from None
                 self._read()
                 continue

@@ -89,7 +89,7 @@ def _whole_numbers(column: pa.Array, texts: pa.Array) -> pa.Array:
 
 
 def _rows(lines: Sequence[int], columns: Mapping[str, pa.Array], reject: RejectRow) -> Rows:
-    sizes = sum(_sizes(column) for column in columns.values())
+    sizes = np.sum([_sizes(column) for column in columns.values()], axis=0)
     for position in np.flatnonzero(sizes > MAX_RECORD_BYTES).tolist():
         reject(lines[position], Reason.TOO_LONG, f"is longer than {MAX_RECORD_BYTES:,} bytes")
     fits = sizes <= MAX_RECORD_BYTES

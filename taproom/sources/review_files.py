@@ -117,7 +117,7 @@ class ReviewFile:
         return file._with_dialect(sample_lines(text)) if format in ("csv", "tsv") else file
 
     def _format(self) -> Format:
-        if self.format in get_args(Format):
+        if self.format is not None and self.format in get_args(Format):
             return self.format
         suffix = unpacked_suffix(self.path)
         if suffix in _SPREADSHEETS:
@@ -201,7 +201,7 @@ class ReviewFile:
         {'item_id': 'Item_ID', 'text': 'Note '}
         """
         wanted = {_field_name(name): name for name in reversed(available) if is_field(_field_name(name))}
-        wanted = dict(reversed(wanted.items())) | self.columns
+        wanted = {**dict(reversed(wanted.items())), **self.columns}
         found = {name: _matching(column, available) for name, column in wanted.items() if column.strip()}
         if complete:
             self._check_columns(available, found)

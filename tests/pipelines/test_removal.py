@@ -66,7 +66,7 @@ def test_its_file_is_not_read_again_until_a_person_puts_it_back(inbox, remove, i
     products = Products(instance, warehouse, defs, {})
     assert all(products.read(REVIEWS, {key: {"source": "table"} for key in keys.values()}).values())
     with pytest.raises(
-        TaproomError, match="Lower the minimum document frequency"
+        TaproomError, match="lower `min_reviews`"
     ):  # there is nothing to be made of one item, but the batch is gone
         remove(keys["b.csv"])
     assert warehouse.partitions("reviews") == [keys["a.csv"]]
