@@ -18,7 +18,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from taproom.sources.rejected_rows import Reason
@@ -55,6 +54,8 @@ def text_hash(text: str) -> bytes:
 def hashes_of(texts: pa.Array | pa.ChunkedArray) -> np.ndarray:
     """A hash of each text, uint64, shape (n,), within this process; a null is hashed as an empty text."""
     values = texts.fill_null("").to_numpy(zero_copy_only=False)
+    import pandas as pd  # half a second, which loading the code location should not take
+
     return pd.util.hash_array(values, categorize=False)
 
 
