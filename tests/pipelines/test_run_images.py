@@ -45,7 +45,7 @@ def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain
         refused = run(**ops | {"images": {"source": "cifar10"}})
         assert refused.returncode == 1
         assert "Failed: images: " in refused.stderr
-        assert "CIFAR-10 could not be had in either of its forms" in refused.stderr
+        assert "CIFAR-10 is not available in either of its forms" in refused.stderr
         assert "no_CIFAR10 " in refused.stderr
         assert "no_CIFAR10_BINARY" in refused.stderr
         assert warehouse.heads() == heads
