@@ -201,10 +201,10 @@ class Products:
 def _notes(result: dg.ExecuteInProcessResult) -> Iterator[str]:
     """What the tables that were made say of their input, a line each: what was rejected or left out."""
     for event in result.get_asset_materialization_events():
-        told: dict[str, Any] = {name: entry.value for name, entry in event.materialization.metadata.items()}
-        notes = list(told.get("notes", []))
-        if told.get("files_left_out"):
-            notes.append(f"{told['files_left_out']:,} files were left out: {'; '.join(told['left_out'][:3])}")
+        metadata: dict[str, Any] = {name: entry.value for name, entry in event.materialization.metadata.items()}
+        notes = list(metadata.get("notes", []))
+        if metadata.get("files_left_out"):
+            notes.append(f"{metadata['files_left_out']:,} files were left out: {'; '.join(metadata['left_out'][:3])}")
         for note in notes:
             yield f"  {'/'.join(event.materialization.asset_key.path)}: {note}"
 

@@ -255,14 +255,14 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     key = context.partition_key
     rows, about = _relabelled(context, config) or _read(config, key)
     about["events_hash"] = content_hash(rows)
-    told = {name: about[name] for name in ("events", "missing_values", "infinite_values")}
+    metadata = {name: about[name] for name in ("events", "missing_values", "infinite_values")}
     transformed = from_lists(rows["transformed"], len(about["channels"]))
     shown = widest_channels(transformed, about["channels"], about["transforms"])
     names = [about["channels"][place] for place in shown]
     picture = figures.sample_events(transformed[:, shown], names, key) if len(shown) == 2 else None
-    yield dg.Output(Draft(rows, metadata=told, figure=picture), "events")
+    yield dg.Output(Draft(rows, metadata=metadata, figure=picture), "events")
     yield dg.Output(
-        Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema), metadata=told, figure=picture), "samples"
+        Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema), metadata=metadata, figure=picture), "samples"
     )
 
     yield dg.AssetCheckResult(

@@ -123,16 +123,16 @@ def gram(
                 sums.add(features[fitted], labelled.targets(block[fitted]), n_jobs=config.workers)
                 bar.update(len(block))
 
-    told = {"dimensions": model.dimensions, "bytes_if_kept": len(images) * model.dimensions * 4}
+    metadata = {"dimensions": model.dimensions, "bytes_if_kept": len(images) * model.dimensions * 4}
     if keep:
         stream = pa.RecordBatchReader.from_batches(IMAGE_FEATURES.schema, batches())
-        yield dg.Output(Draft(stream, metadata=told), "image_features")
+        yield dg.Output(Draft(stream, metadata=metadata), "image_features")
     else:
         for _ in batches():
             pass
         yield from empty_outputs(
             IMAGE_FEATURES,
-            reason=f"they would take {told['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) computes them",
+            reason=f"they would take {metadata['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) computes them",
         )
     yield dg.Output(
         Draft(

@@ -97,10 +97,10 @@ def predictions(
     predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
     counts, names = confusion_counts(asked["label"].to_pylist(), predicted, classes)
     judged, right = int(counts.sum()), int(np.trace(counts))
-    told: dict[str, float] = {"test_images": judged}
+    metadata: dict[str, float] = {"test_images": judged}
     if judged:
         accuracy = wilson_interval(right, judged)
-        told |= {
+        metadata |= {
             "test_accuracy": accuracy.mean,
             "accuracy_low": accuracy.low,
             "accuracy_high": accuracy.high,
@@ -114,7 +114,7 @@ def predictions(
                 predicted=pa.array(predicted, pa.string()),
                 scores=pa.array(list(scores), pa.list_(pa.float32())),
             ),
-            metadata=told,
+            metadata=metadata,
             figure=figures.predictions(pixels, asked["label"].to_pylist(), predicted, scores) if judged else None,
         ),
         "predictions",
@@ -127,7 +127,7 @@ def predictions(
     yield dg.Output(
         Draft(
             pa.Table.from_pylist(rows, schema=CONFUSION.schema),
-            metadata=told,
+            metadata=metadata,
             figure=figures.confusion(counts, names) if judged else None,
         ),
         "confusion",

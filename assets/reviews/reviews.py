@@ -241,7 +241,7 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
         counts = reader.counts
         return bars("What became of the rows", counts, "rows") if counts["rows_read"] >= ROWS_DRAWN else None
 
-    def told() -> dict[str, Any]:
+    def metadata() -> dict[str, Any]:
         return {
             **reader.counts,
             **{reason: count for reason, count in reader.values_left_out.items() if count},
@@ -250,7 +250,7 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
             "notes": reader.notes,
         }
 
-    yield dg.Output(Draft(reader.reader(), metadata=told, figure=picture), "reviews")
+    yield dg.Output(Draft(reader.reader(), metadata=metadata, figure=picture), "reviews")
     for note in reader.notes:
         context.log.warning(note)
 

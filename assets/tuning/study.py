@@ -337,8 +337,8 @@ class StudyRun:
     def most_succeed(self, trials: "Sequence[Trial]") -> dg.AssetCheckResult:
         """Whether few trials have failed; else the space is too wide, or the data too few."""
         reasons = [trial.reason for trial in trials if trial.state == "failed"]
-        told = {"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"}
-        return self._check(TRIALS, "most_trials_succeed", len(reasons) <= MOST_FAILED * len(trials), told)
+        metadata = {"failed": len(reasons), "first_reason": reasons[0] if reasons else "none failed"}
+        return self._check(TRIALS, "most_trials_succeed", len(reasons) <= MOST_FAILED * len(trials), metadata)
 
     def newest_is_settled(self, rows: list[dict[str, Any]]) -> dg.AssetCheckResult:
         """Whether the newest search had a best setting that could be judged."""
@@ -354,13 +354,13 @@ class StudyRun:
         found = at_an_end(self.study.space, json.loads(row["parameters"])) if row["verdict"] == "crowned" else []
         return self._check(CHAMPIONS, "inside_the_ranges", not found, {"at_an_end": ", ".join(found) or "none"})
 
-    def _check(self, contract: Contract, name: str, passed: bool, told: dict[str, Any]) -> dg.AssetCheckResult:
+    def _check(self, contract: Contract, name: str, passed: bool, metadata: dict[str, Any]) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             check_name=name,
             asset_key=part_key(contract.table, self.study.name),
             passed=passed,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata=told,
+            metadata=metadata,
         )
 
     def challenge(

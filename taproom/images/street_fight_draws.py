@@ -103,7 +103,7 @@ def check_classes(labels: np.ndarray, names: Sequence[str]) -> None:
             "is about telling classes apart, so at least two are wanted"
         )
     wanted = FEWEST_TRAINED + FEWEST_JUDGED
-    if few := [told for told, count in zip(given, counts, strict=True) if count < wanted]:
+    if few := [label for label, count in zip(given, counts, strict=True) if count < wanted]:
         raise InputError(
             f"too few training images of {len(few)} of {len(names)} classes ({', '.join(few[:5])}); wanted at least "
             f"{wanted} of each, {FEWEST_TRAINED} to train on and {FEWEST_JUDGED} to judge by. Add images, or "

@@ -64,10 +64,10 @@ def _draw(axes: "Axes", rows: Sequence[Mapping]) -> None:
             value, place, "D" if base else "o", markersize=5, color=shade, markerfacecolor="white" if base else shade
         )
         if not base:
-            told = f"{100 * difference:+.1f}{_half(row)}".replace("-", "\N{MINUS SIGN}")
+            text = f"{100 * difference:+.1f}{_half(row)}".replace("-", "\N{MINUS SIGN}")
             weight = "bold" if _clear(row) else "normal"
             across = axes.get_yaxis_transform()
-            axes.text(1.01, place, told, transform=across, va="center", fontsize=7, color=shade, weight=weight)
+            axes.text(1.01, place, text, transform=across, va="center", fontsize=7, color=shade, weight=weight)
     if len(series) > 1:
         for name, shade in zip(series, PALETTE, strict=False):
             axes.plot([], [], linewidth=3, color=shade, label=name)

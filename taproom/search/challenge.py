@@ -213,8 +213,8 @@ def _challenge(
     except Exception as error:  # of any kind: a challenge must not stop a product
         return _row(challenger.parameters, "refused", f"{NOT_JUDGED}: {type(error).__name__}: {error}", **which)
     difference = judged.difference
-    told = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
-    verdict, why = ("crowned", f"better: {told}") if judged.wins else ("refused", f"not better beyond noise: {told}")
+    text = f"{difference.mean:+.4g} ({difference.low:+.4g} to {difference.high:+.4g}) on {judged.units:,} fresh units"
+    verdict, why = ("crowned", f"better: {text}") if judged.wins else ("refused", f"not better beyond noise: {text}")
     return _row(
         challenger.parameters, verdict, why, **which, units=judged.units,
         value=judged.challenger.mean, value_low=judged.challenger.low, value_high=judged.challenger.high,

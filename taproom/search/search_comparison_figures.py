@@ -32,8 +32,8 @@ def sample_digits(pixels: np.ndarray, labels: Sequence[str]) -> bytes:
         canvas[row, : len(chosen)] = chosen.reshape(-1, SIDE, SIDE)
     figure, axes = new_figure(7, 0.6 + 0.48 * len(names))
     axes.imshow(canvas.transpose(0, 2, 1, 3).reshape(len(names) * SIDE, SHOWN * SIDE), cmap="gray_r")
-    told = [f"{plain_text(name)}\n{count:,}" for name, count in zip(names, counts, strict=False)]
-    axes.set_yticks(SIDE * np.arange(len(names)) + SIDE / 2, told, fontsize=8)
+    ticks = [f"{plain_text(name)}\n{count:,}" for name, count in zip(names, counts, strict=False)]
+    axes.set_yticks(SIDE * np.arange(len(names)) + SIDE / 2, ticks, fontsize=8)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
@@ -56,8 +56,8 @@ def deck_settings(rows: Sequence[Mapping]) -> bytes:
         axes.set(xscale="log", xlabel="published loss (of which kind is not stated)", ylabel=f"our {column} [{unit}]")
         _plain_ticks(axes)
         correlation = rank_correlation(rows, column)
-        told = "all alike" if correlation is None else f"{correlation:+.2f}".replace("-", "\N{MINUS SIGN}")
-        axes.set_title(f"{column}: rank correlation {told}", fontsize=10)
+        text = "all alike" if correlation is None else f"{correlation:+.2f}".replace("-", "\N{MINUS SIGN}")
+        axes.set_title(f"{column}: rank correlation {text}", fontsize=10)
     return png_of(figure)
 
 

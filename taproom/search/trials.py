@@ -330,8 +330,8 @@ def _asked(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=sampler)
     for parameters, score in observed:
-        told = optuna.trial.create_trial(params=dict(parameters), distributions=distributions, value=score)
-        study.add_trial(told)
+        trial = optuna.trial.create_trial(params=dict(parameters), distributions=distributions, value=score)
+        study.add_trial(trial)
     return [study.ask(distributions).params for _ in range(count)]
 
 

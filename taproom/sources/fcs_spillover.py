@@ -39,8 +39,8 @@ def find_spillover(keywords: Mapping[str, str], names: Sequence[str], labels: Se
     `names` are those of the channels, in their order ($PnN, made unique), `labels` their $PnS.
 
     Raises:
-        ValueError: it is no square matrix of finite numbers, or it names a channel that is not there or not to be told
-            apart; the message says which.
+        ValueError: it is not a square matrix of finite numbers, or it names a channel that is missing or ambiguous; the
+            message says which.
     """
     keyword = next((name for name in KEYWORDS if keywords.get(name, "").strip()), None)
     if keyword is None:
