@@ -1,0 +1,53 @@
+// What the scripts of all pages share: data, elements and numbers. Browsers load no module from file://, so scripts are
+// plain ones that add to this object.
+"use strict";
+
+const Taproom = {
+  data: {}, // each file of data/ adds its own
+
+  // The typed array that taproom.pages.scripts.packed has packed; numbers with a `scale` become floats.
+  numbers(packed) {
+    const bytes = Uint8Array.from(atob(packed.base64), (letter) => letter.charCodeAt(0));
+    const kinds = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
+    const values = new kinds[packed.type](bytes.buffer);
+    return packed.scale ? Float32Array.from(values, (value) => value * packed.scale) : values;
+  },
+
+  // Indices as taproom.pages.scripts.packed_indices has packed them; -1 is none.
+  indices(packed) {
+    const values = Taproom.numbers(packed);
+    const none = 2 ** (8 * values.BYTES_PER_ELEMENT) - 1;
+    return Int32Array.from(values, (value) => (value === none ? -1 : value));
+  },
+
+  // An element. Text is only ever added as text, so nothing in a table is read as HTML.
+  element(tag, properties = {}, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(properties)) {
+      if (name in made) made[name] = value;
+      else made.setAttribute(name, value);
+    }
+    made.append(...children);
+    return made;
+  },
+
+  // A text of a table, kept from reordering what is around it where it is written from right to left.
+  text(text) {
+    return Taproom.element("bdi", {}, text);
+  },
+
+  number(value, digits = 3) {
+    return new Intl.NumberFormat("en", { maximumSignificantDigits: digits }).format(value);
+  },
+
+  // A word without case and accents, as people type it.
+  folded(text) {
+    return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+  },
+
+  // The colour [red, green, blue] of a custom property of the style sheet, such as --other.
+  colour(property) {
+    const hex = getComputedStyle(document.documentElement).getPropertyValue(property).trim();
+    return [1, 3, 5].map((place) => parseInt(hex.slice(place, place + 2), 16));
+  },
+};

@@ -1,0 +1,145 @@
+"""All pages with their files, written to the folder `_pages` of the warehouse.
+
+The pages depend only on the newest versions of the tables and on what is said of them (`TableDescription`): the same
+versions give the same bytes. Nothing local goes in: no absolute path, no environment, no address of the warehouse.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from taproom.errors import DamagedFileError, UnknownTableError
+from taproom.pages.chains import INTRODUCTIONS
+from taproom.pages.item_map_data import item_map_data
+from taproom.pages.libraries import LIBRARIES, Library, read_libraries
+from taproom.pages.scripts import data_script
+from taproom.pages.tables import TableDescription, TableState, cell, states_of
+from taproom.pages.words_data import words_data
+from taproom.sources.fetching import read_sources
+from taproom.warehouse.warehouse import Warehouse
+
+FOLDER = "_pages"
+SOURCE = Path(__file__).resolve().parents[2] / "pages"
+
+
+def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> str:
+    """Write all pages and delete files of earlier ones; return the address of the first page.
+
+    Args:
+        warehouse: where the tables are, and the pages will be.
+        tables: every table that there may be, made or not.
+
+    Raises:
+        SourceError: a library of the pages cannot be fetched.
+        StorageError: the warehouse cannot be read or written.
+    """
+    storage, pages = warehouse.storage, build_pages(warehouse, tables)
+    for path, content in sorted(pages.items(), key=lambda page: page[0] == "index.html"):  # the entrance last
+        if storage.read(f"{FOLDER}/{path}") != content:
+            with storage.errors(f"{FOLDER}/{path} could not be written to {storage.root}"):
+                storage.replace(f"{FOLDER}/{path}", content, is_durable=False)
+    for info in storage.listing(FOLDER, recursive=True):
+        path = storage.relative(info, FOLDER)
+        if info.is_file and path not in pages:
+            with storage.errors(f"{FOLDER}/{path} could not be deleted from {storage.root}"):
+                storage.delete(f"{FOLDER}/{path}")
+    return storage.uri(f"{FOLDER}/index.html")
+
+
+def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dict[str, bytes]:
+    """The content of every file of the pages, by its path."""
+    tables = sorted(tables, key=lambda table: table.name)
+    states, damaged = states_of(warehouse, tables)
+    libraries = read_libraries()
+    render = _renderer(tables, states, damaged)
+    files = {path: content for library in libraries for path, content in library.files.items()}
+    files |= {
+        f"{folder}/{path.name}": path.read_bytes()
+        for folder in ("scripts", "styles")
+        for path in sorted((SOURCE / folder).iterdir())
+    }
+    files |= {f"figures/{name}.png": state.figure for name, state in states.items() if state.figure}
+    files |= _product_page("map.html", item_map_data, warehouse, render)
+    files |= _product_page("words.html", words_data, warehouse, render)
+    files |= _catalogue(tables, states, render)
+    files["index.html"] = render("home.html", **_home(tables, states, libraries))
+    return files
+
+
+def _renderer(
+    tables: Sequence[TableDescription], states: Mapping[str, TableState], damaged: Mapping[str, DamagedFileError]
+) -> Callable[..., bytes]:
+    """A function that renders a template with what all pages know, as UTF-8."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(SOURCE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = cell
+    used_by: dict[str, list[str]] = {table.name: [] for table in tables}
+    for table in tables:
+        for name in table.inputs:
+            used_by.setdefault(name, []).append(table.name)
+    environment.globals |= {
+        "tables": {table.name: table for table in tables},
+        "states": states,
+        "damaged": damaged,
+        "used_by": used_by,
+    }
+
+    def render(template: str, **values: Any) -> bytes:
+        return environment.get_template(template).render(values).encode()
+
+    return render
+
+
+def _home(
+    tables: Sequence[TableDescription], states: Mapping[str, TableState], libraries: Sequence[Library]
+) -> dict[str, Any]:
+    newest = sorted(states.items(), key=lambda named: (named[1].commits[0]["time"], named[0]), reverse=True)
+    chains = [
+        {
+            "about": chain,
+            "picture": next((name for name in chain.pictures if name in states and states[name].figure), None),
+            "made": [table.name for table in tables if table.chain == chain.name and table.name in states],
+            "count": sum(table.chain == chain.name for table in tables),
+        }
+        for chain in INTRODUCTIONS
+    ]
+    sources = [source for name, source in read_sources().items() if name not in LIBRARIES]
+    return {"chains": chains, "newest": newest[:10], "sources": sources, "libraries": libraries}
+
+
+def _product_page(
+    page: str, data_of: Callable[[Warehouse], dict[str, Any]], warehouse: Warehouse, render: Callable[..., bytes]
+) -> dict[str, bytes]:
+    """A page with its data; without data, where its tables were not made or are damaged, the page says so."""
+    name = page.removesuffix(".html")
+    try:
+        data = data_of(warehouse)
+    except (UnknownTableError, DamagedFileError) as error:
+        return {page: render(page, data=None, is_damaged=isinstance(error, DamagedFileError))}
+    return {page: render(page, data=data, is_damaged=False), f"data/{name}.js": data_script(name, data)}
+
+
+def _catalogue(
+    tables: Sequence[TableDescription], states: Mapping[str, TableState], render: Callable[..., bytes]
+) -> dict[str, bytes]:
+    entries = [
+        {
+            "table": table.name,
+            "grain": table.contract.grain,
+            "columns": [[column.name, column.description] for column in table.contract.columns],
+        }
+        for table in tables
+    ]
+    pages = {
+        f"tables/{table.name}.html": render("table.html", table=table, state=states.get(table.name))
+        for table in tables
+    }
+    listed = render("catalogue.html", chains=INTRODUCTIONS)
+    return {"catalogue.html": listed, "data/catalogue.js": data_script("catalogue", {"tables": entries}), **pages}

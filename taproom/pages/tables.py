@@ -1,0 +1,173 @@
+"""What pages know of a table: its description, its newest version, its first rows, and what may be shown of them."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+
+from taproom.errors import DamagedFileError
+from taproom.warehouse.contracts import Contract
+from taproom.warehouse.warehouse import Warehouse
+
+FIRST_ROWS = 20
+LONGEST_CELL = 200
+VERSIONS = 20
+
+_ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\)")
+
+
+@dataclass(frozen=True)
+class TableDescription:
+    """What is known of a table before it is made.
+
+    `inputs` are the tables that it is made from. `remarks` say what is wrong with it: checks that failed, for example.
+    """
+
+    contract: Contract
+    chain: str
+    description: str
+    inputs: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The table's name."""
+        return self.contract.table
+
+    @property
+    def rules(self) -> list[str]:
+        """What each version of the table guarantees, as sentences."""
+        return [f"{', '.join(self.contract.key)} is unique", *map(str, self.contract.invariants)]
+
+
+@dataclass(frozen=True)
+class TableState:
+    """The newest version of a table, as its page shows it.
+
+    `commits` are the newest `VERSIONS` versions, newest first, as `Warehouse.history` describes them. `figure` is a PNG.
+    """
+
+    version: int
+    rows: int
+    size_bytes: int
+    commits: list[dict[str, Any]]
+    first_rows: list[list[str]]
+    figure: bytes | None = field(repr=False)
+    figure_partition: str | None = None
+
+
+def state_of(warehouse: Warehouse, table: TableDescription) -> TableState | None:
+    """The newest version of a table, read and verified as far as its page shows it; None where there is none.
+
+    Raises:
+        DamagedFileError: the log or the first data file is damaged.
+    """
+    version = warehouse.head(table.name)
+    if version is None:
+        return None
+    files = warehouse.files(table.name, version)
+    commits = [commit for commit in warehouse.history(table.name) if commit["version"] <= version]
+    figure, partition = _newest_figure(warehouse, table.name, commits)
+    return TableState(
+        version=version,
+        rows=sum(file.rows for file in files),
+        size_bytes=sum(file.size_bytes for file in files),
+        commits=commits[:VERSIONS],
+        first_rows=list(_first_rows(warehouse, table.contract, version)),
+        figure=figure,
+        figure_partition=partition,
+    )
+
+
+def states_of(
+    warehouse: Warehouse, tables: list[TableDescription]
+) -> tuple[dict[str, TableState], dict[str, DamagedFileError]]:
+    """The state of each table that was made, by its name; and the error of each one that is damaged."""
+    states, damaged = {}, {}
+    for table in tables:
+        try:
+            if state := state_of(warehouse, table):
+                states[table.name] = state
+        except DamagedFileError as error:
+            damaged[table.name] = error
+    return states, damaged
+
+
+def cell(value: Any) -> str:
+    """A value of a table as a short text.
+
+    >>> cell(1234567), cell(0.123456), cell(None), cell([1.5, 2.0]), cell(b"abc")
+    ('1,234,567', '0.1235', 'null', '1.5, 2', '3 bytes')
+    >>> cell("/home/me/beers.csv"), cell("s3://key:secret@host/beers.csv?x=1")
+    ('…/beers.csv', '…/beers.csv')
+    """
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case int():
+            return f"{value:,}"
+        case float():
+            return f"{value:,.4g}" if math.isfinite(value) else str(value)
+        case bytes():
+            return f"{len(value):,} bytes"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M:%S}"
+        case str():
+            return _shortened(without_address(value))
+        case Mapping():
+            return _joined([f"{key}: {cell(each)}" for key, each in value.items()])
+        case [(str(), _), *_]:  # a map column
+            return _joined([f"{key}: {cell(each)}" for key, each in value])
+        case list():
+            return _joined([cell(each) for each in value[:FIRST_ROWS]], of=len(value))
+    return _shortened(str(value))
+
+
+def without_address(text: str) -> str:
+    """The text; of an absolute path or a URL only the last part, since the rest belongs to a machine or is secret.
+
+    >>> without_address("beers.csv"), without_address("C:\\\\beers\\\\ale.csv")
+    ('beers.csv', '…/ale.csv')
+    """
+    if not _ADDRESS.match(text):
+        return text
+    path = text.partition("?")[0].partition("#")[0] if "://" in text else text
+    return f"…/{PurePosixPath(path.replace(chr(92), '/')).name.rpartition('@')[2]}"
+
+
+def _newest_figure(
+    warehouse: Warehouse, table: str, commits: list[dict[str, Any]]
+) -> tuple[bytes | None, str | None]:
+    """The figure of the newest commit, and its partition."""
+    newest = commits[0] if commits else None
+    if newest is None or newest["content_hash"] is None:
+        return None, None
+    return warehouse.figure(table, newest["content_hash"]), newest["partition"]
+
+
+def _first_rows(warehouse: Warehouse, contract: Contract, version: int) -> Iterator[list[str]]:
+    left, names = FIRST_ROWS, contract.schema.names
+    for batch in warehouse.stream(contract.table, version):
+        rows = pa.Table.from_batches([batch.slice(0, left)])
+        present = [name for name in names if name in rows.schema.names]
+        for row in rows.select(present).to_pylist():
+            yield [cell(row.get(name)) for name in names]
+        left -= rows.num_rows
+        if left <= 0:
+            return
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+
+
+def _joined(parts: list[str], of: int | None = None) -> str:
+    text = _shortened(", ".join(parts))
+    return f"{text} … ({of:,} values)" if of is not None and (of > len(parts) or text.endswith("…")) else text
