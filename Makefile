@@ -5,6 +5,7 @@ BIN := .venv/bin
 CONFIG ?=
 REPAIR ?=
 PORT ?= 3000
+OPEN_PORT ?= 3080
 TESTS ?=
 ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
 FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
@@ -13,11 +14,17 @@ FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run test test-fast coverage soak ui doctor bench lint check contracts lock clean
+.PHONY: run pages open test test-fast coverage soak ui doctor bench lint check contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every table that is not fresh, then print a summary
 	@$(BIN)/python -m pipelines.run $(if $(CONFIG),--config "$(CONFIG)")
+
+pages: setup  ## write the pages of the tables, as `make run` does at its end
+	@$(BIN)/python -m pipelines.pages
+
+open: setup  ## serve the pages on the loopback interface and print their address; OPEN_PORT=3081 for another port
+	@$(BIN)/python -m pipelines.pages --open --port $(OPEN_PORT)
 
 test: setup  ## run the test suite on all cores, each test file on one core
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)

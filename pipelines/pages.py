@@ -1,7 +1,7 @@
 """`make pages`: write the pages of the warehouse. `make open`: serve them on the loopback interface.
 
-    python -m pipelines.pages            writes <warehouse>/_pages/
-    python -m pipelines.pages --open     serves them, and prints the address; --port chooses another port
+python -m pipelines.pages            writes <warehouse>/_pages/
+python -m pipelines.pages --open     serves them, and prints the address; --port chooses another port
 """
 
 import argparse
@@ -31,17 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--open", action="store_true", help="serve the pages on the loopback interface")
     parser.add_argument("--port", type=int, default=PORT, help="port to serve them on")
     options = parser.parse_args(arguments)
-    warehouse = Warehouse(default_root())
     try:
+        warehouse = Warehouse(default_root())
         if options.open:
             serve(warehouse, options.port)
-        else:
-            with dg.DagsterInstance.get() as instance:
-                print(f"Pages:   {make_pages(instance, warehouse)}   (or: make open)")
+            return 0
+        with dg.DagsterInstance.get() as instance:
+            failures = print_pages(instance, warehouse)
     except TaproomError as error:
+        failures = {"pages": error}
+    for error in failures.values():
         print(f"Failed: pages: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return 1 if failures else 0
+
+
+def print_pages(instance: dg.DagsterInstance, warehouse: Warehouse) -> dict[str, TaproomError]:
+    """Write the pages at the end of `make run` and print where they are; return the error if they failed."""
+    try:
+        print(f"Pages:   {make_pages(instance, warehouse)}   (or: make open)", flush=True)
+    except TaproomError as error:
+        return {"pages": error}
+    return {}
 
 
 def make_pages(instance: dg.DagsterInstance, warehouse: Warehouse) -> str:
@@ -65,7 +75,7 @@ def described_tables(instance: dg.DagsterInstance, warehouse: Warehouse) -> list
             contract=CONTRACTS[table],
             chain=graph.get(assets[0]).group_name,
             description=graph.get(assets[0]).description or "",
-            inputs=tuple(sorted({table_and_part(parent)[0] for key in assets for parent in graph.get(key).parent_keys})),
+            inputs=tuple(sorted({table_and_part(each)[0] for key in assets for each in graph.get(key).parent_keys})),
             remarks=tuple(remark for key in sorted(assets) for remark in _remarks(instance, warehouse, key)),
         )
         for table, assets in keys.items()
@@ -81,8 +91,8 @@ def serve(warehouse: Warehouse, port: int) -> None:
     folder = Path(warehouse.root, FOLDER)
     if not warehouse.storage.is_local:
         raise TaproomError(
-            f"{warehouse.root} is not a local folder, and make open serves only those. Copy its folder {FOLDER} to this "
-            "machine and open index.html in it."
+            f"{warehouse.root} is not a local folder, and make open serves only those. Copy its folder {FOLDER} to "
+            "this machine and open index.html in it."
         )
     if not (folder / "index.html").is_file():
         raise TaproomError(f"{folder} has no pages. Write them with `make pages`.")
@@ -90,7 +100,7 @@ def serve(warehouse: Warehouse, port: int) -> None:
         server = ThreadingHTTPServer((ADDRESS, port), partial(_QuietHandler, directory=str(folder)))
     except OSError as error:
         raise TaproomError(
-            f"port {port} cannot be used ({error.strerror}). Choose another: make open PORT=3081"
+            f"port {port} cannot be used ({error.strerror}). Choose another: make open OPEN_PORT=3081"
         ) from error
     with server:
         print(f"http://{ADDRESS}:{server.server_port}/   (end with Ctrl+C)", flush=True)

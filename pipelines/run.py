@@ -20,6 +20,7 @@ import yaml
 from assets.table import table_and_part
 from pipelines.definitions import defs
 from pipelines.jobs import INGEST, MAKE
+from pipelines.pages import print_pages
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from pipelines.records import newest_materialization, recorded_value
@@ -48,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(line)
             failures |= Products(instance, warehouse, defs, ops).make()
             print("\n".join(summary(instance, warehouse)), flush=True)
+            failures |= print_pages(instance, warehouse)
     except TaproomError as error:
         failures["make run"] = error
     for chain, failure in failures.items():

@@ -8,6 +8,7 @@ Taproom.Labels = class {
   static PIXELS_EACH = 14000; // of the map's area for each label, before zooming in
 
   constructor(container, names) {
+    this.container = container;
     this.names = names;
     this.shown = new Map(); // index -> element
     this.widths = new Map();
@@ -21,19 +22,20 @@ Taproom.Labels = class {
   // `zoomedIn` is how far the view has zoomed in, as a power of two.
   draw(viewport, positions, first, zoomedIn) {
     const { width, height } = viewport;
+    const isFirst = new Set(first);
     const most = first.length + Math.ceil(((width * height) / Taproom.Labels.PIXELS_EACH) * (1 + Math.max(0, zoomedIn)));
     const boxes = [];
+    const buttons = this.boxOfButtons();
     const place = (index) => {
       if (boxes.length >= most || index < 0) return;
       const [x, y] = Taproom.Labels.project(viewport, positions, index);
       if (!(x > 0 && x < width && y > 0 && y < height)) return;
-      const box = { index, left: x + 7, top: y - Taproom.Labels.HEIGHT / 2, width: this.widthOf(index) };
+      const box = { index, left: x + 7, top: y - Taproom.Labels.HEIGHT / 2, width: this.widthOf(index, isFirst.has(index)) };
       if (box.left + box.width > width) box.left = x - 7 - box.width;
-      if (boxes.some((other) => Taproom.Labels.overlap(box, other))) return;
+      if (box.left < 0 || [buttons, ...boxes].some((other) => Taproom.Labels.overlap(box, other))) return;
       boxes.push(box);
     };
     first.forEach(place);
-    const isFirst = new Set(first);
     for (let index = 0; index < this.names.length && boxes.length < most; index++) {
       if (!isFirst.has(index)) place(index);
     }
@@ -49,18 +51,22 @@ Taproom.Labels = class {
   }
 
   static overlap(box, other) {
+    const { HEIGHT } = Taproom.Labels;
     return (
       box.left < other.left + other.width && other.left < box.left + box.width &&
-      Math.abs(box.top - other.top) < Taproom.Labels.HEIGHT
+      box.top < other.top + (other.height ?? HEIGHT) && other.top < box.top + HEIGHT
     );
   }
 
-  widthOf(index) {
-    if (!this.widths.has(index)) {
-      const width = this.pen.measureText(this.names[index]).width + 6;
-      this.widths.set(index, Math.min(width, Taproom.Labels.WIDEST));
-    }
-    return this.widths.get(index);
+  // Where the map's buttons are; no label goes there.
+  boxOfButtons() {
+    const { offsetLeft, offsetTop, offsetWidth, offsetHeight } = this.container.querySelector(".map-buttons");
+    return { left: offsetLeft, top: offsetTop, width: offsetWidth, height: offsetHeight };
+  }
+
+  widthOf(index, isBold) {
+    if (!this.widths.has(index)) this.widths.set(index, this.pen.measureText(this.names[index]).width + 6);
+    return Math.min(this.widths.get(index) * (isBold ? 1.12 : 1), Taproom.Labels.WIDEST);
   }
 
   show(boxes, isFirst) {

@@ -28,7 +28,7 @@
   const map = new Taproom.PointMap(document.getElementById("map"), {
     positions: { 2: inPlane, 3: Taproom.numbers(data.space) },
     names,
-    radii: Float32Array.from(reviews, (each) => (count > 20000 ? 1.5 : 2.5) + 6 * Math.sqrt(each / mostReviews)),
+    radii: Float32Array.from(reviews, (each) => (count > 20000 ? 1.5 : 2) + 5 * Math.sqrt(each / mostReviews)),
     choose: (index) => select(index, false),
     moved: () => link.note(),
   });
@@ -61,8 +61,10 @@
     const quantiles = Array.from({ length: STEPS - 1 }, (_, step) => sorted[Math.floor(((step + 1) * sorted.length) / STEPS)]);
     const limits = [...new Set(quantiles)].filter((limit) => limit !== undefined && limit > sorted[0]);
     const ends = [sorted[0], ...limits, sorted[sorted.length - 1]];
+    const isWhole = colour.value === "reviews"; // a step then ends before the next one begins
+    const lastOf = (step) => ends[step + 1] - (isWhole && step < limits.length ? 1 : 0);
     const steps = sorted.length ? [...limits, null].map((_, step) => ({
-      name: `${Taproom.number(ends[step])} to ${Taproom.number(ends[step + 1])}`,
+      name: lastOf(step) > ends[step] ? `${Taproom.number(ends[step])} to ${Taproom.number(lastOf(step))}` : Taproom.number(ends[step]),
       property: `--step-${Math.round((step * (STEPS - 1)) / Math.max(1, limits.length))}`,
     })) : [];
     const hasUnknown = sorted.length < count;

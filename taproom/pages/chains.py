@@ -29,16 +29,16 @@ INTRODUCTIONS = (
     ChainIntroduction(
         "text",
         "Text becomes topics and word vectors",
-        "A corpus of documents is factorised into topics, and each word gets a vector that is similar to those of words "
-        "in the same contexts.",
+        "A corpus of documents is factorised into topics, and each word gets a vector that is similar to those of "
+        "words in the same contexts.",
         ("word_map", "topics", "documents"),
         page="words.html",
     ),
     ChainIntroduction(
         "assays",
         "Assays of cells become densities and classes",
-        "Mixtures of Gaussians describe the events of each well; class mixtures call each cell and estimate the share of "
-        "each class in a well.",
+        "Mixtures of Gaussians describe the events of each well; class mixtures call each cell and estimate the share "
+        "of each class in a well.",
         ("density", "well_shares", "events"),
     ),
     ChainIntroduction(

@@ -120,5 +120,3 @@ def _weighted_words(
         for row, terms, weights in zip(rows, batch["term_ids"], batch["weights"], strict=True):
             if row is not None:
                 yield row, terms.values.to_numpy(), weights.values.to_numpy()
-
-

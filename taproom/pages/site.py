@@ -138,8 +138,7 @@ def _catalogue(
         for table in tables
     ]
     pages = {
-        f"tables/{table.name}.html": render("table.html", table=table, state=states.get(table.name))
-        for table in tables
+        f"tables/{table.name}.html": render("table.html", table=table, state=states.get(table.name)) for table in tables
     }
     listed = render("catalogue.html", chains=INTRODUCTIONS)
     return {"catalogue.html": listed, "data/catalogue.js": data_script("catalogue", {"tables": entries}), **pages}

@@ -15,6 +15,7 @@ from taproom.warehouse.contracts import Contract
 from taproom.warehouse.warehouse import Warehouse
 
 FIRST_ROWS = 20
+FIRST_VALUES = 5  # of a list or a map
 LONGEST_CELL = 200
 VERSIONS = 20
 
@@ -49,7 +50,7 @@ class TableDescription:
 class TableState:
     """The newest version of a table, as its page shows it.
 
-    `commits` are the newest `VERSIONS` versions, newest first, as `Warehouse.history` describes them. `figure` is a PNG.
+    `commits` are the newest `VERSIONS` versions, newest first, as in `Warehouse.history`; `figure` is a PNG.
     """
 
     version: int
@@ -101,8 +102,10 @@ def states_of(
 def cell(value: Any) -> str:
     """A value of a table as a short text.
 
-    >>> cell(1234567), cell(0.123456), cell(None), cell([1.5, 2.0]), cell(b"abc")
-    ('1,234,567', '0.1235', 'null', '1.5, 2', '3 bytes')
+    >>> cell(1234567), cell(0.123456), cell(None), cell([1.5, 2.0]), cell({"abv": 5}), cell(b"abc")
+    ('1,234,567', '0.1235', 'null', '1.5, 2', 'abv: 5', '3 bytes')
+    >>> cell(list(range(50)))
+    '0, 1, 2, 3, 4, … (50 values)'
     >>> cell("/home/me/beers.csv"), cell("s3://key:secret@host/beers.csv?x=1")
     ('…/beers.csv', '…/beers.csv')
     """
@@ -122,11 +125,11 @@ def cell(value: Any) -> str:
         case str():
             return _shortened(without_address(value))
         case Mapping():
-            return _joined([f"{key}: {cell(each)}" for key, each in value.items()])
-        case [(str(), _), *_]:  # a map column
-            return _joined([f"{key}: {cell(each)}" for key, each in value])
+            return cell([*value.items()])
+        case [tuple(), *_]:  # a map column
+            return _joined([f"{key}: {cell(each)}" for key, each in value[:FIRST_VALUES]], of=len(value))
         case list():
-            return _joined([cell(each) for each in value[:FIRST_ROWS]], of=len(value))
+            return _joined([cell(each) for each in value[:FIRST_VALUES]], of=len(value))
     return _shortened(str(value))
 
 
@@ -142,9 +145,7 @@ def without_address(text: str) -> str:
     return f"…/{PurePosixPath(path.replace(chr(92), '/')).name.rpartition('@')[2]}"
 
 
-def _newest_figure(
-    warehouse: Warehouse, table: str, commits: list[dict[str, Any]]
-) -> tuple[bytes | None, str | None]:
+def _newest_figure(warehouse: Warehouse, table: str, commits: list[dict[str, Any]]) -> tuple[bytes | None, str | None]:
     """The figure of the newest commit, and its partition."""
     newest = commits[0] if commits else None
     if newest is None or newest["content_hash"] is None:
@@ -168,6 +169,6 @@ def _shortened(text: str) -> str:
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
 
 
-def _joined(parts: list[str], of: int | None = None) -> str:
+def _joined(parts: list[str], of: int) -> str:
     text = _shortened(", ".join(parts))
-    return f"{text} … ({of:,} values)" if of is not None and (of > len(parts) or text.endswith("…")) else text
+    return text if len(parts) == of else f"{text}, … ({of:,} values)"

@@ -1,0 +1,59 @@
+"""Debian's chromium without a network, and the pages of a warehouse for it."""
+
+import shutil
+import time
+from pathlib import Path
+
+import dagster as dg
+
+from pipelines.pages import make_pages
+from taproom.warehouse.warehouse import Warehouse
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+# WebGL by software, and no sandbox because containers often forbid it; the pages are our own.
+FLAGS = ("--enable-unsafe-swiftshader", "--no-sandbox")
+# What drivers print about how fast they are.
+UNIMPORTANT = ("GPU stall due to ReadPixels",)
+
+
+def written(warehouse: Warehouse) -> Path:
+    with dg.DagsterInstance.ephemeral() as instance:
+        return Path(make_pages(instance, warehouse)).parent
+
+
+def until(tab, expression: str, seconds: float = 20) -> None:
+    """Wait until an expression is true. (Playwright's own function needs `eval`, which the pages forbid.)"""
+    end = time.monotonic() + seconds
+    while not tab.evaluate(expression):
+        assert time.monotonic() < end, f"{expression} is still false after {seconds} s"
+        time.sleep(0.05)
+
+
+class Visit:
+    """A tab that fails the test on an error, and on every request outside the pages."""
+
+    def __init__(self, browser, **options) -> None:
+        self.context = browser.new_context(offline=True, reduced_motion="reduce", **options)
+        self.tab = self.context.new_page()
+        self.problems: list[str] = []
+        self.tab.on("console", self._on_message)
+        self.tab.on("pageerror", lambda error: self.problems.append(f"error: {error}"))
+        self.tab.on("requestfailed", lambda request: self.problems.append(f"failed: {request.url}"))
+        self.tab.on("request", self._on_request)
+
+    def _on_message(self, message) -> None:
+        if message.type in ("error", "warning") and not any(text in message.text for text in UNIMPORTANT):
+            self.problems.append(f"{message.type}: {message.text}")
+
+    def _on_request(self, request) -> None:
+        if not request.url.startswith((self.root, "data:")):
+            self.problems.append(f"request: {request.url}")
+
+    def open(self, folder: Path | str, page: str = "index.html"):
+        """Open a page of a folder, or of a server's address, and wait until its map, if it has one, is drawn."""
+        self.root = folder.as_uri() if isinstance(folder, Path) else folder
+        self.tab.goto("about:blank")
+        self.tab.goto(f"{self.root}/{page}")
+        if self.tab.locator("canvas").count():
+            until(self.tab, "Taproom.page.map.isLoaded && document.querySelector('.labels span') !== null")
+        return self.tab

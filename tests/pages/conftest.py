@@ -1,0 +1,39 @@
+"""A browser without a network, and pages of small tables for it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from taproom.warehouse.warehouse import Warehouse
+from tests.browser import CHROMIUM, FLAGS, Visit, written
+from tests.shown_tables import publish_map, publish_words
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    if CHROMIUM is None:
+        pytest.skip("no chromium on PATH: apt-get install chromium")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the pages of a warehouse with a map, words and topics, and no other chain."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
+    publish_map(warehouse)
+    publish_words(warehouse)
+    return written(warehouse)
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Visit]:
+    """A tab as wide as a laptop's."""
+    visit = Visit(chromium, viewport={"width": 1200, "height": 800})
+    yield visit
+    visit.context.close()
+    assert visit.problems == []

@@ -1,0 +1,83 @@
+"""Every page opens from disk and from a server, without a network, an error or a missing file."""
+
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from taproom.warehouse.warehouse import Warehouse
+from tests.browser import Visit, written
+
+MAIN = ("index.html", "map.html", "words.html", "catalogue.html", "tables/item_map.html", "tables/events.html")
+
+pytestmark = pytest.mark.slow
+
+
+def names(pages: Path) -> list[str]:
+    return sorted(path.relative_to(pages).as_posix() for path in pages.rglob("*.html"))
+
+
+def test_every_page_opens_from_disk_and_has_what_it_links_to(visit, pages):
+    missing, root = set(), pages.as_uri()
+    assert len(names(pages)) > 60
+    for name in names(pages):
+        tab = visit.open(pages, name)
+        assert tab.locator("h1").inner_text()
+        assert tab.title().endswith("- Taproom")
+        found = tab.evaluate(
+            "[...document.querySelectorAll('[href], [src]')].map((each) => each.href || each.src)"
+            ".filter((address) => !address.startsWith('data:'))"
+        )
+        assert [address for address in found if not address.startswith(root)] == []
+        missing |= {
+            address for address in found if not (pages / address.removeprefix(root)[1:].partition("#")[0]).is_file()
+        }
+    assert missing == set()
+
+
+def test_pages_open_from_a_server(visit, pages):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(pages)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    visit.context.set_offline(False)  # the loopback interface is a network, too
+    try:
+        for name in MAIN:
+            assert visit.open(f"http://127.0.0.1:{server.server_port}", name).locator("h1").inner_text()
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+def test_a_chain_that_was_not_made_says_how_to_make_it(visit, tmp_path):
+    pages = written(Warehouse(tmp_path / "empty"))
+    for name in ("map.html", "words.html", "tables/topics.html"):
+        tab = visit.open(pages, name)
+        assert "Not made yet" in tab.inner_text("main")
+        assert "make run" in tab.inner_text("main")
+    home = visit.open(pages).inner_text("main")
+    assert home.count("Not made yet") == 5
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_needs_no_scrolling_sideways(chromium, pages, scheme):
+    visit = Visit(chromium, viewport={"width": 360, "height": 700}, color_scheme=scheme)
+    for name in MAIN:
+        assert visit.open(pages, name).evaluate("document.documentElement.scrollWidth") == 360, name
+    visit.context.close()
+    assert visit.problems == []
+
+
+def test_dark_mode_is_dark(chromium, pages):
+    lightness = {}
+    for scheme in ("light", "dark"):
+        visit = Visit(chromium, color_scheme=scheme)
+        color = visit.open(pages).evaluate("getComputedStyle(document.body).backgroundColor")
+        lightness[scheme] = sum(map(int, color.removeprefix("rgb(").removesuffix(")").split(",")))
+        visit.context.close()
+    assert lightness["dark"] < 150 < 600 < lightness["light"]
