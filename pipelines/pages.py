@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             failures = print_pages(instance, warehouse)
     except TaproomError as error:
         failures = {"pages": error}
-    for error in failures.values():
-        print(f"Failed: pages: {error}", file=sys.stderr)
+    for reason in failures.values():
+        print(f"Failed: pages: {reason}", file=sys.stderr)
     return 1 if failures else 0
 
 

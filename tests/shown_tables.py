@@ -1,5 +1,7 @@
 """Tables that pages show: items, words and topics, some with names that try to do harm."""
 
+import base64
+
 import numpy as np
 import pyarrow as pa
 
@@ -135,3 +137,9 @@ def publish_words(warehouse: Warehouse) -> list[str]:
 def publish(warehouse: Warehouse, contract, columns: dict, origin: Origin | None = None) -> None:
     rows = contract.table_of(**{name: pa.array(columns[name], contract.schema.field(name).type) for name in columns})
     warehouse.publish(contract, rows, since=warehouse.head(contract.table), origin=origin)
+
+
+def unpacked(given: dict) -> np.ndarray:
+    """The numbers of `taproom.pages.scripts.packed`, as the scripts of pages read them."""
+    numbers = np.frombuffer(base64.b64decode(given["base64"]), np.dtype(given["type"]).newbyteorder("<"))
+    return numbers * given.get("scale", 1)

@@ -10,6 +10,9 @@ LIBRARIES = {
     "minisearch": {"package/dist/umd/index.js": "minisearch.js", "package/LICENSE.txt": "minisearch.LICENSE.txt"},
 }
 
+# Sources that no table is made from.
+FOR_TESTS = ("axe_core", "cytometers")
+
 
 @dataclass(frozen=True)
 class Library:

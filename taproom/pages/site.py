@@ -13,7 +13,7 @@ import jinja2
 from taproom.errors import DamagedFileError, UnknownTableError
 from taproom.pages.chains import INTRODUCTIONS
 from taproom.pages.item_map_data import item_map_data
-from taproom.pages.libraries import LIBRARIES, Library, read_libraries
+from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.scripts import data_script
 from taproom.pages.tables import TableDescription, TableState, cell, states_of
 from taproom.pages.words_data import words_data
@@ -110,7 +110,7 @@ def _home(
         }
         for chain in INTRODUCTIONS
     ]
-    sources = [source for name, source in read_sources().items() if name not in LIBRARIES]
+    sources = [source for name, source in read_sources().items() if name not in {*LIBRARIES, *FOR_TESTS}]
     return {"chains": chains, "newest": newest[:10], "sources": sources, "libraries": libraries}
 
 

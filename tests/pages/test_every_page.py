@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from taproom.sources.fetching import member, read_sources
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import Visit, written
 
@@ -81,3 +82,16 @@ def test_dark_mode_is_dark(chromium, pages):
         lightness[scheme] = sum(map(int, color.removeprefix("rgb(").removesuffix(")").split(",")))
         visit.context.close()
     assert lightness["dark"] < 150 < 600 < lightness["light"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_are_accessible(chromium, pages, scheme):
+    axe = member(read_sources()["axe_core"], "package/axe.min.js").read_text(encoding="utf-8")
+    visit, found = Visit(chromium, color_scheme=scheme), {}
+    for name in (*MAIN, "map.html#item=beer_00042", "words.html#word=windows"):
+        tab = visit.open(pages, name)
+        tab.evaluate(axe)
+        violations = tab.evaluate("axe.run().then((result) => result.violations)")
+        found |= {(name, each["id"]): [node["html"] for node in each["nodes"]] for each in violations}
+    visit.context.close()
+    assert found == {}
