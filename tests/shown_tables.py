@@ -63,6 +63,7 @@ def publish_map(warehouse: Warehouse, items: int = 60, seed: int = 0) -> list[st
             "item_id": ids,
             "item_name": names,
             "category": [STYLES[item % len(STYLES)] for item in range(items)],
+            "spellings": [[] for _ in ids],
             "reviews": 1 + np.arange(items)[::-1],
             "mean_overall": [None if item % 7 == 0 else item % 5 + 0.5 for item in range(items)],
         },
