@@ -7,7 +7,9 @@ REPAIR ?=
 PORT ?= 3000
 OPEN_PORT ?= 3080
 TESTS ?=
-ON_ALL_CORES := --numprocesses auto --dist loadfile --no-loadscope-reorder
+# One worker more than cores, because some tests wait for processes that they have started.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
+ON_ALL_CORES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
   --ignore-glob="*/test_street_fight*.py"
 
