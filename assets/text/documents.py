@@ -81,7 +81,9 @@ class DocumentsConfig(dg.Config):
         "a folder"
     )  # fmt: skip
     block_words: int = Field(1_000, ge=1, description="files: words of a block")
-    encoding: str = Field("utf-8", description="files: the text's encoding")
+    encoding: str | None = Field(
+        None, description="files: the text's encoding; null: recognised for each file from its first megabyte"
+    )
     strip_markup: bool | None = Field(
         None, description="files: take tags out; null: of .html, .htm, .xhtml and .xml only"
     )
@@ -145,7 +147,11 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
     yield dg.Output(
         Draft(
             reader.reader(),
-            metadata=lambda: {**reader.counts, "left_out": [f"{file}: {why}" for file, why in reader.left_out[:20]]},
+            metadata=lambda: {
+                **reader.counts,
+                "encodings": reader.encodings,
+                "left_out": [f"{file}: {why}" for file, why in reader.left_out[:20]],
+            },
             figure=lambda: figures.documents(reader.by_label),
         )
     )

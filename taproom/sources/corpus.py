@@ -22,7 +22,7 @@ from hashlib import blake2b
 from html.parser import HTMLParser
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import BinaryIO, Literal, NamedTuple, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,6 +33,7 @@ from taproom.sources.characters import check_encoding, printable
 from taproom.sources.files import check_has_content, files_in
 from taproom.sources.mojibake import has_mojibake, repair_mojibake
 from taproom.sources.packed import UNREADABLE, damage, open_unpacked, unpacked_suffix
+from taproom.sources.text_form import SAMPLE_BYTES, encoding_of
 
 Unit = Literal["line", "block", "file"]
 Split = Literal["training", "test"]
@@ -67,17 +68,25 @@ class LeftOut(NamedTuple):
     reason: str
 
 
+class FileRead(NamedTuple):
+    """A file that has been read to its end, and the encoding in which it was read."""
+
+    file: str
+    encoding: str
+
+
 @dataclass(frozen=True)
 class TextFiles:
     """A file of text, or a folder of such files, and what a document is.
 
     Attributes:
         path: the file or folder. A folder is searched with its subfolders; hidden files, links and the inbox's own
-            files are skipped. Files may be packed by gzip or bzip2 (.gz, .bz2).
+            files are skipped. Files may be packed (.gz, .bz2, .xz, .zip).
         unit: a document is a line, a block of `block_words` words (cut at white space), or a file. None: a line of a
             file, a file of a folder.
         block_words: the words of a block.
-        encoding: any that Python knows. A byte order mark is removed; lines may end with CR, LF or both.
+        encoding: any that Python knows. None: recognised, file by file (`taproom.sources.text_form`). A byte order mark
+            is removed; lines may end with CR, LF or both.
         strip_markup: whether tags, comments, scripts and styles are removed and entities become characters. None: only
             in .html, .htm, .xhtml and .xml files.
     """
@@ -85,7 +94,7 @@ class TextFiles:
     path: Path
     unit: Unit | None = None
     block_words: int = 1_000
-    encoding: str = "utf-8"
+    encoding: str | None = None
     strip_markup: bool | None = None
 
 
@@ -122,8 +131,10 @@ def review_documents(reviews: Iterable[pa.RecordBatch], duplicates: pa.Table) ->
                 yield Document(review_id, category, None, text)
 
 
-def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
+def text_files(files: TextFiles) -> Iterator[Document | LeftOut | FileRead]:
     r"""The documents of a file or folder, in the order of the files' paths, including blank ones.
+
+    The documents of each file are followed by a `FileRead`, which has the file's encoding.
 
     The id is the file's path in the folder (for a single file its name), followed by the number, from 1, of the line or
     block: `text8:00000012`. The label is the name of the file's folder, None for files directly in the given folder.
@@ -135,8 +146,9 @@ def text_files(files: TextFiles) -> Iterator[Document | LeftOut]:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "beers.txt")
     >>> _ = path.write_text("Hoppy\nSweet\n")
-    >>> [(document.document_id, document.text) for document in text_files(TextFiles(path))]
-    [('beers.txt:00000001', 'Hoppy'), ('beers.txt:00000002', 'Sweet')]
+    >>> hoppy, sweet, file = text_files(TextFiles(path))
+    >>> (hoppy.document_id, hoppy.text), (sweet.document_id, sweet.text), file.encoding
+    (('beers.txt:00000001', 'Hoppy'), ('beers.txt:00000002', 'Sweet'), 'utf-8')
     """
     files = replace(files, path=Path(files.path))
     _check_settings(files)
@@ -165,7 +177,7 @@ class DocumentReader:
 
     def __init__(
         self,
-        documents: Iterable[Document | LeftOut],
+        documents: Iterable[Document | LeftOut | FileRead],
         corpus: str,
         schema: pa.Schema,
         test_share: float = 0.2,
@@ -183,6 +195,7 @@ class DocumentReader:
         self._counts: Counter[str] = Counter()
         self._by_label: Counter[tuple[str | None, str]] = Counter()
         self._left_out: list[LeftOut] = []
+        self._encodings: Counter[str] = Counter()
 
     def reader(self) -> pa.RecordBatchReader:
         """Stream the documents, once, in batches of at most `rows_per_batch` rows and about 4 Mi characters.
@@ -211,6 +224,11 @@ class DocumentReader:
         return Counter(self._by_label)
 
     @property
+    def encodings(self) -> dict[str, int]:
+        """The number of files so far by the encoding in which they were read, most frequent first."""
+        return dict(self._encodings.most_common())
+
+    @property
     def left_out(self) -> list[LeftOut]:
         """The files left out so far, the first 1,000 of them."""
         return list(self._left_out)
@@ -231,6 +249,8 @@ class DocumentReader:
         for document in self._documents:
             if isinstance(document, LeftOut):
                 self._leave_out(document)
+            elif isinstance(document, FileRead):
+                self._encodings[document.encoding] += 1
             elif document.text and not document.text.isspace():
                 yield document
             else:
@@ -311,37 +331,65 @@ def _newsgroups(path: Path, prefix: str, split: Split) -> Iterator[Document]:
         yield Document(f"{prefix}-{number:05}", label or None, split, text)
 
 
-def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut]:
+def _folder_documents(files: TextFiles) -> Iterator[Document | LeftOut | FileRead]:
     for path in files_in(files.path):
         name = path.relative_to(files.path).as_posix()
         label = None if path.parent == files.path else path.parent.name.strip() or None
         try:
-            documents: Iterable[Document]
-            if files.unit == "file":
-                documents = list(_file_documents(path, name, label, files))
+            documents: Iterable[Document | FileRead]
+            file = replace(files, encoding=files.encoding or _recognised_encoding(path))
+            if file.unit == "file":
+                documents = list(_file_documents(path, name, label, file))
             else:
                 # Read to the end first, because a file with an error anywhere is left out as a whole.
-                deque(_file_documents(path, name, label, files), maxlen=0)
-                documents = _file_documents(path, name, label, files)
+                deque(_file_documents(path, name, label, file), maxlen=0)
+                documents = _file_documents(path, name, label, file)
         except SourceError as error:
             yield LeftOut(printable(name), printable(error))
         else:
             yield from documents
 
 
-def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document]:
+def _file_documents(path: Path, name: str, label: str | None, files: TextFiles) -> Iterator[Document | FileRead]:
     if name != printable(name):
         raise SourceError(f"{printable(path)}: the name is not UTF-8, and ids are made of it. Rename the file.")
-    texts = _decoded(path, files.encoding)
+    encoding = files.encoding or _recognised_encoding(path)
+    texts = _decoded(path, encoding)
     is_markup = unpacked_suffix(path) in _MARKUP_SUFFIXES
     if is_markup if files.strip_markup is None else files.strip_markup:
         texts = _without_markup(texts, path)
     if files.unit == "file":
         yield Document(name, label, None, _whole(texts, path))
-        return
-    parts = _lines(texts, path) if files.unit == "line" else _blocks(texts, path, files.block_words)
-    for number, text in enumerate(parts, 1):
-        yield Document(f"{name}:{number:08}", label, None, text)
+    else:
+        parts = _lines(texts, path) if files.unit == "line" else _blocks(texts, path, files.block_words)
+        for number, text in enumerate(parts, 1):
+            yield Document(f"{name}:{number:08}", label, None, text)
+    yield FileRead(name, encoding)
+
+
+def _recognised_encoding(path: Path) -> str:
+    with open_unpacked(path) as stream:
+        sample = _read(stream, path, SAMPLE_BYTES, 0)
+    return "utf-8" if _is_mostly_utf8(sample) else encoding_of(sample)
+
+
+def _is_mostly_utf8(sample: bytes) -> bool:
+    """Whether it is text, and at least half of its bytes beyond ASCII are UTF-8.
+
+    `encoding_of` compares whole lines. A corpus may be one line, with a damaged byte in it, or cut within a character
+    where the sample ends.
+    """
+    text = sample.decode("utf-8", "ignore")
+    valid_bytes, ascii_bytes = len(text.encode()), len(text.encode("ascii", "ignore"))
+    return b"\0" not in sample and len(sample) - valid_bytes <= valid_bytes - ascii_bytes
+
+
+def _read(stream: BinaryIO, path: Path, size_bytes: int, position: int) -> bytes:
+    """The next bytes of a file, which has been read up to `position`."""
+    try:
+        return stream.read(size_bytes)
+    except UNREADABLE as error:
+        raise damage(path, error, f"byte {position:,}", at_start=not position) from None
 
 
 def _decoded(path: Path, encoding: str) -> Iterator[str]:
@@ -350,10 +398,7 @@ def _decoded(path: Path, encoding: str) -> Iterator[str]:
     bytes_read, at_end = 0, False
     with open_unpacked(path) as stream:
         while not at_end:
-            try:
-                chunk = stream.read(CHUNK_BYTES)
-            except UNREADABLE as error:
-                raise damage(path, error, f"byte {bytes_read:,}", at_start=not bytes_read) from None
+            chunk = _read(stream, path, CHUNK_BYTES, bytes_read)
             at_end = not chunk
             try:
                 text = decoder.decode(chunk, final=at_end)
@@ -471,7 +516,8 @@ def _check_settings(files: TextFiles) -> None:
         raise SourceError(
             f"{files.path}: `block_words` is {files.block_words:,}. Wanted: 1 to {MAX_DOCUMENT_CHARACTERS:,} words."
         )
-    check_encoding(files.path, files.encoding)
+    if files.encoding is not None:
+        check_encoding(files.path, files.encoding)
 
 
 def _check_has_files(folder: Path) -> None:

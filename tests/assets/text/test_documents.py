@@ -2,6 +2,7 @@ import dagster as dg
 import pytest
 
 from assets.text.documents import read_at_once
+from pipelines.records import newest_materialization
 from taproom.errors import CollectionError, SourceError, UnknownTableError
 from taproom.sources.fetching import read_sources
 
@@ -20,6 +21,16 @@ def test_a_folder_is_a_corpus_with_its_folders_as_labels(corpus_folder, make, wa
     assert {row["label"] for row in found} == {"hoppy", "roasty", "sour", "malty"}
     assert 5 <= sum(row["split"] == "test" for row in found) <= 30
     assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
+def test_encodings_are_recognised_and_counted(make, warehouse, instance, tmp_path):
+    russian = "палуба остров капитан остров гавань шторм якорь"
+    for name, encoding in {"a.txt": "utf-8", "b.txt": "cp1251", "c.txt": "utf-8"}.items():
+        (tmp_path / name).write_bytes(russian.encode(encoding))
+    make("documents", documents={"source": "files", "path": str(tmp_path)})
+    assert rows(warehouse, "text") == [{"text": russian}] * 3
+    made = newest_materialization(instance, dg.AssetKey("documents")).asset_materialization
+    assert made.metadata["encodings"].value == {"utf-8": 2, "cp1251": 1}
 
 
 def test_another_corpus_is_refused_by_name_and_nothing_is_lost(themes, make, warehouse, tmp_path):

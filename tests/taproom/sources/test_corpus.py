@@ -50,7 +50,8 @@ def texts_of(path, content=None, **settings):
     """The texts by id, as they come from the source."""
     if content is not None:
         path.write_bytes(content)
-    return {document.document_id: document.text for document in text_files(TextFiles(path, **settings))}
+    found = text_files(TextFiles(path, **settings))
+    return {document.document_id: document.text for document in found if isinstance(document, Document)}
 
 
 def folder_of(path, files):
@@ -345,7 +346,7 @@ def test_a_folder_of_which_no_file_can_be_read_is_refused(tmp_path):
     [
         ("t", b"fine\ncaf\xe9", r"is not utf-8: it cannot be decoded at byte 8 .*`encoding`"),
         ("t", b"cut \xe8\x8d", "cannot be decoded at byte 4"),
-        ("t", b"a\0b", "there is a NUL"),
+        ("t", b"a line, and\0b", "there is a NUL"),
         ("t", b"", "is empty"),
         ("t.gz", b"plain", "is not a .gz file"),
         ("t.gz", gzip.compress(b"text\n" * 1000, mtime=0)[:-10], "cut off"),
@@ -463,5 +464,64 @@ def test_a_script_without_an_end_is_refused_instead_of_swallowing_the_rest(tmp_p
 def test_a_folder_with_a_blank_name_is_no_label(tmp_path):
     (tmp_path / " ").mkdir()
     (tmp_path / " " / "a.txt").write_text("one")
-    (document,) = text_files(TextFiles(tmp_path))
+    document, _ = text_files(TextFiles(tmp_path))
     assert document.label is None
+
+
+# Encodings that are recognised
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("utf-8", CHINESE_RUSSIAN),
+        ("utf-16", "草莓草莓"),
+        ("utf-16-le", "plain text\nof Windows"),
+        ("cp1252", "Une bière très légère, brassée à Liège; schöne Grüße aus Köln"),
+        ("cp1251", "палуба остров капитан остров гавань шторм якорь"),
+        ("gb18030", "这种啤酒很好喝，有草莓的味道，价格也不贵，我还会再买。"),
+        ("cp932", "このビールはとても美味しいです。カタカナもあります。"),
+    ],
+)
+@pytest.mark.parametrize("unit", ["line", "file"])
+def test_an_encoding_that_is_not_stated_is_recognised(tmp_path, encoding, text, unit):
+    (tmp_path / "t").write_bytes(text.encode(encoding))
+    table, reader = read(text_files(TextFiles(tmp_path / "t", unit=unit)))
+    assert "\n".join(table["text"].to_pylist()) == text
+    assert reader.encodings == {encoding: 1}
+
+
+@pytest.mark.parametrize("unit", ["line", "file"])
+def test_each_file_of_a_folder_has_an_encoding_of_its_own(tmp_path, unit):
+    russian = "палуба остров капитан остров гавань шторм якорь"
+    files = {
+        "a": russian.encode(),
+        "b": russian.encode("cp1251"),
+        "c": russian.encode("utf-16"),
+        "d": b"\xef\xbb\xbf" + russian.encode(),
+        "e": gzip.compress(b"of two lines\n" * 2, mtime=0)[:-9],
+    }
+    table, reader = read(text_files(TextFiles(folder_of(tmp_path, files), unit=unit)))
+    assert set(table["text"].to_pylist()) == {russian}
+    assert reader.encodings == {"utf-8": 2, "cp1251": 1, "utf-16": 1}
+    assert reader.counts["files_left_out"] == 1
+
+
+def test_an_encoding_that_is_stated_is_taken_as_it_is(tmp_path):
+    (tmp_path / "t").write_bytes("草莓".encode())
+    table, reader = read(text_files(TextFiles(tmp_path / "t", encoding="cp1251")))
+    assert table["text"].to_pylist() == ["草莓".encode().decode("cp1251")]
+    assert reader.encodings == {"cp1251": 1}
+
+
+def test_a_corpus_of_one_line_is_utf8_wherever_its_sample_ends(tmp_path, monkeypatch):
+    content = "草莓 и пиво ".encode() * 100
+    for size in range(1000, 1010):
+        monkeypatch.setattr(corpus, "SAMPLE_BYTES", size)
+        assert len(texts_of(tmp_path / "t", content, unit="block", block_words=3)) == 100
+
+
+def test_a_damaged_byte_does_not_make_another_encoding_of_utf8(tmp_path):
+    content = "这种啤酒很好喝，有草莓的味道。".encode()
+    with pytest.raises(SourceError, match="is not utf-8: it cannot be decoded at byte 45"):
+        texts_of(tmp_path / "t", content + b"\xff" + content)
