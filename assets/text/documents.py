@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 SPLITS = get_args(Split)
 MAX_MARKUP_SHARE = 0.01
 MAX_MOJIBAKE_SHARE = 0.01
+REASONS_LOGGED = 3
 
 CONTRACT = Contract(
     table="documents",
@@ -155,6 +156,8 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
             figure=lambda: figures.documents(reader.by_label),
         )
     )
+    if reader.left_out:
+        context.log.warning(_left_out(reader))
     share = reader.counts["with_markup"] / max(reader.counts["documents"], 1)
     yield dg.AssetCheckResult(
         check_name="little_markup",
@@ -169,6 +172,12 @@ def documents(context: dg.AssetExecutionContext, config: DocumentsConfig) -> Ite
         severity=dg.AssetCheckSeverity.WARN,
         metadata={"mojibake_share": share, "to_do": "export the text again as UTF-8, or set repair_mojibake"},
     )
+
+
+def _left_out(reader: "DocumentReader") -> str:
+    """How many files were left out, and why the first of them were, in a line."""
+    reasons = " ".join(reason for _, reason in reader.left_out[:REASONS_LOGGED])
+    return f"{reader.counts['files_left_out']:,} files were left out. The first: {reasons}"
 
 
 def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":

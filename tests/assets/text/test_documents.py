@@ -1,3 +1,5 @@
+import logging
+
 import dagster as dg
 import pytest
 
@@ -31,6 +33,17 @@ def test_encodings_are_recognised_and_counted(make, warehouse, instance, tmp_pat
     assert rows(warehouse, "text") == [{"text": russian}] * 3
     made = newest_materialization(instance, dg.AssetKey("documents")).asset_materialization
     assert made.metadata["encodings"].value == {"utf-8": 2, "cp1251": 1}
+
+
+def test_files_that_are_left_out_are_a_warning_in_a_line(make, instance, tmp_path):
+    for number in range(5):
+        (tmp_path / f"{number}.txt").write_bytes(b"a picture, or\0 a program" if number else b"text")
+    result = make("documents", documents={"source": "files", "path": str(tmp_path)})
+    (warning,) = [entry.user_message for entry in instance.all_logs(result.run_id) if entry.level == logging.WARNING]
+    assert warning.startswith("4 files were left out. The first: ")
+    assert [name in warning for name in ("1.txt", "2.txt", "3.txt", "4.txt")] == [True, True, True, False]
+    assert "there is a NUL" in warning
+    assert "\n" not in warning
 
 
 def test_another_corpus_is_refused_by_name_and_nothing_is_lost(themes, make, warehouse, tmp_path):
