@@ -21,7 +21,9 @@ import pyarrow.parquet as pq
 import pyarrow.types as pt
 
 from taproom.errors import SourceError
+from taproom.sources.field_values import MISSING
 from taproom.sources.packed import UNREADABLE, check_footer, open_unpacked, unpacked_suffix
+from taproom.sources.text_form import SAMPLE_BYTES, delimiter_of, encoding_of, names_its_delimiter, sample_lines
 
 MAP_COLUMNS = ("file", "plate", "well", "label")
 MAX_MAP_BYTES = 64 * 2**20
@@ -30,6 +32,14 @@ MAX_VALUES = 200_000_000
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _CHUNK = 2**24
+# As for reviews, in the usual cases, and what Arrow takes for missing.
+_MISSING = sorted(
+    {case(text) for text in MISSING for case in (str, str.upper, str.capitalize)}
+    | set(pa_csv.ConvertOptions().null_values)
+)
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+_DECIMAL_COMMA = re.compile(rf"[+-]?(?:0?,\d+|\d+,(?!\d{{3}}$)\d+){_EXPONENT}", re.ASCII)
+_DECIMAL_POINT = re.compile(rf"[+-]?\d*\.\d+{_EXPONENT}", re.ASCII)
 # The names that pandas gives to an index without a name.
 _ROW_NUMBERS = re.compile(r"\s*|__index_level_\d+__|Unnamed: 0")
 
@@ -131,11 +141,12 @@ def _same_well(well: str) -> str:
 def read_events_table(
     path: Path, label: str | None = None, plate: str | None = None, well: str | None = None
 ) -> EventsTable:
-    """Read a table whose rows are events: CSV or TSV with a header (each also .gz or .bz2), or Parquet.
+    """Read a table whose rows are events: CSV or TSV with a header (each may be packed), or Parquet.
 
+    Of text, encoding, delimiter and decimal comma are recognised from the first rows (`taproom.sources.text_form`).
     `label`, `plate` and `well` are the names of the columns with these. All other numeric columns become channels:
-    null, empty and NA become NaN, infinity stays. Columns that are not numeric, or are an index without a name, are
-    left out, and named in the result. A table may have 2 GB of text and 200 million values.
+    what is missing (null, empty, NA, None, - ...) becomes NaN, infinity stays. Columns that are not numeric, or are an
+    index without a name, are left out, and named in the result. A table may have 2 GB of text and 200 million values.
 
     Raises `SourceError` when the file does not exist, is too large or is not such a table; when it has no rows, no
     numeric column or two columns of one name; when it lacks a column that was named; or when a row lacks its plate or
@@ -177,7 +188,7 @@ def _table(path: Path, texts: set[str]) -> pa.Table:
 def _reader(path: Path) -> Callable[[Path, set[str]], pa.Table]:
     suffix = unpacked_suffix(path)
     if suffix in _DELIMITERS:
-        return partial(_read_text, delimiter=_DELIMITERS[suffix])
+        return partial(_read_text, default=_DELIMITERS[suffix])
     if path.suffix.lower() == ".parquet":
         return _read_parquet
     raise SourceError(
@@ -186,16 +197,33 @@ def _reader(path: Path) -> Callable[[Path, set[str]], pa.Table]:
     )
 
 
-def _read_text(path: Path, texts: set[str], delimiter: str) -> pa.Table:
+def _read_text(path: Path, texts: set[str], default: str) -> pa.Table:
     with open_unpacked(path) as file:
         content = _capped(file, MAX_TABLE_BYTES, path)
     if not content.strip():
         raise _no_rows(path)
+    encoding = encoding_of(content[:SAMPLE_BYTES])
+    lines = sample_lines(content[:SAMPLE_BYTES].decode(encoding, "replace").lstrip("\ufeff"))
+    delimiter = delimiter_of(lines, texts.__contains__, default)
     return pa_csv.read_csv(
         pa.py_buffer(content),
-        parse_options=pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=pa_csv.ConvertOptions(column_types=dict.fromkeys(texts, pa.string())),
+        pa_csv.ReadOptions(encoding=encoding, skip_rows=int(names_its_delimiter(lines[0]))),
+        pa_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        pa_csv.ConvertOptions(
+            column_types=dict.fromkeys(texts, pa.string()),
+            null_values=_MISSING,
+            decimal_point="," if _has_decimal_commas(lines, delimiter) else ".",
+        ),
     )
+
+
+def _has_decimal_commas(lines: Iterable[str], delimiter: str) -> bool:
+    """Whether more fields have a decimal comma than a decimal point; 1,234 may be a thousand, and does not count."""
+    if delimiter == ",":
+        return False
+    fields = [field.strip('" \r\n') for line in lines for field in line.split(delimiter)]
+    commas, points = (sum(map(bool, map(pattern.fullmatch, fields))) for pattern in (_DECIMAL_COMMA, _DECIMAL_POINT))
+    return commas > points
 
 
 def _read_parquet(path: Path, _texts: set[str]) -> pa.Table:

@@ -128,6 +128,36 @@ def test_tab_separated_and_compressed_text_read(events_table):
     assert events_table(gzip.compress(b"a,b\n1,2\n3,4\n", mtime=0), "events.CSV.GZ").values.tolist() == expected
 
 
+@pytest.mark.parametrize("name", ["events.csv", "events.tsv"])
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+def test_tables_of_spreadsheets_read(events_table, name, delimiter, encoding):
+    rows = ["FL1;FL2;species", "1,5;0,125;Löwenbräu, hell", "-1e3;;Früli größer süß", '"2,25";3;Kölsch']
+    content = "\r\n".join(rows).replace(";", delimiter).encode(encoding)
+    found = events_table(content, name, label="species")
+    assert found.channels == ("FL1", "FL2")
+    np.testing.assert_array_equal(found.values, [[1.5, 0.125], [-1000, np.nan], [2.25, 3]])
+    assert found.labels == ["Löwenbräu, hell", "Früli größer süß", "Kölsch"]
+
+
+def test_a_line_that_names_the_delimiter_is_no_header(events_table):
+    found = events_table("sep=;\na;b\n1;2\n")
+    assert (found.channels, found.values.tolist()) == (("a", "b"), [[1, 2]])
+
+
+@pytest.mark.parametrize("row", ["1,234\t5", "1,234\t5.5\n1,5\t2.5\n2\t3.5"])
+def test_what_may_be_thousands_or_has_points_beside_it_is_no_decimal_comma(events_table, row):
+    found = events_table(f"a\tb\n{row}\n", "events.tsv")
+    assert (found.channels, found.left_out) == (("b",), ("a",))
+
+
+@pytest.mark.parametrize("missing", ["", "NA", "N/A", "#N/A", "NaN", "nan", "NULL", "None", "none", "-", "\\N"])
+def test_what_is_missing_is_nan_in_a_channel_and_stays_in_a_text(events_table, missing):
+    found = events_table(f"FL1,FL2,species\n1,{missing},{missing}\n2,3,ale\n", label="species")
+    np.testing.assert_array_equal(found.values, [[1, np.nan], [2, 3]])
+    assert found.labels == [missing or None, "ale"]
+
+
 def test_parquet_reads_and_its_numbers_and_texts_are_cast(events_table):
     table = pa.table(
         {
