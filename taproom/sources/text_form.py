@@ -29,7 +29,10 @@ _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 # Those that can be told apart; charset-normalizer takes French in cp1252 for cp1250.
-_OLDER_ENCODINGS = ["cp1252", "cp1251", "gb18030", "cp932", "big5", "euc_kr", "euc_jp"]
+_OLDER_ENCODINGS = [
+    *("cp1252", "cp1251", "koi8_r", "iso8859_7"),
+    *("gb18030", "cp932", "big5", "euc_kr", "euc_jp"),
+]
 # What other languages' letters become in cp1252.
 _NO_WORD = re.compile(r"[^\W\d_][\u00A1-\u00BF][^\W\d_]")
 # Fewer bytes beyond ASCII do not tell one encoding from another.

@@ -62,3 +62,19 @@ def test_other_forms():
     assert [has_bare_returns(text) for text in ("a\rb", "a\r\nb", "a")] == [True, False, False]
     texts = ("\n [ {}]", "[1]", " {'a': 1}", "beer/name: Ale", "item,text")
     assert [object_format(text) for text in texts] == ["json", None, "jsonl", "beer_text", None]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("cp1252", "Früli schmeckt süß und fruchtig; très léger, déjà goûté à Liège."),
+        ("cp1251", "Тёмное пиво с горчинкой, хлебный вкус и долгое послевкусие."),
+        ("koi8_r", "Тёмное пиво с горчинкой, хлебный вкус и долгое послевкусие."),
+        ("iso8859_7", "Μια σκούρα μπύρα με γεύση ψωμιού και μακρά επίγευση."),
+        ("cp932", "この黒ビールはとても美味しいです。香ばしい味がします。"),
+        ("gb18030", "这种黑啤酒非常好喝，有烤面包的味道，余味悠长。"),
+    ],
+)
+def test_an_older_encoding_is_recognised(encoding, text):
+    sample = "\n".join([text] * 5).encode(encoding)
+    assert sample.decode(encoding_of(sample)) == sample.decode(encoding)
