@@ -24,9 +24,10 @@ def image_files(path: Path, height: int | None = None, width: int | None = None)
     """The images of a folder, or of a Parquet file, of one size: height x width, by default the most frequent one.
 
     A folder: `<label>/<file>`, or `<split>/<label>/<file>` where its folders are called train (or training) and test.
-    Files are read in the order of their paths, which are the image ids. The label is the name of the folder that the
-    image is in, None for an image directly in the given folder or in a split's. Hidden files, links and what the inbox
-    ignores are skipped. Photographs are rotated as their Exif data says; grey images and palettes are converted to RGB.
+    Files are read in the order of their paths, which are the image ids. The label is the name of the first folder below
+    the given one, or below the split's, however deep the image is; None for an image directly in one of these. Hidden
+    files, links and what the inbox ignores are skipped. Photographs are rotated as their Exif data says; grey images
+    and palettes are converted to RGB.
 
     A Parquet file: `pixels` (binary, or a list of whole numbers up to 255: row by row, the channels of a pixel next to
     each other), and optionally `label`, `split` (train, training or test), `image_id`, `height` and `width`. Without

@@ -80,7 +80,11 @@ def _stacked(block: Sequence[tuple]) -> Images:
 
 
 def _label_and_split(name: Path, has_splits: bool) -> tuple[str | None, Split | None]:
-    """The label and the split of an image, by the folders that it is in."""
+    """The label and the split of an image, by the folders that it is in.
+
+    The label is the name of the first folder below the root, or below the split's folder, as in torchvision's
+    ImageFolder; deeper folders do not count.
+    """
     if str(name) != printable(name):
         raise UnusableImageError("unsuitable", "its name is not UTF-8, and would be its id; rename the file")
     if name.suffix.lower() not in IMAGE_SUFFIXES:
@@ -91,4 +95,4 @@ def _label_and_split(name: Path, has_splits: bool) -> tuple[str | None, Split | 
         if split is None:
             raise UnusableImageError("unsuitable", f"it is in none of the folders of splits ({', '.join(SPLIT_NAMES)})")
         folders = folders[1:]
-    return (folders[-1].strip() or None) if folders else None, split
+    return (folders[0].strip() or None) if folders else None, split

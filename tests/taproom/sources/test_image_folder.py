@@ -39,8 +39,15 @@ def test_folders_with_the_names_of_splits_are_splits(tmp_path, training, test):
     table, _ = read(image_files(tmp_path))
     assert {(image_id.rpartition("/")[2], split, label) for image_id, split, label in
             columns(table, "image_id", "split", "label")} == {
-        ("a.png", "training", "cat"), ("b.png", "test", "cat"), ("c.png", "training", "dog"), ("d.png", "test", None),
+        ("a.png", "training", "cat"), ("b.png", "test", "cat"), ("c.png", "training", "more"), ("d.png", "test", None),
     }  # fmt: skip
+
+
+def test_the_label_is_the_first_folder_however_deep_the_image_is(tmp_path):
+    wanted = {"cat/2012/summer/a.png": "cat", "cat/b.png": "cat", "dog/2012/c.png": "dog", " /cat/d.png": None}
+    for name in wanted:
+        save(tmp_path / name, noise(2, 2, 3))
+    assert dict(columns(read(image_files(tmp_path))[0], "image_id", "label")) == wanted
 
 
 def test_an_image_in_no_folder_of_a_split_is_left_out(tmp_path):
