@@ -27,6 +27,7 @@ CONTRACT = Contract(
     ),
 )
 CHECKED_ITEMS = 20
+MAX_WITHOUT_COMMON_WORD = 0.02
 
 
 class NeighborsConfig(dg.Config):
@@ -94,3 +95,30 @@ def neighbors_are_exact(neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabu
     wanted = brute_force_distances(weights, rows, found.shape[1])
     difference = float(np.abs(found - wanted).max())
     return dg.AssetCheckResult(passed=difference < 1e-9, metadata={"largest_difference": difference})
+
+
+@dg.asset_check(
+    asset="neighbors",
+    description=f"At most {MAX_WITHOUT_COMMON_WORD:.0%} of the pairs of an item and a neighbor have no word in common.",
+)
+def neighbors_share_words(neighbors: pa.Table) -> dg.AssetCheckResult:
+    """Neighbors without a word in common are at the distance 1, like any other item, and in the order of their ids."""
+    import numpy as np
+
+    from taproom.maps.item_map import ranks
+    from taproom.maps.neighbors import are_orthogonal
+
+    without_word = are_orthogonal(ranks(neighbors)[1])
+    share = float(without_word.mean())
+    return dg.AssetCheckResult(
+        passed=share <= MAX_WITHOUT_COMMON_WORD,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={
+            "share_without_common_word": share,
+            "items_with_such_neighbors": int(np.any(without_word, axis=1).sum()),
+            "k": without_word.shape[1],
+            "what_to_set": "a lower `k` of neighbors, if groups of items have fewer than k others (as two languages); "
+            "a higher `min_reviews` of tfidf, if items have few words; `token_pattern` of term_counts, if it does not "
+            "find the words of the language",
+        },
+    )

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from taproom.maps.neighbors import nearest
+from taproom.errors import InputError
+from taproom.maps.neighbors import are_orthogonal, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
 
@@ -42,8 +43,17 @@ class FittedMap:
 
 
 def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int) -> NeighborGraph:
-    """The graph of the table `neighbors`, made from `weights` (n, words); 10 k are found again for `anchors` items."""
+    """The graph of the table `neighbors`, made from `weights` (n, words); 10 k are found again for `anchors` items.
+
+    Raises InputError where no two items have a word in common: their neighbours are then any items.
+    """
     indices, distances = ranks(neighbors)
+    if are_orthogonal(distances).all():
+        raise InputError(
+            f"No two of the {len(indices)} items have a word in common: all neighbours are at the distance 1, and "
+            "there is no order to map. Set `token_pattern` of term_counts to one that finds the words of the language, "
+            "or bring more reviews of each item."
+        )
     items, k = indices.shape
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
     wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)

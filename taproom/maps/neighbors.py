@@ -29,6 +29,7 @@ FREQUENT_SHARE = 0.1
 MAX_DENSE_BYTES = 1 << 30
 # Unit roundoffs of single and double precision.
 SINGLE_ROUNDOFF, DOUBLE_ROUNDOFF = 2.0**-24, 2.0**-53
+ORTHOGONAL = 1 - 1e-12
 
 
 def nearest(
@@ -232,6 +233,15 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
 def choose_k(items: int, wanted: int | None = None, most: int = 100) -> int:
     """How many neighbours to take of each of `items` items: `wanted`, by default min(100, items // 10), at least 1."""
     return max(1, min(most, items // 10)) if wanted is None else wanted
+
+
+def are_orthogonal(distances: np.ndarray) -> np.ndarray:
+    """Which cosine distances are 1 within rounding, as of items without a word in common; bool of the same shape.
+
+    >>> are_orthogonal(np.array([0.3, 1.0]))
+    array([False,  True])
+    """
+    return distances >= ORTHOGONAL
 
 
 def brute_force_distances(weights: sparse.csr_array, rows: np.ndarray, k: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.maps.alignment import aligned, canonical, standardized
-from taproom.maps.triplets import checked_coordinates, checked_graph, scattered_seed
+from taproom.maps.triplets import checked_coordinates, checked_graph, has_triplets, scattered_seed
 from taproom.progress import progress
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def embed(
     start from the same state and are added in the same order.
 
     >>> ring = np.column_stack([np.roll(np.arange(8), 1), np.roll(np.arange(8), -1)])
-    >>> embed(ring, np.ones((8, 2)), OrdinalParameters(updates_per_item=200)).shape
+    >>> embed(ring, np.zeros((8, 2)), OrdinalParameters(updates_per_item=200)).shape
     (8, 2)
 
     Args:
@@ -102,7 +102,7 @@ def embed(
 
     Raises:
         InputError: shapes that differ, fewer than dimension + 2 items, distances or a start that are not finite, rows
-            that do not ascend, indices that are no other item, or parameters out of range.
+            that do not ascend, indices that are no other item, no triplet, or parameters out of range.
     """
     from threadpoolctl import threadpool_limits
 
@@ -110,6 +110,11 @@ def embed(
     _check_parameters(parameters)
     graph = checked_graph(indices, distances)
     check_enough_items(len(graph.indices), parameters.dimension)
+    if not has_triplets(graph):
+        raise InputError(
+            f"There is no triplet to fit the map to: the {graph.indices.shape[1]} neighbours of each item are equally "
+            "far from it. Use another number of neighbours, or items that differ more in how near they are."
+        )
     with threadpool_limits(limits=1, user_api="blas"):
         if start is not None:
             start = _checked_start(start, len(graph.indices), parameters.dimension)

@@ -129,6 +129,13 @@ def checked_graph(indices: np.ndarray, distances: np.ndarray) -> "Graph":
     return Graph(np.array(indices, dtype=np.int32, order="C"), np.array(distances, order="C"), _reach(distances))
 
 
+def has_triplets(graph: "Graph") -> bool:
+    """Whether there is a triplet to train on, of either kind."""
+    items, k = graph.indices.shape
+    within = (graph.distances[:, 0] < graph.distances[:, -1]).any()
+    return bool(within or (k < items - 1 and graph.reach.any()))
+
+
 def scattered_seed(seed: int) -> np.uint64:
     """A seed for the kernels; seeds that are close become far apart."""
     from taproom.maps import _ordinal_kernels as kernels

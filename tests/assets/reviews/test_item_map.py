@@ -165,19 +165,33 @@ def test_a_champion_that_no_longer_fits_gives_way_to_the_values_set_by_hand(mapp
 def test_too_few_items_for_a_map_are_refused_and_what_was_made_stays(
     ingest, make, themed_reviews, write_csv, warehouse
 ):
-    ingest(write_csv("few.csv", themed_reviews(items=4)))
+    rows = [row for row in themed_reviews(items=6) if row["item_id"] not in ("item 002", "item 003")]
+    ingest(write_csv("few.csv", rows))
     with pytest.raises(InputError, match="at least 5 items"):
         make(*CHAIN, tfidf={"min_document_frequency": 1})
     assert warehouse.head("neighbors") == 0
     assert warehouse.head("item_map") is None
 
 
-@pytest.mark.parametrize(("error", "passed"), [(0.1, True), (0.45, False), (None, True)])
-def test_a_map_near_chance_is_warned_of(error, passed):
+def test_items_without_a_word_in_common_are_refused(ingest, make, write_csv, warehouse):
+    rows = [
+        {"review_id": f"{item} {n}", "item_id": f"item {item}", "text": f"{'abcdefgh'[item]}ale {'abcdefgh'[item]}hop"}
+        for item in range(8)
+        for n in range(3)
+    ]
+    ingest(write_csv("apart.csv", rows))
+    with pytest.raises(InputError, match=r"No two of the 8 items have a word in common.*token_pattern"):
+        make(*CHAIN, tfidf={"min_document_frequency": 1}, item_map=QUICK)
+    assert warehouse.head("item_map") is None
+
+
+@pytest.mark.parametrize(("error", "passed"), [(0.1, True), (0.45, False), (None, False)])
+def test_a_map_near_chance_or_of_unknown_error_is_warned_of(error, passed):
     rows = {"kind": ["random"], "split": ["held_out"], "triplets": [10], "violated": [1], "error": [error]}
     result = map_beats_chance(MAP_ERRORS.table_of(dimension=pa.array([2], pa.int32()), **rows))
     assert result.passed is passed
     assert result.severity is dg.AssetCheckSeverity.WARN
+    assert ("why_unknown" in result.metadata) is (error is None)
 
 
 def test_an_item_that_is_missing_from_a_map_is_told(mapped, warehouse):

@@ -1,8 +1,15 @@
+import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from assets.reviews.neighbors import CONTRACT, NeighborsConfig, neighbors, neighbors_are_exact
+from assets.reviews.neighbors import (
+    CONTRACT,
+    NeighborsConfig,
+    neighbors,
+    neighbors_are_exact,
+    neighbors_share_words,
+)
 from assets.reviews.tfidf import TFIDF, VOCABULARY
 from taproom.errors import TaproomError
 
@@ -74,6 +81,19 @@ def test_the_check_finds_wrong_distances():
     check = neighbors_are_exact(wrong, tfidf.to_reader(), vocabulary_of(2))
     assert not check.passed
     assert check.metadata["largest_difference"].value > 0.1
+
+
+@pytest.mark.parametrize(("k", "share"), [(2, 0.0), (4, 3 * 2 / (24 * 4))])
+def test_neighbors_without_a_word_in_common_are_warned_of(k, share):
+    english = {f"en {item:02}": {0: 1.0, 1 + item % 5: 1.0} for item in range(21)}
+    german = {f"de {item}": {6: 1.0, 7 + item: 1.0} for item in range(3)}
+    tfidf = tfidf_of(**english, **german)
+    table = neighbors(NeighborsConfig(k=k, workers=1), tfidf.to_reader(), vocabulary_of(10)).rows
+    check = neighbors_share_words(table)
+    assert (check.passed, check.severity) == (share == 0, dg.AssetCheckSeverity.WARN)
+    assert check.metadata["share_without_common_word"].value == pytest.approx(share)
+    assert check.metadata["items_with_such_neighbors"].value == (3 if share else 0)
+    assert all(key in check.metadata["what_to_set"].value for key in ("`k`", "`min_reviews`", "`token_pattern`"))
 
 
 def test_themes_are_each_others_neighbors_whatever_the_workers(write_csv, ingest, make, warehouse, themed_reviews):

@@ -163,6 +163,13 @@ def test_a_graph_in_two_pieces_works():
     assert errors["random", "training"].error < 0.05
 
 
+@pytest.mark.parametrize(("k", "distance"), [(3, 1.0), (5, 0.5), (5, 0.0)])
+def test_a_graph_without_a_triplet_is_refused(k, distance):
+    indices = (np.arange(6)[:, None] + np.arange(1, k + 1)) % 6
+    with pytest.raises(InputError, match=rf"no triplet.*the {k} neighbours of each item are equally far"):
+        embed(indices, np.full((6, k), distance), QUICK)
+
+
 GRAPH = neighbors_of(plane(6), 3)
 
 
