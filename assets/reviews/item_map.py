@@ -6,6 +6,8 @@ d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continue
 with it and aligned to it, so that readers find items where they were. The version it continued is one of its recorded
 inputs. Made again from the same neighbours, the map continues the same version and is the same.
 
+Identical items (distance 0) are mapped as one, and then placed on a circle of 0.01 of the map's RMS radius.
+
 Grain: an item on the map of a dimension; a kind of triplet on it; an item that was on the previous map. Source: the
 deck's slides "BeerMapper - Under the Hood".
 """

@@ -12,25 +12,30 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.maps.neighbors import are_orthogonal, nearest
+from taproom.maps.alignment import aligned, canonical, standardized
+from taproom.maps.neighbors import are_orthogonal, are_parallel, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
 
 SAMPLES = 200_000
+# Radius of the circle on which identical items lie, as a share of the map's RMS radius.
+SPREAD = 0.01
 
 
 @dataclass(frozen=True)
 class NeighborGraph:
     """Ranks of neighbours by row number.
 
-    `indices` (n, k) int32 and `distances` (n, k) float64 are of all items; `wide` (m, wider k) int32 holds more
-    neighbours of a sample of them, the `anchors` (m,) int64.
+    `indices` (n, k) int32 and `distances` (n, k) float64 are of all different items; `wide` (m, wider k) int32 holds
+    more neighbours of a sample of them, the `anchors` (m,) int64. Where items are identical, `groups` (items,) int64
+    has the row of each item in the graph.
     """
 
     indices: np.ndarray
     distances: np.ndarray
     anchors: np.ndarray
     wide: np.ndarray
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -45,19 +50,42 @@ class FittedMap:
 def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int) -> NeighborGraph:
     """The graph of the table `neighbors`, made from `weights` (n, words); 10 k are found again for `anchors` items.
 
-    Raises InputError where no two items have a word in common: their neighbours are then any items.
+    Items with a distance of 0 are identical and one row of the graph, the first of them: others may be beyond the k
+    neighbours of each, and would be taken for items that are farther away.
+
+    Raises InputError where no two different items have a word in common: their neighbours are then any items.
     """
     indices, distances = ranks(neighbors)
+    k = indices.shape[1]
+    groups = np.arange(len(indices))
+    # More than once where rounding hides that the groups which were found are identical.
+    while are_parallel(distances).any():
+        first, group = _identical(indices, distances)
+        groups, weights = group[groups], weights[first]
+        if len(first) == 1:
+            raise InputError(f"All {len(groups)} items are identical, so there is no map of them. Bring other reviews.")
+        indices, distances = nearest(weights, min(k, len(first) - 1), n_jobs=-1)
+    items, k = indices.shape
     if are_orthogonal(distances).all():
         raise InputError(
-            f"No two of the {len(indices)} items have a word in common: all neighbours are at the distance 1, and "
+            f"No two of the {items} different items have a word in common: all neighbours are at the distance 1, and "
             "there is no order to map. Set `token_pattern` of term_counts to one that finds the words of the language, "
             "or bring more reviews of each item."
         )
-    items, k = indices.shape
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
     wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)
-    return NeighborGraph(indices, distances, sample, wide)
+    return NeighborGraph(indices, distances, sample, wide, groups if items < len(groups) else None)
+
+
+def _identical(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first item of each group of identical items (groups,), ascending, and the group of each item (items,)."""
+    items = len(indices)
+    item, place = np.nonzero(are_parallel(distances))
+    edges = sparse.csr_array((np.ones(len(item)), (item, indices[item, place])), shape=(items, items))
+    _, labels = sparse.csgraph.connected_components(edges, directed=False)
+    _, first, inverse = np.unique(labels, return_index=True, return_inverse=True)
+    firsts = np.sort(first)
+    return firsts, np.searchsorted(firsts, first[inverse])
 
 
 def ranks(neighbors: pa.Table) -> tuple[np.ndarray, np.ndarray]:
@@ -90,11 +118,13 @@ def map_items(
 ) -> FittedMap:
     """Embed the graph in `dimension` dimensions and count violated triplets, all kinds, training and held out.
 
-    `start` (n, dimension) is the map to continue, NaN where items are new; see `taproom.maps.ordinal.embed`.
+    `start` (items, dimension) is the map to continue, NaN where items are new; see `taproom.maps.ordinal.embed`.
+    Identical items count once in the errors, and lie on a circle of radius `SPREAD`.
     """
     started = time.perf_counter()
     fitted = replace(parameters, dimension=dimension)
-    positions = embed(graph.indices, graph.distances, fitted, start, n_jobs=n_jobs)
+    start_of_groups = start if start is None or graph.groups is None else _centres(start, graph.groups)
+    positions = embed(graph.indices, graph.distances, fitted, start_of_groups, n_jobs=n_jobs)
     seconds = time.perf_counter() - started
     has_wider = graph.wide.shape[1] > graph.indices.shape[1]
     errors = triplet_errors(
@@ -105,4 +135,29 @@ def map_items(
         samples=SAMPLES,
         wide=(graph.anchors, graph.wide) if has_wider else None,
     )
+    if graph.groups is not None:
+        positions = _spread(positions, graph.groups)
+        positions = canonical(positions) if start is None or np.isnan(start).all() else aligned(positions, start)
     return FittedMap(positions, [{**asdict(row), "error": row.error} for row in errors], seconds)
+
+
+def _centres(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """The mean position of the items of each group, as far as they have one: (groups, dimension), else NaN."""
+    known = ~np.isnan(positions[:, 0])
+    sums = np.zeros((groups.max() + 1, positions.shape[1]))
+    np.add.at(sums, groups[known], positions[known])
+    with np.errstate(invalid="ignore"):
+        return sums / np.bincount(groups[known], minlength=len(sums))[:, None]
+
+
+def _spread(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Each item at the position of its group, those of one group evenly on a circle along the first two axes."""
+    sizes = np.bincount(groups)
+    by_group = np.argsort(groups, kind="stable")
+    angles = np.empty(len(groups))
+    angles[by_group] = np.arange(len(groups)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    angles *= 2 * np.pi / sizes[groups]
+    placed = standardized(positions[groups])
+    radius = np.where(sizes > 1, SPREAD, 0.0)[groups]
+    placed[:, :2] += (radius * [np.cos(angles), np.sin(angles)]).T[:, : placed.shape[1]]
+    return placed

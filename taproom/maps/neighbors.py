@@ -29,7 +29,7 @@ FREQUENT_SHARE = 0.1
 MAX_DENSE_BYTES = 1 << 30
 # Unit roundoffs of single and double precision.
 SINGLE_ROUNDOFF, DOUBLE_ROUNDOFF = 2.0**-24, 2.0**-53
-ORTHOGONAL = 1 - 1e-12
+PARALLEL, ORTHOGONAL = 1e-12, 1 - 1e-12
 
 
 def nearest(
@@ -233,6 +233,11 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
 def choose_k(items: int, wanted: int | None = None, most: int = 100) -> int:
     """How many neighbours to take of each of `items` items: `wanted`, by default min(100, items // 10), at least 1."""
     return max(1, min(most, items // 10)) if wanted is None else wanted
+
+
+def are_parallel(distances: np.ndarray) -> np.ndarray:
+    """Which cosine distances are 0 within rounding, as of identical items; bool of the same shape."""
+    return distances <= PARALLEL
 
 
 def are_orthogonal(distances: np.ndarray) -> np.ndarray:

@@ -159,7 +159,7 @@ def check_enough_items(items: int, dimension: int) -> None:
     if items < dimension + 2:
         raise InputError(
             f"A map in {dimension} dimensions needs at least {dimension + 2} items, and there are {items}. "
-            "Bring more items or ask for fewer dimensions."
+            "Bring more items that differ, or ask for fewer dimensions."
         )
 
 

@@ -180,7 +180,7 @@ def test_items_without_a_word_in_common_are_refused(ingest, make, write_csv, war
         for n in range(3)
     ]
     ingest(write_csv("apart.csv", rows))
-    with pytest.raises(InputError, match=r"No two of the 8 items have a word in common.*token_pattern"):
+    with pytest.raises(InputError, match=r"No two of the 8 different items have a word in common.*token_pattern"):
         make(*CHAIN, tfidf={"min_document_frequency": 1}, item_map=QUICK)
     assert warehouse.head("item_map") is None
 

@@ -1,0 +1,68 @@
+"""Identical items on a map; the whole chain is tested with the asset."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from scipy import sparse
+
+from taproom.errors import InputError
+from taproom.maps.item_map import SPREAD, map_items, neighbor_graph
+from taproom.maps.neighbors import nearest
+from taproom.maps.ordinal import OrdinalParameters
+from tests.item_graphs import bags
+
+QUICK = OrdinalParameters(updates_per_item=500)
+
+
+def graph_of(dense, k=4):
+    weights = sparse.csr_array(dense)
+    indices, distances = nearest(weights, k)
+    ids = np.array([f"{row:03}" for row in range(len(dense))])
+    table = pa.table({"item_id": ids, "neighbor_ids": ids[indices].tolist(), "distances": distances.tolist()})
+    return neighbor_graph(table, weights, anchors=20)
+
+
+@pytest.fixture
+def copied():
+    """40 items, of which the last is there 12 times and the first 3 times, once with twice the weights."""
+    different = bags(40)
+    return np.vstack([different, np.tile(different[39], (11, 1)), different[0], 2 * different[0]])
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_identical_items_have_one_place_with_a_small_spread(copied, dimension):
+    fitted = map_items(graph_of(copied), QUICK, dimension)
+    assert fitted.positions.shape == (53, dimension)
+    np.testing.assert_allclose(np.sqrt((fitted.positions**2).sum(axis=1).mean()), 1)
+    for group in ([*range(39, 51)], [0, 51, 52]):
+        members = fitted.positions[group]
+        radii = np.linalg.norm(members - members.mean(axis=0), axis=1)
+        np.testing.assert_allclose(radii, SPREAD, rtol=0.01)
+        assert len(np.unique(members.round(6), axis=0)) == len(group)
+    again = map_items(graph_of(copied), QUICK, dimension)
+    np.testing.assert_array_equal(again.positions, fitted.positions)
+
+
+def test_identical_items_count_once_in_the_errors(copied):
+    once = map_items(graph_of(copied[:40]), QUICK, 2)
+    assert map_items(graph_of(copied), QUICK, 2).errors == once.errors
+
+
+def test_items_that_differ_are_no_groups(copied):
+    assert graph_of(copied[:40]).groups is None
+
+
+def test_a_map_with_identical_items_is_continued(copied):
+    graph = graph_of(copied)
+    start = map_items(graph, QUICK, 2).positions
+    start[[39, 5]] = np.nan
+    positions = map_items(graph, QUICK, 2, start).positions
+    moved = np.linalg.norm(positions - start, axis=1)
+    assert np.isfinite(positions).all()
+    assert np.nanmedian(moved) < 0.3
+    np.testing.assert_allclose(np.linalg.norm(positions[39] - positions[40:51], axis=1).max(), 2 * SPREAD, rtol=0.01)
+
+
+def test_items_that_are_all_identical_are_refused():
+    with pytest.raises(InputError, match="All 9 items are identical"):
+        graph_of(np.ones((9, 3)))
