@@ -78,17 +78,16 @@ def _nearest(warehouse: Warehouse, inputs: Mapping[str, int], item_ids: pa.Array
     nearest = np.full((len(item_ids), NEIGHBORS), -1, np.int64)
     distances = np.zeros((len(item_ids), NEIGHBORS))
     for batch in warehouse.stream("neighbors", inputs.get("neighbors")):
-        for row, ids, values in zip(
-            pc.index_in(batch["item_id"], value_set=item_ids).to_pylist(),
-            batch["neighbor_ids"],
-            batch["distances"],
-            strict=True,
-        ):
-            if row is None:
-                continue
-            places = pc.fill_null(pc.index_in(ids.values[:NEIGHBORS], value_set=item_ids), -1).to_numpy()
-            nearest[row, : len(places)] = places
-            distances[row, : len(places)] = values.values[:NEIGHBORS].to_numpy()
+        rows = pc.fill_null(pc.index_in(batch["item_id"], value_set=item_ids), -1).to_numpy()
+        first = {name: pc.list_slice(batch[name], 0, NEIGHBORS) for name in ("neighbor_ids", "distances")}
+        lengths = pc.list_value_length(first["neighbor_ids"]).to_numpy()
+        ranks = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        # one look-up for all: each call makes a hash table of all items
+        places = pc.fill_null(pc.index_in(first["neighbor_ids"].flatten(), value_set=item_ids), -1).to_numpy()
+        of_row = np.repeat(rows, lengths)
+        shown = of_row >= 0
+        nearest[of_row[shown], ranks[shown]] = places[shown]
+        distances[of_row[shown], ranks[shown]] = first["distances"].flatten().to_numpy()[shown]
     return {"nearest": packed_indices(nearest), "distances": packed_fractions(distances, LARGEST_DISTANCE)}
 
 
