@@ -24,12 +24,13 @@ Taproom.Labels = class {
     const { width, height } = viewport;
     const isFirst = new Set(first);
     const most = first.length + Math.ceil(((width * height) / Taproom.Labels.PIXELS_EACH) * (1 + Math.max(0, zoomedIn)));
+    const margin = Taproom.Labels.HEIGHT / 2;
     const boxes = [];
     const buttons = this.boxOfButtons();
     const place = (index) => {
       if (boxes.length >= most || index < 0) return;
       const [x, y] = Taproom.Labels.project(viewport, positions, index);
-      if (!(x > 0 && x < width && y > 0 && y < height)) return;
+      if (!(x > 0 && x < width && y > margin && y < height - margin)) return;
       const box = { index, left: x + 7, top: y - Taproom.Labels.HEIGHT / 2, width: this.widthOf(index, isFirst.has(index)) };
       if (box.left + box.width > width) box.left = x - 7 - box.width;
       if (box.left < 0 || [buttons, ...boxes].some((other) => Taproom.Labels.overlap(box, other))) return;

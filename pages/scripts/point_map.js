@@ -4,7 +4,7 @@
 
 Taproom.PointMap = class {
   static FLIGHT_MS = 700;
-  static CLOSE = 3; // how far a flight zooms in, as a power of two
+  static CLOSE = 2; // how far a flight zooms in, as a power of two
 
   // `positions` has, by dimension, three coordinates a point; `radii` are in pixels; `choose` is called with the index of
   // a point that was clicked, `moved` when the view has changed.
@@ -182,6 +182,7 @@ Taproom.PointMap = class {
         new deck.ScatterplotLayer({
           id: "selected",
           data: selected,
+          parameters: { depthCompare: "always" }, // in front of all points, also in three dimensions
           getPosition: (index) => this.point(index),
           getRadius: (index) => this.radii[index] + (index === this.selected ? 4 : 2),
           getLineColor: [...ink, 255],
