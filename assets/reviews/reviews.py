@@ -30,6 +30,7 @@ BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
 ROWS_DRAWN = 1_000
 MANY_REJECTED = 0.05
 MANY_REPEATED = 0.1
+MANY_GARBLED = 0.01
 
 CONTRACT = Contract(
     table="reviews",
@@ -114,6 +115,9 @@ class ReviewsConfig(dg.Config):
     html: str = Field(
         "auto", description="table: auto takes tags and entities out of texts and names, keep leaves them"
     )
+    repair_mojibake: bool = Field(
+        False, description="repair names and texts that were UTF-8 and were read as Windows-1252 (KÃ¶lsch)"
+    )
     max_rejected_share: float = Field(
         0.1, ge=0, le=1, description="share of rows that may be rejected; with more, the batch is refused"
     )
@@ -171,7 +175,16 @@ def _review_file(config: ReviewsConfig, batch: str) -> ReviewFile:
 
 def _said(config: ReviewsConfig) -> dict[str, Any]:
     """What the configuration says of a file; what it leaves empty is recognised."""
-    names = ("format", "encoding", "delimiter", "quoting", "date_order", "html", "max_rejected_share")
+    names = (
+        "format",
+        "encoding",
+        "delimiter",
+        "quoting",
+        "date_order",
+        "html",
+        "repair_mojibake",
+        "max_rejected_share",
+    )
     return {name: value for name in names if (value := getattr(config, name)) != ""}
 
 
@@ -219,6 +232,11 @@ def _inbox_settings(batch: str) -> Mapping[str, Any] | None:
             description=f"At most {MANY_REPEATED:.0%} of the rows are the same review as another one.",
         ),
         dg.AssetCheckSpec(
+            "little_mojibake",
+            asset="reviews",
+            description=f"At most {MANY_GARBLED:.0%} of the texts were read in a wrong encoding (KÃ¶lsch).",
+        ),
+        dg.AssetCheckSpec(
             "one_score_scale", asset="reviews", description="The scores of a field are all written on one scale."
         ),
         dg.AssetCheckSpec(
@@ -261,13 +279,14 @@ def reviews(context: dg.AssetExecutionContext, config: ReviewsConfig) -> Iterato
     for name, share, most in (
         ("few_rejected", reader.rejected_share, MANY_REJECTED),
         ("few_repeated", reader.repeated_share, MANY_REPEATED),
+        ("little_mojibake", reader.mojibake_share, MANY_GARBLED),
     ):
         yield dg.AssetCheckResult(
             check_name=name,
             asset_key="reviews",
             passed=share <= most,
             severity=dg.AssetCheckSeverity.WARN,
-            metadata={f"{name.removeprefix('few_')}_share": share},
+            metadata={f"{name.partition('_')[2]}_share": share},
         )
     yield dg.AssetCheckResult(
         check_name="one_score_scale",

@@ -16,6 +16,7 @@ import pyarrow as pa
 from taproom.sources.characters import is_storable, shown
 from taproom.sources.field_values import AmbiguousTimeError, is_missing
 from taproom.sources.html_text import without_html
+from taproom.sources.mojibake import has_mojibake, repair_mojibake
 from taproom.sources.rejected_rows import Reason, ValueReason
 from taproom.sources.repeated_reviews import text_hash
 from taproom.sources.review_rows import NestedValue, Rows
@@ -82,6 +83,20 @@ def blank(values: Sequence[str | None], reason: Reason, detail: str) -> BadRows:
     """The rows whose value is None, each with this reason and detail."""
     positions = [position for position, value in enumerate(values) if value is None]
     return dict.fromkeys(positions, (reason, detail))
+
+
+def garbled(values: Sequence[str | None]) -> int:
+    """How many values have text that was read in the wrong encoding (`taproom.sources.mojibake`).
+
+    >>> garbled(["KÃ¶lsch", "Kölsch", None])
+    1
+    """
+    return sum(has_mojibake(value) for value in values if value)
+
+
+def with_repaired_text(rows: Rows, names: Sequence[str]) -> Rows:
+    """Repair text that was read in the wrong encoding, in some fields."""
+    return rows.having({name: [value and repair_mojibake(value) for value in rows.columns[name]] for name in names})
 
 
 def with_plain_text(rows: Rows, names: Sequence[str]) -> Rows:

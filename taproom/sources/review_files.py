@@ -71,6 +71,8 @@ class ReviewFile:
         delimiter: of CSV and TSV.
         quoting: of CSV and TSV, see `taproom.sources.text_form.quoting_of`.
         date_order: of dates such as 05/06/2009, "dmy" or "mdy"; None leaves those out that may be two days.
+        repair_mojibake: whether names and texts that were UTF-8 and were read as Windows-1252 are repaired
+            (`taproom.sources.mojibake`).
         html: "auto" takes tags and entities out of texts, names and categories that have them, "keep" leaves them.
         drop: for columns of the file, the values whose rows are left out (counted, not rejected).
         item_title: makes a readable name of the value of item_name (or item_id).
@@ -87,6 +89,7 @@ class ReviewFile:
     delimiter: str | None = None
     quoting: Quoting | None = None
     date_order: DateOrder | None = None
+    repair_mojibake: bool = False
     html: Html = "auto"
     drop: Mapping[str, Sequence[str]] = field(default_factory=dict)
     item_title: Callable[[str], str] | None = None

@@ -84,6 +84,7 @@ class ReviewReader:
         self._rejected = RejectedRows()
         self._values = LeftOutValues()
         self._scales: defaultdict[str, set[float | None]] = defaultdict(set)
+        self._garbled = 0
 
     def reader(self) -> pa.RecordBatchReader:
         """Stream the reviews in batches of at most `rows_per_batch` rows and about 16 MB.
@@ -137,6 +138,11 @@ class ReviewReader:
         }
 
     @property
+    def mojibake_share(self) -> float:
+        """The share of the rows whose text was read in the wrong encoding before it came into the file."""
+        return self._garbled / max(self.counts["rows_read"], 1)
+
+    @property
     def notes(self) -> list[str]:
         """What a person should know of the file, a line each: what was rejected, left out, or recognised."""
         rejected = [f"{reason} {count:,}" for reason, count in self._rejected.counts.items() if count]
@@ -152,6 +158,9 @@ class ReviewReader:
             if len(scales) > 1:
                 shown = ", ".join("none" if scale is None else f"{scale:g}" for scale in scales)
                 notes.append(f"{name} is written on several scales ({shown}); its values are not comparable")
+        if self._garbled:
+            done = "repaired" if self._file.repair_mojibake else "read as they are; `repair_mojibake` repairs them"
+            notes.append(f"{self._garbled:,} texts were read in a wrong encoding before (such as KÃ¶lsch): {done}")
         return [*notes, *self._values.notes]
 
     @property
@@ -204,6 +213,8 @@ class ReviewReader:
         rows = fields.in_fields(self._without_dropped(rows), self._columns)
         for name in rows.columns:
             rows = self._without_bad(rows, name, fields.unusable(name, rows.columns[name], self._encoding))
+        if self._file.repair_mojibake:
+            rows = fields.with_repaired_text(rows, ("item_name", "category"))
         if self._file.html == "auto":
             rows = fields.with_plain_text(rows, ("item_name", "category"))
         rows = self._without_blank(rows, "text", Reason.EMPTY_TEXT, "text is blank")
@@ -221,8 +232,11 @@ class ReviewReader:
             rows = rows.having({name: [found and found.value for found in rows.columns[name]]})
         rows = self._parsed(rows, "time", partial(microseconds, order=self._file.date_order), ValueReason.BAD_TIME)
         rows = fields.with_review_ids(rows)
+        # From here on, so that an id does not depend on it.
+        self._garbled += fields.garbled(rows.columns["text"])
+        if self._file.repair_mojibake:
+            rows = fields.with_repaired_text(rows, ("text",))
         if self._file.html == "auto":
-            # Now, so that an id does not depend on it.
             rows = fields.with_plain_text(rows, ("text",))
             rows = self._without_blank(rows, "text", Reason.EMPTY_TEXT, "text is blank but for HTML")
         constants = {"batch": self._batch, "collection": self._collection}

@@ -28,7 +28,11 @@ def test_the_asset_called_directly_gives_reviews_rejected_rows_and_a_check(good_
     assert read.output_name == "reviews"
     assert read.value.rows.read_all()["item_id"].to_pylist()[::3] == [f"item {item:03d}" for item in range(6)]
     rejected, check, *others, listed = outputs
-    assert {other.check_name for other in others if other.passed} == {"few_repeated", "one_score_scale"}
+    assert {other.check_name for other in others if other.passed} == {
+        "few_repeated",
+        "little_mojibake",
+        "one_score_scale",
+    }
     assert rejected.value.rows.num_rows == 0
     assert listed.passed
     assert read.value.final_metadata()["rows_kept"] == 18
@@ -142,6 +146,7 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse
     assert set(checks) == {
         "few_rejected",
         "few_repeated",
+        "little_mojibake",
         "one_score_scale",
         "every_rejection_is_listed",
         "items_have_words",

@@ -222,3 +222,16 @@ def test_the_error_reaches_python_as_it_is_and_arrow_with_its_message(tmp_path):
         list(reader.reader())
     with pytest.raises(pa.ArrowInvalid, match="cut off"):
         list(pa.RecordBatchReader.from_stream(reader.reader()))
+
+
+def test_text_in_a_wrong_encoding_is_counted_and_repaired_on_demand(tmp_path):
+    path = tmp_path / "beers.csv"
+    path.write_text("item_name,text\nFrÃ¼h KÃ¶lsch,sÃ¼ffig\nAlt,malty\n", encoding="utf-8")
+    table, reader = read(ReviewFile(path))
+    assert table["text"].to_pylist() == ["sÃ¼ffig", "malty"]
+    assert reader.mojibake_share == 0.5
+    assert any("1 texts were read in a wrong encoding" in note for note in reader.notes)
+    repaired, _ = read(ReviewFile(path, repair_mojibake=True))
+    assert repaired["text"].to_pylist() == ["süffig", "malty"]
+    assert repaired["item_name"].to_pylist() == ["Früh Kölsch", "Alt"]
+    assert repaired["review_id"].to_pylist()[1] == table["review_id"].to_pylist()[1]
