@@ -7,17 +7,19 @@ const Taproom = {
 
   // The typed array that taproom.pages.scripts.packed has packed; numbers with a `scale` become floats.
   numbers(packed) {
-    const bytes = Uint8Array.from(atob(packed.base64), (letter) => letter.charCodeAt(0));
+    const letters = atob(packed.base64);
+    const bytes = new Uint8Array(letters.length);
+    for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place);
     const kinds = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
     const values = new kinds[packed.type](bytes.buffer);
-    return packed.scale ? Float32Array.from(values, (value) => value * packed.scale) : values;
+    return packed.scale ? new Float32Array(values).map((value) => value * packed.scale) : values;
   },
 
   // Indices as taproom.pages.scripts.packed_indices has packed them; -1 is none.
   indices(packed) {
     const values = Taproom.numbers(packed);
     const none = 2 ** (8 * values.BYTES_PER_ELEMENT) - 1;
-    return Int32Array.from(values, (value) => (value === none ? -1 : value));
+    return new Int32Array(values).map((value, place) => (values[place] === none ? -1 : value));
   },
 
   // An element. Text is only ever added as text, so nothing in a table is read as HTML.

@@ -36,7 +36,7 @@ Taproom.Labels = class {
       if (box.left < 0 || [buttons, ...boxes].some((other) => Taproom.Labels.overlap(box, other))) return;
       boxes.push(box);
     };
-    first.forEach(place);
+    isFirst.forEach(place);
     for (let index = 0; index < this.names.length && boxes.length < most; index++) {
       if (!isFirst.has(index)) place(index);
     }
@@ -44,7 +44,7 @@ Taproom.Labels = class {
   }
 
   static project(viewport, positions, index) {
-    const [x, y, z] = positions.subarray(3 * index, 3 * index + 3);
+    const [x, y, z] = [positions[3 * index], positions[3 * index + 1], positions[3 * index + 2]];
     const m = viewport.pixelProjectionMatrix;
     const w = m[3] * x + m[7] * y + m[11] * z + m[15];
     if (w <= 0) return [-1, -1]; // behind the camera

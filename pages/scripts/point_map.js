@@ -5,6 +5,8 @@
 Taproom.PointMap = class {
   static FLIGHT_MS = 700;
   static CLOSE = 2; // how far a flight zooms in, as a power of two
+  static MANY = 20000; // points; smoothing all edges then takes too long without a graphics card
+  static NEAR = 6; // pixels from the edge of a point within which it is pointed at
 
   // `positions` has, by dimension, three coordinates a point; `radii` are in pixels; `choose` is called with the index of
   // a point that was clicked, `moved` when the view has changed.
@@ -12,7 +14,9 @@ Taproom.PointMap = class {
     Object.assign(this, { container, positions, radii, choose, moved });
     this.dimension = 2;
     this.selected = -1;
+    this.pointed = -1;
     this.nearest = [];
+    this.extents = {};
     this.colours = new Uint8Array(4 * names.length).fill(160);
     if (!Taproom.PointMap.hasWebGL()) {
       this.showPicture();
@@ -24,11 +28,14 @@ Taproom.PointMap = class {
       views: this.view(),
       initialViewState: this.camera,
       controller: true,
-      pickingRadius: 6,
+      deviceProps: { type: "webgl", webgl: { antialias: names.length < Taproom.PointMap.MANY } },
       layers: [],
-      getCursor: ({ isDragging, isHovering }) => (isDragging ? "grabbing" : isHovering ? "pointer" : "grab"),
-      getTooltip: ({ index, layer }) => (layer && index >= 0 ? { text: names[index] } : null),
-      onClick: ({ index, layer }) => layer && index >= 0 && this.choose(index),
+      getCursor: ({ isDragging }) => (isDragging ? "grabbing" : this.pointed >= 0 ? "pointer" : "grab"),
+      onClick: ({ x, y }) => {
+        const index = this.pointAt(x, y);
+        if (index >= 0) this.choose(index);
+      },
+      onHover: ({ x, y }) => this.pointTo(x, y),
       onViewStateChange: ({ viewState }) => this.onCamera(viewState),
       onResize: () => this.onCamera(this.camera),
       onLoad: () => this.onLoad(),
@@ -73,8 +80,9 @@ Taproom.PointMap = class {
   // The camera that sees all points.
   wholeMap() {
     const { clientWidth, clientHeight } = this.container;
-    const extent = this.positions[this.dimension].reduce((most, each) => Math.max(most, Math.abs(each)), 1e-6);
-    const zoom = Math.log2(Math.max(1, Math.min(clientWidth, clientHeight)) / (2.1 * extent));
+    this.extents[this.dimension] ??=
+      this.positions[this.dimension].reduce((most, each) => Math.max(most, Math.abs(each)), 1e-6);
+    const zoom = Math.log2(Math.max(1, Math.min(clientWidth, clientHeight)) / (2.1 * this.extents[this.dimension]));
     const camera = { target: [0, 0, 0], zoom, minZoom: zoom - 2, maxZoom: zoom + 12 };
     return this.dimension === 2 ? camera : { ...camera, rotationX: 20, rotationOrbit: 30 };
   }
@@ -149,6 +157,27 @@ Taproom.PointMap = class {
     return this.positions[this.dimension].subarray(3 * index, 3 * index + 3);
   }
 
+  // The point at a place of the map, in pixels, or -1. It is found here, because deck.gl draws all points once more to
+  // find it, which takes seconds without a graphics card.
+  pointAt(x, y) {
+    const [viewport] = this.deck.getViewports();
+    let [found, least] = [-1, Infinity];
+    for (let index = 0; index < this.radii.length; index++) {
+      const [left, top] = Taproom.Labels.project(viewport, this.positions[this.dimension], index);
+      const distance = Math.hypot(left - x, top - y) - this.radii[index];
+      if (distance < least) [found, least] = [index, distance];
+    }
+    return least <= Taproom.PointMap.NEAR ? found : -1;
+  }
+
+  // Label the point that the pointer is on.
+  pointTo(x, y) {
+    const pointed = this.pointAt(x, y);
+    if (pointed === this.pointed) return;
+    this.pointed = pointed;
+    this.drawLabels();
+  }
+
   draw() {
     if (!this.isLoaded) return;
     const ink = Taproom.colour("--ink");
@@ -163,21 +192,16 @@ Taproom.PointMap = class {
           getColor: [...ink, 140],
           getWidth: 1.5,
         }),
-        new deck.ScatterplotLayer({
+        new Taproom.PointsLayer({
           id: `points-${this.dimension}`,
           data: {
             length: this.radii.length,
             attributes: {
               getPosition: { value: this.positions[this.dimension], size: 3 },
-              getFillColor: { value: this.colours, size: 4, normalized: true },
+              getColour: { value: this.colours, size: 4, normalized: true },
               getRadius: { value: this.radii, size: 1 },
             },
           },
-          radiusUnits: "pixels",
-          billboard: true,
-          pickable: true,
-          autoHighlight: true,
-          highlightColor: [...ink, 160],
         }),
         new deck.ScatterplotLayer({
           id: "selected",
@@ -202,7 +226,7 @@ Taproom.PointMap = class {
   drawLabels() {
     const [viewport] = this.isLoaded ? this.deck.getViewports() : [];
     if (!viewport) return;
-    const first = this.selected < 0 ? [] : [this.selected, ...this.nearest];
+    const first = [this.pointed, this.selected, ...(this.selected < 0 ? [] : this.nearest)].filter((index) => index >= 0);
     this.labels.draw(viewport, this.positions[this.dimension], first, this.camera.zoom - this.wholeMap().zoom);
   }
 };

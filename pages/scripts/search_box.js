@@ -7,6 +7,7 @@ Taproom.SearchBox = class {
   // `texts` are searched, the first ones preferred; `choose` is called with the index of the one chosen.
   constructor(container, { label, texts, choose }) {
     this.texts = texts;
+    this.folded = texts.map(Taproom.folded);
     this.choose = choose;
     this.found = [];
     this.active = -1;
@@ -38,10 +39,10 @@ Taproom.SearchBox = class {
     const folded = Taproom.folded(query.trim());
     if (!folded) return [];
     const matches = this.index.search(query).map(({ id }) => id);
-    const exact = matches.filter((id) => Taproom.folded(this.texts[id]) === folded);
+    const exact = matches.filter((id) => this.folded[id] === folded);
     const found = new Set([...exact, ...matches]);
     for (let id = 0; id < this.texts.length && found.size < Taproom.SearchBox.MOST; id++) {
-      if (Taproom.folded(this.texts[id]).includes(folded)) found.add(id);
+      if (this.folded[id].includes(folded)) found.add(id);
     }
     if (!found.size) this.index.search(query, { combineWith: "OR" }).forEach(({ id }) => found.add(id));
     return [...found].slice(0, Taproom.SearchBox.MOST);
