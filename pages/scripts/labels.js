@@ -23,7 +23,8 @@ Taproom.Labels = class {
   draw(viewport, positions, first, zoomedIn) {
     const { width, height } = viewport;
     const isFirst = new Set(first);
-    const most = first.length + Math.ceil(((width * height) / Taproom.Labels.PIXELS_EACH) * (1 + Math.max(0, zoomedIn)));
+    const most =
+      first.length + Math.ceil(((width * height) / Taproom.Labels.PIXELS_EACH) * (1 + Math.max(0, zoomedIn)));
     const margin = Taproom.Labels.HEIGHT / 2;
     const boxes = [];
     const buttons = this.boxOfButtons();
@@ -31,7 +32,12 @@ Taproom.Labels = class {
       if (boxes.length >= most || index < 0) return;
       const [x, y] = Taproom.Labels.project(viewport, positions, index);
       if (!(x > 0 && x < width && y > margin && y < height - margin)) return;
-      const box = { index, left: x + 7, top: y - Taproom.Labels.HEIGHT / 2, width: this.widthOf(index, isFirst.has(index)) };
+      const box = {
+        index,
+        left: x + 7,
+        top: y - Taproom.Labels.HEIGHT / 2,
+        width: this.widthOf(index, isFirst.has(index)),
+      };
       if (box.left + box.width > width) box.left = x - 7 - box.width;
       if (box.left < 0 || [buttons, ...boxes].some((other) => Taproom.Labels.overlap(box, other))) return;
       boxes.push(box);
@@ -54,8 +60,10 @@ Taproom.Labels = class {
   static overlap(box, other) {
     const { HEIGHT } = Taproom.Labels;
     return (
-      box.left < other.left + other.width && other.left < box.left + box.width &&
-      box.top < other.top + (other.height ?? HEIGHT) && other.top < box.top + HEIGHT
+      box.left < other.left + other.width &&
+      other.left < box.left + box.width &&
+      box.top < other.top + (other.height ?? HEIGHT) &&
+      other.top < box.top + HEIGHT
     );
   }
 

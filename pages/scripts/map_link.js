@@ -4,8 +4,8 @@
 Taproom.MapLink = class {
   static DELAY_MS = 250;
 
-  // `name` is what a point is called in the address, `ids` are the points' ids there. `select` is called with the index of
-  // the point in the address, or -1; `read` and `write` take and give what else is there.
+  // `name` is what a point is called in the address, `ids` are the points' ids there. `select` is called with the index
+  // of the point in the address, or -1; `read` and `write` take and give what else is there.
   constructor(map, { name, ids, select, read = () => {}, write = () => ({}) }) {
     Object.assign(this, { map, name, ids, select, read, write });
     this.places = new Map(ids.map((id, index) => [id, index]));
@@ -17,10 +17,13 @@ Taproom.MapLink = class {
     const values = new URLSearchParams(location.hash.slice(1));
     this.read(values);
     const index = this.places.get(values.get(this.name)) ?? -1;
-    const number = (key) => (values.has(key) && Number.isFinite(Number(values.get(key))) ? Number(values.get(key)) : null);
+    const number = (key) =>
+      values.has(key) && Number.isFinite(Number(values.get(key))) ? Number(values.get(key)) : null;
     const camera = {
       target: ["x", "y", "z"].map((key) => number(key) ?? 0),
-      zoom: number("zoom"), rotationX: number("tilt"), rotationOrbit: number("turn"),
+      zoom: number("zoom"),
+      rotationX: number("tilt"),
+      rotationOrbit: number("turn"),
     };
     const known = Object.fromEntries(Object.entries(camera).filter(([, value]) => value !== null));
     const hasPlace = values.has("x") && values.has("y");

@@ -14,7 +14,9 @@
   const weights = Taproom.numbers(data.weights);
   const largestWeights = Taproom.numbers(data.largest_weight);
   const [perItem, wordsPerItem] = [nearest.length / count, words.length / count];
-  const [colour, dimension, legend, card] = ["colour", "dimension", "legend", "card"].map((id) => document.getElementById(id));
+  const [colour, dimension, legend, card] = ["colour", "dimension", "legend", "card"].map((id) =>
+    document.getElementById(id),
+  );
   const OWN_COLOURS = 8;
   const STEPS = 6;
   const FAINT = 25;
@@ -33,14 +35,17 @@
     moved: () => link.note(),
   });
   const search = new Taproom.SearchBox(document.getElementById("search"), {
-    label: "Find an item", texts: names, choose: (index) => select(index, true),
+    label: "Find an item",
+    texts: names,
+    choose: (index) => select(index, true),
   });
   const link = new Taproom.MapLink(map, {
     name: "item",
     ids: data.item_ids,
     select: (index, fly) => select(index, fly),
     read(values) {
-      if ([...colour.options].some((option) => option.value === values.get("colour"))) colour.value = values.get("colour");
+      if ([...colour.options].some((option) => option.value === values.get("colour")))
+        colour.value = values.get("colour");
       dimension.value = values.get("dimension") === "3" ? "3" : "2";
       map.setDimension(Number(dimension.value));
       paint();
@@ -54,23 +59,35 @@
       const own = data.categories.slice(0, OWN_COLOURS).map((name, place) => ({ name, property: `--colour-${place}` }));
       const hasOther = categories.some((category) => category < 0 || category >= OWN_COLOURS);
       const other = hasOther ? [{ name: own.length ? "other" : "items", property: "--other" }] : [];
-      return { groups: [...own, ...other], of: (index) => (categories[index] < 0 ? own.length : Math.min(categories[index], own.length)) };
+      return {
+        groups: [...own, ...other],
+        of: (index) => (categories[index] < 0 ? own.length : Math.min(categories[index], own.length)),
+      };
     }
     const values = colour.value === "score" ? scores : reviews;
     const sorted = Float64Array.from(values).filter(Number.isFinite).sort();
-    const quantiles = Array.from({ length: STEPS - 1 }, (_, step) => sorted[Math.floor(((step + 1) * sorted.length) / STEPS)]);
+    const quantiles = Array.from(
+      { length: STEPS - 1 },
+      (_, step) => sorted[Math.floor(((step + 1) * sorted.length) / STEPS)],
+    );
     const limits = [...new Set(quantiles)].filter((limit) => limit !== undefined && limit > sorted[0]);
     const ends = [sorted[0], ...limits, sorted[sorted.length - 1]];
     const isWhole = colour.value === "reviews"; // a step then ends before the next one begins
     const lastOf = (step) => ends[step + 1] - (isWhole && step < limits.length ? 1 : 0);
-    const steps = sorted.length ? [...limits, null].map((_, step) => ({
-      name: lastOf(step) > ends[step] ? `${Taproom.number(ends[step])} to ${Taproom.number(lastOf(step))}` : Taproom.number(ends[step]),
-      property: `--step-${Math.round((step * (STEPS - 1)) / Math.max(1, limits.length))}`,
-    })) : [];
+    const steps = sorted.length
+      ? [...limits, null].map((_, step) => ({
+          name:
+            lastOf(step) > ends[step]
+              ? `${Taproom.number(ends[step])} to ${Taproom.number(lastOf(step))}`
+              : Taproom.number(ends[step]),
+          property: `--step-${Math.round((step * (STEPS - 1)) / Math.max(1, limits.length))}`,
+        }))
+      : [];
     const hasUnknown = sorted.length < count;
     return {
       groups: [...steps, ...(hasUnknown ? [{ name: "unknown", property: "--other" }] : [])],
-      of: (index) => (Number.isFinite(values[index]) ? limits.filter((limit) => values[index] >= limit).length : steps.length),
+      of: (index) =>
+        Number.isFinite(values[index]) ? limits.filter((limit) => values[index] >= limit).length : steps.length,
     };
   }
 
@@ -83,19 +100,24 @@
       colours.set([...shades[group], chosenGroup === null || chosenGroup === group ? 215 : FAINT], 4 * index);
     }
     map.setColours(colours);
-    legend.replaceChildren(...entries.map(({ name, property }, group) => {
-      const swatch = Taproom.element("span", { className: "swatch" });
-      swatch.style.background = `var(${property})`;
-      const button = Taproom.element(
-        "button", { type: "button", "aria-pressed": String(chosenGroup === group) }, swatch, Taproom.text(name),
-      );
-      button.addEventListener("click", () => {
-        chosenGroup = chosenGroup === group ? null : group;
-        paint();
-        legend.children[group].firstChild.focus();
-      });
-      return Taproom.element("li", {}, button);
-    }));
+    legend.replaceChildren(
+      ...entries.map(({ name, property }, group) => {
+        const swatch = Taproom.element("span", { className: "swatch" });
+        swatch.style.background = `var(${property})`;
+        const button = Taproom.element(
+          "button",
+          { type: "button", "aria-pressed": String(chosenGroup === group) },
+          swatch,
+          Taproom.text(name),
+        );
+        button.addEventListener("click", () => {
+          chosenGroup = chosenGroup === group ? null : group;
+          paint();
+          legend.children[group].firstChild.focus();
+        });
+        return Taproom.element("li", {}, button);
+      }),
+    );
   }
 
   // The places of an item's nearest ones that are on the page, with their distances.
@@ -110,7 +132,10 @@
       return;
     }
     const near = nearestOf(index);
-    map.select(index, near.map(([each]) => each));
+    map.select(
+      index,
+      near.map(([each]) => each),
+    );
     card.replaceChildren(...cardOf(index, near));
     if (fly) map.flyTo(index);
     link.note();
@@ -124,27 +149,43 @@
     ].filter((each) => each !== null);
     return [
       Taproom.element("h2", {}, Taproom.text(names[index])),
-      Taproom.element("p", { className: "quiet" }, ...about.flatMap((each, place) => [place ? ", " : "", Taproom.text(each)])),
+      Taproom.element(
+        "p",
+        { className: "quiet" },
+        ...about.flatMap((each, place) => [place ? ", " : "", Taproom.text(each)]),
+      ),
       Taproom.element("h3", {}, "Most weighted words"),
       Taproom.element("ul", { className: "bag" }, ...bagOf(index)),
       Taproom.element("h3", {}, "Nearest items, by cosine distance"),
-      Taproom.element("ol", { className: "nearest" }, ...near.map(([each, distance]) => {
-        const button = Taproom.element("button", { type: "button" }, Taproom.text(names[each]));
-        button.addEventListener("click", () => select(each, true));
-        return Taproom.element("li", {}, button, " ", Taproom.element("span", { className: "value" }, distance.toFixed(3)));
-      })),
+      Taproom.element(
+        "ol",
+        { className: "nearest" },
+        ...near.map(([each, distance]) => {
+          const button = Taproom.element("button", { type: "button" }, Taproom.text(names[each]));
+          button.addEventListener("click", () => select(each, true));
+          return Taproom.element(
+            "li",
+            {},
+            button,
+            " ",
+            Taproom.element("span", { className: "value" }, distance.toFixed(3)),
+          );
+        }),
+      ),
     ];
   }
 
   function bagOf(index) {
     const places = Array.from({ length: wordsPerItem }, (_, rank) => index * wordsPerItem + rank);
-    return places.filter((place) => words[place] >= 0).map((place) => {
-      const share = weights[place] / 255;
-      const weight = Taproom.number(share * largestWeights[index], 2);
-      const word = Taproom.element("li", { title: `weight ${weight}` }, Taproom.text(data.vocabulary[words[place]]));
-      word.style.fontSize = `${0.8 + 1.2 * share}em`;
-      return word;
-    });
+    return places
+      .filter((place) => words[place] >= 0)
+      .map((place) => {
+        const share = weights[place] / 255;
+        const weight = Taproom.number(share * largestWeights[index], 2);
+        const word = Taproom.element("li", { title: `weight ${weight}` }, Taproom.text(data.vocabulary[words[place]]));
+        word.style.fontSize = `${0.8 + 1.2 * share}em`;
+        return word;
+      });
   }
 
   if (!scores.some(Number.isFinite)) colour.querySelector("[value=score]").disabled = true;

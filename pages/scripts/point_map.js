@@ -8,8 +8,8 @@ Taproom.PointMap = class {
   static MANY = 20000; // points; smoothing all edges then takes too long without a graphics card
   static NEAR = 6; // pixels from the edge of a point within which it is pointed at
 
-  // `positions` has, by dimension, three coordinates a point; `radii` are in pixels; `choose` is called with the index of
-  // a point that was clicked, `moved` when the view has changed.
+  // `positions` has, by dimension, three coordinates a point; `radii` are in pixels; `choose` is called with the index
+  // of a point that was clicked, `moved` when the view has changed.
   constructor(container, { positions, names, radii, choose, moved }) {
     Object.assign(this, { container, positions, radii, choose, moved });
     this.dimension = 2;
@@ -51,8 +51,11 @@ Taproom.PointMap = class {
   showPicture() {
     this.container.classList.add("without-webgl");
     this.container.append(
-      Taproom.element("p", { className: "notice", role: "status" },
-        "This browser has no WebGL, so the map cannot be moved. Search works, and this is a picture of the map:"),
+      Taproom.element(
+        "p",
+        { className: "notice", role: "status" },
+        "This browser has no WebGL, so the map cannot be moved. Search works, and this is a picture of the map:",
+      ),
     );
     const picture = this.container.dataset.picture;
     if (picture) this.container.append(Taproom.element("img", { src: picture, alt: "A picture of the map" }));
@@ -80,8 +83,10 @@ Taproom.PointMap = class {
   // The camera that sees all points.
   wholeMap() {
     const { clientWidth, clientHeight } = this.container;
-    this.extents[this.dimension] ??=
-      this.positions[this.dimension].reduce((most, each) => Math.max(most, Math.abs(each)), 1e-6);
+    this.extents[this.dimension] ??= this.positions[this.dimension].reduce(
+      (most, each) => Math.max(most, Math.abs(each)),
+      1e-6,
+    );
     const zoom = Math.log2(Math.max(1, Math.min(clientWidth, clientHeight)) / (2.1 * this.extents[this.dimension]));
     const camera = { target: [0, 0, 0], zoom, minZoom: zoom - 2, maxZoom: zoom + 12 };
     return this.dimension === 2 ? camera : { ...camera, rotationX: 20, rotationOrbit: 30 };
@@ -148,7 +153,11 @@ Taproom.PointMap = class {
     const isFlight = Boolean(change.transitionDuration);
     this.looks = (this.looks ?? 0) + 1; // deck.gl takes a state only if it differs from the one given before
     this.deck.setProps({
-      initialViewState: { ...camera, looks: this.looks, ...(isFlight ? { transitionDuration, transitionInterpolator } : {}) },
+      initialViewState: {
+        ...camera,
+        looks: this.looks,
+        ...(isFlight ? { transitionDuration, transitionInterpolator } : {}),
+      },
     });
     if (!isFlight) this.onCamera(camera);
   }
@@ -226,7 +235,9 @@ Taproom.PointMap = class {
   drawLabels() {
     const [viewport] = this.isLoaded ? this.deck.getViewports() : [];
     if (!viewport) return;
-    const first = [this.pointed, this.selected, ...(this.selected < 0 ? [] : this.nearest)].filter((index) => index >= 0);
+    const first = [this.pointed, this.selected, ...(this.selected < 0 ? [] : this.nearest)].filter(
+      (index) => index >= 0,
+    );
     this.labels.draw(viewport, this.positions[this.dimension], first, this.camera.zoom - this.wholeMap().zoom);
   }
 };

@@ -1,5 +1,5 @@
-// Points as discs, drawn by deck.gl as WebGL points. Its own ScatterplotLayer draws each one as an instance of a square:
-// without a graphics card, a hundred thousand of these take two seconds a frame.
+// Points as discs, drawn by deck.gl as WebGL points. Its own ScatterplotLayer draws each one as an instance of a
+// square: without a graphics card, a hundred thousand of these take two seconds a frame.
 "use strict";
 
 Taproom.PointsLayer = class extends deck.Layer {

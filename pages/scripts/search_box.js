@@ -21,14 +21,18 @@ Taproom.SearchBox = class {
       { chunkSize: 2000 },
     );
     this.input = Taproom.element("input", {
-      type: "search", id: "search-input", autocomplete: "off", spellcheck: false,
-      role: "combobox", "aria-expanded": "false", "aria-controls": "search-matches", "aria-autocomplete": "list",
+      type: "search",
+      id: "search-input",
+      autocomplete: "off",
+      spellcheck: false,
+      role: "combobox",
+      "aria-expanded": "false",
+      "aria-controls": "search-matches",
+      "aria-autocomplete": "list",
     });
     this.list = Taproom.element("ul", { id: "search-matches", role: "listbox", hidden: true, "aria-label": "Matches" });
     this.status = Taproom.element("p", { role: "status", className: "quiet" });
-    container.append(
-      Taproom.element("label", { htmlFor: "search-input" }, label), this.input, this.list, this.status,
-    );
+    container.append(Taproom.element("label", { htmlFor: "search-input" }, label), this.input, this.list, this.status);
     this.input.addEventListener("input", () => this.update());
     this.input.addEventListener("keydown", (event) => this.onKey(event));
     this.input.addEventListener("blur", () => this.close());

@@ -22,7 +22,9 @@
     moved: () => link.note(),
   });
   const search = new Taproom.SearchBox(document.getElementById("search"), {
-    label: "Find a word", texts: onMap, choose: (index) => select(index, true),
+    label: "Find a word",
+    texts: onMap,
+    choose: (index) => select(index, true),
   });
   const link = new Taproom.MapLink(map, { name: "word", ids: onMap, select: (index, fly) => select(index, fly) });
 
@@ -38,12 +40,19 @@
     }
     const ranks = Array.from({ length: perWord }, (_, rank) => index * perWord + rank);
     const near = ranks.filter((place) => nearest[place] >= 0);
-    map.select(index, near.map((place) => nearest[place]).filter((each) => each < onMap.length));
+    map.select(
+      index,
+      near.map((place) => nearest[place]).filter((each) => each < onMap.length),
+    );
     card.replaceChildren(
       Taproom.element("h2", {}, Taproom.text(onMap[index])),
       Taproom.element("p", { className: "quiet" }, `${Taproom.number(counts[index], 9)} times in the documents`),
       Taproom.element("h3", {}, "Nearest words, by cosine similarity"),
-      Taproom.element("ol", { className: "nearest" }, ...near.map((place) => entry(nearest[place], similarities[place]))),
+      Taproom.element(
+        "ol",
+        { className: "nearest" },
+        ...near.map((place) => entry(nearest[place], similarities[place])),
+      ),
     );
     if (fly) map.flyTo(index);
     link.note();

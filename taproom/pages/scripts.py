@@ -13,12 +13,15 @@ import numpy as np
 def data_script(name: str, values: dict[str, Any]) -> bytes:
     """A script that sets `Taproom.data.<name>`.
 
-    >>> data_script("beers", {"names": ["</script>"]})
-    b'Taproom.data.beers = {"names": ["\\\\u003c/script>"]};\\n'
+    The data are a text for `JSON.parse`, because browsers read that faster than an object in a script.
+
+    >>> data_script("beers", {"abv": 5})
+    b'Taproom.data.beers = JSON.parse(\\'{"abv": 5}\\');\\n'
     """
     # "<" escaped: the file stays harmless even where it is pasted into HTML
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, sort_keys=True).replace("<", "\\u003c")
-    return f"Taproom.data.{name} = {text};\n".encode()
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, sort_keys=True).replace("<", r"\u003c")
+    literal = text.replace("\\", r"\\").replace("'", r"\'")
+    return f"Taproom.data.{name} = JSON.parse('{literal}');\n".encode()
 
 
 def packed(numbers: np.ndarray) -> dict[str, str]:

@@ -10,7 +10,7 @@ from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_tables import publish_map, publish_words
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while Playwright runs, so does an event loop, which runs of Dagster do not expect
 def chromium():
     if CHROMIUM is None:
         pytest.skip("no chromium on PATH: apt-get install chromium")
