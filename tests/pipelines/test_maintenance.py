@@ -16,7 +16,7 @@ from taproom.warehouse.publishing import Origin
 
 
 def batches_of(*names: str) -> pa.Table:
-    rows = [{"batch": name, "reviews": 1, "duplicates": 0, "words_hash": ""} for name in names]
+    rows = [{"batch": name, "reviews": 1, "duplicates": 0, "replaced": 0, "words_hash": ""} for name in names]
     return pa.Table.from_pylist(rows, schema=REVIEW_BATCHES.schema)
 
 
