@@ -5,6 +5,7 @@ them again.
 """
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ class Spool:
     def __init__(self, schema: pa.Schema):
         self._schema = schema
         self._file = tempfile.NamedTemporaryFile(prefix="taproom-", suffix=".arrow")  # noqa: SIM115 (as long as the object)
+        weakref.finalize(self, self._file.close)
         self._writer = pa.ipc.new_file(self._file.name, schema)
         self._is_open = True
         self._starts = [0]
