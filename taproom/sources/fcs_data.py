@@ -21,6 +21,15 @@ FLOAT_BITS: dict[DataType, int] = {"F": 32, "D": 64}
 MAX_BITS = 64
 
 
+def is_monotonic(byte_order: Sequence[int]) -> bool:
+    """Whether the bytes of a number go from the lowest to the highest or back, so that the order holds for any width.
+
+    >>> is_monotonic((1, 2, 3, 4)), is_monotonic((4, 3, 2, 1)), is_monotonic((3, 4, 1, 2))
+    (True, True, False)
+    """
+    return list(byte_order) in (sorted(byte_order), sorted(byte_order, reverse=True))
+
+
 @dataclass(frozen=True)
 class Channel:
     """One number of an event.
@@ -112,13 +121,9 @@ class Layout:
 
     def _dtype(self, datatype: DataType, bits: int) -> np.dtype | None:
         """NumPy's type of such numbers, where it has one."""
-        if not self._is_monotonic or bits not in (8, 16, 32, 64):
+        if not is_monotonic(self.byte_order) or bits not in (8, 16, 32, 64):
             return None
         return np.dtype(f"{'<' if self.byte_order[0] == 1 else '>'}{'u' if datatype == 'I' else 'f'}{bits // 8}")
-
-    @property
-    def _is_monotonic(self) -> bool:
-        return list(self.byte_order) in (sorted(self.byte_order), sorted(self.byte_order, reverse=True))
 
     def _numbers(self, raw: np.ndarray, channel: Channel) -> np.ndarray:
         """One channel's bytes (events, width) as uint64, or as floating point."""
@@ -129,10 +134,8 @@ class Layout:
 
     def _significances(self, width: int) -> Sequence[int]:
         """For each of the bytes of a number, in the order of the file, its significance from 0."""
-        if self.byte_order == tuple(sorted(self.byte_order)):
-            return range(width)
-        if self.byte_order == tuple(sorted(self.byte_order, reverse=True)):
-            return range(width)[::-1]
+        if is_monotonic(self.byte_order):
+            return range(width) if self.byte_order[0] == 1 else range(width)[::-1]
         if len(self.byte_order) == width:
             return [place - 1 for place in self.byte_order]
         raise ValueError(f"the byte order {self.byte_order} is not one of {width} bytes")

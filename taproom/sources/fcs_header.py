@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast, get_args
 
 from taproom.errors import SourceError
-from taproom.sources.fcs_data import FLOAT_BITS, MAX_BITS, Channel, DataType, Layout
+from taproom.sources.fcs_data import FLOAT_BITS, MAX_BITS, Channel, DataType, Layout, is_monotonic
 from taproom.sources.fcs_scale import number
 from taproom.sources.fcs_text import Text, parse_text
 
@@ -294,7 +294,7 @@ class _DataSet:
     def _layouts(self, channels: tuple[Channel, ...]) -> list[Layout]:
         """How events may be stored: numbers of odd widths begin with a byte, or follow one another bit by bit."""
         order = self._byte_order()
-        if len(order) not in {1, *(channel.bits // 8 for channel in channels)} and not _is_monotonic(order):
+        if not is_monotonic(order) and any(channel.bits != 8 * len(order) for channel in channels):
             wanted = "1,2,3,4 or 4,3,2,1"
             raise self._refusal(Damage.UNSUPPORTED_TYPE, f"$BYTEORD is {self._keywords['BYTEORD']}", wanted)
         layouts = [Layout(channels, order)]
@@ -394,15 +394,11 @@ class _DataSet:
             raise self._refusal(Damage.EVENT_COUNT, "it has no $TOT", wanted)
         ((begin, end),), (layout,) = places, layouts
         events, surplus = divmod(end - begin, layout.size(1))
-        if not self._is_surplus(surplus, layout) or surplus > 1:
+        if surplus > 1:
             found = f"it has no $TOT, and its DATA segment of {end - begin:,} bytes is no multiple of an event's"
             raise self._refusal(Damage.EVENT_COUNT, found, wanted)
         self._repairs.append(f"it has no $TOT: its DATA segment holds {events:,} events")
         return layout, events, begin
-
-
-def _is_monotonic(order: Sequence[int]) -> bool:
-    return list(order) in (sorted(order), sorted(order, reverse=True))
 
 
 def _listed(keywords: Sequence[str]) -> str:

@@ -154,7 +154,13 @@ def _strict(delimiter: str, body: str) -> _Reading:
         if count % 2:
             parts.append(part)
             part = ""
-    return _paired(reading, parts, part)
+    for keyword, value in zip(parts[::2], parts[1::2], strict=False):
+        reading.add(keyword, value)
+    if len(parts) % 2:
+        _add_last(reading, parts[-1], part)
+    elif part:
+        reading.oddities.append("a last keyword without a value")
+    return reading
 
 
 def _undoubled(delimiter: str, body: str) -> _Reading:
@@ -171,16 +177,6 @@ def _undoubled(delimiter: str, body: str) -> _Reading:
             keyword = None
     if keyword is not None:
         _add_last(reading, keyword, last)
-    elif last:
-        reading.oddities.append("a last keyword without a value")
-    return reading
-
-
-def _paired(reading: _Reading, parts: list[str], last: str) -> _Reading:
-    for keyword, value in zip(parts[::2], parts[1::2], strict=False):
-        reading.add(keyword, value)
-    if len(parts) % 2:
-        _add_last(reading, parts[-1], last)
     elif last:
         reading.oddities.append("a last keyword without a value")
     return reading

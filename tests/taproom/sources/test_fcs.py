@@ -349,6 +349,7 @@ def test_damaged_headers_and_offsets_are_refused(damage, content, found):
         ({"MODE": "C"}, Damage.UNSUPPORTED_TYPE),
         ({"DATATYPE": "A"}, Damage.UNSUPPORTED_TYPE),
         ({"DATATYPE": "I", "BYTEORD": "3,4,1,2"}, Damage.UNSUPPORTED_TYPE),
+        ({"DATATYPE": "I", "P2B": 32, "BYTEORD": "3,4,1,2"}, Damage.UNSUPPORTED_TYPE),
         ({"BYTEORD": "1,2,2,4"}, Damage.UNSUPPORTED_TYPE),
         ({"BYTEORD": None}, Damage.UNSUPPORTED_TYPE),
         ({"DATATYPE": "I", "P2B": 65}, Damage.BIT_WIDTH),
