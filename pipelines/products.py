@@ -11,7 +11,7 @@ import dagster as dg
 
 from pipelines.chains import CHAINS, Batches, Chain
 from pipelines.freshness import is_fresh, settings_on_record, stale_batches
-from pipelines.reconcile import lost_batches
+from pipelines.reconcile import lost_batches, partitions_name
 from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
 from pipelines.settings import requested_settings
@@ -74,8 +74,10 @@ class Products:
 
         Returns, by the batch's key, whether it was read, or the `TaproomError` that prevented it.
         """
-        if chain.batches and (name := chain.batches.partitions.name):
-            self._instance.add_dynamic_partitions(name, [batch for batch in reads if batch is not None])
+        if chain.batches:
+            self._instance.add_dynamic_partitions(
+                partitions_name(chain), [batch for batch in reads if batch is not None]
+            )
         outcomes: dict[str | None, bool | TaproomError] = {}
         for batch in progress(reads, doing=f"ingest_{chain.name}", unit="batch"):
             settings = reads[batch]

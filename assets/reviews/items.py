@@ -189,11 +189,7 @@ def one_token_pattern(review_batches: pa.Table, term_counts: pa.Table) -> dg.Ass
 )
 def few_duplicates(review_batches: pa.Table) -> dg.AssetCheckResult:
     """Many duplicates mean that batches are copies of each other, or that each contains the earlier ones."""
-    duplicates, counted = (sum(review_batches[name].to_pylist()) for name in ("duplicates", "reviews"))
-    share = duplicates / max(duplicates + counted, 1)
-    return dg.AssetCheckResult(
-        passed=share <= MAX_DUPLICATES, severity=dg.AssetCheckSeverity.WARN, metadata={"duplicate_share": share}
-    )
+    return _few(review_batches, "duplicates", MAX_DUPLICATES, "duplicate_share")
 
 
 @dg.asset_check(
@@ -203,8 +199,11 @@ def few_duplicates(review_batches: pa.Table) -> dg.AssetCheckResult:
 )
 def few_replaced(review_batches: pa.Table) -> dg.AssetCheckResult:
     """Where more are, a source may have given the ids of its reviews to other reviews."""
-    replaced, counted = (sum(review_batches[name].to_pylist()) for name in ("replaced", "reviews"))
-    share = replaced / max(replaced + counted, 1)
-    return dg.AssetCheckResult(
-        passed=share <= MAX_REPLACED, severity=dg.AssetCheckSeverity.WARN, metadata={"replaced_share": share}
-    )
+    return _few(review_batches, "replaced", MAX_REPLACED, "replaced_share")
+
+
+def _few(review_batches: pa.Table, uncounted: str, most: float, name: str) -> dg.AssetCheckResult:
+    """Whether reviews that are not counted, for the reason of that column, are at most such a share."""
+    reviews, counted = (sum(review_batches[column].to_pylist()) for column in (uncounted, "reviews"))
+    share = reviews / max(reviews + counted, 1)
+    return dg.AssetCheckResult(passed=share <= most, severity=dg.AssetCheckSeverity.WARN, metadata={name: share})

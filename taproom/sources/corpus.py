@@ -263,9 +263,8 @@ class DocumentReader:
 
     def _record_batch(self, documents: list[Document], test_share: float) -> pa.RecordBatch:
         ids, labels, splits, texts = zip(*documents, strict=True)
-        garbled = [place for place, text in enumerate(texts) if has_mojibake(text)]
-        self._counts["with_mojibake"] += len(garbled)
-        if self._repair and garbled:
+        self._counts["with_mojibake"] += sum(map(has_mojibake, texts))
+        if self._repair:
             texts = tuple(map(repair_mojibake, texts))
         columns = {
             "corpus": [self._corpus] * len(ids),
