@@ -34,20 +34,10 @@ from taproom.sources.packed import UNREADABLE, damage, is_packed, open_unpacked
 # The standard's keyword first. Others by what they hold: BD, Guava, and MACSQuant, which calls the well the source.
 WELL_KEYWORDS = ("WELLID", "WELL ID", "BDPMWELL", "GTIWELL", "SRC")
 
+# One channel of one event is a value. Reading takes at most 8 bytes for each, and three times the bytes of the events.
+MAX_VALUES = 200_000_000
+
 _WELL = re.compile(r"[A-Z]{1,2}0*[1-9]\d?", re.ASCII | re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What reading one file may take; a value is one channel of one event.
-
-    Reading takes at most 8 bytes a value and three times the bytes of the events.
-    """
-
-    values: int = 200_000_000
-
-
-DEFAULT_LIMITS = Limits()
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Recording:
     spillover_damage: str | None = None
 
 
-def read_fcs(path: Path, limits: Limits = DEFAULT_LIMITS, data_set: int | None = None) -> Recording:
+def read_fcs(path: Path, max_values: int = MAX_VALUES, data_set: int | None = None) -> Recording:
     """Read one FCS file (2.0 to 3.2, list mode), which may be packed by gzip or bzip2.
 
     Values are on the linear scale: logarithmic channels ($PnE) are raised to powers of ten, all are divided by the gain
@@ -81,17 +71,17 @@ def read_fcs(path: Path, limits: Limits = DEFAULT_LIMITS, data_set: int | None =
 
     Args:
         path: the file.
-        limits: what may be read.
+        max_values: of a file with more values nothing is read.
         data_set: which of several in the file, from 1. By default there may be several only if they are copies of one
             recording, as Beckman Coulter's are; then the one with the newest version and the most bits is read.
 
     Raises:
-        FcsError: the file is damaged, of a kind that is not read, or larger than `limits`.
+        FcsError: the file is damaged, of a kind that is not read, or has more values than `max_values`.
     """
     path = Path(path)
     with _opened(path) as (file, size_bytes):
         header = _chosen(path, data_set_headers(path, file, size_bytes), data_set)
-        _check_limits(path, header, limits)
+        _check_size(path, header, max_values)
         values = _stored(path, file, header)
     channels = _unique(header.names)
     repairs = [*header.repairs, *_scale(header, values)]
@@ -155,10 +145,10 @@ def _resolution(header: Header) -> tuple[str, float]:
     return header.version, sum(math.log2(max(channel.range, 1)) for channel in header.layout.channels)
 
 
-def _check_limits(path: Path, header: Header, limits: Limits) -> None:
-    if header.events * len(header.names) > limits.values:
+def _check_size(path: Path, header: Header, max_values: int) -> None:
+    if header.events * len(header.names) > max_values:
         found = f"it has {header.events:,} events in {len(header.names):,} channels"
-        raise refusal(path, Damage.TOO_LARGE, found, f"{limits.values:,} values at most")
+        raise refusal(path, Damage.TOO_LARGE, found, f"{max_values:,} values at most")
 
 
 def _stored(path: Path, file: BinaryIO, header: Header) -> np.ndarray:

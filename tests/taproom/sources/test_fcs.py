@@ -9,7 +9,7 @@ from flowio import FlowData
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taproom.sources.fcs import Limits, Recording, read_fcs
+from taproom.sources.fcs import Recording, read_fcs
 from taproom.sources.fcs_header import Damage, FcsError, Header, data_set_headers
 from taproom.sources.fetching import Source, member, read_sources
 from tests.fcs_file import TEXT_BEGIN, VALUES, fcs_bytes
@@ -378,7 +378,7 @@ def test_what_is_no_file_is_refused(tmp_path, name):
 
 def test_a_file_of_more_values_than_the_limit_is_refused(write):
     with pytest.raises(FcsError, match="wanted 5 values at most") as refused:
-        read_fcs(write(fcs_bytes()), Limits(values=5))
+        read_fcs(write(fcs_bytes()), max_values=5)
     assert refused.value.damage is Damage.TOO_LARGE
 
 
