@@ -22,6 +22,7 @@ from taproom.warehouse.warehouse import Warehouse
 
 FOLDER = "_pages"
 SOURCE = Path(__file__).resolve().parents[2] / "pages"
+PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {"map": item_map_data, "words": words_data}
 
 
 def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> str:
@@ -61,8 +62,8 @@ def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dic
         for path in sorted((SOURCE / folder).iterdir())
     }
     files |= {f"figures/{name}.png": state.figure for name, state in states.items() if state.figure}
-    files |= _product_page("map.html", item_map_data, warehouse, render)
-    files |= _product_page("words.html", words_data, warehouse, render)
+    for name, data_of in PRODUCT_PAGES.items():
+        files |= _product_page(name, data_of, warehouse, render)
     files |= _catalogue(tables, states, render)
     files["index.html"] = render("home.html", **_home(tables, states, libraries))
     return files
@@ -115,10 +116,10 @@ def _home(
 
 
 def _product_page(
-    page: str, data_of: Callable[[Warehouse], dict[str, Any]], warehouse: Warehouse, render: Callable[..., bytes]
+    name: str, data_of: Callable[[Warehouse], dict[str, Any]], warehouse: Warehouse, render: Callable[..., bytes]
 ) -> dict[str, bytes]:
     """A page with its data; without data, where its tables were not made or are damaged, the page says so."""
-    name = page.removesuffix(".html")
+    page = f"{name}.html"
     try:
         data = data_of(warehouse)
     except (UnknownTableError, DamagedFileError) as error:
