@@ -71,25 +71,25 @@ def near(colour: str, found: set) -> bool:
 
 
 @pytest.mark.parametrize(
-    "png",
+    "draw",
     [
-        figures.sample_events(VALUES, NAMES, "Plate 1, well A3"),
-        figures.em_iterations(VALUES, {i: TWO for i in (0, 1, 2, 3, 4, 5, 6, 20)}, NAMES),
-        figures.two_components(VALUES[:, 0], {i: TWO.marginal([0]) for i in (0, 1)}, "B1-A"),
-        figures.restarts([size_row(1, 0), size_row(2, 0, chosen=True), size_row(2, 1)]),
-        figures.populations(VALUES, TWO, np.array([0, 1]), ["dark", "bright"], NAMES),
-        figures.density(GRID, DENSITY, enclosing_levels(DENSITY), VALUES, NAMES, "Mixture density"),
-        figures.bandwidths(CANDIDATES, -np.linspace(0, 3, len(CANDIDATES)), CANDIDATES[2]),
-        figures.class_mixtures({"CFP": TWO, "RFP": ONE}, {"CFP": VALUES, "RFP": VALUES[:50]}, NAMES),
-        figures.well_shares([share_row("A1", "CFP", 1.0), share_row("A2", "CFP"), share_row("A1", "RFP", 0.0)]),
-        figures.share_errors([blend("CFP", 0.6), blend("RFP", 0.4)]),
-        figures.calls(["A1", "A2"], {"CFP": [0.7, 0.1], "ambiguous": [0.2, 0.8], "anomalous": [0.1, 0.1]}),
-        figures.comparison([judged("class_mixtures")], bins("class_mixtures")),
+        lambda: figures.sample_events(VALUES, NAMES, "Plate 1, well A3"),
+        lambda: figures.em_iterations(VALUES, {i: TWO for i in (0, 1, 2, 3, 4, 5, 6, 20)}, NAMES),
+        lambda: figures.two_components(VALUES[:, 0], {i: TWO.marginal([0]) for i in (0, 1)}, "B1-A"),
+        lambda: figures.restarts([size_row(1, 0), size_row(2, 0, chosen=True), size_row(2, 1)]),
+        lambda: figures.populations(VALUES, TWO, np.array([0, 1]), ["dark", "bright"], NAMES),
+        lambda: figures.density(GRID, DENSITY, enclosing_levels(DENSITY), VALUES, NAMES, "Mixture density"),
+        lambda: figures.bandwidths(CANDIDATES, -np.linspace(0, 3, len(CANDIDATES)), CANDIDATES[2]),
+        lambda: figures.class_mixtures({"CFP": TWO, "RFP": ONE}, {"CFP": VALUES, "RFP": VALUES[:50]}, NAMES),
+        lambda: figures.well_shares([share_row("A1", "CFP", 1.0), share_row("A2", "CFP"), share_row("A1", "RFP", 0.0)]),
+        lambda: figures.share_errors([blend("CFP", 0.6), blend("RFP", 0.4)]),
+        lambda: figures.calls(["A1", "A2"], {"CFP": [0.7, 0.1], "ambiguous": [0.2, 0.8], "anomalous": [0.1, 0.1]}),
+        lambda: figures.comparison([judged("class_mixtures")], bins("class_mixtures")),
     ],
     ids=lambda _: "figure",
 )
-def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(png):
-    assert near(PALETTE[0], colours(png))
+def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(draw):
+    assert near(PALETTE[0], colours(draw()))
 
 
 def test_each_population_has_its_colour():

@@ -9,23 +9,23 @@ NUMBERS = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(
-    "png",
+    "draw",
     [
-        drawing.bars("Rows", {"kept": 10, "rejected": 3, "none": 0}, "rows"),
-        drawing.histogram("Items", np.array([1, 2, 2, 900]), "items"),
-        drawing.zipf("Words", np.array([50, 20, 10, 1])),
-        figures.weighted_words("Ale", ["hop", "malt"], np.array([2.0, 1.0])),
-        figures.map_errors([{"dimension": 2, "kind": "random", "split": "held_out", "error": 0.2}]),
-        figures.map_moves(
+        lambda: drawing.bars("Rows", {"kept": 10, "rejected": 3, "none": 0}, "rows"),
+        lambda: drawing.histogram("Items", np.array([1, 2, 2, 900]), "items"),
+        lambda: drawing.zipf("Words", np.array([50, 20, 10, 1])),
+        lambda: figures.weighted_words("Ale", ["hop", "malt"], np.array([2.0, 1.0])),
+        lambda: figures.map_errors([{"dimension": 2, "kind": "random", "split": "held_out", "error": 0.2}]),
+        lambda: figures.map_moves(
             NUMBERS.normal(size=(40, 2)), NUMBERS.normal(size=(40, 2)), [f"item ${n}" for n in range(40)]
         ),
-        figures.method_errors(
+        lambda: figures.method_errors(
             [{"method": "ours", "dimension": 2, "items": 9, "error_random": 0.2, "error_within": 0.4}]
         ),
     ],
 )
-def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(png):
-    assert rgb(drawing.PALETTE[0]) in colours(png)
+def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(draw):
+    assert rgb(drawing.PALETTE[0]) in colours(draw())
 
 
 def test_distances_by_rank_take_a_single_neighbour():

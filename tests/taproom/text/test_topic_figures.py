@@ -23,16 +23,20 @@ def method(name="nmf_tfidf", seconds=2.0, **measured):
 
 
 @pytest.mark.parametrize(
-    ("colours", "png"),
+    ("colours", "draw"),
     [
-        (PALETTE[:1] + PALETTE[5:6], figures.documents({("sci.space", "training"): 600, ("sci.space", "test"): 400})),
-        (PALETTE[:1], figures.topic_words("Topics", [topic()])),
-        (PALETTE[:1], figures.labels_by_topic(np.array([[0.5, 0.2, 1.0]]), ["sci.space"], TOPICS[:3])),
-        (PALETTE[:1], figures.method_comparison([method(npmi=0.3)])),
+        (
+            PALETTE[:1] + PALETTE[5:6],
+            lambda: figures.documents({("sci.space", "training"): 600, ("sci.space", "test"): 400}),
+        ),
+        (PALETTE[:1], lambda: figures.topic_words("Topics", [topic()])),
+        (PALETTE[:1], lambda: figures.labels_by_topic(np.array([[0.5, 0.2, 1.0]]), ["sci.space"], TOPICS[:3])),
+        (PALETTE[:1], lambda: figures.method_comparison([method(npmi=0.3)])),
     ],
     ids=lambda _: "figure",
 )
-def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(colours, png):
+def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(colours, draw):
+    png = draw()
     assert all(has(colour, png) for colour in colours)
 
 

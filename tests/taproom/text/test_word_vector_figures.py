@@ -27,15 +27,16 @@ def pairs(words, window=2, document_id="train-00001"):
 
 
 @pytest.mark.parametrize(
-    ("colours", "png"),
+    ("colours", "draw"),
     [
-        (PALETTE[1:2], figures.word_lengths(["the", "car"], np.array([90, 5]), np.array([1.0, 2.0]))),
-        (PALETTE[:1], figures.training_pairs(pairs(["the", "quick", "fox"]))),
-        (PALETTE[5:6], figures.word_map(RANDOM.normal(size=(9, 2)), [*ODD_WORDS, "car", "bike"], "Words")),
+        (PALETTE[1:2], lambda: figures.word_lengths(["the", "car"], np.array([90, 5]), np.array([1.0, 2.0]))),
+        (PALETTE[:1], lambda: figures.training_pairs(pairs(["the", "quick", "fox"]))),
+        (PALETTE[5:6], lambda: figures.word_map(RANDOM.normal(size=(9, 2)), [*ODD_WORDS, "car", "bike"], "Words")),
     ],
     ids=lambda _: "figure",
 )
-def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(colours, png):
+def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(colours, draw):
+    png = draw()
     assert all(has(colour, png) for colour in colours)
 
 
