@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
     from matplotlib.typing import ColorType
+    from PIL.Image import Image
 
 # Okabe and Ito's palette (2008), which colour-blind readers can distinguish; grey is for everything else.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
@@ -35,6 +36,8 @@ LEGEND_LINES = 15
 LABELS = 28
 MISSING_CHARACTER = "▯"
 LONGEST_LABEL = 24
+DPI = 110
+MARGIN = 10  # pixels
 
 
 def bars(title: str, counts: Mapping[str, int], unit: str) -> bytes:
@@ -129,7 +132,7 @@ def label_points(
     import matplotlib.patheffects as effects
 
     choose_fonts(figure)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
     taken: list[Bbox] = []
     for index in order[: 20 * LABELS]:
@@ -164,7 +167,7 @@ def new_figure(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout=layout)
+    figure = Figure(figsize=(width, height), dpi=DPI, layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
@@ -173,9 +176,34 @@ def new_figure(
 
 def png_of(figure: "Figure", cropped: bool = True) -> bytes:
     """The figure as a PNG at 110 dpi; `cropped` removes empty margins."""
+    return _encoded(_picture_of(figure, cropped))
+
+
+def _picture_of(figure: "Figure", cropped: bool) -> "Image":
+    """The pixels of a figure.
+
+    Margins are cut from the pixels: `savefig(bbox_inches="tight")` lays out and draws the figure twice.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image, ImageChops
+
     choose_fonts(figure)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    drawn = ImageChops.invert(picture).getbbox() if cropped else None  # None, too, if all is white
+    if drawn is None:
+        return picture
+    left, top, right, bottom = drawn
+    width, height = picture.size
+    return picture.crop(
+        (max(left - MARGIN, 0), max(top - MARGIN, 0), min(right + MARGIN, width), min(bottom + MARGIN, height))
+    )
+
+
+def _encoded(picture: "Image") -> bytes:
     sink = io.BytesIO()
-    figure.savefig(sink, format="png", dpi=110, bbox_inches="tight" if cropped else None)
+    picture.save(sink, "png")
     return sink.getvalue()
 
 
@@ -206,11 +234,7 @@ def new_panels(count: int, columns: int, size: float, height: float | None = Non
 
 def compact_png_of(figure: "Figure", cropped: bool = True) -> bytes:
     """The figure as a PNG of 256 colours: a third of the bytes, since antialiasing alone takes thousands of colours."""
-    from PIL import Image
-
-    sink = io.BytesIO()
-    Image.open(io.BytesIO(png_of(figure, cropped))).convert("RGB").quantize(256).save(sink, "png")
-    return sink.getvalue()
+    return _encoded(_picture_of(figure, cropped).quantize(256))
 
 
 def add_legend(axes: "Axes", labels: Sequence[str], colors: "Sequence[ColorType]") -> None:

@@ -134,7 +134,7 @@ def _name_ends(figure: "Figure", axes: "Axes", points: np.ndarray, names: Sequen
     import matplotlib.patheffects as effects
 
     choose_fonts(figure)
-    figure.canvas.draw()
+    figure.draw_without_rendering()
     halo = [effects.withStroke(linewidth=2, foreground="white")]
     taken: list[Bbox] = []
     for place, (point, name) in enumerate(zip(points, names, strict=True)):
