@@ -40,6 +40,7 @@ INTRODUCTIONS = (
         "Mixtures of Gaussians describe the events of each well; class mixtures call each cell and estimate the share "
         "of each class in a well.",
         ("density", "well_shares", "events"),
+        page="cells.html",
     ),
     ChainIntroduction(
         "images",

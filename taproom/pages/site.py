@@ -11,6 +11,7 @@ from typing import Any
 import jinja2
 
 from taproom.errors import DamagedFileError, UnknownTableError
+from taproom.pages.cells_data import cells_data
 from taproom.pages.chains import INTRODUCTIONS
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
@@ -22,7 +23,11 @@ from taproom.warehouse.warehouse import Warehouse
 
 FOLDER = "_pages"
 SOURCE = Path(__file__).resolve().parents[2] / "pages"
-PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {"map": item_map_data, "words": words_data}
+PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
+    "map": item_map_data,
+    "words": words_data,
+    "cells": cells_data,
+}
 
 
 def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> str:

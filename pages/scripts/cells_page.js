@@ -1,0 +1,168 @@
+// The page of cells: what is chosen, and the parts that show it.
+"use strict";
+
+(() => {
+  const data = Taproom.data.cells;
+  const events = new Taproom.CellEvents(data);
+  const element = (id) => document.getElementById(id);
+  const scatter = new Taproom.CellScatter(element("scatter"), data, events);
+  const calls = data.calls && new Taproom.CellCalls(element("calls"), data);
+  const shares = (data.shares || data.populations) && new Taproom.ShareChart(element("shares"), data);
+  const parts = { picture: element("em"), likelihood: element("likelihood") };
+  const em = element("em") && new Taproom.EmPlayer(parts, data, events);
+  const plates = new Taproom.Plates(element("plates"), data.wells, choose);
+  let well = -1;
+
+  function options(select, entries) {
+    select.replaceChildren(...entries.map(([value, text]) => Taproom.element("option", { value }, text)));
+  }
+
+  // A second click on a well shows all wells again.
+  function choose(chosen) {
+    well = chosen === well ? -1 : chosen;
+    element("well").value = well;
+    drawWell();
+  }
+
+  function drawWell() {
+    plates.select(well);
+    element("well-about").textContent = well < 0 ? "All wells. Choose one to see its events." : aboutWell(well);
+    drawScatter();
+    if (calls) element("calls-about").textContent = calls.draw(well);
+    if (shares) drawShares();
+  }
+
+  function drawScatter() {
+    const [x, y] = [element("x-channel"), element("y-channel")].map((select) => Number(select.value));
+    const [colour, density] = [element("event-colour").value, element("density").value];
+    const ellipses = element("ellipses").checked;
+    element("scatter-about").textContent = scatter.draw({ well, x, y, colour, density, ellipses });
+    element("event-key").replaceChildren(...Taproom.legend(scatter.key(colour)));
+  }
+
+  function drawShares() {
+    const kind = element("share-kind").value;
+    shares.draw(kind, well);
+    const names = shares.names(kind).map((name, code) => [name, `dot ${Taproom.colourClass(code)}`]);
+    element("share-key").replaceChildren(...Taproom.legend(names));
+    element("share-about").textContent =
+      kind === "classes"
+        ? "A dot is the share, a line its bootstrap interval; a circle at 1 is the known class of a labelled well."
+        : "A dot is the share of the well's events that most likely belong to the population.";
+  }
+
+  // What wells may be coloured by: [text, well -> number from 0 to 1 or null].
+  const colourings = [
+    ...(data.shares?.classes ?? []).map((name, code) => [`share of ${name}`, (each) => data.shares.share[each][code]]),
+    ...(data.calls
+      ? [
+          ["share of ambiguous calls", (each) => ratio(data.calls.counts.ambiguous[each], data.calls.counts.events[each])],
+          ["share of anomalous events", (each) => ratio(data.calls.counts.anomalous[each], data.calls.counts.events[each])],
+        ]
+      : []),
+    ["number of events, of the most", (each) => data.wells[each].events / Math.max(...data.wells.map((one) => one.events))],
+  ];
+
+  function ratio(part, whole) {
+    return whole ? part / whole : null;
+  }
+
+  function aboutWell(each) {
+    const [text, share] = colourings[element("plate-colour").value];
+    const value = share(each);
+    const { plate, well: name, label, events: count } = data.wells[each];
+    return (
+      `${name} of ${plate}: ${Taproom.number(count, 9)} events, ${label ? `labelled ${label}` : "no label"}; ` +
+      `${text}: ${value === null ? "none" : Taproom.percent(value)}`
+    );
+  }
+
+  function paintPlates() {
+    plates.paint(colourings[element("plate-colour").value][1], aboutWell);
+    if (well >= 0) element("well-about").textContent = aboutWell(well);
+  }
+
+  function drawIteration() {
+    const [fit, step] = [element("em-fit").value, Number(element("iteration").value)];
+    const channels = data.pair;
+    element("em-about").textContent =
+      em.draw(fit, step, channels) +
+      (fit === "mixture"
+        ? " Events have the colour of the component that is most likely in these two channels, components that of their " +
+          "population at the end; ellipses are at 1 and 2 standard deviations."
+        : " Bars are the events, lines both components and (black) their sum.");
+    element("iteration-about").textContent = em.name(fit, step);
+    element("iteration").setAttribute("aria-valuetext", em.name(fit, step));
+  }
+
+  function startEm() {
+    options(element("em-fit"), em.fits());
+    element("em-fit").addEventListener("change", () => rewind(0));
+    element("iteration").addEventListener("input", drawIteration);
+    element("play").addEventListener("click", play);
+    rewind(0);
+  }
+
+  function rewind(step) {
+    element("iteration").max = em.trace(element("em-fit").value).iterations.length - 1;
+    element("iteration").value = step;
+    drawIteration();
+  }
+
+  let timer = null;
+
+  // Show one iteration a second, from the start if the last one is shown.
+  function play() {
+    const slider = element("iteration");
+    if (timer === null && slider.value === slider.max) rewind(0);
+    const wasPlaying = timer !== null;
+    stop();
+    if (wasPlaying) return;
+    element("play").textContent = "Stop";
+    timer = setInterval(() => {
+      rewind(Number(slider.value) + 1);
+      if (slider.value === slider.max) stop();
+    }, 1000);
+  }
+
+  function stop() {
+    clearInterval(timer);
+    timer = null;
+    element("play").textContent = "Play";
+  }
+
+  options(element("well"), [[-1, "all"], ...data.wells.map((each, place) => [place, `${each.plate} ${each.well}`])]);
+  options(element("plate-colour"), colourings.map(([text], place) => [place, text]));
+  for (const [place, axis] of ["x-channel", "y-channel"].entries()) {
+    options(element(axis), data.channels.map((name, channel) => [channel, name]));
+    element(axis).value = data.pair[place];
+    element(axis).addEventListener("change", drawScatter);
+  }
+  options(element("event-colour"), scatter.colourings());
+  options(element("density"), scatter.densities());
+  element("plate-key").replaceChildren(
+    ...Taproom.legend(Taproom.steps.map((text, step) => [text, `square step-${step}`])),
+  );
+  for (const id of ["event-colour", "density", "ellipses"]) element(id).addEventListener("change", drawScatter);
+  element("plate-colour").addEventListener("change", paintPlates);
+  element("well").addEventListener("change", () => {
+    well = Number(element("well").value);
+    drawWell();
+  });
+  if (shares) {
+    options(element("share-kind"), shares.kinds());
+    element("share-kind").addEventListener("change", drawShares);
+  }
+  paintPlates();
+  drawWell();
+  if (em) startEm();
+  // Charts are as wide as what is around them.
+  let width = innerWidth;
+  addEventListener("resize", () => {
+    if (width === innerWidth) return;
+    width = innerWidth;
+    drawWell();
+    if (em) drawIteration();
+  });
+  Taproom.page = { scatter, shares, em };
+})();
