@@ -6,11 +6,7 @@ Taproom.CellScatter = class {
 
   constructor(container, data, events) {
     Object.assign(this, { container, data, events });
-    const names = ["events", ...data.channels];
-    this.names = names.slice(1).map((name, place) => {
-      const how = data.transforms[place];
-      return how === "linear" ? name : `${name}, ${how}`;
-    });
+    this.titles = data.channels.map((name, place) => `${Taproom.isolated(name)}, ${data.transforms[place]}`);
     this.mixture = data.mixture && new Taproom.Gaussians(data.mixture, data.mixture.channels);
     this.classes = data.class_mixtures && new Taproom.Gaussians(data.class_mixtures, data.class_mixtures.channels);
   }
@@ -37,9 +33,9 @@ Taproom.CellScatter = class {
     const shown = this.events.of(well);
     const measured = this.events.measured(shown, x, y);
     this.chart = new Taproom.Chart(this.container, {
-      label: `Events in ${this.data.channels[x]} and ${this.data.channels[y]}`,
-      x: { ends: this.events.ends(x), title: this.names[x], format: Taproom.number },
-      y: { ends: this.events.ends(y), title: this.names[y], format: Taproom.number },
+      label: `Events in ${this.titles[x]} and ${this.titles[y]}`,
+      x: { ends: this.events.ends(x), title: this.titles[x], format: Taproom.number },
+      y: { ends: this.events.ends(y), title: this.titles[y], format: Taproom.number },
       height: Math.min(520, Math.max(300, this.container.clientWidth * 0.8)),
     });
     const colours = this.#colours(measured, colour);
@@ -66,7 +62,7 @@ Taproom.CellScatter = class {
       const count = this.data.populations.counts[0].length;
       return Array.from({ length: count }, (_, code) => [`population ${code}`, `dot ${Taproom.colourClass(code)}`]);
     }
-    if (colour === "largest") return Taproom.steps.map((text, step) => [text, `dot step-${step}`]);
+    if (colour === "largest") return Taproom.steps(1, Taproom.number).map((text, step) => [text, `dot step-${step}`]);
     return [];
   }
 
@@ -96,8 +92,8 @@ Taproom.CellScatter = class {
     if (density === "kernel") {
       const [first, second] = this.data.kernel.channels;
       if ((first !== x || second !== y) && (first !== y || second !== x)) {
-        const [one, other] = [first, second].map((place) => this.data.channels[place] ?? "another channel");
-        return ` The kernel density is known for ${one} and ${other} only.`;
+        const [one, other] = [first, second].map((place) => Taproom.isolated(this.data.channels[place] ?? "another"));
+        return ` There is a kernel density of ${one} and ${other} only.`;
       }
       const { ends: own, points, enclosed } = this.data.kernel;
       this.#contours(new Taproom.Grid(own, points, Taproom.numbers(enclosed)), this.constructor.SHARES, "", first !== x);
@@ -135,7 +131,10 @@ Taproom.CellScatter = class {
     const mixture = isOfClasses ? this.classes : this.mixture;
     if (!mixture?.has(x, y)) return;
     const groups = (isOfClasses ? this.data.class_mixtures : this.data.mixture).groups;
-    Taproom.drawComponents(this.chart, mixture.marginal(x, y), (place) => Taproom.colourClass(groups[place]));
+    // Components of a class are numbered within it.
+    const number = (place) => (isOfClasses ? place - groups.indexOf(groups[place]) : place);
+    const colourOf = (place) => Taproom.colourClass(groups[place]);
+    Taproom.drawComponents(this.chart, mixture.marginal(x, y), colourOf, number);
   }
 
   #at([x, y]) {
@@ -144,11 +143,11 @@ Taproom.CellScatter = class {
 };
 
 // Components as ellipses at one and two standard deviations, with their numbers at their means.
-Taproom.drawComponents = (chart, components, colourOf) => {
+Taproom.drawComponents = (chart, components, colourOf, number = (place) => place) => {
   components.forEach((each, place) => {
     for (const deviations of [1, 2]) chart.line(each.ellipse(deviations), `ellipse ${colourOf(place)}`);
   });
   components.forEach((each, place) => {
-    chart.add("text", { x: chart.x(each.mean[0]), y: chart.y(each.mean[1]) + 4, class: "component" }, String(place));
+    chart.add("text", { x: chart.x(each.mean[0]), y: chart.y(each.mean[1]) + 4, class: "component" }, String(number(place)));
   });
 };

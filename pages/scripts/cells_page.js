@@ -32,8 +32,13 @@
     if (shares) drawShares();
   }
 
+  // The two channels that are shown.
+  function channels() {
+    return [element("x-channel"), element("y-channel")].map((select) => Number(select.value));
+  }
+
   function drawScatter() {
-    const [x, y] = [element("x-channel"), element("y-channel")].map((select) => Number(select.value));
+    const [x, y] = channels();
     const [colour, density] = [element("event-colour").value, element("density").value];
     const ellipses = element("ellipses").checked;
     element("scatter-about").textContent = scatter.draw({ well, x, y, colour, density, ellipses });
@@ -51,46 +56,52 @@
         : "A dot is the share of the well's events that most likely belong to the population.";
   }
 
-  // What wells may be coloured by: [text, well -> number from 0 to 1 or null].
+  // What wells may be coloured by: `of` is a number from 0 to `highest`, null for none.
   const colourings = [
-    ...(data.shares?.classes ?? []).map((name, code) => [`share of ${name}`, (each) => data.shares.share[each][code]]),
-    ...(data.calls
-      ? [
-          ["share of ambiguous calls", (each) => ratio(data.calls.counts.ambiguous[each], data.calls.counts.events[each])],
-          ["share of anomalous events", (each) => ratio(data.calls.counts.anomalous[each], data.calls.counts.events[each])],
-        ]
-      : []),
-    ["number of events, of the most", (each) => data.wells[each].events / Math.max(...data.wells.map((one) => one.events))],
+    ...(data.shares?.classes ?? []).map((name, code) =>
+      colouring(`share of ${Taproom.isolated(name)}`, (each) => data.shares.share[each][code], Taproom.percent, 1),
+    ),
+    ...(data.calls ? ["ambiguous", "anomalous"] : []).map((name) =>
+      colouring(`${name} events`, (each) => ratio(data.calls.counts[name][each], data.calls.counts.events[each])),
+    ),
+    colouring("number of events", (each) => data.wells[each].events, (value) => Taproom.number(value)),
   ];
+
+  // Up to the largest number of all wells, unless `highest` is given.
+  function colouring(text, of, format = Taproom.percent, highest = Math.max(...[...data.wells.keys()].map(of)) || 1) {
+    return { text, of, format, highest };
+  }
 
   function ratio(part, whole) {
     return whole ? part / whole : null;
   }
 
   function aboutWell(each) {
-    const [text, share] = colourings[element("plate-colour").value];
-    const value = share(each);
+    const { text, of, format } = colourings[element("plate-colour").value];
+    const value = of(each);
     const { plate, well: name, label, events: count } = data.wells[each];
     return (
-      `${name} of ${plate}: ${Taproom.number(count, 9)} events, ${label ? `labelled ${label}` : "no label"}; ` +
-      `${text}: ${value === null ? "none" : Taproom.percent(value)}`
+      `${Taproom.isolated(name)} of ${Taproom.isolated(plate)}: ${Taproom.number(count, 9)} events, ` +
+      `${label ? `label ${Taproom.isolated(label)}` : "no label"}; ${text}: ${value === null ? "none" : format(value)}`
     );
   }
 
   function paintPlates() {
-    plates.paint(colourings[element("plate-colour").value][1], aboutWell);
+    const { of, format, highest } = colourings[element("plate-colour").value];
+    plates.paint(of, highest, aboutWell);
+    const steps = Taproom.steps(highest, format).map((text, step) => [text, `square step-${step}`]);
+    element("plate-key").replaceChildren(...Taproom.legend(steps));
     if (well >= 0) element("well-about").textContent = aboutWell(well);
   }
 
   function drawIteration() {
     const [fit, step] = [element("em-fit").value, Number(element("iteration").value)];
-    const channels = data.pair;
     element("em-about").textContent =
-      em.draw(fit, step, channels) +
+      em.draw(fit, step, channels()) +
       (fit === "mixture"
         ? " Events have the colour of the component that is most likely in these two channels, components that of their " +
           "population at the end; ellipses are at 1 and 2 standard deviations."
-        : " Bars are the events, lines both components and (black) their sum.");
+        : " Bars are the events, lines are both components and, thicker, their sum.");
     element("iteration-about").textContent = em.name(fit, step);
     element("iteration").setAttribute("aria-valuetext", em.name(fit, step));
   }
@@ -132,17 +143,17 @@
   }
 
   options(element("well"), [[-1, "all"], ...data.wells.map((each, place) => [place, `${each.plate} ${each.well}`])]);
-  options(element("plate-colour"), colourings.map(([text], place) => [place, text]));
+  options(element("plate-colour"), colourings.map(({ text }, place) => [place, text]));
   for (const [place, axis] of ["x-channel", "y-channel"].entries()) {
     options(element(axis), data.channels.map((name, channel) => [channel, name]));
     element(axis).value = data.pair[place];
-    element(axis).addEventListener("change", drawScatter);
+    element(axis).addEventListener("change", () => {
+      drawScatter();
+      if (em) drawIteration();
+    });
   }
   options(element("event-colour"), scatter.colourings());
   options(element("density"), scatter.densities());
-  element("plate-key").replaceChildren(
-    ...Taproom.legend(Taproom.steps.map((text, step) => [text, `square step-${step}`])),
-  );
   for (const id of ["event-colour", "density", "ellipses"]) element(id).addEventListener("change", drawScatter);
   element("plate-colour").addEventListener("change", paintPlates);
   element("well").addEventListener("change", () => {

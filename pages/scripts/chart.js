@@ -12,6 +12,16 @@ Taproom.svg = (tag, attributes = {}, text = "") => {
 // The class of the colour of a category; those after the eighth are grey.
 Taproom.colourClass = (code) => (code >= 0 && code < 8 ? `colour-${code}` : "colour-other");
 
+// A text of a table inside a sentence or a label, isolated so that its direction does not reorder what is around it.
+Taproom.isolated = (text) => `\u2068${text}\u2069`;
+
+// Which of the six steps of colour a number from 0 to `highest` has.
+Taproom.step = (value, highest = 1) => Math.min(5, Math.floor((6 * value) / highest));
+
+// The texts of the steps in a legend.
+Taproom.steps = (highest, format) =>
+  Array.from({ length: 6 }, (_, step) => `${format((step * highest) / 6)} to ${format(((step + 1) * highest) / 6)}`);
+
 // A share as a percentage with one digit after the point.
 Taproom.percent = (share) => `${(100 * share).toFixed(1)} %`;
 

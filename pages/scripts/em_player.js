@@ -39,7 +39,7 @@ Taproom.EmPlayer = class {
   // Events by the component that is the most likely one in these two channels; colours are those of populations.
   #mixture(step, [x, y]) {
     const mixture = this.mixtures[step];
-    const [xName, yName] = [this.data.channels[x], this.data.channels[y]];
+    const [xName, yName] = [x, y].map((channel) => Taproom.isolated(this.data.channels[channel]));
     this.chart = new Taproom.Chart(this.picture, {
       label: `Events in ${xName} and ${yName} with components, ${this.name("mixture", step)}`,
       x: { ends: this.events.ends(x), title: xName, format: Taproom.number },
@@ -61,8 +61,9 @@ Taproom.EmPlayer = class {
 
   // A histogram of the shown events, with the density of both components and of their sum.
   #two(step) {
-    const { name, channels, weight, mean, variance } = this.data.two_components;
+    const { channels, weight, mean, variance } = this.data.two_components;
     const [channel] = channels;
+    const name = Taproom.isolated(this.data.two_components.name);
     const density = (place, value) =>
       (weight[step][place] * Math.exp(-((value - mean[step][place]) ** 2) / (2 * variance[step][place]))) /
       Math.sqrt(2 * Math.PI * variance[step][place]);

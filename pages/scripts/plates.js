@@ -1,10 +1,6 @@
 // Plates as tables of wells: each well with events is a button that chooses it.
 "use strict";
 
-// Six steps from 0 to 1, and the texts of their legend.
-Taproom.step = (share) => Math.min(5, Math.floor(6 * share));
-Taproom.steps = ["below 17 %", "17 to 33 %", "33 to 50 %", "50 to 67 %", "67 to 83 %", "above 83 %"];
-
 Taproom.Plates = class {
   constructor(container, wells, choose) {
     this.buttons = new Map();
@@ -12,11 +8,11 @@ Taproom.Plates = class {
     for (const [plate, places] of plates) container.append(this.#plate(plate, places, wells, choose));
   }
 
-  // Colour the wells by `share` (well -> 0 to 1, or null) and describe them by `text` (well -> text).
-  paint(share, text) {
+  // Colour the wells by `of` (well -> number from 0 to `highest`, or null) and describe them by `text` (well -> text).
+  paint(of, highest, text) {
     for (const [well, button] of this.buttons) {
-      const value = share(well);
-      button.className = value === null ? "well" : `well step-${Taproom.step(value)}`;
+      const value = of(well);
+      button.className = value === null ? "well" : `well step-${Taproom.step(value, highest)}`;
       button.setAttribute("aria-label", text(well));
     }
   }
@@ -70,11 +66,11 @@ Taproom.Plates = class {
       Taproom.element("thead", {}, Taproom.element("tr", {}, Taproom.element("td", {}), ...head)),
       Taproom.element("tbody", {}, ...body),
     );
-    table.setAttribute("aria-label", `Wells of ${plate}`);
+    table.setAttribute("aria-label", `Wells of ${Taproom.isolated(plate)}`);
     const scroll = Taproom.element("div", { className: "scroll" }, table);
     scroll.tabIndex = 0;
     scroll.setAttribute("role", "region");
-    scroll.setAttribute("aria-label", `Plate ${plate}`);
+    scroll.setAttribute("aria-label", `Plate ${Taproom.isolated(plate)}`);
     return scroll;
   }
 };

@@ -41,23 +41,24 @@ Taproom.ShareChart = class {
     });
     wells.forEach((well, place) => {
       const middle = (place + 0.5) * row;
-      const name = `${well.plate} ${well.well}`;
+      const whole = `${well.plate} ${well.well}`;
+      const name = Taproom.isolated(whole.length > 18 ? `…${whole.slice(-17)}` : whole);
       const text = { x: chart.margin.left - 8, y: chart.margin.top + middle + 4, "text-anchor": "end" };
       if (place === chosen) {
         chart.add("rect", { x: 0, y: place * row, width: chart.inner.width, height: row, class: "chosen" });
       }
-      chart.root.append(
-        Taproom.svg("text", { ...text, class: place === chosen ? "title" : "" }, name.length > 18 ? `…${name.slice(-17)}` : name),
-      );
-      this.of(kind, place).forEach((share, code) => {
+      chart.root.append(Taproom.svg("text", { ...text, class: place === chosen ? "title" : "" }, name));
+      this.of(kind, place).forEach((share, code, all) => {
         if (share === null) return;
+        // Dots of a row are a little apart, because many are at 0.
+        const y = middle + (code - (all.length - 1) / 2) * Math.min(5, (row - 8) / all.length);
         const colour = Taproom.colourClass(code);
         const [low, high] = kind === "classes" ? [shares.low[place][code], shares.high[place][code]] : [null, null];
-        if (low !== null) chart.add("path", { d: `M${chart.x(low)} ${middle}H${chart.x(high)}`, class: `interval ${colour}` });
+        if (low !== null) chart.add("path", { d: `M${chart.x(low)} ${y}H${chart.x(high)}`, class: `interval ${colour}` });
         if (kind === "classes" && shares.known_share[place][code] === 1) {
-          chart.add("circle", { cx: chart.x(1), cy: middle, r: 8, class: `known ${colour}` });
+          chart.add("circle", { cx: chart.x(1), cy: y, r: 7, class: `known ${colour}` });
         }
-        const dot = chart.add("circle", { cx: chart.x(share), cy: middle, r: 4.5, class: `share-dot ${colour}` });
+        const dot = chart.add("circle", { cx: chart.x(share), cy: y, r: 4, class: `share-dot ${colour}` });
         Object.assign(dot.dataset, { well: place, code, share });
       });
     });

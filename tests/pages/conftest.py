@@ -7,6 +7,7 @@ import pytest
 
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import CHROMIUM, FLAGS, Visit, written
+from tests.shown_assays import publish_assays
 from tests.shown_tables import publish_map, publish_words
 
 
@@ -23,10 +24,11 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the pages of a warehouse with a map, words and topics, and no other chain."""
+    """The folder of the pages of a warehouse with a map, words, topics and cells, and no other chain."""
     warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
     publish_map(warehouse)
     publish_words(warehouse)
+    publish_assays(warehouse)
     return written(warehouse)
 
 

@@ -11,7 +11,15 @@ from taproom.sources.fetching import member, read_sources
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import Visit, written
 
-MAIN = ("index.html", "map.html", "words.html", "catalogue.html", "tables/item_map.html", "tables/events.html")
+MAIN = (
+    "index.html",
+    "map.html",
+    "words.html",
+    "cells.html",
+    "catalogue.html",
+    "tables/item_map.html",
+    "tables/events.html",
+)
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +65,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 def test_a_chain_that_was_not_made_says_how_to_make_it(visit, tmp_path):
     pages = written(Warehouse(tmp_path / "empty"))
-    for name in ("map.html", "words.html", "tables/topics.html"):
+    for name in ("map.html", "words.html", "cells.html", "tables/topics.html"):
         tab = visit.open(pages, name)
         assert "Not made yet" in tab.inner_text("main")
         assert "make run" in tab.inner_text("main")
