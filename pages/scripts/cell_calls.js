@@ -28,8 +28,8 @@ Taproom.CellCalls = class {
       chart.add("rect", { x: left + 0.5, y: top, width: right - left - 1, height: bottom - top, class: "bar" });
     });
     chart.line([[threshold, 0], [threshold, 1.05 * highest]], "threshold");
-    const label = { x: chart.x(threshold) - 5, y: 14, "text-anchor": "end", class: "note" };
-    chart.add("text", label, `ambiguous below ${Taproom.number(threshold)}`);
+    const side = threshold < 0.5 ? { x: chart.x(threshold) + 5 } : { x: chart.x(threshold) - 5, "text-anchor": "end" };
+    chart.add("text", { ...side, y: 14, class: "note" }, `ambiguous below ${Taproom.number(threshold)}`);
     const [all, ambiguous, anomalous] = ["events", "ambiguous", "anomalous"].map((name) => this.#of(counts[name], well));
     if (!all) return "There are no calls of this well's events.";
     return (

@@ -247,12 +247,13 @@ def _shares(warehouse: Warehouse, wells: pa.Table) -> dict[str, Any]:
     classes = sorted({row["class"] for row in rows})
     by_well = {(row["plate"], row["well"], row["class"]): row for row in rows}
     names = list(zip(wells["plate"].to_pylist(), wells["well"].to_pylist(), strict=True))
-    columns = ("share", "low", "high", "argmax_share", "known_share", "anomalous_share")
+    anomalous = {(row["plate"], row["well"]): row["anomalous_share"] for row in rows}
     return {
         "classes": [_short(name) for name in classes],
+        "anomalous_share": [anomalous.get(name) for name in names],
         **{
             column: [[by_well.get((*name, each), {}).get(column) for each in classes] for name in names]
-            for column in columns
+            for column in ("share", "low", "high", "known_share")
         },
     }
 

@@ -15,6 +15,7 @@ from tests.shown_assays import (
     publish_assays,
     publish_calls,
     publish_events,
+    publish_mixture,
 )
 from tests.shown_tables import HOSTILE
 
@@ -44,9 +45,7 @@ def drawn_points(tab, chart: str = "#scatter") -> dict[str, np.ndarray]:
         chart,
     )
     return {
-        name.removeprefix("points "): np.array(
-            [each.split(" ") for each in path.replace("M", "").split("h0")[:-1]], float
-        )
+        name.removeprefix("points "): np.array([each[1:].split(" ") for each in path.split("h0")[:-1]], float)
         for name, path in found
         if path
     }
@@ -94,7 +93,7 @@ def test_events_are_coloured_by_their_calls(tab, warehouse):
 def test_components_are_ellipses_around_their_means(tab):
     tab.check("#ellipses")
     labels = tab.locator("#scatter .component")
-    assert labels.all_inner_texts() == ["0", "1", "2"]
+    assert labels.all_text_contents() == ["0", "1", "2"]
     centres = pixels(tab, MODEL.means[:, 1:])
     for place, (x, y) in enumerate(centres):
         assert float(labels.nth(place).get_attribute("x")) == pytest.approx(x, abs=0.01)
@@ -110,9 +109,7 @@ def test_components_are_ellipses_around_their_means(tab):
 
 
 def ellipse_points(tab, chart: str) -> list[np.ndarray]:
-    paths = tab.evaluate(
-        "(id) => [...document.querySelectorAll(`${id} .ellipse`)].map((e) => e.getAttribute('d'))", chart
-    )
+    paths = tab.locator(f"{chart} .ellipse").evaluate_all("(paths) => paths.map((path) => path.getAttribute('d'))")
     return [np.array([each.split(" ") for each in path[1:].split("L")], float) for path in paths]
 
 
@@ -234,7 +231,7 @@ def test_two_components_in_a_channel_are_shown_too(tab):
     assert tab.get_attribute("#iteration", "max") == "4"
     tab.press("#iteration", "End")
     labels = tab.locator("#em .component")
-    assert labels.all_inner_texts() == ["0", "1"]
+    assert labels.all_text_contents() == ["0", "1"]
     expected = pixels(tab, np.array([[-1.0, 0.0], [4.0, 0.0]]), "em")[:, 0]
     assert [float(labels.nth(place).get_attribute("x")) for place in range(2)] == pytest.approx(expected)
     assert tab.locator("#em .bar").count() == 60
@@ -275,7 +272,8 @@ def test_parts_without_tables_say_so(visit, tmp_path):
 
 def test_events_without_wells_are_one_well(visit, tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse")
-    publish_assays(warehouse, plates=[("beers.csv", "beers.csv")])
+    plates = [("beers.csv", "beers.csv")]
+    publish_mixture(warehouse, publish_events(warehouse, plates), plates)
     tab = visit.open(written(warehouse), "cells.html")
     assert tab.locator(".plate table").count() == 0
     assert "not positions on a plate" in tab.inner_text("#plates")
