@@ -13,7 +13,12 @@ Taproom.CellCalls = class {
 
   draw(well) {
     const { histogram, ambiguous_below: threshold, counts } = this.calls;
-    const bins = histogram[0].map((_, bin) => this.#of(histogram.map((row) => row[bin]), well));
+    const bins = histogram[0].map((_, bin) =>
+      this.#of(
+        histogram.map((row) => row[bin]),
+        well,
+      ),
+    );
     const highest = Math.max(1, ...bins);
     const chart = new Taproom.Chart(this.container, {
       label: "Number of events by their largest posterior",
@@ -27,10 +32,18 @@ Taproom.CellCalls = class {
       const [top, bottom] = [chart.y(count), chart.y(0)];
       chart.add("rect", { x: left + 0.5, y: top, width: right - left - 1, height: bottom - top, class: "bar" });
     });
-    chart.line([[threshold, 0], [threshold, 1.05 * highest]], "threshold");
+    chart.line(
+      [
+        [threshold, 0],
+        [threshold, 1.05 * highest],
+      ],
+      "threshold",
+    );
     const side = threshold < 0.5 ? { x: chart.x(threshold) + 5 } : { x: chart.x(threshold) - 5, "text-anchor": "end" };
     chart.add("text", { ...side, y: 14, class: "note" }, `ambiguous below ${Taproom.number(threshold)}`);
-    const [all, ambiguous, anomalous] = ["events", "ambiguous", "anomalous"].map((name) => this.#of(counts[name], well));
+    const [all, ambiguous, anomalous] = ["events", "ambiguous", "anomalous"].map((name) =>
+      this.#of(counts[name], well),
+    );
     if (!all) return "There are no calls of this well's events.";
     return (
       `Of ${Taproom.number(all, 9)} calls ${Taproom.percent(ambiguous / all)} are ambiguous: the largest posterior is ` +

@@ -3,6 +3,7 @@
 
 Taproom.CellEvents = class {
   static #MOST = 8000; // dots of all wells together: more would hide each other
+  #ends = new Map();
 
   constructor(data) {
     this.wells = data.wells;
@@ -34,6 +35,11 @@ Taproom.CellEvents = class {
 
   // The ends of an axis: all but the farthest events, and some room, the same for all wells.
   ends(channel) {
+    if (!this.#ends.has(channel)) this.#ends.set(channel, this.#endsOf(channel));
+    return this.#ends.get(channel);
+  }
+
+  #endsOf(channel) {
     const sorted = Float32Array.from(this.measured(this.of(-1, Infinity), channel), (event) =>
       this.value(event, channel),
     ).sort();

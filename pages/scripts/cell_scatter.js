@@ -40,21 +40,34 @@ Taproom.CellScatter = class {
     });
     const colours = this.#colours(measured, colour);
     for (const [name, events] of colours) {
-      this.chart.points(events.map((event) => [this.events.value(event, x), this.events.value(event, y)]), name);
+      this.chart.points(
+        events.map((event) => [this.events.value(event, x), this.events.value(event, y)]),
+        name,
+      );
     }
     const note = this.#density(density, x, y);
-    if (ellipses) this.#components(density, x, y);
+    const components = ellipses ? this.#components(density, colour, x, y) : "";
     const count = well < 0 ? this.data.count : this.data.wells[well].events;
     const missing = shown.length - measured.length;
     return (
       `${Taproom.number(measured.length, 9)} of ${Taproom.number(count, 9)} events` +
       (missing ? ` (${Taproom.number(missing, 9)} more lack a value)` : "") +
-      `. Axes are on the transformed scales and leave out the farthest 0.1 %.${note}`
+      `. Axes are on the transformed scales and leave out the farthest 0.1 %.${note}${components}`
     );
   }
 
-  // The legend of a colouring.
-  key(colour) {
+  // The legend of a colouring, and of contours that have another.
+  key(colour, density) {
+    const outlines = this.#isOfClasses(colour) || density !== "classes" ? [] : this.data.class_mixtures.names;
+    const contours = outlines.map((name, code) => [`contours of ${name}`, Taproom.colourClass(code)]);
+    return [...this.#dots(colour), ...contours];
+  }
+
+  #isOfClasses(colour) {
+    return colour === "sure" || colour === "call";
+  }
+
+  #dots(colour) {
     const classes = (this.data.calls?.classes ?? []).map((name, code) => [name, `dot ${Taproom.colourClass(code)}`]);
     if (colour === "call") return classes;
     if (colour === "sure") return [...classes, ["ambiguous", "dot colour-other"]];
@@ -88,7 +101,8 @@ Taproom.CellScatter = class {
   #density(density, x, y) {
     const ends = [this.chart.ends.x, this.chart.ends.y];
     const outlines = { mixture: this.mixture, classes: this.classes }[density];
-    const enclose = (shares) => `contours enclose ${shares.map((share) => 100 * share).join(", ")} % of the probability`;
+    const enclose = (shares) =>
+      `contours enclose ${shares.map((share) => 100 * share).join(", ")} % of the probability`;
     if (density === "kernel") {
       const [first, second] = this.data.kernel.channels;
       if ((first !== x || second !== y) && (first !== y || second !== x)) {
@@ -96,7 +110,12 @@ Taproom.CellScatter = class {
         return ` There is a kernel density of ${one} and ${other} only.`;
       }
       const { ends: own, points, enclosed } = this.data.kernel;
-      this.#contours(new Taproom.Grid(own, points, Taproom.numbers(enclosed)), this.constructor.SHARES, "", first !== x);
+      this.#contours(
+        new Taproom.Grid(own, points, Taproom.numbers(enclosed)),
+        this.constructor.SHARES,
+        "",
+        first !== x,
+      );
       return ` Kernel density of all events: ${enclose(this.constructor.SHARES)}.`;
     }
     if (!outlines) return "";
@@ -108,7 +127,10 @@ Taproom.CellScatter = class {
     }
     const groups = this.data.class_mixtures.groups;
     for (const code of new Set(groups)) {
-      const grid = Taproom.Grid.enclosed(components.filter((_, place) => groups[place] === code), ends);
+      const grid = Taproom.Grid.enclosed(
+        components.filter((_, place) => groups[place] === code),
+        ends,
+      );
       this.#contours(grid, [0.5, 0.95], Taproom.colourClass(code), false);
     }
     return ` Density of each class's mixture: ${enclose([0.5, 0.95])}.`;
@@ -126,15 +148,19 @@ Taproom.CellScatter = class {
     }
   }
 
-  #components(density, x, y) {
+  // Ellipses of the classes' mixtures, or of the one of all events, in the colours of the events if these mean the same;
+  // returns what they are in a sentence.
+  #components(density, colour, x, y) {
     const isOfClasses = density === "classes";
     const mixture = isOfClasses ? this.classes : this.mixture;
-    if (!mixture?.has(x, y)) return;
+    if (!mixture?.has(x, y)) return "";
     const groups = (isOfClasses ? this.data.class_mixtures : this.data.mixture).groups;
     // Components of a class are numbered within it.
     const number = (place) => (isOfClasses ? place - groups.indexOf(groups[place]) : place);
-    const colourOf = (place) => Taproom.colourClass(groups[place]);
+    const isColoured = isOfClasses || colour === "population";
+    const colourOf = (place) => (isColoured ? Taproom.colourClass(groups[place]) : "");
     Taproom.drawComponents(this.chart, mixture.marginal(x, y), colourOf, number);
+    return " Ellipses are components at 1 and 2 standard deviations.";
   }
 
   #at([x, y]) {
@@ -148,6 +174,10 @@ Taproom.drawComponents = (chart, components, colourOf, number = (place) => place
     for (const deviations of [1, 2]) chart.line(each.ellipse(deviations), `ellipse ${colourOf(place)}`);
   });
   components.forEach((each, place) => {
-    chart.add("text", { x: chart.x(each.mean[0]), y: chart.y(each.mean[1]) + 4, class: "component" }, String(number(place)));
+    chart.add(
+      "text",
+      { x: chart.x(each.mean[0]), y: chart.y(each.mean[1]) + 4, class: "component" },
+      String(number(place)),
+    );
   });
 };

@@ -42,7 +42,7 @@
     const [colour, density] = [element("event-colour").value, element("density").value];
     const ellipses = element("ellipses").checked;
     element("scatter-about").textContent = scatter.draw({ well, x, y, colour, density, ellipses });
-    element("event-key").replaceChildren(...Taproom.legend(scatter.key(colour)));
+    element("event-key").replaceChildren(...Taproom.legend(scatter.key(colour, density)));
   }
 
   function drawShares() {
@@ -64,7 +64,11 @@
     ...(data.calls ? ["ambiguous", "anomalous"] : []).map((name) =>
       colouring(`${name} events`, (each) => ratio(data.calls.counts[name][each], data.calls.counts.events[each])),
     ),
-    colouring("number of events", (each) => data.wells[each].events, (value) => Taproom.number(value)),
+    colouring(
+      "number of events",
+      (each) => data.wells[each].events,
+      (value) => Taproom.number(value),
+    ),
   ];
 
   // Up to the largest number of all wells, unless `highest` is given.
@@ -143,9 +147,15 @@
   }
 
   options(element("well"), [[-1, "all"], ...data.wells.map((each, place) => [place, `${each.plate} ${each.well}`])]);
-  options(element("plate-colour"), colourings.map(({ text }, place) => [place, text]));
+  options(
+    element("plate-colour"),
+    colourings.map(({ text }, place) => [place, text]),
+  );
   for (const [place, axis] of ["x-channel", "y-channel"].entries()) {
-    options(element(axis), data.channels.map((name, channel) => [channel, name]));
+    options(
+      element(axis),
+      data.channels.map((name, channel) => [channel, name]),
+    );
     element(axis).value = data.pair[place];
     element(axis).addEventListener("change", () => {
       drawScatter();

@@ -91,7 +91,11 @@ Taproom.Chart = class {
       put("path", { d: `M${left} ${at}H${left + this.inner.width}`, class: "grid" });
       put("text", { x: left - 6, y: at + 4, "text-anchor": "end" }, y.format(value));
     }
-    put("text", { x: left + this.inner.width / 2, y: this.height - 8, "text-anchor": "middle", class: "title" }, x.title);
+    put(
+      "text",
+      { x: left + this.inner.width / 2, y: this.height - 8, "text-anchor": "middle", class: "title" },
+      x.title,
+    );
     const turned = `translate(13 ${top + this.inner.height / 2}) rotate(-90)`;
     if (y.title) put("text", { transform: turned, "text-anchor": "middle", class: "title" }, y.title);
   }

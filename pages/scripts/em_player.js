@@ -94,7 +94,10 @@ Taproom.EmPlayer = class {
 
   // The ends of an axis around both components, where the wells no longer have the channel.
   #around(mean, variance) {
-    const reach = variance.flat().map(Math.sqrt).map((deviation) => 3 * deviation);
+    const reach = variance
+      .flat()
+      .map(Math.sqrt)
+      .map((deviation) => 3 * deviation);
     const means = mean.flat();
     return [Math.min(...means.map((each, i) => each - reach[i])), Math.max(...means.map((each, i) => each + reach[i]))];
   }
@@ -115,12 +118,23 @@ Taproom.EmPlayer = class {
     const room = 0.06 * (high - low || 1);
     const chart = new Taproom.Chart(this.likelihood, {
       label: `Log-likelihood after each iteration; marked: ${iteration}`,
-      x: { ends: [-0.03 * values.length, 1.02 * Math.max(1, values.length - 1)], title: "iteration", format: Taproom.number },
-      y: { ends: [low - room, high + room], title: "log-likelihood, nats", format: (value) => Taproom.number(value, 9) },
+      x: {
+        ends: [-0.03 * values.length, 1.02 * Math.max(1, values.length - 1)],
+        title: "iteration",
+        format: Taproom.number,
+      },
+      y: {
+        ends: [low - room, high + room],
+        title: "log-likelihood, nats",
+        format: (value) => Taproom.number(value, 9),
+      },
       height: Math.min(440, Math.max(220, this.likelihood.clientWidth * 0.8)),
       left: 82,
     });
-    chart.line(values.map((value, place) => [place, value]), "likelihood");
+    chart.line(
+      values.map((value, place) => [place, value]),
+      "likelihood",
+    );
     const mark = chart.add("circle", { cx: chart.x(iteration), cy: chart.y(values[iteration]), r: 6, class: "marked" });
     Object.assign(mark.dataset, { iteration, value: values[iteration] });
   }

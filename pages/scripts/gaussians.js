@@ -91,7 +91,12 @@ Taproom.Grid = class {
     const value = (column, row) => this.values[column * this.points[1] + row] - level;
     for (let column = 0; column + 1 < this.points[0]; column++) {
       for (let row = 0; row + 1 < this.points[1]; row++) {
-        const corners = [[column, row], [column + 1, row], [column + 1, row + 1], [column, row + 1]];
+        const corners = [
+          [column, row],
+          [column + 1, row],
+          [column + 1, row + 1],
+          [column, row + 1],
+        ];
         const crossings = [];
         corners.forEach((from, place) => {
           const to = corners[(place + 1) % 4];

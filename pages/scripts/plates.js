@@ -42,7 +42,10 @@ Taproom.Plates = class {
     const isLarge = [...positions.values()].some(({ row, column }) => row > 7 || column > 11);
     const made = Taproom.element("div", { className: "plate" }, Taproom.element("h3", {}, Taproom.text(plate)));
     if (positions.size) made.append(this.#grid(plate, positions, isLarge ? [16, 24] : [8, 12], choose));
-    else made.append(Taproom.element("p", { className: "quiet" }, "The names of these wells are not positions on a plate."));
+    else
+      made.append(
+        Taproom.element("p", { className: "quiet" }, "The names of these wells are not positions on a plate."),
+      );
     const list = others.map((place) =>
       Taproom.element("li", {}, this.#button(place, Taproom.text(wells[place].well), choose)),
     );
@@ -51,7 +54,9 @@ Taproom.Plates = class {
   }
 
   #grid(plate, positions, [rows, columns], choose) {
-    const head = Array.from({ length: columns }, (_, column) => Taproom.element("th", { scope: "col" }, `${column + 1}`));
+    const head = Array.from({ length: columns }, (_, column) =>
+      Taproom.element("th", { scope: "col" }, `${column + 1}`),
+    );
     const body = Array.from({ length: rows }, (_, row) => {
       const cells = Array.from({ length: columns }, (_, column) => {
         const well = positions.get(`${row} ${column}`);

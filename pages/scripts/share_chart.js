@@ -44,6 +44,7 @@ Taproom.ShareChart = class {
       const whole = `${well.plate} ${well.well}`;
       const name = Taproom.isolated(whole.length > 18 ? `…${whole.slice(-17)}` : whole);
       const text = { x: chart.margin.left - 8, y: chart.margin.top + middle + 4, "text-anchor": "end" };
+      if (place) chart.add("path", { d: `M0 ${place * row}H${chart.inner.width}`, class: "grid" });
       if (place === chosen) {
         chart.add("rect", { x: 0, y: place * row, width: chart.inner.width, height: row, class: "chosen" });
       }
@@ -54,7 +55,8 @@ Taproom.ShareChart = class {
         const y = middle + (code - (all.length - 1) / 2) * Math.min(5, (row - 8) / all.length);
         const colour = Taproom.colourClass(code);
         const [low, high] = kind === "classes" ? [shares.low[place][code], shares.high[place][code]] : [null, null];
-        if (low !== null) chart.add("path", { d: `M${chart.x(low)} ${y}H${chart.x(high)}`, class: `interval ${colour}` });
+        if (low !== null)
+          chart.add("path", { d: `M${chart.x(low)} ${y}H${chart.x(high)}`, class: `interval ${colour}` });
         if (kind === "classes" && shares.known_share[place][code] === 1) {
           chart.add("circle", { cx: chart.x(1), cy: y, r: 7, class: `known ${colour}` });
         }
