@@ -1,7 +1,7 @@
 """The data of the page of cells: events of each well, their calls, mixtures of Gaussians, and shares of classes.
 
-Events are those of the newest `wells`, in the channels that it compares them in. Every other table may be missing; what
-it would have is then None.
+Events are those of the newest `wells`, in the channels that it compares them in. Every other table may be missing or
+empty (classes are, without labelled wells); what it would have is then None.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +23,7 @@ EVENTS_PER_WELL = 2_000
 VALUES = 300_000  # of all events and channels together
 BINS = 20  # of the largest posterior, from 0 to 1
 ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)  # the deck's pictures of EM
-ABOUT_CLASS = (
-    "wells",
-    "components",
-    "prior",
-    "held_out_accuracy",
-    "held_out_sure_accuracy",
-    "held_out_ambiguous_share",
-)
+ABOUT_CLASS = ("wells", "components", "held_out_accuracy", "held_out_sure_accuracy", "held_out_ambiguous_share")
 GRID_STEP = 2  # of the kernel density's grid, every second point in each channel
 
 
@@ -49,10 +42,9 @@ def cells_data(warehouse: Warehouse, values: int = VALUES) -> dict[str, Any]:
     most = max(1, min(EVENTS_PER_WELL, values // (len(channels) * len(wells))))
     columns = ["sample", "event", "plate", "well", "transformed"]
     events = read_events(warehouse.stream("events", inputs.get("events"), columns=columns), wells, most)
-    heads = warehouse.heads()
 
     def part(table: str, function: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any] | None:
-        return function(warehouse, *arguments) if table in heads else None
+        return function(warehouse, *arguments) if _has_rows(warehouse, table) else None
 
     mixture, density = part("mixture", _mixture, channels), part("density", _grid_channels, "density", channels)
     return {
@@ -73,6 +65,11 @@ def cells_data(warehouse: Warehouse, values: int = VALUES) -> dict[str, Any]:
         "shares": part("well_shares", _shares, wells),
         "share_errors": part("share_errors", _share_errors),
     }
+
+
+def _has_rows(warehouse: Warehouse, table: str) -> bool:
+    version = warehouse.head(table)
+    return version is not None and any(file.rows for file in warehouse.files(table, version))
 
 
 def _inputs(warehouse: Warehouse, table: str) -> Mapping[str, int]:
@@ -116,7 +113,8 @@ def _calls(warehouse: Warehouse, events: ShownEvents, wells: int) -> dict[str, A
     ambiguous, anomalous = np.zeros(shown, np.uint8), np.zeros(shown, np.uint8)
     histogram = np.zeros((wells, BINS), np.int64)
     counts = {name: np.zeros(wells, np.int64) for name in ("events", "ambiguous", "anomalous")}
-    for batch in warehouse.stream("event_calls"):
+    columns = ["sample", "event", "called", "posteriors", "ambiguous", "anomalous"]
+    for batch in warehouse.stream("event_calls", columns=columns):
         found = events.find(batch)
         rows = np.flatnonzero(found >= 0)
         well, place = events.well[found[rows]], events.place[found[rows]]
@@ -127,7 +125,7 @@ def _calls(warehouse: Warehouse, events: ShownEvents, wells: int) -> dict[str, A
         for name, flag in flags.items():
             counts[name] += np.bincount(well[flag], minlength=wells)
         seen, place = place >= 0, place[place >= 0]
-        codes = pc.index_in(batch["called"], value_set=names).to_numpy(zero_copy_only=False)[rows]
+        codes = pc.fill_null(pc.index_in(batch["called"], value_set=names), -1).to_numpy()[rows]
         called[place], largest[place] = codes[seen], sure[seen]
         ambiguous[place], anomalous[place] = flags["ambiguous"][seen], flags["anomalous"][seen]
     return {

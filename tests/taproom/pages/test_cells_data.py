@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from assets.assays.class_mixtures import CLASS_MIXTURES, CLASSES, SHARE_ERRORS
+from assets.assays.event_calls import EVENT_CALLS, WELL_SHARES
 from taproom.errors import UnknownTableError
 from taproom.pages.cells_data import BINS, cells_data
 from tests.shown_assays import (
@@ -130,6 +132,14 @@ def test_events_alone_are_enough(warehouse):
         "shares",
         "share_errors",
     }
+
+
+def test_tables_without_rows_are_as_if_they_were_not_made(warehouse):
+    publish_events(warehouse)
+    for contract in (CLASS_MIXTURES, CLASSES, SHARE_ERRORS, EVENT_CALLS, WELL_SHARES):
+        warehouse.publish(contract, contract.schema.empty_table(), since=None)
+    data = cells_data(warehouse)
+    assert [data[name] for name in ("calls", "class_mixtures", "shares", "share_errors")] == [None] * 4
 
 
 def test_without_wells_there_is_no_data(warehouse):
