@@ -8,6 +8,7 @@ from assets.assays.class_mixtures import CLASS_MIXTURES, CLASSES, SHARE_ERRORS
 from assets.assays.event_calls import EVENT_CALLS, WELL_SHARES
 from taproom.errors import UnknownTableError
 from taproom.pages.cells_data import BINS, cells_data
+from taproom.pages.scripts import data_script
 from tests.shown_assays import (
     CHANNELS,
     CLASS_NAMES,
@@ -33,6 +34,10 @@ def test_wells_have_their_names_labels_and_events(data):
     assert {(well["events"], well["shown"]) for well in data["wells"]} == {(EVENTS_OF_WELL, EVENTS_OF_WELL)}
     assert data["count"] == EVENTS_OF_WELL * len(PLATES)
     assert data["channels"] == CHANNELS
+
+
+def test_the_same_versions_give_the_same_bytes(warehouse, data):
+    assert data_script("cells", cells_data(warehouse)) == data_script("cells", data)
 
 
 def test_the_pair_is_that_of_the_densities(data):
