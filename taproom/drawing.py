@@ -185,20 +185,14 @@ def _picture_of(figure: "Figure", cropped: bool) -> "Image":
     Margins are cut from the pixels: `savefig(bbox_inches="tight")` lays out and draws the figure twice.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image, ImageChops
+    from PIL import Image, ImageChops, ImageOps
 
     choose_fonts(figure)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
     drawn = ImageChops.invert(picture).getbbox() if cropped else None  # None, too, if all is white
-    if drawn is None:
-        return picture
-    left, top, right, bottom = drawn
-    width, height = picture.size
-    return picture.crop(
-        (max(left - MARGIN, 0), max(top - MARGIN, 0), min(right + MARGIN, width), min(bottom + MARGIN, height))
-    )
+    return ImageOps.expand(picture.crop(drawn), MARGIN, "white") if drawn else picture
 
 
 def _encoded(picture: "Image") -> bytes:
