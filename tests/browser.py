@@ -54,6 +54,6 @@ class Visit:
         self.root = folder.as_uri() if isinstance(folder, Path) else folder
         self.tab.goto("about:blank")
         self.tab.goto(f"{self.root}/{page}")
-        if self.tab.locator("canvas").count():
+        if self.tab.locator(".map canvas").count():
             until(self.tab, "Taproom.page.map.isLoaded && document.querySelector('.labels span') !== null")
         return self.tab

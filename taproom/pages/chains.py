@@ -47,6 +47,7 @@ INTRODUCTIONS = (
         "Images become features and a classifier",
         "Filters learned by k-means describe an image; a linear classifier on these features predicts its class.",
         ("filters", "confusion", "images"),
+        page="pictures.html",
     ),
     ChainIntroduction(
         "tuning",

@@ -15,6 +15,7 @@ from taproom.pages.cells_data import cells_data
 from taproom.pages.chains import INTRODUCTIONS
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
+from taproom.pages.pictures_data import pictures_data
 from taproom.pages.scripts import data_script
 from taproom.pages.tables import TableDescription, TableState, cell, states_of
 from taproom.pages.words_data import words_data
@@ -27,6 +28,7 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
     "map": item_map_data,
     "words": words_data,
     "cells": cells_data,
+    "pictures": pictures_data,
 }
 
 

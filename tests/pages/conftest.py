@@ -8,6 +8,7 @@ import pytest
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_assays import publish_assays
+from tests.shown_images import publish_images
 from tests.shown_tables import publish_map, publish_words
 
 
@@ -29,6 +30,11 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish_map(warehouse)
     publish_words(warehouse)
     publish_assays(warehouse)
+    """The folder of the pages of a warehouse with a map, words and topics, and pictures, and no other chain."""
+    warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
+    publish_map(warehouse)
+    publish_words(warehouse)
+    publish_images(warehouse)
     return written(warehouse)
 
 
