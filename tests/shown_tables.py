@@ -137,7 +137,8 @@ def publish_words(warehouse: Warehouse) -> list[str]:
 
 def publish(warehouse: Warehouse, contract, columns: dict, origin: Origin | None = None) -> None:
     rows = contract.table_of(**{name: pa.array(columns[name], contract.schema.field(name).type) for name in columns})
-    warehouse.publish(contract, rows, since=warehouse.head(contract.table), origin=origin)
+    partition = columns[contract.partition][0] if contract.partition else None
+    warehouse.publish(contract, rows, partition=partition, since=warehouse.head(contract.table), origin=origin)
 
 
 def unpacked(given: dict) -> np.ndarray:

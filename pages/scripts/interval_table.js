@@ -6,10 +6,8 @@
 // the axis, which spans all intervals and `zero`, if that is given and marked.
 Taproom.intervalTable = ({ caption, heading, rows, columns, format, zero }) => {
   const { element, text } = Taproom;
-  const ends = rows.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]).filter(Number.isFinite);
-  const [from, to] = [Math.min(...ends, zero ?? Infinity), Math.max(...ends, zero ?? -Infinity)];
-  const marks = Taproom.ticks(from, to, 4);
-  const share = (value) => (to > from ? Math.min(1, Math.max(0, (value - from) / (to - from))) : 0.5);
+  const ends = rows.flatMap(({ value, low, high }) => [value, low ?? value, high ?? value]);
+  const { share, ticks: marks } = Taproom.scale([...ends, zero], { count: 4 });
   const across = (value) => `${100 * share(value)}%`;
 
   function placed(className, left, width) {
@@ -70,15 +68,4 @@ Taproom.intervalTable = ({ caption, heading, rows, columns, format, zero }) => {
       }),
     ),
   );
-};
-
-// Round numbers between two, about as many as asked for.
-Taproom.ticks = (least, most, count) => {
-  const rough = (most - least) / count;
-  if (!(rough > 0)) return [least];
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((each) => each * power >= rough * 0.999);
-  const first = Math.ceil(least / step - 1e-9);
-  const last = Math.floor(most / step + 1e-9);
-  return Array.from({ length: last - first + 1 }, (_, place) => Number(((first + place) * step).toPrecision(12)));
 };

@@ -54,5 +54,6 @@ INTRODUCTIONS = (
         "Searches find the parameters of the products",
         "Each product is made with the best setting that a search has found and that was confirmed on fresh data.",
         ("champions", "search_comparison", "trials"),
+        page="searches.html",
     ),
 )

@@ -3,8 +3,6 @@
 Pictures are in one image, the sprite, of tiles of one size; everything else refers to a tile by its place.
 """
 
-import base64
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +19,7 @@ from taproom.images.image_classifier import confusion_counts
 from taproom.images.image_features import Encoder, encoder_of
 from taproom.intervals import wilson_interval
 from taproom.pages.scripts import packed
+from taproom.pages.sprites import sprite
 from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.warehouse import Warehouse
 
@@ -32,8 +31,6 @@ ERRORS = 24
 EXAMPLES = 12
 MAPS = 8
 MAP_SIDE = 64
-SPRITE_COLUMNS = 24
-CHANNELS = 3
 
 
 def pictures_data(warehouse: Warehouse) -> dict[str, Any]:
@@ -166,7 +163,7 @@ def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
         "label": judged.labels[rows].tolist(),
         "predicted": judged.predicted[rows].tolist(),
         "scores": packed(judged.scores[rows].astype(np.float32)),
-        "sprite": _sprite(_small(pixels)),
+        "sprite": sprite(_small(pixels)),
         "pipeline": _pipeline(_encoder(warehouse, inputs), pixels[: len(examples)]),
     }
 
@@ -202,22 +199,6 @@ def _small(pixels: np.ndarray) -> np.ndarray:
     height, width = pixels.shape[1:3]
     scale = min(1, SIDE / max(height, width))
     return reduced(pixels, *(max(1, round(scale * side)) for side in (height, width)))
-
-
-def _sprite(tiles: np.ndarray) -> dict[str, Any]:
-    """Tiles (n, height, width, 3) row by row in one PNG, as a data URI."""
-    from PIL import Image
-
-    count, height, width, channels = tiles.shape
-    columns = min(SPRITE_COLUMNS, count)
-    lines = -(-count // columns)
-    filled = np.zeros((lines * columns, height, width, channels), np.uint8)
-    filled[:count] = tiles
-    picture = filled.reshape(lines, columns, height, width, channels).swapaxes(1, 2)
-    sink = io.BytesIO()
-    Image.fromarray(picture.reshape(lines * height, columns * width, channels)).save(sink, "png")
-    address = "data:image/png;base64," + base64.b64encode(sink.getvalue()).decode()
-    return {"address": address, "width": width, "height": height, "columns": columns}
 
 
 def _pipeline(encoder: Encoder, pixels: np.ndarray) -> dict[str, Any]:

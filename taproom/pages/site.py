@@ -17,6 +17,7 @@ from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.pictures_data import pictures_data
 from taproom.pages.scripts import data_script
+from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import TableDescription, TableState, cell, states_of
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
@@ -29,6 +30,7 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
     "words": words_data,
     "cells": cells_data,
     "pictures": pictures_data,
+    "searches": searches_data,
 }
 
 

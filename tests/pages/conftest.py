@@ -9,6 +9,7 @@ from taproom.warehouse.warehouse import Warehouse
 from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_assays import publish_assays
 from tests.shown_images import publish_images
+from tests.shown_searches import publish_searches
 from tests.shown_tables import publish_map, publish_words
 
 
@@ -31,10 +32,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     publish_words(warehouse)
     publish_assays(warehouse)
     """The folder of the pages of a warehouse with a map, words and topics, and pictures, and no other chain."""
+    """The folder of the pages of a warehouse with all chains but the assays."""
     warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
     publish_map(warehouse)
     publish_words(warehouse)
     publish_images(warehouse)
+    publish_searches(warehouse)
     return written(warehouse)
 
 
