@@ -6,10 +6,12 @@ import numpy as np
 
 from assets.images.classifier import CONTRACT as CLASSIFIER
 from assets.images.feature_baselines import CONTRACT as FEATURE_BASELINES
+from assets.images.filter_gallery import CONTRACT as FILTER_GALLERY
 from assets.images.filters import COLOURS, ENCODER, FILTERS, PATCHES, WHITENING
 from assets.images.images import CONTRACT as IMAGES
 from assets.images.predictions import CONFUSION, PREDICTIONS
 from assets.images.street_fight import CONTRACT as STREET_FIGHT
+from taproom.images.convolution import deck_example, gallery, random_patch_filters
 from taproom.images.image_features import EncoderParameters, learn
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
@@ -17,7 +19,7 @@ from tests.planted_images import images_table, planted_images
 from tests.shown_tables import HOSTILE, publish
 
 # Planted images are of three classes; their names try to do harm.
-NAMES = {"across": "across", "checked": HOSTILE[0], "down": HOSTILE[3]}
+NAMES = {"across": HOSTILE[5], "checked": HOSTILE[0], "down": HOSTILE[3]}
 PARAMETERS = EncoderParameters(filters=10, patches=300, iterations=2, patch_size=4, pools=2)
 TEST_IMAGES = 60
 
@@ -29,6 +31,7 @@ def publish_images(warehouse: Warehouse) -> None:
     rows = images_table(pixels, labels, ["test"] * len(labels)).to_pydict()
     publish(warehouse, IMAGES, {"dataset": ["planted"] * len(labels), **rows})
     publish_filters(warehouse, pixels)
+    publish_gallery(warehouse, pixels[:2], labels[:2])
     publish_predictions(warehouse, rows["image_id"], labels)
     publish_comparisons(warehouse)
 
@@ -65,6 +68,24 @@ def publish_filters(warehouse: Warehouse, pixels: np.ndarray) -> None:
     publish(warehouse, FILTERS, {"filter": numbers, "patches": found.patches, "weights": list(found.filters)})
     encoder = {"preset": "small", **asdict(PARAMETERS), "seed": 0, "champion": "first"}
     publish(warehouse, ENCODER, {name: [value] for name, value in encoder.items()})
+
+
+def publish_gallery(warehouse: Warehouse, pixels: np.ndarray, labels: list[str]) -> None:
+    """Publish the lecture's operations on images, and its example."""
+    filters = random_patch_filters(pixels, filters=2)
+    steps = {("deck", None): deck_example()}
+    steps |= {(f"{place:04}", label): gallery(pixels[place], filters) for place, label in enumerate(labels)}
+    rows = [
+        (
+            image_id, label, place, step.operation, step.applied_to,
+            None if step.kernels is None else step.kernels.ravel(),
+            None if step.kernels is None else list(step.kernels.shape),
+            *step.result.shape, step.result.ravel(),
+        )
+        for (image_id, label), of_image in steps.items()
+        for place, step in enumerate(of_image)
+    ]  # fmt: skip
+    publish(warehouse, FILTER_GALLERY, dict(zip(FILTER_GALLERY.schema.names, zip(*rows, strict=True), strict=True)))
 
 
 def publish_predictions(warehouse: Warehouse, image_ids: list[str], labels: list[str]) -> None:

@@ -11,7 +11,9 @@ Taproom.ConfusionMatrix = class {
     const counts = Taproom.numbers(data.counts);
     const all = data.names.length;
     this.side = data.shown.length;
-    this.totals = data.shown.map((row) => counts.subarray(row * all, (row + 1) * all).reduce((sum, each) => sum + each));
+    this.totals = data.shown.map((row) =>
+      counts.subarray(row * all, (row + 1) * all).reduce((sum, each) => sum + each),
+    );
     this.counts = data.shown.flatMap((row) => data.shown.map((column) => counts[row * all + column]));
     this.buttons = this.counts.map((_, cell) => this.button(cell));
     table.replaceChildren(this.head(), this.body());

@@ -63,7 +63,11 @@ Taproom.EncodingSteps = class {
   imageStep(image) {
     const { image_shape: shape } = this.steps;
     const label = this.name(this.data.label[image]);
-    const words = [Taproom.text(this.data.image_ids[image]), `: ${shape.join(" x ")} numbers; class `, Taproom.text(label)];
+    const words = [
+      Taproom.text(this.data.image_ids[image]),
+      `: ${shape.join(" x ")} numbers; class `,
+      Taproom.text(label),
+    ];
     return this.step("Image", words, this.tile(image, `Image ${this.data.image_ids[image]}`));
   }
 

@@ -1,8 +1,8 @@
 // A table whose rows are estimates with their intervals: a name, the dot and its interval on a common axis, numbers.
 "use strict";
 
-// `rows` have a name, a value, and maybe low, high, a colour (a custom property), isBase (a hollow dot), and numbers: texts
-// of further columns, or objects of a text and isBold. `columns` are the headings of these. `format` writes a value of
+// `rows` have a name, a value, and maybe low, high, a colour (a custom property), isBase (a hollow dot), and numbers:
+// texts of further columns, or objects of a text and isBold. `columns` are the headings of these. `format` writes a value of
 // the axis, which spans all intervals and `zero`, if that is given and marked.
 Taproom.intervalTable = ({ caption, heading, rows, columns, format, zero }) => {
   const { element, text } = Taproom;

@@ -53,7 +53,8 @@ Taproom.LineChart = class {
     const top = (value) => MARGIN.top + 6 + (inner.height - 12) * (1 - up.share(value));
     const stepped = (points) =>
       points.flatMap((point, place) => (place ? [[point[0], ...points[place - 1].slice(1)], point] : [point]));
-    const path = (points) => points.map(([at, value], place) => `${place ? "L" : "M"}${left(at)} ${top(value)}`).join("");
+    const path = (points) =>
+      points.map(([at, value], place) => `${place ? "L" : "M"}${left(at)} ${top(value)}`).join("");
     const drawing = svg("svg", { width, height: HEIGHT, role: "img", "aria-label": this.label, class: "chart" });
     const bottom = HEIGHT - MARGIN.bottom;
     for (const value of up.ticks) {

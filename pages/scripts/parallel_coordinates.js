@@ -24,11 +24,20 @@ Taproom.ParallelCoordinates = class {
     if (isNumeric) {
       const scale = Taproom.scale(known, { isLog, count: 6 });
       const placeOf = (value) => base + (1 - base) * scale.share(value);
-      const ticks = known.length ? scale.ticks.map((value) => ({ place: placeOf(value), text: Taproom.compact(value) })) : [];
-      return { name, values, isLog, ticks: [...nothing, ...ticks], placeOf: (value) => (value === null ? 0 : placeOf(value)) };
+      const ticks = known.length
+        ? scale.ticks.map((value) => ({ place: placeOf(value), text: Taproom.compact(value) }))
+        : [];
+      return {
+        name,
+        values,
+        isLog,
+        ticks: [...nothing, ...ticks],
+        placeOf: (value) => (value === null ? 0 : placeOf(value)),
+      };
     }
     const texts = [...new Set(known.map(String))].sort();
-    const placeOf = (text) => base + (1 - base) * (texts.length > 1 ? texts.indexOf(String(text)) / (texts.length - 1) : 0.5);
+    const placeOf = (text) =>
+      base + (1 - base) * (texts.length > 1 ? texts.indexOf(String(text)) / (texts.length - 1) : 0.5);
     const ticks = texts.map((text) => ({ place: placeOf(text), text }));
     return { name, values, ticks: [...nothing, ...ticks], placeOf: (value) => (value === null ? 0 : placeOf(value)) };
   }
@@ -56,7 +65,10 @@ Taproom.ParallelCoordinates = class {
       const corners = this.axes
         .map(({ values, placeOf }, axis) => (values[place] === undefined ? null : at(axis, placeOf(values[place]))))
         .filter(Boolean);
-      const path = svg("path", { class: className, d: corners.map((corner, number) => `${number ? "L" : "M"}${corner.join(" ")}`).join("") });
+      const path = svg("path", {
+        class: className,
+        d: corners.map((corner, number) => `${number ? "L" : "M"}${corner.join(" ")}`).join(""),
+      });
       if (strength !== undefined) path.style.setProperty("--strength", `${Math.round(100 * strength)}%`);
       drawing.append(path);
     }
@@ -75,8 +87,11 @@ Taproom.ParallelCoordinates = class {
       const title = name.length > 24 ? `${name.slice(0, 23)}\u2026` : name;
       const [x, y] = isNarrow ? [ENDS.narrow, y1 - 9] : [x1, height - 18];
       const anchor = isNarrow ? "start" : "middle";
-      drawing.append(svg("text", { class: "axis", x, y, "text-anchor": anchor }, isLog && isNarrow ? `${title} (log)` : title));
-      if (isLog && !isNarrow) drawing.append(svg("text", { class: "tick", x, y: height - 4, "text-anchor": anchor }, "log"));
+      drawing.append(
+        svg("text", { class: "axis", x, y, "text-anchor": anchor }, isLog && isNarrow ? `${title} (log)` : title),
+      );
+      if (isLog && !isNarrow)
+        drawing.append(svg("text", { class: "tick", x, y: height - 4, "text-anchor": anchor }, "log"));
     }
     this.container.replaceChildren(drawing);
   }

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const { filters, predictions, street_fight: fight, baselines } = Taproom.data.pictures;
+  const { filters, hand_made: handMade, predictions, street_fight: fight, baselines } = Taproom.data.pictures;
   const byId = (id) => document.getElementById(id);
   const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)} %`;
   const minus = (text) => text.replace("-", "\u2212");
@@ -10,6 +10,7 @@
 
   const page = {};
   if (filters) page.filters = showFilters();
+  if (handMade) Taproom.handMadeFilters(handMade, byId("hand-made-table"));
   if (predictions) Object.assign(page, showPredictions());
   if (baselines) byId("baseline-table").append(baselineTable(baselines.rows));
   if (fight) byId("street-fight-tables").append(...fightTables(fight.rows));
@@ -77,7 +78,12 @@
   }
 
   function baselineTable(rows) {
-    const names = { pixels: "plain pixels", hog: "HoG", sift: "dense SIFT, bag of words", textons: "textons, bag of words" };
+    const names = {
+      pixels: "plain pixels",
+      hog: "HoG",
+      sift: "dense SIFT, bag of words",
+      textons: "textons, bag of words",
+    };
     const [{ training_images: training, test_images: test } = {}] = rows;
     return Taproom.intervalTable({
       caption: `${Taproom.number(training, 9)} training images, ${Taproom.number(test, 9)} test images`,

@@ -19,7 +19,7 @@ Taproom.pixels = {
     return canvas;
   },
 
-  // Colours of levels as taproom.pages.pictures_data packs them: 128 is 0, 255 the largest above 0, 1 the largest below.
+  // Colours of levels as taproom.pages.pictures_data packs them: 128 is 0, 255 the largest above it, 1 the largest below.
   signed() {
     const [paper, above, below] = ["--paper", "--colour-1", "--colour-0"].map(Taproom.colour);
     return (level) => Taproom.pixels.mixed(paper, level > 128 ? above : below, Math.abs(level - 128) / 127);

@@ -31,7 +31,9 @@ Taproom.searchComparison = (rows, { chart, legend, table }) => {
       isStep: true,
     })),
   });
-  const last = methods.filter((method) => method.rows.length).map(({ rows: own, ...method }) => ({ ...method, ...own.at(-1) }));
+  const last = methods
+    .filter((method) => method.rows.length)
+    .map(({ rows: own, ...method }) => ({ ...method, ...own.at(-1) }));
   table.append(
     Taproom.intervalTable({
       caption: "Best loss at the end: median and quartiles over the seeds",

@@ -34,7 +34,12 @@
 
     function follow() {
       const name = new URLSearchParams(location.hash.slice(1)).get("study");
-      open(Math.max(0, studies.findIndex((each) => each.name === name)));
+      open(
+        Math.max(
+          0,
+          studies.findIndex((each) => each.name === name),
+        ),
+      );
     }
 
     study.addEventListener("change", () => {

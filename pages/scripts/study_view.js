@@ -102,7 +102,9 @@ Taproom.StudyView = class {
     if (!challenges.length) return null;
     const rows = challenges.map((row) => ({
       name: `${row.number}: ${row.verdict}`,
-      note: [row.trial === null ? null : `trial ${row.trial} of search ${row.search}`, row.why].filter(Boolean).join(": "),
+      note: [row.trial === null ? null : `trial ${row.trial} of search ${row.search}`, row.why]
+        .filter(Boolean)
+        .join(": "),
       value: row.difference,
       low: row.difference_low,
       high: row.difference_high,
@@ -118,7 +120,8 @@ Taproom.StudyView = class {
       zero: 0,
     });
     const few = rows.length < count ? `The newest ${rows.length} of ${Taproom.number(count, 9)} challenges. ` : "";
-    const words = "A challenger becomes champion if it is better and the 95 % interval of its difference does not contain 0.";
+    const words =
+      "A challenger becomes champion if it is better and the 95 % interval of its difference does not contain 0.";
     return this.part("Challenges", "", Taproom.element("p", { className: "quiet" }, few, words), table);
   }
 
@@ -281,7 +284,13 @@ Taproom.StudyView = class {
         ...names.map((name) => text(this.shown(trial.parameters[name]))),
         trial.budgets.map((budget) => Taproom.number(budget, 9)).join(" \u2192 "),
         trial.value === null ? "" : Taproom.number(trial.value, 4),
-        element("span", {}, trial.state, ...(trial.reason ? [": ", text(trial.reason)] : []), ...(trial === this.best ? [", best"] : [])),
+        element(
+          "span",
+          {},
+          trial.state,
+          ...(trial.reason ? [": ", text(trial.reason)] : []),
+          ...(trial === this.best ? [", best"] : []),
+        ),
       ];
       return element("tr", {}, element("td", {}, button), ...cells.map((cell) => element("td", {}, cell)));
     });
@@ -291,7 +300,11 @@ Taproom.StudyView = class {
       element("thead", {}, element("tr", {}, ...head.map((name) => element("th", { scope: "col" }, text(name))))),
       element("tbody", {}, ...rows),
     );
-    const scroll = element("div", { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of trials" }, table);
+    const scroll = element(
+      "div",
+      { className: "scroll", tabIndex: 0, role: "region", "aria-label": "Table of trials" },
+      table,
+    );
     const words = "Choose a trial to see it in the charts.";
     return this.part("All trials", "wide", element("p", { className: "quiet" }, words), scroll);
   }

@@ -13,6 +13,8 @@ import numpy as np
 from taproom.images.image_features import Encoder
 from taproom.images.patches import check_images, cut_patches, standardized
 
+BLOCK_PATCHES = 4096
+
 
 @dataclass(frozen=True)
 class EncodingSteps:
@@ -27,8 +29,10 @@ class EncodingSteps:
     encoded: np.ndarray
 
 
-def encoding_steps(encoder: Encoder, image: np.ndarray) -> EncodingSteps:
-    """The responses of an image (height, width, 3) uint8 to all filters, and what the encoding makes of them.
+def encoding_steps(encoder: Encoder, image: np.ndarray, filters: np.ndarray | None = None) -> EncodingSteps:
+    """The responses of an image (height, width, 3) uint8 to filters, and what the encoding makes of them.
+
+    `filters` are the places of those that are wanted, by default all.
 
     Raises `InputError` for an image of another kind, or smaller than a patch.
     """
@@ -38,18 +42,23 @@ def encoding_steps(encoder: Encoder, image: np.ndarray) -> EncodingSteps:
     row, column = (place.ravel() for place in np.indices(positions))
     patches = cut_patches(image[None], np.zeros_like(row), row, column, given.patch_size).reshape(len(row), -1)
     whitened = encoder.whitening.whiten(standardized(patches, given.standardization, given.contrast))
-    responses = whitened @ encoder.filters.T
-    encoded = _encoded(encoder, whitened, responses)
+    wanted = encoder.filters if filters is None else encoder.filters[filters]
+    responses = whitened @ wanted.T
+    if given.encoding == "triangle":
+        encoded = np.maximum(_mean_distances(whitened, encoder.filters) - _distances(whitened, wanted), 0)[None]
+    else:
+        signs = (1, -1) if given.encoding == "two signs" else (1,)
+        encoded = np.stack([np.maximum(sign * responses - np.float32(given.offset), 0) for sign in signs])
     return EncodingSteps(responses.reshape(*positions, -1), encoded.reshape(len(encoded), *positions, -1))
 
 
-def _encoded(encoder: Encoder, whitened: np.ndarray, responses: np.ndarray) -> np.ndarray:
-    """The encodings (signs, patches, filters) of responses (patches, filters) of whitened patches (patches, k)."""
-    offset = np.float32(encoder.parameters.offset)
-    if encoder.parameters.encoding == "triangle":
-        norms = (np.einsum("ij,ij->i", each, each) for each in (whitened, encoder.filters))
-        squared = np.add.outer(*norms) - 2 * responses
-        distances = np.sqrt(np.maximum(squared, 0))
-        return np.maximum(distances.mean(axis=1, keepdims=True) - distances, 0)[None]
-    signs = (1, -1) if encoder.parameters.encoding == "two signs" else (1,)
-    return np.stack([np.maximum(sign * responses - offset, 0) for sign in signs])
+def _distances(patches: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Euclidean distances (patches, filters)."""
+    norms = (np.einsum("ij,ij->i", each, each) for each in (patches, filters))
+    return np.sqrt(np.maximum(np.add.outer(*norms) - 2 * (patches @ filters.T), 0))
+
+
+def _mean_distances(patches: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """The mean distance of each patch to all filters, (patches, 1)."""
+    blocks = np.array_split(patches, range(BLOCK_PATCHES, len(patches), BLOCK_PATCHES))
+    return np.concatenate([_distances(block, filters).mean(axis=1, keepdims=True) for block in blocks])

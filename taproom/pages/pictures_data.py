@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import UnknownTableError
+from taproom.images.convolution import HAND_MADE
 from taproom.images.encoding_steps import encoding_steps
 from taproom.images.hand_made_features import SIDE, reduced
 from taproom.images.image_arrays import pixels_of
@@ -31,6 +32,8 @@ ERRORS = 24
 EXAMPLES = 12
 MAPS = 8
 MAP_SIDE = 64
+CHANNELS = 3
+BRIGHTEST = 0.99  # the brightest edges are so few that all others would be dark
 
 
 def pictures_data(warehouse: Warehouse) -> dict[str, Any]:
@@ -41,6 +44,7 @@ def pictures_data(warehouse: Warehouse) -> dict[str, Any]:
     """
     return {
         "filters": _if_made(_filters, warehouse),
+        "hand_made": _if_made(_hand_made, warehouse),
         "predictions": _if_made(_predictions, warehouse),
         "street_fight": _if_made(_street_fight, warehouse),
         "baselines": _if_made(_baselines, warehouse),
@@ -64,11 +68,14 @@ def _encoder(warehouse: Warehouse, versions: Mapping[str, int]) -> Encoder:
     return encoder_of(*(warehouse.read(part, versions.get(part)) for part in ("encoder", "whitening", "filters")))
 
 
-def _filters(warehouse: Warehouse) -> dict[str, Any]:
+def _filters(warehouse: Warehouse) -> dict[str, Any] | None:
     """The filters with the most patches: on whitened patches, on pixels; and random patches that they are made from."""
     rows, encoder = warehouse.read("filters"), _encoder(warehouse, {})
     filters, size = encoder.filters[:FILTERS], encoder.parameters.patch_size
     patches = warehouse.read("patches", columns=["pixels"])["pixels"]
+    widths = {filters.shape[1], len(encoder.whitening.mean), CHANNELS * size**2, len(patches[0].as_py())}
+    if len(widths) > 1:  # tables of two runs, because the newer one ended in between
+        return None
     chosen = np.linspace(0, len(patches) - 1, min(PATCHES, len(patches))).astype(int)
     return {
         "count": len(rows),
@@ -81,6 +88,40 @@ def _filters(warehouse: Warehouse) -> dict[str, Any]:
         "patches": packed(np.frombuffer(b"".join(patches.take(pa.array(chosen)).to_pylist()), np.uint8)),
         "patch_count": len(patches),
     }
+
+
+def _hand_made(warehouse: Warehouse) -> dict[str, Any] | None:
+    """The lecture's table of hand-made filters: their weights, some images, and the images' responses.
+
+    Responses are from black to white; those of edge detection are absolute values, the brightest of which are white.
+    """
+    version = warehouse.head("filter_gallery")
+    rows = {(row["image_id"], row["operation"]): row for row in warehouse.read("filter_gallery", version).to_pylist()}
+    images = [image_id for image_id, operation in rows if operation == "grey"]  # not the lecture's 5 x 5 numbers
+    if not images:
+        return None
+    return {
+        "version": version,
+        "labels": [_shown_text(rows[image_id, "image"]["label"] or image_id) for image_id in images],
+        "filters": [
+            {"name": name, "kernel": of_first["kernels"], "size": of_first["kernels_shape"][2]}
+            for name, of_first in ((name, rows[images[0], name]) for name in HAND_MADE)
+        ],
+        "images": sprite(np.stack([_as_picture(rows[image_id, "image"]) for image_id in images])),
+        "responses": sprite(np.stack([_as_picture(rows[image_id, name]) for name in HAND_MADE for image_id in images])),
+    }
+
+
+def _as_picture(row: Mapping[str, Any]) -> np.ndarray:
+    """The result of an operation as a picture (height, width, 3) uint8."""
+    values = np.array(row["values"]).reshape(row["height"], row["width"], row["channels"])
+    if row["operation"].startswith("edge"):
+        values = np.abs(values) / max(np.quantile(np.abs(values), BRIGHTEST), 1e-12)
+    return np.broadcast_to(np.rint(255 * np.clip(values, 0, 1)), (*values.shape[:2], CHANNELS)).astype(np.uint8)
+
+
+def _shown_text(text: str) -> str:
+    return text[:LONGEST_CELL]
 
 
 def _over_range(rows: np.ndarray) -> np.ndarray:
@@ -149,7 +190,7 @@ def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
     accuracy = wilson_interval(right, total)
     return {
         "version": version,
-        "names": [name[:LONGEST_CELL] for name in names],
+        "names": [_shown_text(name) for name in names],
         "classes": [names.index(name) for name in classes],
         "right": right,
         "total": total,
@@ -159,7 +200,7 @@ def _predictions(warehouse: Warehouse) -> dict[str, Any] | None:
         "cells": [[places[row] for row in cell] for cell in cells],
         "errors": [places[row] for row in errors],
         "of_a_cell": OF_A_CELL,
-        "image_ids": [image_id[:LONGEST_CELL] for image_id in judged.image_ids[rows]],
+        "image_ids": [_shown_text(image_id) for image_id in judged.image_ids[rows]],
         "label": judged.labels[rows].tolist(),
         "predicted": judged.predicted[rows].tolist(),
         "scores": packed(judged.scores[rows].astype(np.float32)),
@@ -244,10 +285,10 @@ def _maps(encoder: Encoder, image: np.ndarray, filters: np.ndarray) -> dict[str,
     What two signs encode is one map: what exceeds the offset is above 0, what is below minus the offset below. Of maps
     with many rows or columns, every second (third, ...) one is kept.
     """
-    steps = encoding_steps(encoder, image)
+    steps = encoding_steps(encoder, image, filters)
     encoded = steps.encoded[0] - steps.encoded[1] if len(steps.encoded) > 1 else steps.encoded[0]
     apart = -(-max(encoded.shape[:2]) // MAP_SIDE)
-    maps = [np.moveaxis(each[::apart, ::apart, filters], 2, 0) for each in (steps.responses, encoded)]
+    maps = [np.moveaxis(each[::apart, ::apart], 2, 0) for each in (steps.responses, encoded)]
     responses, encoded_maps = (each.reshape(len(filters), -1) for each in maps)
     return {
         "shape": list(encoded.shape[:2]),

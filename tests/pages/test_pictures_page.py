@@ -5,12 +5,16 @@ import time
 import numpy as np
 import pytest
 
+from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import written
 from tests.planted_images import planted_images
 from tests.shown_images import NAMES, TEST_IMAGES, publish_comparisons, publish_filters
 
 pytestmark = pytest.mark.slow
+
+# The classes in their order, as pages show them.
+SHOWN = [name[:LONGEST_CELL].strip() for name in sorted(NAMES.values())]
 
 
 @pytest.fixture
@@ -60,6 +64,19 @@ def test_patches_are_shown_instead_of_filters(tab):
     assert levels(tab, "#filter-gallery")[..., :3].std() > 10
 
 
+def test_hand_made_filters_have_their_weights_and_responses(tab):
+    rows = tab.locator("#hand-made-table tbody tr")
+    assert rows.count() == 6
+    for row, name, weights in (
+        (rows.first, "edge detection 1", "1 0 \u22121 0 0 0 \u22121 0 1"),
+        (rows.last, "Gaussian blur", "1/16 1 2 1 2 4 2 1 2 1"),
+    ):
+        assert row.locator("th").inner_text().split() == [*name.split(), *weights.split()]
+    first, second = (levels(tab, f"#hand-made-table tbody tr:nth-child({row}) canvas") for row in (1, 6))
+    assert (first != second).any()
+    assert first.shape == (10, 10, 4)
+
+
 def test_the_steps_are_those_of_the_chosen_image(tab, predictions):
     titles = ["Image", "Filters", "Convolve", "ReLU of both signs", "Pool", "Flatten", "Classify"]
     assert tab.locator("#pipeline h3").all_inner_texts() == titles
@@ -72,7 +89,7 @@ def test_the_steps_are_those_of_the_chosen_image(tab, predictions):
         assert tab.locator("#examples [aria-pressed=true]").count() == 1
         row = predictions.iloc[int(tab.inner_text("#pipeline > li:first-child p bdi:first-child"))]
         shown = tab.locator("#pipeline tbody tr").all_inner_texts()
-        names = sorted(NAMES.values())
+        names = SHOWN
         order = np.argsort(-row.scores)
         assert [names[place] in text for place, text in zip(order, shown, strict=True)] == [True] * 3
         wanted = [f"{row.scores[place]:.2f}".replace("-", "\u2212") for place in order]
@@ -90,6 +107,7 @@ def test_a_cell_of_the_matrix_opens_its_images(tab, predictions):
     assert shown == [str(round(100 * count / (TEST_IMAGES / 3))) for count in images]
     for cell, ((label, predicted), count) in enumerate(zip(pairs, images, strict=True)):
         tab.locator("#matrix button").nth(cell).click()
+        label, predicted = (SHOWN[names.index(name)] for name in (label, predicted))
         assert tab.inner_text("#cell h3") == f"{label} predicted as {predicted}"
         assert f"{count} of 20 images ({100 * count / 20:.1f} %)" in tab.inner_text("#cell p")
         assert tab.locator("#cell canvas").count() == min(count, 5)
@@ -103,7 +121,7 @@ def test_arrows_move_between_cells(tab):
     tab.keyboard.press("Enter")
     assert tab.locator("#matrix button").nth(8).get_attribute("aria-pressed") == "true"
     assert tab.locator("#matrix button[tabindex='0']").count() == 1
-    names = sorted(NAMES.values())
+    names = SHOWN
     assert tab.inner_text("#cell h3") == f"{names[2]} predicted as {names[2]}"
 
 
@@ -142,7 +160,7 @@ def test_a_part_that_was_not_made_says_so_and_others_are_shown(visit, tmp_path):
     publish_filters(warehouse, planted_images(3)[0])
     publish_comparisons(warehouse)
     tab = visit.open(written(warehouse), "pictures.html")
-    assert tab.locator(".notice").count() == 3
+    assert tab.locator(".notice").count() == 4
     assert "the confusion matrix" in tab.inner_text("section[aria-labelledby=confusion] .notice")
     assert tab.inner_text("#filter-card h3") == "Filter 0"
     assert tab.locator(".intervals").count() == 3

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from taproom.errors import InputError
+from taproom.images import encoding_steps as module
 from taproom.images.encoding_steps import encoding_steps
 from taproom.images.image_features import ENCODINGS, EncoderParameters, learn_encoder, windows_of
 
@@ -41,6 +42,16 @@ def test_both_signs_are_what_exceeds_the_offset(images):
     np.testing.assert_array_equal(below, np.maximum(-steps.responses - np.float32(0.25), 0))
     assert (above > 0).any()
     assert (below > 0).any()
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_some_filters_have_the_encodings_that_they_have_among_all(images, encoding, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_PATCHES", 10)
+    parameters = EncoderParameters(filters=7, patches=200, patch_size=4, encoding=encoding)
+    encoder, chosen = learn_encoder(images, parameters, seed=0), np.array([5, 0])
+    steps, some = encoding_steps(encoder, images[0]), encoding_steps(encoder, images[0], chosen)
+    np.testing.assert_allclose(some.responses, steps.responses[..., chosen], atol=1e-5)
+    np.testing.assert_allclose(some.encoded, steps.encoded[..., chosen], atol=1e-4)
 
 
 def test_an_image_smaller_than_a_patch_is_refused(images):

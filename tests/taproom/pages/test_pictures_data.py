@@ -7,12 +7,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from taproom.images.convolution import HAND_MADE
 from taproom.images.encoding_steps import encoding_steps
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_features import encoder_of
 from taproom.pages import pictures_data as module
 from taproom.pages.pictures_data import pictures_data
-from tests.shown_images import PARAMETERS, TEST_IMAGES, publish_images
+from taproom.pages.tables import LONGEST_CELL
+from tests.planted_images import planted_images
+from tests.shown_images import NAMES, PARAMETERS, TEST_IMAGES, publish_images
 from tests.shown_tables import unpacked
 
 
@@ -50,10 +53,23 @@ def test_filters_are_levels_of_their_weights(warehouse, data, encoder):
     np.testing.assert_array_equal(shown_patches[[0, -1]], [patches[0], patches[-1]])
 
 
+def test_hand_made_filters_are_those_of_the_gallery(warehouse, data):
+    shown, rows = data["hand_made"], warehouse.read("filter_gallery").to_pylist()
+    of_image = {row["operation"]: row for row in rows if row["image_id"] == "0001"}
+    assert shown["labels"] == [NAMES["across"][:LONGEST_CELL], NAMES["checked"]]
+    assert [each["kernel"] for each in shown["filters"]] == [of_image[name]["kernels"] for name in HAND_MADE]
+    np.testing.assert_array_equal(tiles(shown["images"]) / 255, planted_images(1)[0][:2] / 255)
+    responses = dict(zip(HAND_MADE, tiles(shown["responses"])[1::2], strict=True))
+    for name, picture in responses.items():
+        values = np.array(of_image[name]["values"]).reshape(picture.shape[:2])
+        wanted = np.abs(values) / np.quantile(np.abs(values), 0.99) if name.startswith("edge") else values
+        np.testing.assert_allclose(picture[..., 0] / 255, np.clip(wanted, 0, 1), atol=0.01)
+
+
 def test_counts_are_those_of_the_confusion_matrix(warehouse, data):
     shown, rows = data["predictions"], warehouse.read("confusion").to_pylist()
     names = sorted({row["label"] for row in rows})
-    assert shown["names"] == names
+    assert shown["names"] == [name[:LONGEST_CELL] for name in names]
     counts = unpacked(shown["counts"]).reshape(len(names), -1)
     assert {(row["label"], row["predicted"]): row["images"] for row in rows} == {
         (label, predicted): counts[place, other]
@@ -73,7 +89,8 @@ def test_a_cell_has_its_surest_images(warehouse, data):
     side = len(shown["shown"])
     for cell, images in enumerate(shown["cells"]):
         label, predicted = (shown["names"][place] for place in divmod(cell, side))
-        wanted = rows[(rows.label == label) & (rows.predicted == predicted)].sort_values("margin", ascending=False)
+        of_cell = (rows.label.str[:LONGEST_CELL] == label) & (rows.predicted.str[:LONGEST_CELL] == predicted)
+        wanted = rows[of_cell].sort_values("margin", ascending=False)
         assert [shown["image_ids"][image] for image in images] == wanted.index[: module.OF_A_CELL].tolist()
     wrong = rows[rows.label != rows.predicted].sort_values("margin", ascending=False)
     assert len(wrong) > 5
@@ -83,8 +100,8 @@ def test_a_cell_has_its_surest_images(warehouse, data):
 def test_images_have_their_pixels_classes_and_scores(warehouse, data):
     shown = data["predictions"]
     rows = warehouse.read("predictions").to_pandas().set_index("image_id").loc[shown["image_ids"]]
-    assert [shown["names"][place] for place in shown["label"]] == rows.label.tolist()
-    assert [shown["names"][place] for place in shown["predicted"]] == rows.predicted.tolist()
+    assert [shown["names"][place] for place in shown["label"]] == rows.label.str[:LONGEST_CELL].tolist()
+    assert [shown["names"][place] for place in shown["predicted"]] == rows.predicted.str[:LONGEST_CELL].tolist()
     np.testing.assert_array_equal(unpacked(shown["scores"]).reshape(len(rows), -1), np.stack(rows.scores))
     images = warehouse.read("images")
     pixels = pixels_of(images)[[images["image_id"].to_pylist().index(name) for name in shown["image_ids"]]]
@@ -138,4 +155,6 @@ def test_comparisons_are_their_tables(warehouse, data):
 
 
 def test_without_a_table_only_its_part_is_missing(warehouse):
-    assert pictures_data(warehouse) == dict.fromkeys(("filters", "predictions", "street_fight", "baselines"))
+    assert pictures_data(warehouse) == dict.fromkeys(
+        ("filters", "hand_made", "predictions", "street_fight", "baselines")
+    )
