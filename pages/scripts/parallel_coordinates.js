@@ -24,9 +24,9 @@ Taproom.ParallelCoordinates = class {
     if (isNumeric) {
       const scale = Taproom.scale(known, { isLog, count: 6 });
       const placeOf = (value) => base + (1 - base) * scale.share(value);
-      const ticks = known.length
-        ? scale.ticks.map((value) => ({ place: placeOf(value), text: Taproom.compact(value) }))
-        : [];
+      const isWhole = known.every(Number.isInteger);
+      const marked = known.length ? scale.ticks.filter((value) => !isWhole || Number.isInteger(value)) : [];
+      const ticks = marked.map((value) => ({ place: placeOf(value), text: Taproom.compact(value) }));
       return {
         name,
         values,

@@ -4,7 +4,7 @@
 (() => {
   const { studies, comparison, digits } = Taproom.data.searches;
   const byId = (id) => document.getElementById(id);
-  if (studies.length) Taproom.page = showStudies();
+  if (studies.length) showStudies();
   if (comparison) {
     const [chart, legend, table] = ["comparison", "method-legend", "comparison-table"].map(byId);
     Taproom.searchComparison(comparison, { chart, legend, table });
@@ -15,7 +15,7 @@
   }
 
   function showStudies() {
-    const view = new Taproom.StudyView(byId("study-view"));
+    const views = [new Taproom.StudyView(byId("study-view")), new Taproom.SearchView(byId("search-view"))];
     const [study, search] = ["study", "search"].map(byId);
 
     // A study with its newest search.
@@ -29,7 +29,7 @@
       );
       search.value = searches.length - 1;
       search.parentElement.hidden = searches.length < 2;
-      view.show(studies[place], searches.at(-1));
+      for (const view of views) view.show(studies[place], searches.at(-1));
     }
 
     function follow() {
@@ -48,10 +48,9 @@
     });
     search.addEventListener("change", () => {
       const chosen = studies[study.value];
-      view.show(chosen, chosen.searches[search.value]);
+      for (const view of views) view.show(chosen, chosen.searches[search.value]);
     });
     addEventListener("hashchange", follow);
     follow();
-    return { view };
   }
 })();

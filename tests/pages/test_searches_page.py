@@ -16,12 +16,12 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def tab(visit, pages):
     tab = visit.open(pages, "searches.html#study=classifier")
-    tab.wait_for_selector("#study-view svg")
+    tab.wait_for_selector("#search-view svg")
     return tab
 
 
 def section(tab, title: str):
-    return tab.locator("#study-view section").filter(has=tab.locator("h3", has_text=re.compile(f"^{title}$")))
+    return tab.locator(".study section").filter(has=tab.locator("h3", has_text=re.compile(f"^{title}$")))
 
 
 def corners(path: str) -> np.ndarray:
@@ -88,7 +88,7 @@ def test_parallel_coordinates_have_log_axes_and_the_champion(tab):
 
 
 def test_only_the_best_stand_out(tab):
-    tab.check("#study-view input[type=checkbox]")
+    tab.check("#search-view input[type=checkbox]")
     part = section(tab, "Parameters")
     assert part.locator("path.faint").count() == 2
     assert part.locator("path.best.faint").count() == 0
@@ -146,7 +146,7 @@ def test_digits_are_shown(tab):
 
 def test_charts_fit_a_narrow_screen(tab):
     tab.set_viewport_size({"width": 360, "height": 800})
-    until(tab, "document.querySelector('#study-view .coordinates').clientWidth < 360")
+    until(tab, "document.querySelector('#search-view .coordinates').clientWidth < 360")
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
     lines = paths(section(tab, "Parameters"), "path.champion")
     assert np.diff(lines[0][:, 1]).min() > 50  # the axes lie below each other
@@ -156,7 +156,7 @@ def test_a_part_that_was_not_made_says_so_and_others_are_shown(visit, tmp_path):
     warehouse = Warehouse(tmp_path / "warehouse")
     publish_trials(warehouse, "topics", SETTINGS["unlisted"])
     tab = visit.open(written(warehouse), "searches.html")
-    tab.wait_for_selector("#study-view svg")
+    tab.wait_for_selector("#search-view svg")
     assert tab.locator(".notice").count() == 2
     assert "higher is better" in tab.inner_text("#study-view")
     warehouse = Warehouse(tmp_path / "other")
