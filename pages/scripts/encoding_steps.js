@@ -162,7 +162,7 @@ Taproom.EncodingSteps = class {
         .join(", "),
       value: scores[place],
       colour: classes[place] === predicted[image] ? "--colour-1" : "--colour-0",
-      numbers: [Taproom.signedNumber(scores[place])],
+      numbers: [Taproom.score(scores[place])],
     }));
     const isRight = label[image] === predicted[image];
     const words = [

@@ -33,7 +33,7 @@ Taproom.handMadeFilters = ({ labels, filters, images, responses }, table) => {
     const numbers = element(
       "span",
       { className: "weights-of-filter" },
-      ...lines.flat().map((number) => element("span", {}, String(number).replace("-", "\u2212"))),
+      ...lines.flat().map((number) => element("span", {}, Taproom.minus(String(number)))),
     );
     numbers.style.gridTemplateColumns = `repeat(${size}, 1.9em)`;
     return element("span", { className: "quiet kernel" }, factor, numbers);

@@ -5,8 +5,6 @@
   const { filters, hand_made: handMade, predictions, street_fight: fight, baselines } = Taproom.data.pictures;
   const byId = (id) => document.getElementById(id);
   const percent = (value, digits = 1) => `${(100 * value).toFixed(digits)} %`;
-  const minus = (text) => text.replace("-", "\u2212");
-  Taproom.signedNumber = (value) => minus(value.toFixed(2));
 
   const page = {};
   if (filters) page.filters = showFilters();
@@ -45,9 +43,9 @@
         ? [Taproom.text(label), ", right"]
         : [Taproom.text(label), " predicted as ", Taproom.text(predicted)];
       const numbers = [
-        `margin ${Taproom.signedNumber(highest - (next ?? 0))}`,
-        `score ${Taproom.signedNumber(highest)}`,
-        ...(isRight || ofLabel === undefined ? [] : [`of the true class ${Taproom.signedNumber(ofLabel)}`]),
+        `margin ${Taproom.score(highest - (next ?? 0))}`,
+        `score ${Taproom.score(highest)}`,
+        ...(isRight || ofLabel === undefined ? [] : [`of the true class ${Taproom.score(ofLabel)}`]),
       ];
       return Taproom.element(
         "li",
@@ -139,8 +137,8 @@
   function difference({ difference: mean, difference_low: low, difference_high: high }) {
     if (mean === null) return "base";
     const sign = mean > 0 ? "+" : "";
-    if (low === null) return minus(`${sign}${(100 * mean).toFixed(1)}`);
-    const text = minus(`${sign}${(100 * mean).toFixed(1)}`) + ` \u00b1 ${(50 * (high - low)).toFixed(1)}`;
+    if (low === null) return Taproom.minus(`${sign}${(100 * mean).toFixed(1)}`);
+    const text = Taproom.minus(`${sign}${(100 * mean).toFixed(1)}`) + ` \u00b1 ${(50 * (high - low)).toFixed(1)}`;
     return { text, isBold: low > 0 || high < 0 };
   }
 })();

@@ -1,4 +1,4 @@
-// Scales of axes: where a value lies between the least and the most, and round numbers to mark.
+// Scales of axes: where a value lies between the least and the most, round numbers to mark, and numbers as text.
 "use strict";
 
 // The scale of some values; what is no number is left out. `share` gives the place of a value, from 0 to 1.
@@ -45,3 +45,9 @@ Taproom.compact = (value, digits = 4) =>
   value !== 0 && Math.abs(value) < 1e-3
     ? String(Number(value.toPrecision(digits - 1)).toExponential())
     : Taproom.number(value, digits);
+
+// A number as text with a minus sign instead of a hyphen.
+Taproom.minus = (text) => text.replace("-", "\u2212");
+
+// The score of a classifier.
+Taproom.score = (value) => Taproom.minus(value.toFixed(2));

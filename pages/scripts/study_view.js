@@ -83,7 +83,7 @@ Taproom.StudyView = class {
       low: row.difference_low,
       high: row.difference_high,
       colour: row.verdict === "crowned" ? "--colour-2" : "--colour-0",
-      numbers: [row.difference === null ? "" : Taproom.number(row.difference, 3).replace("-", "\u2212")],
+      numbers: [row.difference === null ? "" : Taproom.minus(Taproom.number(row.difference, 3))],
     }));
     const table = Taproom.intervalTable({
       caption: `Difference to the champion on fresh data; ${isHigher ? "above" : "below"} 0 is better`,
