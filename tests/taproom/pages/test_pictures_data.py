@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from assets.images.filters import ENCODER
 from taproom.images.convolution import HAND_MADE
 from taproom.images.encoding_steps import encoding_steps
 from taproom.images.image_arrays import pixels_of
@@ -16,7 +17,7 @@ from taproom.pages.pictures_data import pictures_data
 from taproom.pages.tables import LONGEST_CELL
 from tests.planted_images import planted_images
 from tests.shown_images import NAMES, PARAMETERS, TEST_IMAGES, publish_images
-from tests.shown_tables import unpacked
+from tests.shown_tables import publish, unpacked
 
 
 @pytest.fixture
@@ -127,6 +128,14 @@ def test_steps_are_those_of_the_encoder(warehouse, data, encoder):
             maps = np.moveaxis(wanted[..., filters[image]], 2, 0)
             np.testing.assert_allclose(largest, np.abs(maps).max(axis=(1, 2)), rtol=1e-5)
             np.testing.assert_allclose((levels - 128) / 127 * largest[:, None, None], maps, atol=largest.max() / 200)
+
+
+def test_tables_of_two_runs_are_not_mixed(warehouse, data):
+    row = warehouse.read("encoder").to_pylist()[0]
+    publish(warehouse, ENCODER, {name: [value] for name, value in {**row, "patch_size": 5}.items()})
+    found = pictures_data(warehouse)
+    assert found["filters"] is None
+    assert found["predictions"] == data["predictions"]
 
 
 def test_of_many_classes_those_with_the_most_images_are_shown(warehouse, data, monkeypatch):
