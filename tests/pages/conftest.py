@@ -26,18 +26,10 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the pages of a warehouse with a map, words, topics and cells, and no other chain."""
+    """The folder of the pages of a warehouse with tables of all chains."""
     warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
-    publish_map(warehouse)
-    publish_words(warehouse)
-    publish_assays(warehouse)
-    """The folder of the pages of a warehouse with a map, words and topics, and pictures, and no other chain."""
-    """The folder of the pages of a warehouse with all chains but the assays."""
-    warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
-    publish_map(warehouse)
-    publish_words(warehouse)
-    publish_images(warehouse)
-    publish_searches(warehouse)
+    for publish in (publish_map, publish_words, publish_assays, publish_images, publish_searches):
+        publish(warehouse)
     return written(warehouse)
 
 
