@@ -4,7 +4,7 @@ They are imported and called here alone. `tests/pipelines/test_dagster_internals
 upgrade of Dagster shows at once what it broke. Each docstring says what is missing in the public interface of 1.13.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +32,7 @@ __all__ = [
     "run_database_files",
     "runs_with_pool_slots",
     "set_data_version",
-    "stale_status",
+    "stale_statuses",
     "version_tags",
     "workspace_context",
 ]
@@ -54,15 +54,21 @@ class _Loading(LoadingContext):
         return self._loaders
 
 
-def stale_status(
-    instance: dg.DagsterInstance, definitions: dg.Definitions, key: dg.AssetKey, partition: str | None = None
-) -> StaleStatus:
-    """Whether an asset (or one partition of it) is missing, stale or fresh, by code and data versions.
+def stale_statuses(
+    instance: dg.DagsterInstance,
+    definitions: dg.Definitions,
+    keys: Iterable[dg.AssetKey],
+    partition: str | None = None,
+) -> dict[dg.AssetKey, StaleStatus]:
+    """Whether each asset (or one partition of it) is missing, stale or fresh, by code and data versions.
 
-    Publicly, only the UI and GraphQL show this status.
+    One resolver is used for all, which fetches their records in one query and keeps those of inputs. Publicly, only the
+    UI and GraphQL show this status.
     """
-    graph = definitions.resolve_asset_graph()
-    return CachingStaleStatusResolver(instance, graph, _Loading(instance)).get_status(key, partition)
+    keys = list(keys)
+    resolver = CachingStaleStatusResolver(instance, definitions.resolve_asset_graph(), _Loading(instance))
+    resolver.instance_queryer.prefetch_asset_records(keys)
+    return {key: resolver.get_status(key, partition) for key in keys}
 
 
 def recorded_code_version(record: dg.EventLogRecord) -> str | None:

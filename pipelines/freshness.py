@@ -4,14 +4,14 @@ Dagster compares code versions and data versions. It does not compare settings, 
 warehouse is in use than the one it has recorded; both are compared here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from assets.table import table_and_part
-from pipelines.dagster_internals import StaleStatus, config_type, recorded_code_version, stale_status
-from pipelines.records import newest_by_partition, recorded_version
+from pipelines.dagster_internals import StaleStatus, config_type, recorded_code_version, stale_statuses
+from pipelines.records import newest_by_partition, newest_materialization, newest_materializations, version_in_record
 from pipelines.settings import requested_settings, settings_affecting_rows, settings_of
 from taproom.warehouse.warehouse import Warehouse
 
@@ -24,16 +24,50 @@ def is_fresh(
     ops: Mapping[str, Any],
     partition: str | None = None,
 ) -> bool:
-    """Whether making the table (or one partition of it) again would give the same rows.
+    """As `fresh_assets`, for one asset."""
+    return key in fresh_assets(instance, warehouse, definitions, [key], ops, partition)
+
+
+def fresh_assets(
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    definitions: dg.Definitions,
+    keys: Iterable[dg.AssetKey],
+    ops: Mapping[str, Any],
+    partition: str | None = None,
+) -> set[dg.AssetKey]:
+    """The assets whose tables (or one partition of them) would get the same rows if they were made again.
 
     `ops` has the requested settings, as in a run configuration; tables of other ops keep their settings.
     """
-    version = recorded_version(instance, warehouse, key, partitions=[partition] if partition else None)
-    head = warehouse.head(table_and_part(key)[0])
-    if version is None or head is None or version > head:
-        return False
-    if stale_status(instance, definitions, key, partition) is not StaleStatus.FRESH:
-        return False
+    heads = warehouse.heads()
+    records = (
+        {key: newest_materialization(instance, key, [partition]) for key in keys}
+        if partition
+        else newest_materializations(instance, keys)
+    )
+    versions = {key: version_in_record(record, warehouse, key) for key, record in records.items()}
+    made = {
+        key: version
+        for key, version in versions.items()
+        if version is not None and version <= heads.get(table_and_part(key)[0], -1)
+    }
+    return {
+        key
+        for key, status in stale_statuses(instance, definitions, made, partition).items()
+        if status is StaleStatus.FRESH and _has_settings(warehouse, definitions, key, ops, made[key], partition)
+    }
+
+
+def _has_settings(
+    warehouse: Warehouse,
+    definitions: dg.Definitions,
+    key: dg.AssetKey,
+    ops: Mapping[str, Any],
+    version: int,
+    partition: str | None,
+) -> bool:
+    """Whether a version was made with the requested settings; also true if none are requested."""
     op = definitions.resolve_assets_def(key).op
     requested = requested_settings(ops, op.name)
     if requested is None:

@@ -1,6 +1,6 @@
 """Dagster's records of materializations, and the table versions in them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import dagster as dg
@@ -54,6 +54,15 @@ def newest_materialization(
     elif record_id is not None:
         which["storage_ids"] = [record_id]
     return next(iter(instance.fetch_materializations(dg.AssetRecordsFilter(**which), limit=1).records), None)
+
+
+def newest_materializations(
+    instance: dg.DagsterInstance, keys: Iterable[dg.AssetKey]
+) -> dict[dg.AssetKey, dg.EventLogRecord]:
+    """The newest record of each asset that was ever made, in one query."""
+    records = {record.asset_entry.asset_key: record.asset_entry for record in instance.get_asset_records(list(keys))}
+    newest = {key: entry.last_materialization_record for key, entry in records.items()}
+    return {key: record for key, record in newest.items() if record is not None}
 
 
 def newest_by_partition(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequence[dg.EventLogRecord]:

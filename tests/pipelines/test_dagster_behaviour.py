@@ -6,7 +6,7 @@ The functions that are not public have their tests in `test_dagster_internals.py
 import dagster as dg
 import pytest
 
-from pipelines.dagster_internals import StaleStatus, input_record_id, set_data_version, stale_status
+from pipelines.dagster_internals import StaleStatus, input_record_id, set_data_version, stale_statuses
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batches")
 
@@ -47,7 +47,8 @@ def newest(instance, name: str) -> dg.EventLogRecord:
 
 
 def status(instance, key: str, *assets, partition=None) -> StaleStatus:
-    return stale_status(instance, dg.Definitions(assets), dg.AssetKey(key), partition)
+    asked = dg.AssetKey(key)
+    return stale_statuses(instance, dg.Definitions(assets), [asked], partition)[asked]
 
 
 def test_a_resource_may_put_a_new_object_into_each_step_of_one_process(instance):

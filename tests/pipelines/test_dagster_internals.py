@@ -19,7 +19,7 @@ from pipelines.dagster_internals import (
     run_database_files,
     runs_with_pool_slots,
     set_data_version,
-    stale_status,
+    stale_statuses,
     version_tags,
     workspace_context,
 )
@@ -96,19 +96,23 @@ def answer(app, path: str) -> bytes:
     return b"".join(message.get("body", b"") for message in sent)
 
 
-def test_stale_status(instance):
-    definitions = dg.Definitions([whole, dependent])
-    assert stale_status(instance, definitions, dependent.key) is StaleStatus.MISSING
+def statuses(instance, partition: str | None = None, *, of: tuple = (whole, dependent)) -> list[StaleStatus]:
+    found = stale_statuses(instance, dg.Definitions(list(of)), [asset.key for asset in of], partition)
+    return [found[asset.key] for asset in of]
+
+
+def test_stale_statuses(instance):
+    assert statuses(instance) == [StaleStatus.MISSING, StaleStatus.MISSING]
     make(instance, whole, dependent)
-    assert stale_status(instance, definitions, dependent.key) is StaleStatus.FRESH
+    assert statuses(instance) == [StaleStatus.FRESH, StaleStatus.FRESH]
     make(instance, whole, run_config={"ops": {"whole": {"config": {"k": 2}}}})
-    assert stale_status(instance, definitions, dependent.key) is StaleStatus.STALE
+    assert statuses(instance) == [StaleStatus.FRESH, StaleStatus.STALE]
 
 
-def test_stale_status_of_a_partition(instance):
+def test_stale_statuses_of_a_partition(instance):
     make(instance, parted, partition_key="a")
-    found = [stale_status(instance, dg.Definitions([parted]), parted.key, each) for each in ("a", "b")]
-    assert found == [StaleStatus.FRESH, StaleStatus.MISSING]
+    assert statuses(instance, "a", of=(parted,)) == [StaleStatus.FRESH]
+    assert statuses(instance, "b", of=(parted,)) == [StaleStatus.MISSING]
 
 
 def test_recorded_code_version(instance):
@@ -119,10 +123,9 @@ def test_recorded_code_version(instance):
 def test_version_tags_count_as_the_versions_that_a_step_sets(instance):
     make(instance, whole, dependent)
     instance.report_runless_asset_event(dg.AssetMaterialization("whole", tags=version_tags("hash of 1", "1")))
-    definitions = dg.Definitions([whole, dependent])
-    assert stale_status(instance, definitions, dependent.key) is StaleStatus.FRESH
+    assert statuses(instance) == [StaleStatus.FRESH, StaleStatus.FRESH]
     instance.report_runless_asset_event(dg.AssetMaterialization("whole", tags=version_tags("another", "1")))
-    assert stale_status(instance, definitions, dependent.key) is StaleStatus.STALE
+    assert statuses(instance) == [StaleStatus.FRESH, StaleStatus.STALE]
     assert recorded_code_version(newest(instance, "whole")) == "1"
 
 
