@@ -49,8 +49,9 @@ doctor: setup  ## check this installation; REPAIR=yes repairs what can be repair
 bench: setup .venv/bench  ## run every benchmark against its peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python "$$script" || exit 1; done
 
-lint: setup
+lint: setup  ## lint Python, the import layers, types, and the scripts and styles of the pages
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
+	@$(BIN)/python -m taproom.pages.lint
 
 check: setup lint  ## run all checks other than the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs

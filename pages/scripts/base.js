@@ -2,6 +2,7 @@
 // plain ones that add to this object.
 "use strict";
 
+// biome-ignore lint/correctness/noUnusedVariables: the other scripts use it
 const Taproom = {
   data: {}, // each file of data/ adds its own
 
