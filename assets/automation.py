@@ -23,6 +23,10 @@ _NEVER_MADE = "INITIAL"
 # batches are being read, which it would slow down.
 SECONDS_BETWEEN_ROLLUPS = 60
 SECONDS_WHILE_READING = 180
+# The pages take ten seconds to write, and people read them when something is done.
+SECONDS_BETWEEN_PAGES = 300
+# So many failed runs are looked at for one that was not to make the pages.
+FAILED_RUNS = 10
 # Runs that read many batches have this tag.
 READS_BATCHES = {"taproom/reads_batches": "yes"}
 
@@ -105,6 +109,41 @@ class InputsDiffer(dg.AutomationCondition):
         return sorted(key.to_user_string() for key in parents if graph.get(key).is_partitioned == self._of_batches)
 
 
+class TablesDiffer(dg.AutomationCondition):
+    """True if a table or the newest failed run is another than at the last request, some minutes ago at least.
+
+    For the pages, which show all tables and the runs that failed. Tables are compared by their versions, so nothing
+    is requested when the same rows were made again. Runs that failed to make the pages themselves do not count: they
+    would be requested again and again.
+    """
+
+    @property
+    def name(self) -> str:
+        """The condition's name in the UI."""
+        return "tables_differ"
+
+    def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
+        """Select the asset if the condition is true."""
+        cursor = json.loads(context.cursor or '{"asked": null, "time": 0}')
+        previous = context.get_previous_requested_subset(context.key)
+        was_requested = previous is not None and not previous.is_empty
+        now = context.evaluation_time.timestamp()
+        asked, time = (cursor["seen"], cursor["now"]) if was_requested else (cursor["asked"], cursor["time"])
+        current = {"versions": Warehouse(default_root()).heads(), "failed": self._newest_failed_run(context)}
+        differs = bool(current["versions"]) and current != asked and now - time >= SECONDS_BETWEEN_PAGES
+        view = context.asset_graph_view
+        return dg.AutomationResult(
+            context,
+            true_subset=view.get_full_subset(key=context.key) if differs else context.get_empty_subset(),
+            cursor=json.dumps({"seen": current, "now": now, "asked": asked, "time": time}),
+        )
+
+    def _newest_failed_run(self, context: dg.AutomationContext) -> str | None:
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE])
+        runs = context.asset_graph_view.instance.get_runs(failed, limit=FAILED_RUNS)
+        return next((run.run_id for run in runs if run.asset_selection != {context.key}), None)
+
+
 def _newest(context: dg.AutomationContext, key: dg.AssetKey) -> dg.AssetMaterialization | None:
     """The newest materialization of an asset; None if it was never made."""
     event = _newest_event(context, key)
@@ -142,4 +181,16 @@ WHEN_AN_INPUT_CHANGES = (
 # being read.
 WHEN_A_BATCH_CHANGES = (InputsDiffer(of_batches=True) & ~dg.AutomationCondition.in_progress()).with_label(
     "when a batch changes"
+)
+
+# For the pages: once what is being made is done.
+WHEN_TABLES_HAVE_CHANGED = (
+    (
+        TablesDiffer()
+        & ~dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & ~dg.AutomationCondition.in_progress()
+    )
+    .ignore(_BATCHED)
+    .with_label("when tables have changed")
 )

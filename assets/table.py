@@ -186,6 +186,12 @@ def table_and_part(key: dg.AssetKey) -> tuple[str, str | None]:
     return table, part[0].removesuffix(f"_{table}") if part else None
 
 
+def table_assets(definitions: dg.Definitions) -> set[dg.AssetKey]:
+    """The assets that make tables. An asset without a contract, such as `pages`, is none of them."""
+    keys = definitions.resolve_asset_graph().materializable_asset_keys
+    return {key for key in keys if table_and_part(key)[0] in CONTRACTS}
+
+
 def empty_outputs(*contracts: Contract, reason: str) -> Iterator[dg.Output]:
     """Outputs without rows, for a multi-asset that has nothing to make its tables from."""
     for contract in contracts:

@@ -8,6 +8,7 @@ import dagster as dg
 import assets
 from pipelines import jobs, maintenance, removal
 from pipelines.io_manager import table_io_manager
+from pipelines.pages_asset import MAKE_PAGES, pages_asset
 
 
 def build_definitions(**resources: object) -> dg.Definitions:
@@ -17,12 +18,15 @@ def build_definitions(**resources: object) -> dg.Definitions:
         for module in pkgutil.walk_packages(assets.__path__, "assets.")
         if not module.ispkg and module.name.count(".") == 2
     ]
+    loaded = dg.load_assets_from_modules(modules)
+    tables = [each for each in loaded if isinstance(each, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=dg.load_assets_from_modules(modules, include_specs=True),
+        assets=[*tables, pages_asset(tables)],
         asset_checks=dg.load_asset_checks_from_modules(modules),
         jobs=[
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),
             jobs.TUNE,
+            MAKE_PAGES,
             maintenance.maintain_warehouse,
             removal.remove_batch,
         ],

@@ -6,19 +6,19 @@ python -m pipelines.pages --open     serves them, and prints the address; --port
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
 
-from assets.table import CONTRACTS, table_and_part
 from pipelines.definitions import defs
-from pipelines.freshness import is_fresh
+from pipelines.failures import failed_steps
+from pipelines.pages_asset import MAKE_PAGES
+from pipelines.products import QUIET
 from taproom.errors import TaproomError
-from taproom.pages.site import FOLDER, write_pages
-from taproom.pages.tables import TableDescription
+from taproom.pages.site import FOLDER
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve(warehouse, options.port)
             return 0
         with dg.DagsterInstance.get() as instance:
-            failures = print_pages(instance, warehouse)
+            failures = print_pages(instance)
     except TaproomError as error:
         failures = {"pages": error}
     for reason in failures.values():
@@ -45,41 +45,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def print_pages(instance: dg.DagsterInstance, warehouse: Warehouse) -> dict[str, TaproomError]:
-    """Write the pages at the end of `make run` and print where they are; return the error if they failed."""
-    try:
-        print(f"Pages:   {make_pages(instance, warehouse)}   (or: make open)", flush=True)
-    except TaproomError as error:
-        return {"pages": error}
-    return {}
+def print_pages(instance: dg.DagsterInstance) -> dict[str, TaproomError]:
+    """Make the asset `pages`, as `make run` does at its end, and print the address; return the error if it failed.
 
-
-def make_pages(instance: dg.DagsterInstance, warehouse: Warehouse) -> str:
-    """Write the pages of all tables; return the address of the first one.
-
-    Raises:
-        SourceError: a library of the pages cannot be fetched.
-        StorageError: the warehouse cannot be read or written.
+    It is made by its job, not by a call of `write_pages`, so that Dagster has its record like that of a table.
     """
-    return write_pages(warehouse, described_tables(instance, warehouse))
-
-
-def described_tables(instance: dg.DagsterInstance, warehouse: Warehouse) -> list[TableDescription]:
-    """Every table that assets make, with what Dagster's records say is wrong with it."""
-    graph = defs.resolve_asset_graph()
-    keys: dict[str, list[dg.AssetKey]] = {}
-    for key in graph.materializable_asset_keys:
-        keys.setdefault(table_and_part(key)[0], []).append(key)
-    return [
-        TableDescription(
-            contract=CONTRACTS[table],
-            chain=graph.get(assets[0]).group_name,
-            description=graph.get(assets[0]).description or "",
-            inputs=tuple(sorted({table_and_part(each)[0] for key in assets for each in graph.get(key).parent_keys})),
-            remarks=tuple(remark for key in sorted(assets) for remark in _remarks(instance, warehouse, key)),
-        )
-        for table, assets in keys.items()
-    ]
+    job = defs.resolve_job_def(MAKE_PAGES.name)
+    result = job.execute_in_process(run_config=QUIET, instance=instance, raise_on_error=False)
+    if not result.success:
+        return {"pages": TaproomError(failed_steps(result))}
+    (made,) = result.get_asset_materialization_events()
+    print(f"Pages:   {made.materialization.metadata['address'].value}   (or: make open)", flush=True)
+    return {}
 
 
 def serve(warehouse: Warehouse, port: int) -> None:
@@ -115,22 +92,6 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
-
-
-def _remarks(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> Iterator[str]:
-    """Checks that failed when they were last run, and whether the table is stale; nothing of one that was not made."""
-    table, _ = table_and_part(key)
-    if warehouse.head(table) is None:
-        return
-    graph = defs.resolve_asset_graph()
-    for check in sorted(graph.get(key).check_keys):
-        record = instance.get_latest_asset_check_evaluation_record(check)
-        evaluation = record.event.asset_check_evaluation if record and record.event else None
-        if evaluation and not evaluation.passed:
-            yield f"the check {check.name} did not pass ({evaluation.severity.value.lower()})"
-    # Of tables of batches, each batch is fresh or not, and `make run` reads what is not.
-    if not graph.get(key).is_partitioned and not is_fresh(instance, warehouse, defs, key, {}):
-        yield "stale: its inputs or its code have changed since it was made"
 
 
 if __name__ == "__main__":

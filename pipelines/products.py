@@ -10,7 +10,8 @@ from typing import Any
 import dagster as dg
 
 from pipelines.chains import CHAINS, Batches, Chain
-from pipelines.freshness import is_fresh, settings_on_record, stale_batches
+from pipelines.failures import failed_steps
+from pipelines.freshness import fresh_assets, settings_on_record, stale_batches
 from pipelines.reconcile import lost_batches, partitions_name
 from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
@@ -163,13 +164,13 @@ class Products:
         """Run the assets of a job that are stale or whose op is in `also`; return whether there were any."""
         definition = self._definitions.resolve_job_def(job)
         graph = self._definitions.resolve_asset_graph()
+        keys = [key for key in graph.toposorted_asset_keys if key in definition.asset_layer.selected_asset_keys]
+        fresh = fresh_assets(self._instance, self._warehouse, self._definitions, keys, ops, batch)
         stale: set[dg.AssetKey] = set()
-        for key in graph.toposorted_asset_keys:
-            if key not in definition.asset_layer.selected_asset_keys:
-                continue
+        for key in keys:
             node = graph.get(key)
             follows = bool(stale & node.parent_keys)
-            if follows or node.assets_def.op.name in also or not self._is_fresh(key, ops, batch):
+            if follows or node.assets_def.op.name in also or key not in fresh:
                 stale |= node.assets_def.keys
         if not stale:
             return False
@@ -184,13 +185,10 @@ class Products:
             raise_on_error=False,
         )
         if not result.success:
-            raise TaproomError(_reason(result))
+            raise TaproomError(failed_steps(result))
         for note in _notes(result):
             print(note)
         return True
-
-    def _is_fresh(self, key: dg.AssetKey, ops: Mapping[str, Any], batch: str | None) -> bool:
-        return is_fresh(self._instance, self._warehouse, self._definitions, key, ops, batch)
 
     def _ops_of(self, chain: Chain) -> set[str]:
         """Names of the ops that make a chain's tables."""
@@ -209,17 +207,3 @@ def _notes(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             notes.append(f"{metadata['files_left_out']:,} files were left out: {'; '.join(metadata['left_out'][:3])}")
         for note in notes:
             yield f"  {'/'.join(event.materialization.asset_key.path)}: {note}"
-
-
-def _reason(result: dg.ExecuteInProcessResult) -> str:
-    """The innermost message of each failed step."""
-    reasons = []
-    for event in result.get_step_failure_events():
-        error = event.step_failure_data.error
-        if error is None:
-            continue
-        # joblib stores a worker's traceback, as text, as the cause of the error.
-        while error.cause is not None and error.cause.cls_name != "_RemoteTraceback":
-            error = error.cause
-        reasons.append(f"{event.step_key}: {error.message.strip()}")
-    return "\n".join(reasons) or "the run failed; the UI (make ui) has its log"

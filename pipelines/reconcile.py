@@ -15,7 +15,7 @@ from typing import Any
 import dagster as dg
 import psutil
 
-from assets.table import CONTRACTS, table_and_part
+from assets.table import CONTRACTS, table_and_part, table_assets
 from pipelines.chains import CHAINS, Chain
 from pipelines.dagster_internals import free_pool_slots, runs_with_pool_slots, version_tags
 from pipelines.records import newest_materialization, recorded_value, recorded_version
@@ -46,7 +46,7 @@ def reconcile(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: d
 
 def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: dg.Definitions) -> Iterator[Finding]:
     """Where Dagster's records differ from the warehouse and the running processes."""
-    keys = definitions.resolve_asset_graph().materializable_asset_keys
+    keys = table_assets(definitions)
     yield from abandoned_runs(instance)
     yield from _stale_slots(instance)
     for key in sorted(_records_of_no_asset(instance, keys)):

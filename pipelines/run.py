@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from assets.table import table_and_part
+from assets.table import table_and_part, table_assets
 from pipelines.definitions import defs
 from pipelines.jobs import INGEST, MAKE
 from pipelines.pages import print_pages
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(line)
             failures |= Products(instance, warehouse, defs, ops).make()
             print("\n".join(summary(instance, warehouse)), flush=True)
-            failures |= print_pages(instance, warehouse)
+            failures |= print_pages(instance)
     except TaproomError as error:
         failures["make run"] = error
     for chain, failure in failures.items():
@@ -94,7 +94,7 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
 def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
     """Seconds of the newest materialization of each table, summed over its assets if it has several."""
     seconds: dict[str, float] = {}
-    for key in defs.resolve_asset_graph().materializable_asset_keys:
+    for key in table_assets(defs):
         record = newest_materialization(instance, key)
         if record and (own := recorded_value(record, "seconds")) is not None:
             table, _ = table_and_part(key)
@@ -207,7 +207,7 @@ def _read_config(path: Path | None) -> dict[str, Any]:
 def _check_config(path: Path, ops: dict[str, Any]) -> None:
     """Refuse a configuration that does not fit the assets, before anything is read or made."""
     graph = defs.resolve_asset_graph()
-    known = {graph.get(key).assets_def.op.name for key in graph.materializable_asset_keys}
+    known = {graph.get(key).assets_def.op.name for key in table_assets(defs)}
     if unknown := ops.keys() - known:
         raise TaproomError(f"{path} configures {sorted(unknown)}, which are not ops; wanted: some of {sorted(known)}")
     for op, given in ops.items():

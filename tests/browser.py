@@ -6,7 +6,8 @@ from pathlib import Path
 
 import dagster as dg
 
-from pipelines.pages import make_pages
+from pipelines.definitions import defs
+from pipelines.pages_asset import make_pages
 from taproom.warehouse.warehouse import Warehouse
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -18,7 +19,7 @@ UNIMPORTANT = ("GPU stall due to ReadPixels",)
 
 def written(warehouse: Warehouse) -> Path:
     with dg.DagsterInstance.ephemeral() as instance:
-        return Path(make_pages(instance, warehouse)).parent
+        return Path(make_pages(instance, warehouse, defs).address).parent
 
 
 def until(tab, expression: str, seconds: float = 20) -> None:

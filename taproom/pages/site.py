@@ -5,6 +5,7 @@ versions give the same bytes. Nothing local goes in: no absolute path, no enviro
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from taproom.pages.pictures_data import pictures_data
 from taproom.pages.scripts import data_script
 from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import TableDescription, TableState, cell, states_of
+from taproom.pages.tables import TableDescription, TableState, cell, first_line, states_of
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
 from taproom.warehouse.warehouse import Warehouse
@@ -34,8 +36,17 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
 }
 
 
-def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> str:
-    """Write all pages and delete files of earlier ones; return the address of the first page.
+@dataclass(frozen=True)
+class WrittenPages:
+    """The address of the first page, the number of pages, and the bytes of all files."""
+
+    address: str
+    pages: int
+    size_bytes: int
+
+
+def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> WrittenPages:
+    """Write all pages and delete files of earlier ones.
 
     Args:
         warehouse: where the tables are, and the pages will be.
@@ -55,7 +66,11 @@ def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> str
         if info.is_file and path not in pages:
             with storage.errors(f"{FOLDER}/{path} could not be deleted from {storage.root}"):
                 storage.delete(f"{FOLDER}/{path}")
-    return storage.uri(f"{FOLDER}/index.html")
+    return WrittenPages(
+        address=storage.uri(f"{FOLDER}/index.html"),
+        pages=sum(path.endswith(".html") for path in pages),
+        size_bytes=sum(map(len, pages.values())),
+    )
 
 
 def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dict[str, bytes]:
@@ -89,7 +104,7 @@ def _renderer(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["cell"] = cell
+    environment.filters |= {"cell": cell, "first_line": first_line}
     used_by: dict[str, list[str]] = {table.name: [] for table in tables}
     for table in tables:
         for name in table.inputs:

@@ -16,29 +16,56 @@ from taproom.warehouse.warehouse import Warehouse
 
 FIRST_ROWS = 20
 FIRST_VALUES = 5  # of a list or a map
-LONGEST_CELL = 200
+LONGEST_CELL = 200  # characters
 VERSIONS = 20
 
+_ADDRESS_IN_TEXT = re.compile(
+    r"""(?P<quote>['"`])(?=[A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\).*?(?P=quote)"""
+    r"""|(?<![\w.…~/])([A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\)[^\s'"`,;()]+"""
+)
 _ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\)")
 
 
 @dataclass(frozen=True)
-class TableDescription:
-    """What is known of a table before it is made.
+class Failure:
+    """A run that should have made a table and failed: why, when, and the run's id."""
 
-    `inputs` are the tables that it is made from. `remarks` say what is wrong with it: checks that failed, for example.
+    reason: str
+    time: datetime
+    run_id: str
+
+
+@dataclass(frozen=True)
+class TableDescription:
+    """What is known of a table beside its rows.
+
+    Attributes:
+        contract: the table's contract.
+        chain: the chain that it belongs to.
+        description: what it is, in a sentence or two.
+        inputs: the tables that it is made from.
+        failed_checks: the checks that did not pass when they were last run, a sentence each.
+        is_stale: whether its inputs or its code have changed since it was made.
+        failure: the newest run that failed to make it, if no later one has made it.
     """
 
     contract: Contract
     chain: str
     description: str
     inputs: tuple[str, ...] = ()
-    remarks: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
+    is_stale: bool = False
+    failure: Failure | None = None
 
     @property
     def name(self) -> str:
         """The table's name."""
         return self.contract.table
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a check or a run failed, or the table is stale."""
+        return bool(self.failed_checks or self.is_stale or self.failure)
 
     @property
     def rules(self) -> list[str]:
@@ -143,6 +170,23 @@ def without_address(text: str) -> str:
         return text
     path = text.partition("?")[0].partition("#")[0] if "://" in text else text
     return f"…/{PurePosixPath(path.replace(chr(92), '/')).name.rpartition('@')[2]}"
+
+
+def first_line(message: str) -> str:
+    """The first line of an error's message, cut as a cell is, with addresses as in `without_address`.
+
+    >>> first_line("/home/me/beers.csv has no column 'text'; it has 'ale/porter'.\\nTraceback")
+    "…/beers.csv has no column 'text'; it has 'ale/porter'."
+    """
+    lines = message.strip().splitlines() or [""]
+    return _shortened(_ADDRESS_IN_TEXT.sub(_shortened_address, lines[0]))
+
+
+def _shortened_address(found: re.Match[str]) -> str:
+    quote = found["quote"] or ""
+    text = found[0].strip(quote) if quote else found[0]
+    end = text[len(text.rstrip(".:")) :]  # of the sentence
+    return f"{quote}{without_address(text.removesuffix(end))}{end}{quote}"
 
 
 def _newest_figure(warehouse: Warehouse, table: str, commits: list[dict[str, Any]]) -> tuple[bytes | None, str | None]:

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from assets.table import part_key, table_and_part
+from assets.table import part_key, table_and_part, table_assets
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.reconcile import reconcile
@@ -97,11 +97,11 @@ class Automation:
         self._instance, self._cursor = instance, None
 
     def requested(self, seconds: int = 61) -> set[dg.AssetKey]:
-        """What is asked for so many seconds from now."""
+        """The tables that are asked for so many seconds from now."""
         later = datetime.now(UTC) + timedelta(seconds=seconds)
         result = dg.evaluate_automation_conditions(defs, self._instance, cursor=self._cursor, evaluation_time=later)
         self._cursor = result.cursor
-        return {key for key in defs.resolve_asset_graph().materializable_asset_keys if result.get_num_requested(key)}
+        return {key for key in table_assets(defs) if result.get_num_requested(key)}
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_rollups_come_more_seldom_while_batches_are_being_read(
     assert automation.requested(seconds=61) >= ROLLUP
 
 
-def test_what_follows_changes_is_one_sensor_of_all_tables():
+def test_what_follows_changes_is_one_sensor_of_all_assets():
     (sensor,) = [sensor for sensor in defs.sensors if isinstance(sensor, dg.AutomationConditionSensorDefinition)]
     assert sensor.name == "follow_changes"
     graph = defs.resolve_asset_graph()

@@ -15,7 +15,7 @@ from taproom.warehouse.warehouse import Warehouse
 from tests.shown_tables import HOSTILE, publish_map, publish_words
 
 TABLES = (
-    TableDescription(ITEM_MAP, "reviews", "The map.", inputs=("word_map",), remarks=(HOSTILE[0],)),
+    TableDescription(ITEM_MAP, "reviews", "The map.", inputs=("word_map",), failed_checks=(HOSTILE[0],)),
     TableDescription(WORD_MAP, "text", "The map of words."),
 )
 
