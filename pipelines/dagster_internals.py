@@ -5,6 +5,7 @@ upgrade of Dagster shows at once what it broke. Each docstring says what is miss
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from dagster._core.definitions.data_version import (  # noqa: PLC2701
     StaleStatus,
 )
 from dagster._core.definitions.decorators.op_decorator import DecoratedOpFunction  # noqa: PLC2701
+from dagster._core.definitions.freshness import TimeWindowFreshnessPolicy  # noqa: PLC2701
 from dagster._core.loader import LoadingContext  # noqa: PLC2701
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ __all__ = [
     "StaleStatus",
     "config_type",
     "free_pool_slots",
+    "fresh_for",
     "input_record_id",
     "instance_and_run",
     "newest_record_ids",
@@ -69,6 +72,11 @@ def stale_statuses(
     resolver = CachingStaleStatusResolver(instance, definitions.resolve_asset_graph(), _Loading(instance))
     resolver.instance_queryer.prefetch_asset_records(keys)
     return {key: resolver.get_status(key, partition) for key in keys}
+
+
+def fresh_for(policy: dg.FreshnessPolicy | None) -> timedelta | None:
+    """The time after which an asset with a time window fails its freshness policy. Publicly, policies show nothing."""
+    return policy.fail_window.to_timedelta() if isinstance(policy, TimeWindowFreshnessPolicy) else None
 
 
 def recorded_code_version(record: dg.EventLogRecord) -> str | None:

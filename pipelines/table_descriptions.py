@@ -1,14 +1,16 @@
 """What the pages know of each table beside its rows: from its definition, and from Dagster's records."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import dagster as dg
 
 from assets.table import CONTRACTS, table_and_part, table_assets
+from pipelines.dagster_internals import fresh_for
 from pipelines.failures import last_failures
 from pipelines.freshness import fresh_assets
 from pipelines.records import newest_materializations
-from taproom.pages.tables import TableDescription
+from taproom.pages.tables import Check, TableDescription
 from taproom.warehouse.warehouse import Warehouse
 
 
@@ -30,9 +32,8 @@ def described_tables(
             chain=graph.get(parts[0]).group_name,
             description=graph.get(parts[0]).description or "",
             inputs=tuple(sorted({table_and_part(each)[0] for key in parts for each in graph.get(key).parent_keys})),
-            failed_checks=tuple(
-                _failed_checks(instance, {check for key in parts for check in graph.get(key).check_keys})
-            ),
+            checks=tuple(check for key in parts for check in _checks(instance, graph, key)),
+            fresh_for=fresh_for(graph.get(parts[0]).freshness_policy),
             is_stale=not stale.isdisjoint(parts),
             failure=max(
                 (failures[key] for key in parts if key in failures), key=lambda failure: failure.time, default=None
@@ -51,10 +52,11 @@ def _stale_assets(
     return whole - fresh_assets(instance, warehouse, definitions, whole, {})
 
 
-def _failed_checks(instance: dg.DagsterInstance, checks: Iterable[dg.AssetCheckKey]) -> Iterator[str]:
-    """The checks that did not pass when they were last run, a sentence each."""
-    for check in sorted(checks):
+def _checks(instance: dg.DagsterInstance, graph: Any, key: dg.AssetKey) -> Iterator[Check]:
+    """The checks of an asset, with what they gave when they were last run."""
+    _, part = table_and_part(key)
+    for check in sorted(graph.get(key).check_keys):
         record = instance.get_latest_asset_check_evaluation_record(check)
         evaluation = record.event.asset_check_evaluation if record and record.event else None
-        if evaluation and not evaluation.passed:
-            yield f"the check {check.name} did not pass ({evaluation.severity.value.lower()})"
+        name = f"{part}: {check.name}" if part else check.name
+        yield Check(name, graph.get(check).description or "", evaluation.passed if evaluation else None)

@@ -21,6 +21,12 @@ from taproom.pages.scripts import data_script
 from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import TableDescription, TableState, cell, states_of
 from taproom.pages.tables import TableDescription, TableState, cell, first_line, states_of
+from taproom.pages.chains import INTRODUCTIONS, ChainIntroduction
+from taproom.pages.item_map_data import item_map_data
+from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
+from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
+from taproom.pages.scripts import data_script
+from taproom.pages.tables import TableDescription, TableState, cell, first_line, size, states_of
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
 from taproom.warehouse.warehouse import Warehouse
@@ -104,16 +110,11 @@ def _renderer(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": cell, "first_line": first_line}
-    used_by: dict[str, list[str]] = {table.name: [] for table in tables}
-    for table in tables:
-        for name in table.inputs:
-            used_by.setdefault(name, []).append(table.name)
+    environment.filters |= {"cell": cell, "first_line": first_line, "size": size}
     environment.globals |= {
         "tables": {table.name: table for table in tables},
         "states": states,
         "damaged": damaged,
-        "used_by": used_by,
     }
 
     def render(template: str, **values: Any) -> bytes:
@@ -126,17 +127,25 @@ def _home(
     tables: Sequence[TableDescription], states: Mapping[str, TableState], libraries: Sequence[Library]
 ) -> dict[str, Any]:
     newest = sorted(states.items(), key=lambda named: (named[1].commits[0]["time"], named[0]), reverse=True)
-    chains = [
-        {
-            "about": chain,
-            "picture": next((name for name in chain.pictures if name in states and states[name].figure), None),
-            "made": [table.name for table in tables if table.chain == chain.name and table.name in states],
-            "count": sum(table.chain == chain.name for table in tables),
-        }
-        for chain in INTRODUCTIONS
-    ]
+    chains = [_chain(chain, tables, states) for chain in INTRODUCTIONS]
     sources = [source for name, source in read_sources().items() if name not in {*LIBRARIES, *FOR_TESTS}]
     return {"chains": chains, "newest": newest[:10], "sources": sources, "libraries": libraries}
+
+
+def _chain(
+    chain: ChainIntroduction, tables: Sequence[TableDescription], states: Mapping[str, TableState]
+) -> dict[str, Any]:
+    """A chain as the home page shows it."""
+    own = [table for table in tables if table.chain == chain.name]
+    made = [table.name for table in own if table.name in states]
+    return {
+        "about": chain,
+        "picture": next((name for name in chain.pictures if name in states and states[name].figure), None),
+        "made": made,
+        "newest": max((states[name].commits[0]["time"] for name in made), default=None),
+        "count": len(own),
+        "failed": sum(table.failure is not None for table in own),
+    }
 
 
 def _product_page(
@@ -162,8 +171,27 @@ def _catalogue(
         }
         for table in tables
     ]
-    pages = {
-        f"tables/{table.name}.html": render("table.html", table=table, state=states.get(table.name)) for table in tables
-    }
-    listed = render("catalogue.html", chains=INTRODUCTIONS)
+    inputs = {table.name: table.inputs for table in tables}
+    pages = {}
+    for table in tables:
+        users = sorted(each.name for each in tables if table.name in each.inputs)
+        kinds = {table.name: "this"} | dict.fromkeys({*table.inputs, *users} - {table.name}, "own")
+        own = {each: inputs[each] if each == table.name else {table.name} for each in (table.name, *users)}
+        pages[f"tables/{table.name}.html"] = render(
+            "table.html",
+            table=table,
+            state=states.get(table.name),
+            users=users,
+            wide=layered_graph(own, kinds),
+            narrow=stacked_graph(table.inputs, table.name, users),
+        )
+    graphs = {chain.name: _chain_graph(chain.name, tables) for chain in INTRODUCTIONS}
+    listed = render("catalogue.html", chains=INTRODUCTIONS, graphs=graphs)
     return {"catalogue.html": listed, "data/catalogue.js": data_script("catalogue", {"tables": entries}), **pages}
+
+
+def _chain_graph(chain: str, tables: Sequence[TableDescription]) -> Graph:
+    """The tables of a chain, and those of other chains that they are made from; shortcuts are left out."""
+    own = {table.name: table.inputs for table in tables if table.chain == chain}
+    others = {name for inputs in own.values() for name in inputs} - own.keys()
+    return layered_graph(without_shortcuts(own), dict.fromkeys(own, "own") | dict.fromkeys(others, "other"))

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,6 +27,15 @@ _ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\)")
 
 
 @dataclass(frozen=True)
+class Check:
+    """A check of a table after it was made: what it wants, and whether it passed when last run (None: never run)."""
+
+    name: str
+    description: str
+    passed: bool | None
+
+
+@dataclass(frozen=True)
 class Failure:
     """A run that should have made a table and failed: why, when, and the run's id."""
 
@@ -44,7 +53,8 @@ class TableDescription:
         chain: the chain that it belongs to.
         description: what it is, in a sentence or two.
         inputs: the tables that it is made from.
-        failed_checks: the checks that did not pass when they were last run, a sentence each.
+        checks: what is checked after it was made.
+        fresh_for: after this time since it was made, Dagster says that it is overdue.
         is_stale: whether its inputs or its code have changed since it was made.
         failure: the newest run that failed to make it, if no later one has made it.
     """
@@ -53,7 +63,8 @@ class TableDescription:
     chain: str
     description: str
     inputs: tuple[str, ...] = ()
-    failed_checks: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    fresh_for: timedelta | None = None
     is_stale: bool = False
     failure: Failure | None = None
 
@@ -61,6 +72,11 @@ class TableDescription:
     def name(self) -> str:
         """The table's name."""
         return self.contract.table
+
+    @property
+    def failed_checks(self) -> list[Check]:
+        """The checks that did not pass when they were last run."""
+        return [check for check in self.checks if check.passed is False]
 
     @property
     def needs_attention(self) -> bool:
@@ -158,6 +174,17 @@ def cell(value: Any) -> str:
         case list():
             return _joined([cell(each) for each in value[:FIRST_VALUES]], of=len(value))
     return _shortened(str(value))
+
+
+def size(size_bytes: int) -> str:
+    """A number of bytes in the unit that people read.
+
+    >>> size(1), size(25_600), size(25_626_000), size(3_100_000_000)
+    ('1 KB', '26 KB', '25.6 MB', '3.1 GB')
+    """
+    if size_bytes < 10**6:
+        return f"{math.ceil(size_bytes / 10**3)} KB"
+    return f"{size_bytes / 10**6:.1f} MB" if size_bytes < 10**9 else f"{size_bytes / 10**9:.1f} GB"
 
 
 def without_address(text: str) -> str:

@@ -38,7 +38,8 @@ def test_every_page_opens_from_disk_and_has_what_it_links_to(visit, pages):
         assert tab.locator("h1").inner_text()
         assert tab.title().endswith("- Taproom")
         found = tab.evaluate(
-            "[...document.querySelectorAll('[href], [src]')].map((each) => each.href || each.src)"
+            "[...document.querySelectorAll('[href], [src]')]"  # links in SVG have no text as href
+            ".map((each) => new URL(each.getAttribute('href') ?? each.getAttribute('src'), document.baseURI).href)"
             ".filter((address) => !address.startsWith('data:'))"
         )
         assert [address for address in found if not address.startswith(root)] == []

@@ -1,6 +1,7 @@
 """Each function that uses a part of Dagster that is not public: a test fails when a release changes that part."""
 
 import asyncio
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -12,6 +13,7 @@ from pipelines.dagster_internals import (
     StaleStatus,
     config_type,
     free_pool_slots,
+    fresh_for,
     input_record_id,
     instance_and_run,
     newest_record_ids,
@@ -113,6 +115,11 @@ def test_stale_statuses_of_a_partition(instance):
     make(instance, parted, partition_key="a")
     assert statuses(instance, "a", of=(parted,)) == [StaleStatus.FRESH]
     assert statuses(instance, "b", of=(parted,)) == [StaleStatus.MISSING]
+
+
+def test_fresh_for():
+    assert fresh_for(dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48))) == timedelta(hours=48)
+    assert fresh_for(None) is None
 
 
 def test_recorded_code_version(instance):

@@ -9,13 +9,16 @@ from assets.reviews.item_map import ITEM_MAP
 from assets.text.word_map import CONTRACT as WORD_MAP
 from taproom.pages.libraries import LIBRARIES
 from taproom.pages.site import FOLDER, build_pages, write_pages
-from taproom.pages.tables import TableDescription
+from taproom.pages.tables import Check, TableDescription
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.shown_tables import HOSTILE, publish_map, publish_words
 
+FAILED = Check(HOSTILE[0], HOSTILE[1], passed=False)
 TABLES = (
-    TableDescription(ITEM_MAP, "reviews", "The map.", inputs=("word_map",), failed_checks=(HOSTILE[0],)),
+    TableDescription(
+        ITEM_MAP, "reviews", "The map.", inputs=("word_map",), checks=(Check(HOSTILE[0], HOSTILE[1], False),)
+    ),
     TableDescription(WORD_MAP, "text", "The map of words."),
 )
 
@@ -71,8 +74,9 @@ def test_libraries_have_their_licences_beside_them(shown):
 
 def test_pages_say_what_a_table_is_made_from_and_used_by(shown):
     pages = build_pages(shown, TABLES)
-    assert b'Made from: <a href="../tables/word_map.html">' in pages["tables/item_map.html"]
-    assert b'Used by: <a href="../tables/item_map.html">' in pages["tables/word_map.html"]
+    assert b'data-start="word_map" data-end="item_map"' in pages["tables/item_map.html"]
+    assert b'<a href="../tables/word_map.html"' in pages["tables/item_map.html"]
+    assert b'<a href="../tables/item_map.html"' in pages["tables/word_map.html"]
 
 
 def test_files_of_earlier_pages_are_deleted_and_tables_stay(shown):
