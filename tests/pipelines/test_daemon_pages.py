@@ -1,0 +1,35 @@
+"""The pages, made by the real daemon after tables have changed; `make soak` runs this, `make test` does not."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from tests.pipelines.installation import wait_for
+from tests.pipelines.test_daemon import reviews, wait_for_map
+
+pytestmark = pytest.mark.soak
+
+
+def test_pages_are_made_once_the_tables_are_and_show_what_failed(installation):
+    nowhere = installation.home / "nowhere"
+    failed = installation.launch("ingest_text", documents={"source": "files", "path": str(nowhere)})
+    assert installation.end(failed) == "FAILURE"
+    for sensor in ("review_inbox", "follow_changes"):
+        installation.switch_on(sensor)
+    installation.drop("good.csv", reviews(range(24)))
+    wait_for_map(installation, 24)
+    key = dg.AssetKey("pages")
+    with installation.instance as instance:
+        made = wait_for(lambda: instance.get_latest_materialization_event(key), 120, "the pages are made")
+        run = instance.get_run_by_id(made.run_id)
+    assert run.asset_selection == {key}
+    assert run.tags["dagster/sensor_name"] == "follow_changes"
+    folder = Path(made.asset_materialization.metadata["address"].value).parent
+    assert folder == Path(installation.warehouse.root, "_pages")
+    assert "24 items" in (folder / "map.html").read_text()
+    for page in ("index.html", "tables/documents.html"):
+        shown = (folder / page).read_text()
+        assert failed[:8] in shown
+        assert "nowhere" in shown
+        assert str(installation.home) not in shown
