@@ -49,8 +49,8 @@ def _failures_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[dg
     """The assets that a failed run should have made and did not, each with the reason."""
     planned: dict[dg.AssetKey, str | None] = {}  # asset -> step
     made: set[dg.AssetKey] = set()
-    reasons: dict[str | None, str] = {}  # by step
-    run_reason, time = "the run failed", datetime.fromtimestamp(0, UTC)
+    by_step: dict[str | None, str] = {}
+    of_run, time = "the run failed", datetime.fromtimestamp(0, UTC)
     for entry in instance.all_logs(run_id, of_type=_READ):
         event = entry.get_dagster_event()
         match event.event_type:
@@ -59,15 +59,13 @@ def _failures_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[dg
             case DagsterEventType.ASSET_MATERIALIZATION if event.asset_key:
                 made.add(event.asset_key)
             case DagsterEventType.STEP_FAILURE:
-                reasons[event.step_key] = _message(event)
+                by_step[event.step_key] = _message(event)
             case DagsterEventType.RUN_FAILURE:
-                run_reason = event.message or run_reason
-                time = datetime.fromtimestamp(entry.timestamp, UTC)
-    if reasons:
-        step, reason = next(iter(reasons.items()))
-        run_reason = f"{step} failed before it: {reason}"
+                of_run, time = event.message or of_run, datetime.fromtimestamp(entry.timestamp, UTC)
+    first = next(iter(by_step), None)  # what follows a step that failed is not made
     for key in planned.keys() - made:
-        yield key, Failure(reasons.get(planned[key], run_reason), time, run_id)
+        step = planned[key] if planned[key] in by_step else first
+        yield key, Failure(run_id, time, step, by_step.get(step, of_run))
 
 
 def _message(event: dg.DagsterEvent) -> str:

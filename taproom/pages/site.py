@@ -26,7 +26,7 @@ from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
 from taproom.pages.scripts import data_script
-from taproom.pages.tables import TableDescription, TableState, cell, first_line, size, states_of
+from taproom.pages.tables import Failure, TableDescription, TableState, cell, first_line, size, states_of
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
 from taproom.warehouse.warehouse import Warehouse
@@ -129,7 +129,11 @@ def _home(
     newest = sorted(states.items(), key=lambda named: (named[1].commits[0]["time"], named[0]), reverse=True)
     chains = [_chain(chain, tables, states) for chain in INTRODUCTIONS]
     sources = [source for name, source in read_sources().items() if name not in {*LIBRARIES, *FOR_TESTS}]
-    return {"chains": chains, "newest": newest[:10], "sources": sources, "libraries": libraries}
+    failures: dict[Failure, list[str]] = {}
+    for table in sorted(tables, key=lambda table: table.name):
+        if table.failure:
+            failures.setdefault(table.failure, []).append(table.name)
+    return {"failures": failures, "chains": chains, "newest": newest[:10], "sources": sources, "libraries": libraries}
 
 
 def _chain(

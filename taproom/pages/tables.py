@@ -17,6 +17,7 @@ from taproom.warehouse.warehouse import Warehouse
 FIRST_ROWS = 20
 FIRST_VALUES = 5  # of a list or a map
 LONGEST_CELL = 200  # characters
+LONGEST_MESSAGE = 400
 VERSIONS = 20
 
 _ADDRESS_IN_TEXT = re.compile(
@@ -37,11 +38,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Failure:
-    """A run that should have made a table and failed: why, when, and the run's id."""
+    """A run that should have made a table and failed: in which step (None: outside of steps), why and when."""
 
-    reason: str
-    time: datetime
     run_id: str
+    time: datetime
+    step: str | None
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -200,13 +202,13 @@ def without_address(text: str) -> str:
 
 
 def first_line(message: str) -> str:
-    """The first line of an error's message, cut as a cell is, with addresses as in `without_address`.
+    """The first line of an error's message, cut where it is long, with addresses as in `without_address`.
 
     >>> first_line("/home/me/beers.csv has no column 'text'; it has 'ale/porter'.\\nTraceback")
     "…/beers.csv has no column 'text'; it has 'ale/porter'."
     """
     lines = message.strip().splitlines() or [""]
-    return _shortened(_ADDRESS_IN_TEXT.sub(_shortened_address, lines[0]))
+    return _shortened(_ADDRESS_IN_TEXT.sub(_shortened_address, lines[0]), LONGEST_MESSAGE)
 
 
 def _shortened_address(found: re.Match[str]) -> str:
@@ -236,8 +238,8 @@ def _first_rows(warehouse: Warehouse, contract: Contract, version: int) -> Itera
             return
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 1]}…"
+def _shortened(text: str, longest: int = LONGEST_CELL) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _joined(parts: list[str], of: int) -> str:

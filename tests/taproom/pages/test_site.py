@@ -1,6 +1,8 @@
 """All pages as files."""
 
 import re
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from assets.reviews.item_map import ITEM_MAP
 from assets.text.word_map import CONTRACT as WORD_MAP
 from taproom.pages.libraries import LIBRARIES
 from taproom.pages.site import FOLDER, build_pages, write_pages
-from taproom.pages.tables import Check, TableDescription
+from taproom.pages.tables import Check, Failure, TableDescription
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.shown_tables import HOSTILE, publish_map, publish_words
@@ -97,3 +99,17 @@ def test_a_damaged_table_is_said_to_be_damaged(shown):
     assert b"Damaged" in pages["tables/item_map.html"]
     assert b"is damaged; see" in pages["index.html"]
     assert b"data/map.js" not in pages["map.html"]
+
+
+def test_a_run_that_failed_is_shown_once_with_its_tables_and_without_paths(shown):
+    reason = "/home/me/beers.csv has no column 'text'; see s3://key:secret@host/beers.csv\nTraceback"
+    failure = Failure("0123456789", datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "items", reason)
+    pages = build_pages(shown, [replace(table, failure=failure) for table in TABLES])
+    home = pages["index.html"].decode()
+    assert home.count("The run <code>01234567</code> failed at <time>2026-01-02 03:04 UTC</time>") == 1
+    assert (
+        "in the step <code>items</code>: <bdi>…/beers.csv has no column &#39;text&#39;; see …/beers.csv</bdi>" in home
+    )
+    page = pages["tables/item_map.html"].decode()
+    assert "Shown is version 0, the last good one." in page
+    assert [word for word in ("home/me", "secret", "Traceback") if word in home + page] == []

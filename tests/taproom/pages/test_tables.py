@@ -6,7 +6,7 @@ import pytest
 
 from assets.reviews.item_map import ITEM_MAP
 from assets.reviews.reviews import CONTRACT as REVIEWS
-from taproom.pages.tables import FIRST_ROWS, LONGEST_CELL, TableDescription, cell, state_of, states_of
+from taproom.pages.tables import FIRST_ROWS, LONGEST_CELL, TableDescription, cell, first_line, state_of, states_of
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.shown_tables import publish_map
@@ -85,6 +85,24 @@ def test_a_partition_is_shown_with_its_rows(warehouse):
 def test_addresses_are_cut_to_their_last_part(text, shown):
     assert cell(text) == shown
     assert cell({"path": text}) == f"path: {shown}"
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("cannot read '/home/my name/beers.csv': it is empty.", "cannot read '…/beers.csv': it is empty."),
+        ("/home/me/ale.csv: line 2", "…/ale.csv: line 2"),
+        ("could not be written to /data/house/items: No space.", "could not be written to …/items: No space."),
+        ("Allowed are /home/me, ~/beers and C:\\beers.", "Allowed are …/me, …/beers and …/beers."),
+        ("[Errno 2] No such file: '/no/such/file'", "[Errno 2] No such file: '…/file'"),
+        ("see https://me:secret@host/a/b?key=secret", "see …/b"),
+        ("of 1/2 and an ale/porter", "of 1/2 and an ale/porter"),
+        ("first\nsecond /home/me", "first"),
+        ("", ""),
+    ],
+)
+def test_a_message_is_its_first_line_without_addresses(message, shown):
+    assert first_line(message) == shown
 
 
 def test_long_values_are_cut():
