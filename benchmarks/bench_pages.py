@@ -51,7 +51,7 @@ def main(items: int = 7_000) -> None:
         warehouse = Warehouse(Path(folder, "warehouse"))
         publish_map(warehouse, positions, names)
         started = time.perf_counter()
-        pages = Path(write_pages(warehouse, ())).parent
+        pages = Path(write_pages(warehouse, ()).address).parent
         print(f"{items:,} items: written in {time.perf_counter() - started:.1f} s")
         peer = Path(folder, "plotly.html")
         points = go.Scattergl(x=positions[:, 0], y=positions[:, 1], mode="markers", text=names)

@@ -40,12 +40,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Graph:
-    """Boxes, each with its lines, in a picture of `width` by `height` pixels."""
+    """Boxes and lines in a picture of `width` by `height` pixels."""
 
     width: float
     height: float
     boxes: Sequence[Box]
     lines: Sequence[Line]
+    box_height: int = HEIGHT
 
 
 def layered_graph(inputs: Mapping[str, Collection[str]], kinds: Mapping[str, str]) -> Graph:
@@ -58,29 +59,34 @@ def layered_graph(inputs: Mapping[str, Collection[str]], kinds: Mapping[str, str
     edges = [(start, end) for end in sorted(kinds) for start in sorted(inputs.get(end, ())) if start in kinds]
     layer_of = _layers(kinds, edges)
     edges = [(start, end) for start, end in edges if layer_of[start] < layer_of[end]]
-    chains = {edge: [edge[0], *_bends(edge, layer_of), edge[1]] for edge in edges}
+    chains = [[start, *_bends(start, end, layer_of), end] for start, end in edges]
     columns: list[list[str]] = [[] for _ in range(max(layer_of.values(), default=-1) + 1)]
     for name in sorted(kinds):
         columns[layer_of[name]].append(name)
-    for chain in chains.values():
-        for step, bend in enumerate(chain[1:-1], start=layer_of[chain[0]] + 1):
-            columns[step].append(bend)
-    _order(columns, list(chains.values()))
-    rows = max(map(len, columns), default=0)
-    places: dict[str, tuple[float, float]] = {}  # left, and middle from the top
-    widths, left = [], 1.0
+    for chain in chains:
+        for layer, bend in enumerate(chain[1:-1], start=layer_of[chain[0]] + 1):
+            columns[layer].append(bend)
+    _order(columns, chains)
+    rows, left = max(map(len, columns), default=0), 1.0
+    lefts: list[float] = []
+    widths: list[float] = []
+    middles: dict[str, float] = {}
     for column in columns:
+        lefts.append(left)
         widths.append(max([_width(name) for name in column if name in kinds], default=0.0))
-        for row, name in enumerate(column):
-            places[name] = left, 1 + HEIGHT / 2 + ROW * (row + (rows - len(column)) / 2)
         left += widths[-1] + GAP
+        middles |= {name: 1 + HEIGHT / 2 + ROW * (row + (rows - len(column)) / 2) for row, name in enumerate(column)}
     boxes = [
-        Box(name, kinds[name], places[name][0], places[name][1] - HEIGHT / 2, _width(name))
-        for column in columns
+        Box(name, kinds[name], lefts[layer], middles[name] - HEIGHT / 2, _width(name))
+        for layer, column in enumerate(columns)
         for name in column
         if name in kinds
     ]
-    lines = [Line(start, end, _curve(chain, places, widths, layer_of[start])) for (start, end), chain in chains.items()]
+    lines = []
+    for chain in chains:
+        first = layer_of[chain[0]]
+        points = [(lefts[layer], middles[name], widths[layer]) for layer, name in enumerate(chain, start=first)]
+        lines.append(Line(chain[0], chain[-1], _curve(points, _width(chain[0]))))
     return Graph(left - GAP + 1, ROW * rows - (ROW - HEIGHT) + 2, boxes, lines)
 
 
@@ -148,9 +154,8 @@ def _layers(names: Collection[str], edges: Sequence[tuple[str, str]]) -> dict[st
     return layers
 
 
-def _bends(edge: tuple[str, str], layer_of: Mapping[str, int]) -> list[str]:
+def _bends(start: str, end: str, layer_of: Mapping[str, int]) -> list[str]:
     """Names for the places where an edge passes a layer."""
-    start, end = edge
     return [f"{start} > {end} {layer}" for layer in range(layer_of[start] + 1, layer_of[end])]
 
 
@@ -179,18 +184,16 @@ def _by_barycentre(column: Sequence[str], beside: Sequence[str], neighbors: Mapp
     return sorted(column, key=means.__getitem__)
 
 
-def _curve(chain: Sequence[str], places: Mapping[str, tuple[float, float]], widths: Sequence[float], first: int) -> str:
-    """A smooth path from box to box, level where it passes a layer."""
-    left, y = places[chain[0]]
-    x = left + _width(chain[0])
-    path = [f"M{x:g},{y:g}H{left + widths[first]:g}"]
-    x = left + widths[first]
-    for layer, name in enumerate(chain[1:], start=first + 1):
-        to_x, to_y = places[name]
+def _curve(points: Sequence[tuple[float, float, float]], width: float) -> str:
+    """A smooth path between columns, level in them; it starts after a box of `width`.
+
+    `points` are the left side of each column, the height of the path in it, and the width of the column.
+    """
+    (left, y, column), *others = points
+    x = left + column
+    path = [f"M{left + width:g},{y:g}H{x:g}"]
+    for to_x, to_y, column in others:
         half = (x + to_x) / 2
-        path.append(f"C{half:g},{y:g} {half:g},{to_y:g} {to_x:g},{to_y:g}")
-        x, y = to_x, to_y
-        if name != chain[-1]:
-            x += widths[layer]
-            path.append(f"H{x:g}")
-    return "".join(path)
+        path.append(f"C{half:g},{y:g} {half:g},{to_y:g} {to_x:g},{to_y:g}H{to_x + column:g}")
+        x, y = to_x + column, to_y
+    return "".join(path).rpartition("H")[0]  # it ends where the last box begins
