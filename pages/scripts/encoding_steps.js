@@ -118,7 +118,7 @@ Taproom.EncodingSteps = class {
     const { pools, signs, filter_count: count, largest_feature: largest } = this.steps;
     const features = this.part("features", image);
     const [paper, ...shades] = ["--paper", "--colour-1", "--colour-0"].map(Taproom.colour);
-    const pictures = this.row(image, (place, filter) => {
+    const pictures = this.row(image, (_, filter) => {
       const pair = Taproom.element("span", { className: "signs" });
       for (let sign = 0; sign < signs; sign++) {
         const words = signs === 1 ? "" : sign ? " below 0" : " above 0";
@@ -183,7 +183,7 @@ Taproom.EncodingSteps = class {
   }
 
   // The pictures of an image's filters in a row, by default with the filters' numbers.
-  row(image, pictureOf, captionOf = (place, filter) => `filter ${filter}`) {
+  row(image, pictureOf, captionOf = (_, filter) => `filter ${filter}`) {
     const filters = [...this.part("filters", image)];
     const pictures = filters.map((filter, place) =>
       Taproom.element(

@@ -138,7 +138,7 @@
     if (mean === null) return "base";
     const sign = mean > 0 ? "+" : "";
     if (low === null) return Taproom.minus(`${sign}${(100 * mean).toFixed(1)}`);
-    const text = Taproom.minus(`${sign}${(100 * mean).toFixed(1)}`) + ` \u00b1 ${(50 * (high - low)).toFixed(1)}`;
+    const text = `${Taproom.minus(`${sign}${(100 * mean).toFixed(1)}`)} \u00b1 ${(50 * (high - low)).toFixed(1)}`;
     return { text, isBold: low > 0 || high < 0 };
   }
 })();

@@ -13,19 +13,13 @@ import jinja2
 
 from taproom.errors import DamagedFileError, UnknownTableError
 from taproom.pages.cells_data import cells_data
-from taproom.pages.chains import INTRODUCTIONS
-from taproom.pages.item_map_data import item_map_data
-from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
-from taproom.pages.pictures_data import pictures_data
-from taproom.pages.scripts import data_script
-from taproom.pages.searches_data import searches_data
-from taproom.pages.tables import TableDescription, TableState, cell, states_of
-from taproom.pages.tables import TableDescription, TableState, cell, first_line, states_of
 from taproom.pages.chains import INTRODUCTIONS, ChainIntroduction
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
+from taproom.pages.pictures_data import pictures_data
 from taproom.pages.scripts import data_script
+from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import Failure, TableDescription, TableState, cell, first_line, size, states_of
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
