@@ -41,23 +41,26 @@ def publish_map(warehouse: Warehouse, items: int = 60, seed: int = 0) -> list[st
     flat, space = plane(items, 2, seed) - 0.5, plane(items, 3, seed) - 0.5
     nearest, distances = neighbors_of(flat, K)
     origin = Origin(inputs=dict.fromkeys(("items", "neighbors", "tfidf", "vocabulary"), 0))
-    words = [*HOSTILE[:3], *(f"word{number}" for number in range(40))]
-    counts = np.ones(len(words), np.int64)
+    words = sorted([*HOSTILE[:3], *(f"word{number}" for number in range(40))])
     terms = [np.sort(random.choice(len(words), 15, replace=False)).astype(np.int32) for _ in ids]
+    frequency = np.bincount(np.concatenate(terms), minlength=len(words))
+    idf = np.log(items / frequency)
+    counts = [random.integers(1, 4, 15) for _ in ids]
+    lengths = np.array([row.sum() + 5 for row in counts])  # with five words that are not in the vocabulary
     rows = {
         VOCABULARY: {
             "term_id": np.arange(len(words), dtype=np.int32),
             "word": words,
-            "document_frequency": counts,
-            "count": counts,
-            "idf": np.ones(len(words)),
+            "document_frequency": frequency,
+            "count": frequency,
+            "idf": idf,
             "token_pattern": [DEFAULT_TOKEN_PATTERN] * len(words),
         },
         TFIDF: {
             "item_id": ids,
-            "words": np.full(items, 20),
+            "words": lengths,
             "term_ids": terms,
-            "weights": [random.random(15) for _ in ids],
+            "weights": [row / length * idf[each] for row, length, each in zip(counts, lengths, terms, strict=True)],
         },
         ITEMS: {
             "item_id": ids,

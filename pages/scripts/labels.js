@@ -7,9 +7,12 @@ Taproom.Labels = class {
   static WIDEST = 190;
   static PIXELS_EACH = 14000; // of the map's area for each label, before zooming in
 
-  constructor(container, names) {
+  // `ownName` is that of a point after all others, which is labelled only if it is among the first.
+  constructor(container, names, ownName) {
     this.container = container;
-    this.names = names;
+    this.count = names.length;
+    this.names = [...names, ownName];
+    this.labelled = null; // a set of points, if only those are labelled
     this.shown = new Map(); // index -> element
     this.widths = new Map();
     this.overlay = Taproom.element("div", { className: "labels", "aria-hidden": "true" });
@@ -43,8 +46,8 @@ Taproom.Labels = class {
       boxes.push(box);
     };
     isFirst.forEach(place);
-    for (let index = 0; index < this.names.length && boxes.length < most; index++) {
-      if (!isFirst.has(index)) place(index);
+    for (let index = 0; index < this.count && boxes.length < most; index++) {
+      if (!isFirst.has(index) && (!this.labelled || this.labelled.has(index))) place(index);
     }
     this.show(boxes, isFirst);
   }

@@ -41,7 +41,7 @@ Taproom.MapLink = class {
   writeNow() {
     const { map } = this;
     const values = new URLSearchParams();
-    if (map.selected >= 0) values.set(this.name, this.ids[map.selected]);
+    if (map.selected in this.ids) values.set(this.name, this.ids[map.selected]);
     for (const [key, value] of Object.entries(this.write())) values.set(key, value);
     if (map.camera) {
       const { target, zoom, rotationX, rotationOrbit } = map.camera;

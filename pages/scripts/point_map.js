@@ -1,17 +1,25 @@
 // A map of points in two or three dimensions, drawn by deck.gl, with labels, buttons and a selected point whose lines
-// lead to its nearest ones. Without WebGL it is a picture.
+// lead to its nearest ones. One more point, a person's own, can be placed. Without WebGL it is a picture.
 "use strict";
 
 Taproom.PointMap = class {
   static FLIGHT_MS = 700;
   static CLOSE = 2; // how far a flight zooms in, as a power of two
   static MANY = 20000; // points; smoothing all edges then takes too long without a graphics card
+  static OWN_NAME = "Your text";
+  static OWN_RADIUS = 7; // pixels
   static NEAR = 6; // pixels from the edge of a point within which it is pointed at
 
   // `positions` has, by dimension, three coordinates a point; `radii` are in pixels; `choose` is called with the index
   // of a point that was clicked, `moved` when the view has changed.
   constructor(container, { positions, names, radii, choose, moved }) {
-    Object.assign(this, { container, positions, radii, choose, moved });
+    Object.assign(this, { container, radii, choose, moved });
+    this.own = radii.length; // the index of the own point, which is after the others
+    this.positions = {};
+    for (const [each, given] of Object.entries(positions)) {
+      this.positions[each] = new Float32Array(given.length + 3);
+      this.positions[each].set(given);
+    }
     this.dimension = 2;
     this.selected = -1;
     this.pointed = -1;
@@ -40,7 +48,7 @@ Taproom.PointMap = class {
       onResize: () => this.onCamera(this.camera),
       onLoad: () => this.onLoad(),
     });
-    this.labels = new Taproom.Labels(container, names);
+    this.labels = new Taproom.Labels(container, names, Taproom.PointMap.OWN_NAME);
     this.addButtons();
   }
 
@@ -124,11 +132,38 @@ Taproom.PointMap = class {
     this.draw();
   }
 
-  // Select a point and those that lines lead to; -1 selects none.
-  select(index, nearest = []) {
+  // Label only some points, a set of indices; null: all.
+  labelOnly(labelled) {
+    if (!this.labels) return;
+    this.labels.labelled = labelled;
+    this.drawLabels();
+  }
+
+  // Select a point and those that lines lead to; -1 selects none. `before` has, by dimension, where the point was.
+  select(index, nearest = [], before = {}) {
     this.selected = index;
     this.nearest = nearest;
+    this.before = before;
     this.draw();
+  }
+
+  // Put the own point at a position, by dimension, select it and fly there.
+  place(positions, nearest) {
+    for (const [dimension, position] of Object.entries(positions)) {
+      this.positions[dimension].set(position, 3 * this.own);
+    }
+    this.select(this.own, nearest);
+    this.flyTo(this.own);
+  }
+
+  // Indices of the points in view whose place in pixels fulfils a condition.
+  pointsWhere(isWanted) {
+    const [viewport] = this.deck?.getViewports() ?? [];
+    if (!viewport) return [];
+    return Array.from(this.radii.keys()).filter((index) => {
+      const [x, y] = Taproom.Labels.project(viewport, this.positions[this.dimension], index);
+      return x >= 0 && y >= 0 && x <= viewport.width && y <= viewport.height && isWanted(x, y);
+    });
   }
 
   flyTo(index) {
@@ -190,16 +225,26 @@ Taproom.PointMap = class {
   draw() {
     if (!this.isLoaded) return;
     const ink = Taproom.colour("--ink");
-    const selected = this.selected < 0 ? [] : [this.selected, ...this.nearest];
+    const selected = this.selected < 0 ? [] : [...this.nearest, this.selected]; // itself last, over the others
+    const before = (this.selected >= 0 && this.before?.[this.dimension]) || null;
+    const isOwn = (index) => index === this.own;
     this.deck.setProps({
       layers: [
         new deck.LineLayer({
-          id: "lines",
+          id: `lines-${this.dimension}`,
           data: this.selected < 0 ? [] : this.nearest,
           getSourcePosition: () => this.point(this.selected),
           getTargetPosition: (index) => this.point(index),
           getColor: [...ink, 140],
           getWidth: 1.5,
+        }),
+        new deck.LineLayer({
+          id: "move",
+          data: before ? [before] : [],
+          getSourcePosition: () => this.point(this.selected),
+          getTargetPosition: (position) => position,
+          getColor: [...Taproom.colour("--colour-1"), 255],
+          getWidth: 4,
         }),
         new Taproom.PointsLayer({
           id: `points-${this.dimension}`,
@@ -213,18 +258,18 @@ Taproom.PointMap = class {
           },
         }),
         new deck.ScatterplotLayer({
-          id: "selected",
+          id: `selected-${this.dimension}`,
           data: selected,
           parameters: { depthCompare: "always" }, // in front of all points, also in three dimensions
           getPosition: (index) => this.point(index),
-          getRadius: (index) => this.radii[index] + (index === this.selected ? 4 : 2),
+          getRadius: (index) => (this.radii[index] ?? Taproom.PointMap.OWN_RADIUS) + (index === this.selected ? 4 : 2),
           getLineColor: [...ink, 255],
-          filled: false,
+          getFillColor: (index) => [...Taproom.colour("--paper"), isOwn(index) ? 255 : 0],
           stroked: true,
           billboard: true,
           radiusUnits: "pixels",
           lineWidthUnits: "pixels",
-          getLineWidth: (index) => (index === this.selected ? 2.5 : 1.2),
+          getLineWidth: (index) => (isOwn(index) ? 6 : index === this.selected ? 2.5 : 1.2),
           updateTriggers: { getRadius: this.selected, getLineWidth: this.selected },
         }),
       ],

@@ -7,19 +7,11 @@ Taproom.SearchBox = class {
   // `texts` are searched, the first ones preferred; `choose` is called with the index of the one chosen.
   constructor(container, { label, texts, choose }) {
     this.texts = texts;
-    this.folded = texts.map(Taproom.folded);
     this.choose = choose;
     this.found = [];
     this.active = -1;
-    this.index = new MiniSearch({
-      fields: ["text"],
-      processTerm: Taproom.folded,
-      searchOptions: { prefix: true, fuzzy: (term) => (term.length > 3 ? 0.25 : false), combineWith: "AND" },
-    });
-    this.indexed = this.index.addAllAsync(
-      texts.map((text, id) => ({ id, text })),
-      { chunkSize: 2000 },
-    );
+    this.index = new Taproom.TextIndex(texts);
+    this.indexed = this.index.filled;
     this.input = Taproom.element("input", {
       type: "search",
       id: "search-input",
@@ -38,18 +30,15 @@ Taproom.SearchBox = class {
     this.input.addEventListener("blur", () => this.close());
   }
 
-  // Indices of the texts that match best: all words, then any word; with parts of words for scripts without spaces.
+  // Indices of the texts that match best: all words, then any word; with parts of words for scripts without blanks.
   find(query) {
     const folded = Taproom.folded(query.trim());
     if (!folded) return [];
-    const matches = this.index.search(query).map(({ id }) => id);
-    const exact = matches.filter((id) => this.folded[id] === folded);
-    const found = new Set([...exact, ...matches]);
+    const found = new Set(this.index.find(query, Taproom.SearchBox.MOST));
     for (let id = 0; id < this.texts.length && found.size < Taproom.SearchBox.MOST; id++) {
-      if (this.folded[id].includes(folded)) found.add(id);
+      if (this.index.folded[id].includes(folded)) found.add(id);
     }
-    if (!found.size) this.index.search(query, { combineWith: "OR" }).forEach(({ id }) => found.add(id));
-    return [...found].slice(0, Taproom.SearchBox.MOST);
+    return found.size ? [...found] : this.index.find(query, Taproom.SearchBox.MOST, false);
   }
 
   async update() {

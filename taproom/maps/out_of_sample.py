@@ -114,7 +114,7 @@ class ItemMap:
         self._index = _inverted_index(warehouse, inputs["tfidf"], self._about["item_id"], vocabulary)
         distances = warehouse.stream("neighbors", inputs["neighbors"], columns=["distances"])
         self._k = len(distances.read_next_batch()["distances"][0])
-        self._far_candidates = np.random.default_rng(0).permutation(len(self._about))[: self._k + FAR_ITEMS]
+        self._far_candidates = far_candidates(len(self._about), self._k)
         self._find(np.argmax(self._idf, keepdims=True), np.ones(1))  # compiles; that is a part of loading
         pa.default_memory_pool().release_unused()  # or Arrow would keep what reading took: twice what is held here
 
@@ -173,6 +173,19 @@ def newest_map() -> ItemMap:
         TaproomError: as `ItemMap` does.
     """
     return _newest.get()
+
+
+def far_candidates(items: int, k: int) -> np.ndarray:
+    """A random sample of the items, in ascending order of their ids: at least `FAR_ITEMS` of it are no neighbours.
+
+    Args:
+        items: number of items on the map.
+        k: number of neighbours of a text.
+
+    Returns:
+        (min(items, k + FAR_ITEMS),) int64 rows of items.
+    """
+    return np.random.default_rng(0).permutation(items)[: k + FAR_ITEMS]
 
 
 def place_point(near: np.ndarray, near_distances: np.ndarray, reach: int, far: np.ndarray) -> np.ndarray:

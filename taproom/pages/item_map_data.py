@@ -1,12 +1,14 @@
 """The data of the map's page: items with positions, categories, scores, nearest items and most weighted words."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taproom.maps.item_map import positions_on
 from taproom.pages.scripts import packed, packed_fractions, packed_indices
 from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.warehouse import Warehouse
@@ -17,11 +19,33 @@ WORDS = 12
 LARGEST_DISTANCE = 2.0  # of the cosine distance
 
 
-def item_map_data(warehouse: Warehouse, limit: int = ITEMS) -> dict[str, Any]:
-    """What the page of the map shows, from the newest `item_map` and the versions of tables that it was made from.
+@dataclass(frozen=True)
+class ShownItems:
+    """The items that the page shows, in the order of the page.
 
-    Items are in descending order of their number of reviews, which is the order that they are labelled in; with more
-    than `limit`, only the first are shown.
+    Attributes:
+        version: of `item_map`.
+        inputs: versions of the tables that it was made from.
+        count: number of items on the map.
+        item_ids: those that are shown, (items,) strings.
+        about: their rows of `items`.
+        names: (items,) strings.
+        positions: by dimension, (items, dimension) float64.
+    """
+
+    version: int | None
+    inputs: Mapping[str, int]
+    count: int
+    item_ids: pa.Array
+    about: pa.Table
+    names: list[str]
+    positions: dict[int, np.ndarray]
+
+
+def shown_items(warehouse: Warehouse, limit: int = ITEMS) -> ShownItems:
+    """The items of the newest map, in descending order of their number of reviews; of more than `limit`, the first.
+
+    That is the order that they are labelled in. Items with as many reviews are in the order of the map.
 
     Raises:
         UnknownTableError: there is no map, or a table that it was made from is gone.
@@ -29,33 +53,47 @@ def item_map_data(warehouse: Warehouse, limit: int = ITEMS) -> dict[str, Any]:
     """
     version = warehouse.head("item_map")
     inputs = warehouse.commit_of("item_map", version)["inputs"] if version is not None else {}
-    positions = warehouse.read("item_map", version)
-    flat, deep = (positions.filter(pc.equal(positions["dimension"], dimension)) for dimension in (2, 3))
+    item_map = warehouse.read("item_map", version)
+    flat = item_map.filter(pc.equal(item_map["dimension"], 2))
     about = warehouse.read("items", inputs.get("items"))
     about = about.take(pc.index_in(flat["item_id"], value_set=about["item_id"].combine_chunks()))
-    order = np.lexsort((np.arange(len(about)), -about["reviews"].to_numpy()))[:limit]
-    item_ids = flat["item_id"].combine_chunks().take(pa.array(order))
-    in_space = deep.take(pc.index_in(item_ids, value_set=deep["item_id"].combine_chunks()))
-    shown = about.take(pa.array(order))
-    names, codes = _categories(shown["category"].to_pylist())
+    order = pa.array(np.lexsort((np.arange(len(about)), -about["reviews"].to_numpy()))[:limit])
+    item_ids = flat["item_id"].combine_chunks().take(order)
+    return ShownItems(
+        version,
+        inputs,
+        len(flat),
+        item_ids,
+        about.take(order),
+        [name[:LONGEST_CELL] for name in flat["item_name"].take(order).to_pylist()],
+        {dimension: positions_on(item_map, pa.chunked_array([item_ids]), dimension) for dimension in (2, 3)},
+    )
+
+
+def item_map_data(warehouse: Warehouse, limit: int = ITEMS) -> dict[str, Any]:
+    """What the page of the map shows, from the newest `item_map` and the versions of tables that it was made from.
+
+    Raises:
+        UnknownTableError: there is no map, or a table that it was made from is gone.
+        DamagedFileError: a table is damaged.
+    """
+    shown = shown_items(warehouse, limit)
+    names, codes = _categories(shown.about["category"].to_pylist())
     return {
-        "count": len(flat),
-        "version": version,
-        "item_ids": item_ids.to_pylist(),
-        "names": [name[:LONGEST_CELL] for name in flat["item_name"].take(pa.array(order)).to_pylist()],
+        "count": shown.count,
+        "version": shown.version,
+        "item_ids": shown.item_ids.to_pylist(),
+        "names": shown.names,
         "categories": names,
         "category": packed_indices(codes),
-        "reviews": packed(shown["reviews"].to_numpy().astype(np.uint32)),
-        "score": packed(pc.fill_null(shown["mean_overall"], np.nan).to_numpy().astype(np.float32)),
-        "flat": packed(_positions(flat, "xy").astype(np.float32)[order]),
-        "space": packed(_positions(in_space, "xyz").astype(np.float32)),
-        **_nearest(warehouse, inputs, item_ids),
-        **_words(warehouse, inputs, item_ids),
+        "reviews": packed(shown.about["reviews"].to_numpy().astype(np.uint32)),
+        "attributes": [],
+        "score": packed(pc.fill_null(shown.about["mean_overall"], np.nan).to_numpy().astype(np.float32)),
+        "flat": packed(shown.positions[2].astype(np.float32)),
+        "space": packed(shown.positions[3].astype(np.float32)),
+        **_nearest(warehouse, shown.inputs, shown.item_ids),
+        **_words(warehouse, shown.inputs, shown.item_ids),
     }
-
-
-def _positions(rows: pa.Table, axes: str) -> np.ndarray:
-    return np.column_stack([rows[axis].to_numpy() for axis in axes])
 
 
 def _categories(categories: list[str | None]) -> tuple[list[str], np.ndarray]:

@@ -46,3 +46,24 @@ def packed_fractions(fractions: np.ndarray, largest: float = 1.0) -> dict[str, s
     steps = np.iinfo(np.uint16).max
     rounded = np.rint(np.clip(fractions / largest, 0, 1) * steps).astype(np.uint16)
     return {**packed(rounded), "scale": largest / steps}
+
+
+def packed_varints(numbers: np.ndarray) -> str:
+    """Whole numbers from 0 in base64, small ones in fewer bytes; `Taproom.varints` reads them.
+
+    Each is cut into groups of seven bits, the lowest first; a group that another one follows has the eighth bit set
+    (LEB128, as in DWARF and WebAssembly).
+
+    >>> packed_varints(np.array([1, 300]))
+    'AawC'
+    """
+    numbers = np.asarray(numbers, np.int64)
+    lengths = np.maximum(1, np.ceil(np.log2(numbers + 1) / 7).astype(np.int64))
+    ends = np.cumsum(lengths)
+    groups = np.zeros(ends[-1] if len(ends) else 0, np.uint8)
+    for place in range(lengths.max(initial=0)):
+        longer = lengths > place
+        follows = lengths[longer] > place + 1
+        at = ends[longer] - lengths[longer] + place
+        groups[at] = (numbers[longer] >> (7 * place)) & 0x7F | follows << 7
+    return base64.b64encode(groups.tobytes()).decode()

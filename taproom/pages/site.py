@@ -18,6 +18,11 @@ from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
 from taproom.pages.pictures_data import pictures_data
+from taproom.errors import DamagedFileError, InputError, UnknownTableError
+from taproom.pages.chains import INTRODUCTIONS
+from taproom.pages.item_map_data import item_map_data
+from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
+from taproom.pages.map_bags_data import map_bags_data
 from taproom.pages.scripts import data_script
 from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import Failure, TableDescription, TableState, cell, first_line, size, states_of
@@ -34,6 +39,12 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
     "pictures": pictures_data,
     "searches": searches_data,
 }
+PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {"map": item_map_data, "words": words_data}
+# Data that a page loads only when somebody wants what needs them: by page and name, what makes them.
+ON_DEMAND: Mapping[str, Mapping[str, Callable[[Warehouse], dict[str, Any]]]] = {
+    "map": {"map_bags": map_bags_data},
+}
+_NOT_READ = "A table that this needs is gone, damaged or of another making than the others. make doctor says which one."
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,20 @@ def _product_page(
         data = data_of(warehouse)
     except (UnknownTableError, DamagedFileError) as error:
         return {page: render(page, data=None, is_damaged=isinstance(error, DamagedFileError))}
-    return {page: render(page, data=data, is_damaged=False), f"data/{name}.js": data_script(name, data)}
+    on_demand = {each: _or_reason(made_by, warehouse) for each, made_by in ON_DEMAND.get(name, {}).items()}
+    return {
+        page: render(page, data=data, is_damaged=False),
+        f"data/{name}.js": data_script(name, data),
+        **{f"data/{each}.js": data_script(each, values) for each, values in on_demand.items()},
+    }
+
+
+def _or_reason(made_by: Callable[[Warehouse], dict[str, Any]], warehouse: Warehouse) -> dict[str, Any]:
+    """The data, or why there are none. Messages of errors may have local paths, so they are not shown."""
+    try:
+        return made_by(warehouse)
+    except (UnknownTableError, DamagedFileError, InputError):
+        return {"unavailable": _NOT_READ}
 
 
 def _catalogue(

@@ -59,7 +59,7 @@ def test_words_are_the_most_weighted(warehouse, data):
     words = unpacked(data["words"]).reshape(ITEMS, WORDS)
     weights = unpacked(data["weights"]).reshape(ITEMS, WORDS) / 255 * unpacked(data["largest_weight"])[:, None]
     for row, places, shown in zip(rows.itertuples(), words, weights, strict=True):
-        order = np.argsort(-row.weights)[:WORDS]
+        order = np.argsort(-row.weights, kind="stable")[:WORDS]
         assert [data["vocabulary"][place] for place in places] == [vocabulary[term] for term in row.term_ids[order]]
         np.testing.assert_allclose(shown, row.weights[order], atol=0.003)
 
