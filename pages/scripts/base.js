@@ -43,9 +43,15 @@ const Taproom = {
     return new Intl.NumberFormat("en", { maximumSignificantDigits: digits }).format(value);
   },
 
-  // A word without case and accents, as people type it.
+  // The twin of taproom.words.normal_form; the characters that are removed are not seen.
+  normalForm(text) {
+    const seen = text.replace(/[\u00AD\u061C\u180E\u200B-\u200F\u202A-\u202E\u2060-\u2064\uFEFF]/g, "");
+    return seen.normalize("NFKC").toLowerCase().replaceAll("i\u0307", "i").normalize("NFKC");
+  },
+
+  // The normal form without accents, as people type it.
   folded(text) {
-    return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+    return Taproom.normalForm(text).normalize("NFKD").replace(/\p{M}/gu, "");
   },
 
   // The colour [red, green, blue] of a custom property of the style sheet, such as --other.
