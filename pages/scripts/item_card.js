@@ -29,12 +29,13 @@ Taproom.ItemCard = class {
 
   // How far the item moved since the map before.
   move(index) {
-    if (!this.items.moved) return [];
-    const moved = this.items.moved[index];
-    const said = Number.isFinite(moved)
-      ? `Moved by ${Taproom.number(moved, 2)} since the map before, in two dimensions (the radius of the map is 1). ` +
-        "A line leads to where it was."
-      : "New: it was not on the map before.";
+    if (!this.items.before) return [];
+    const moved = this.items.moved(index);
+    const said =
+      moved === null
+        ? "New: it was not on the map before."
+        : `Has moved by ${Taproom.number(moved, 2)} since the map before, where the map's radius is 1; in two ` +
+          "dimensions a thick line leads to where it was.";
     return [Taproom.element("p", { className: "quiet" }, said)];
   }
 

@@ -2,6 +2,8 @@
 "use strict";
 
 Taproom.MapItems = class {
+  static HALF_STEPS = 2 ** 15 - 1; // of positions on the map before
+
   constructor(data) {
     this.count = data.item_ids.length;
     this.ids = data.item_ids;
@@ -12,8 +14,8 @@ Taproom.MapItems = class {
     this.categories = Taproom.indices(data.category);
     this.attributes = data.attributes.map((each) => ({ ...each, groups: Taproom.indices(each.groups) }));
     this.positions = { 2: Taproom.MapItems.inSpace(Taproom.numbers(data.flat)), 3: Taproom.numbers(data.space) };
-    this.before = data.before && Taproom.numbers(data.before);
-    this.moved = data.moved && Taproom.numbers(data.moved);
+    this.before = data.before ? Taproom.indices(data.before) : null; // in steps
+    this.radiusBefore = data.before_radius;
     this.nearest = Taproom.indices(data.nearest);
     this.distances = Taproom.numbers(data.distances);
     this.vocabulary = data.vocabulary;
@@ -50,10 +52,17 @@ Taproom.MapItems = class {
       .map((each) => ({ ...each, weight: each.share * this.largestWeights[index] }));
   }
 
-  // Where an item was on the map before this one, in three coordinates, or null.
+  // Where an item was on the map before this one in two dimensions, in three coordinates; null if it was not there.
   placeBefore(index) {
-    if (!this.moved || !Number.isFinite(this.moved[index])) return null;
-    return [this.before[2 * index], this.before[2 * index + 1], 0];
+    const steps = this.before?.subarray(2 * index, 2 * index + 2) ?? [-1];
+    if (steps[0] < 0) return null;
+    return [...Array.from(steps, (step) => (step / Taproom.MapItems.HALF_STEPS - 1) * this.radiusBefore), 0];
+  }
+
+  // How far an item has moved since then.
+  moved(index) {
+    const before = this.placeBefore(index);
+    return before && Math.hypot(...before.map((each, axis) => each - this.positions[2][3 * index + axis]));
   }
 
   // The places of an item's entries in an array that has equally many for each item.

@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taproom.errors import UnknownTableError
 from taproom.maps.item_map import positions_on
+from taproom.pages.item_attributes import item_attributes
 from taproom.pages.scripts import packed, packed_fractions, packed_indices
 from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.warehouse import Warehouse
@@ -16,6 +18,7 @@ from taproom.warehouse.warehouse import Warehouse
 ITEMS = 100_000
 NEIGHBORS = 10
 WORDS = 12
+STEPS = 2**16 - 2
 LARGEST_DISTANCE = 2.0  # of the cosine distance
 
 
@@ -87,10 +90,11 @@ def item_map_data(warehouse: Warehouse, limit: int = ITEMS) -> dict[str, Any]:
         "categories": names,
         "category": packed_indices(codes),
         "reviews": packed(shown.about["reviews"].to_numpy().astype(np.uint32)),
-        "attributes": [],
+        "attributes": item_attributes(warehouse, shown.inputs.get("items"), shown.item_ids),
         "score": packed(pc.fill_null(shown.about["mean_overall"], np.nan).to_numpy().astype(np.float32)),
         "flat": packed(shown.positions[2].astype(np.float32)),
         "space": packed(shown.positions[3].astype(np.float32)),
+        **_before(warehouse, shown),
         **_nearest(warehouse, shown.inputs, shown.item_ids),
         **_words(warehouse, shown.inputs, shown.item_ids),
     }
@@ -109,6 +113,27 @@ def _categories(categories: list[str | None]) -> tuple[list[str], np.ndarray]:
     places = {name: place for place, name in enumerate(names)}
     codes = np.array([-1 if category is None else places[category] for category in categories], np.int64)
     return [name[:LONGEST_CELL] for name in names], codes
+
+
+def _before(warehouse: Warehouse, shown: ShownItems) -> dict[str, Any]:
+    """Where the items were on the map before in two dimensions, in `STEPS` from -radius to radius; -1 for new items.
+
+    Nothing on a first map, and if `map_moves` is not of this map: the distances must be those between the positions.
+    """
+    try:
+        moves = warehouse.read("map_moves")
+    except UnknownTableError:
+        return {}
+    before = positions_on(moves, pa.chunked_array([shown.item_ids]), 2)
+    was_there = ~np.isnan(before[:, 0])
+    flat = moves.filter(pc.equal(moves["dimension"], 2))
+    rows = pc.index_in(shown.item_ids.filter(pa.array(was_there)), value_set=flat["item_id"].combine_chunks())
+    distances = np.linalg.norm(shown.positions[2] - before, axis=1)[was_there]
+    if not was_there.any() or not np.allclose(distances, flat["moved"].take(rows).to_numpy()):
+        return {}
+    radius = float(np.nanmax(np.abs(before)))
+    steps = np.rint((before / max(radius, np.finfo(float).tiny) + 1) * STEPS / 2)
+    return {"before": packed_indices(np.where(np.isnan(steps), -1, steps).astype(np.int64)), "before_radius": radius}
 
 
 def _nearest(warehouse: Warehouse, inputs: Mapping[str, int], item_ids: pa.Array) -> dict[str, Any]:
