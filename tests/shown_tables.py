@@ -116,9 +116,9 @@ def publish_words(warehouse: Warehouse) -> list[str]:
         {
             "term_id": np.arange(3, dtype=np.int32),
             "word": terms,
-            "document_frequency": np.ones(3, np.int64),
-            "count": np.ones(3, np.int64),
-            "idf": np.ones(3),
+            "document_frequency": np.array([1, 2, 1]),
+            "count": np.array([1, 2, 1]),
+            "idf": np.log([4.0, 2.0, 4.0]),
             "token_pattern": [DEFAULT_TOKEN_PATTERN] * 3,
         },
     )
@@ -134,6 +134,7 @@ def publish_words(warehouse: Warehouse) -> list[str]:
             "term_ids": [np.array([0, 2], np.int32), np.array([1], np.int32)],
             "weights": [[0.6, 0.8], [1.0]],
         },
+        Origin(inputs={"bag_of_words": 0, "terms": 0}),
     )
     return words
 

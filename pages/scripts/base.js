@@ -11,7 +11,13 @@ const Taproom = {
     const letters = atob(packed.base64);
     const bytes = new Uint8Array(letters.length);
     for (let place = 0; place < bytes.length; place++) bytes[place] = letters.charCodeAt(place);
-    const kinds = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
+    const kinds = {
+      int8: Int8Array,
+      uint8: Uint8Array,
+      uint16: Uint16Array,
+      uint32: Uint32Array,
+      float32: Float32Array,
+    };
     const values = new kinds[packed.type](bytes.buffer);
     return packed.scale ? new Float32Array(values).map((value) => value * packed.scale) : values;
   },

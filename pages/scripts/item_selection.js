@@ -14,7 +14,11 @@ Taproom.ItemSelection = class {
     const { items } = this;
     const clear = Taproom.element("button", { type: "button" }, "Show all items again");
     clear.addEventListener("click", () => this.clear());
-    const title = Taproom.element("h2", { tabIndex: -1 }, chosen.length === 1 ? "1 item" : `${chosen.length.toLocaleString("en")} items`);
+    const title = Taproom.element(
+      "h2",
+      { tabIndex: -1 },
+      chosen.length === 1 ? "1 item" : `${chosen.length.toLocaleString("en")} items`,
+    );
     this.container.hidden = false;
     this.container.replaceChildren(title, ...(chosen.length ? this.about(chosen) : []), clear);
     this.changed(chosen.length && chosen.length < items.count ? chosen : null);

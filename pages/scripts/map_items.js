@@ -48,7 +48,11 @@ Taproom.MapItems = class {
   wordsOf(index) {
     return Taproom.MapItems.row(this.words, this.count, index)
       .filter((place) => this.words[place] >= 0)
-      .map((place) => ({ id: this.words[place], word: this.vocabulary[this.words[place]], share: this.weights[place] / 255 }))
+      .map((place) => ({
+        id: this.words[place],
+        word: this.vocabulary[this.words[place]],
+        share: this.weights[place] / 255,
+      }))
       .map((each) => ({ ...each, weight: each.share * this.largestWeights[index] }));
   }
 

@@ -94,7 +94,7 @@ Taproom.TextPlacer = class {
   nearest(distances) {
     const wanted = Math.min(this.bags.k + 1, distances.length);
     const limit = Float64Array.from(distances).sort()[wanted - 1];
-    const candidates = [...this.byId].filter((item) => distances[item] <= limit); // in order of ids, which sorting keeps
+    const candidates = [...this.byId].filter((item) => distances[item] <= limit); // by id, which sorting keeps
     return candidates.sort((one, other) => distances[one] - distances[other]).slice(0, wanted);
   }
 

@@ -9,8 +9,13 @@ Taproom.addTextPlacing = (details, map, items, card) => {
   function answer(text, placer) {
     const placed = placer.place(text);
     const near = placed.neighbors.slice(0, NEAREST);
-    map.place(placed.positions, near.map(({ index }) => index));
-    const words = placed.words.slice(0, WORDS).map((each) => ({ ...each, share: each.weight / placed.words[0].weight }));
+    map.place(
+      placed.positions,
+      near.map(({ index }) => index),
+    );
+    const words = placed.words
+      .slice(0, WORDS)
+      .map((each) => ({ ...each, share: each.weight / placed.words[0].weight }));
     const more = placed.unknown.length - UNKNOWN;
     const unknown = placed.unknown.slice(0, UNKNOWN).flatMap((word, place) => [place ? ", " : "", Taproom.text(word)]);
     return [

@@ -1,4 +1,4 @@
-// The map of words: search, and the words nearest to one.
+// The map of words: search, the words nearest to one, and analogies.
 "use strict";
 
 (() => {
@@ -7,6 +7,7 @@
   const nearest = Taproom.indices(data.nearest);
   const similarities = Taproom.numbers(data.similarities);
   const onMap = data.words.slice(0, counts.length);
+  const places = new Map(onMap.map((word, index) => [word, index]));
   const perWord = nearest.length / counts.length;
   const card = document.getElementById("card");
   const flat = Taproom.numbers(data.flat);
@@ -51,21 +52,23 @@
       Taproom.element(
         "ol",
         { className: "nearest" },
-        ...near.map((place) => entry(nearest[place], similarities[place])),
+        ...near.map((place) => entry(data.words[nearest[place]], similarities[place])),
       ),
     );
     if (fly) map.flyTo(index);
     link.note();
   }
 
-  // A word in the list of nearest ones; one that is not on the map cannot be gone to.
-  function entry(index, similarity) {
+  // A word in a list; one that is not on the map cannot be gone to.
+  function entry(word, similarity) {
     const value = Taproom.element("span", { className: "value" }, similarity.toFixed(3));
-    if (index >= onMap.length) return Taproom.element("li", {}, Taproom.text(data.words[index]), " ", value);
-    const button = Taproom.element("button", { type: "button" }, Taproom.text(data.words[index]));
-    button.addEventListener("click", () => select(index, true));
+    if (!places.has(word)) return Taproom.element("li", {}, Taproom.text(word), " ", value);
+    const button = Taproom.element("button", { type: "button" }, Taproom.text(word));
+    button.addEventListener("click", () => select(places.get(word), true));
     return Taproom.element("li", {}, button, " ", value);
   }
+
+  Taproom.addAnalogies(document.getElementById("analogies"), entry);
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
   paint();

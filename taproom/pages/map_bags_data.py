@@ -48,7 +48,6 @@ def map_bags_data(warehouse: Warehouse, limit: int = WEIGHTS) -> dict[str, Any]:
     of_word = lists_to_csr(items["term_ids"], items["weights"], len(vocabulary)).tocsc()
     total = items["words"].to_numpy()
     counts = of_word.data * total[of_word.indices] / np.repeat(idf, np.diff(of_word.indptr))
-    documents = _documents(idf, frequency)
     if not np.allclose(counts, np.rint(counts), atol=1e-6) or not np.array_equal(
         np.diff(of_word.indptr), np.where(idf > 0, frequency, 0)
     ):
@@ -62,7 +61,7 @@ def map_bags_data(warehouse: Warehouse, limit: int = WEIGHTS) -> dict[str, Any]:
     return {
         "version": shown.version,
         "token_pattern": vocabulary["token_pattern"][0].as_py(),
-        "documents": documents,
+        "documents": document_count(idf, frequency),
         "words": vocabulary["word"].to_pylist(),
         "document_frequency": packed_varints(np.diff(of_word.indptr)),
         "postings": packed_varints(_postings(of_word.indptr, of_word.indices, np.rint(counts).astype(np.int64))),
@@ -78,8 +77,12 @@ def map_bags_data(warehouse: Warehouse, limit: int = WEIGHTS) -> dict[str, Any]:
     }
 
 
-def _documents(idf: np.ndarray, frequency: np.ndarray) -> int:
-    """The number of items that document frequencies are shares of: idf = log(documents / frequency)."""
+def document_count(idf: np.ndarray, frequency: np.ndarray) -> int:
+    """The number of documents that DF is a share of, where idf = log(documents / frequency), both (words,).
+
+    >>> document_count(np.log([5.0, 2.5]), np.array([1, 2]))
+    5
+    """
     return int(np.rint(np.exp(idf[0]) * frequency[0]))
 
 

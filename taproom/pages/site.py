@@ -26,6 +26,9 @@ from taproom.pages.map_bags_data import map_bags_data
 from taproom.pages.scripts import data_script
 from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import Failure, TableDescription, TableState, cell, first_line, size, states_of
+from taproom.pages.tables import TableDescription, TableState, cell, states_of
+from taproom.pages.topic_terms_data import topic_terms_data
+from taproom.pages.word_vectors_data import word_vectors_data
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
 from taproom.warehouse.warehouse import Warehouse
@@ -43,6 +46,7 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {"map": ite
 # Data that a page loads only when somebody wants what needs them: by page and name, what makes them.
 ON_DEMAND: Mapping[str, Mapping[str, Callable[[Warehouse], dict[str, Any]]]] = {
     "map": {"map_bags": map_bags_data},
+    "words": {"word_vectors": word_vectors_data, "topic_terms": topic_terms_data},
 }
 _NOT_READ = "A table that this needs is gone, damaged or of another making than the others. make doctor says which one."
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from taproom.errors import UnknownTableError
 from taproom.pages.scripts import packed, packed_fractions, packed_indices
+from taproom.pages.typical_documents import typical_documents
 from taproom.warehouse.warehouse import Warehouse
 
 WORDS = 50_000
@@ -63,12 +64,14 @@ def _topics(warehouse: Warehouse) -> list[dict[str, Any]]:
         words = warehouse.read("terms", inputs.get("terms"), columns=["word"])["word"]
     except UnknownTableError:
         return []
+    documents = typical_documents(warehouse, inputs.get("bag_of_words"))
     return [
         {
             "weighting": row["weighting"],
             "topic": row["topic"],
             "share": row["share"],
             "npmi": row["npmi"],
+            "documents": documents.get((row["weighting"], row["topic"]), []),
             **_heaviest(row, words),
         }
         for row in topics.drop_columns("top_words").to_pylist()

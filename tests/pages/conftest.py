@@ -10,7 +10,9 @@ from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_assays import publish_assays
 from tests.shown_images import publish_images
 from tests.shown_searches import publish_searches
+from tests.shown_reviews import publish_moves, publish_reviews
 from tests.shown_tables import publish_map, publish_words
+from tests.shown_texts import publish_documents, publish_vectors
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, so does an event loop, which runs of Dagster do not expect
@@ -30,6 +32,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
     for publish in (publish_map, publish_words, publish_assays, publish_images, publish_searches):
         publish(warehouse)
+    publish_map(warehouse)
+    publish_reviews(warehouse)
+    publish_moves(warehouse)
+    publish_words(warehouse)
+    publish_vectors(warehouse)
+    publish_documents(warehouse)
     return written(warehouse)
 
 

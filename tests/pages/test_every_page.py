@@ -76,11 +76,18 @@ def test_a_chain_that_was_not_made_says_how_to_make_it(visit, tmp_path):
     assert home.count("Not made yet") == 5
 
 
+def opened(tab):
+    """The page with all that opens open, and on the map with chosen items."""
+    tab.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+    tab.evaluate("document.getElementById('in-view')?.click()")
+    return tab
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_screen_needs_no_scrolling_sideways(chromium, pages, scheme):
     visit = Visit(chromium, viewport={"width": 360, "height": 700}, color_scheme=scheme)
     for name in MAIN:
-        assert visit.open(pages, name).evaluate("document.documentElement.scrollWidth") == 360, name
+        assert opened(visit.open(pages, name)).evaluate("document.documentElement.scrollWidth") == 360, name
     visit.context.close()
     assert visit.problems == []
 
@@ -100,7 +107,7 @@ def test_pages_are_accessible(chromium, pages, scheme):
     axe = member(read_sources()["axe_core"], "package/axe.min.js").read_text(encoding="utf-8")
     visit, found = Visit(chromium, color_scheme=scheme), {}
     for name in (*MAIN, "map.html#item=beer_00042", "words.html#word=windows"):
-        tab = visit.open(pages, name)
+        tab = opened(visit.open(pages, name))
         tab.evaluate(axe)
         violations = tab.evaluate("axe.run().then((result) => result.violations)")
         found |= {(name, each["id"]): [node["html"] for node in each["nodes"]] for each in violations}
