@@ -80,20 +80,22 @@ def publish_map(warehouse: Warehouse, positions: np.ndarray, names: list[str], w
     ids = [str(item) for item in range(items)]
     matrix = zipf_matrix(items, WORDS, words_each // 2)
     matrix.data = np.ceil(matrix.data * 2)  # counts
-    frequency = np.bincount(matrix.indices, minlength=WORDS)
-    idf = np.log(items / np.maximum(frequency, 1))
+    matrix = matrix[:, np.unique(matrix.indices)]  # no word that no item has
+    words = matrix.shape[1]
+    frequency = np.bincount(matrix.indices)
+    idf = np.log(items / frequency)
     matrix.data *= idf[matrix.indices] / words_each
     matrix.eliminate_zeros()
-    vocabulary = {"term_id": np.arange(WORDS, dtype=np.int32), "word": [f"word{number}" for number in range(WORDS)]}
+    vocabulary = {"term_id": np.arange(words, dtype=np.int32), "word": [f"word{number}" for number in range(words)]}
     counts = {"document_frequency": frequency, "count": frequency, "idf": idf}
-    publish(warehouse, VOCABULARY, {**vocabulary, **counts, "token_pattern": [DEFAULT_TOKEN_PATTERN] * WORDS})
+    publish(warehouse, VOCABULARY, {**vocabulary, **counts, "token_pattern": [DEFAULT_TOKEN_PATTERN] * words})
     terms, weights = csr_to_lists(matrix)
     tfidf = {"item_id": ids, "words": np.full(items, words_each), "term_ids": terms, "weights": weights}
     publish(warehouse, TFIDF, tfidf)
     categories = [f"style {item % 80}" for item in range(items)]
     reviews = np.sort(random.zipf(1.6, items).clip(max=4_000))[::-1]
     about = {"item_id": ids, "item_name": names, "category": categories, "reviews": reviews}
-    publish(warehouse, ITEMS, {**about, "mean_overall": random.random(items) * 5})
+    publish(warehouse, ITEMS, {**about, "spellings": [[]] * items, "mean_overall": random.random(items) * 5})
     nearest = random.integers(0, items, (items, K))
     neighbor_ids = [[ids[each] for each in row] for row in nearest]
     neighbors = {"item_id": ids, "neighbor_ids": neighbor_ids, "distances": list(np.sort(random.random((items, K))))}

@@ -107,9 +107,8 @@ def check_analogies(tab: Page, pages: Path, warehouse: Warehouse) -> None:
     chosen = np.random.default_rng(0).permutation(len(rows))[:QUESTIONS]
     asked = [[rows[each][name] for name in "abc"] for each in chosen]
     sums = [f"{b} - {a} + {c}" for a, b, c in asked]
-    answers = ask(
-        tab, pages / "words.html", "analogies", f"{{ found: model.nearest(model.terms(each), {NEAREST}) }}", sums
-    )
+    nearest = f"{{ found: model.nearest(model.terms(each), {NEAREST}) }}"
+    answers = ask(tab, pages / "words.html", "analogies", nearest, sums)
     vectors = vectors_from_table(warehouse.read("word_vectors"))
     first, shared, errors = [], [], []
     for question, answer in zip(asked, answers, strict=True):

@@ -149,3 +149,15 @@ def unpacked(given: dict) -> np.ndarray:
     """The numbers of `taproom.pages.scripts.packed`, as the scripts of pages read them."""
     numbers = np.frombuffer(base64.b64decode(given["base64"]), np.dtype(given["type"]).newbyteorder("<"))
     return numbers * given.get("scale", 1)
+
+
+def unpacked_varints(given: str) -> np.ndarray:
+    """The numbers of `taproom.pages.scripts.packed_varints`."""
+    numbers, number, shift = [], 0, 0
+    for byte in base64.b64decode(given):
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            numbers.append(number)
+            number = shift = 0
+    return np.array(numbers)

@@ -29,6 +29,23 @@ const Taproom = {
     return new Int32Array(values).map((value, place) => (values[place] === none ? -1 : value));
   },
 
+  // Whole numbers as taproom.pages.scripts.packed_varints has packed them.
+  varints(base64) {
+    const letters = atob(base64);
+    const numbers = new Uint32Array(letters.length); // no fewer bytes than numbers
+    let [count, number, shift] = [0, 0, 0];
+    for (let place = 0; place < letters.length; place++) {
+      const byte = letters.charCodeAt(place);
+      number += (byte & 127) << shift;
+      shift += 7;
+      if (byte < 128) {
+        numbers[count++] = number;
+        [number, shift] = [0, 0];
+      }
+    }
+    return numbers.subarray(0, count);
+  },
+
   // An element. Text is only ever added as text, so nothing in a table is read as HTML.
   element(tag, properties = {}, ...children) {
     const made = document.createElement(tag);

@@ -16,20 +16,3 @@ Taproom.dataOnDemand = (name) => {
   }
   return Taproom.promised.get(name);
 };
-
-// The numbers that taproom.pages.scripts.packed_varints has packed.
-Taproom.varints = (base64) => {
-  const letters = atob(base64);
-  const numbers = new Uint32Array(letters.length); // no fewer bytes than numbers
-  let [count, number, shift] = [0, 0, 0];
-  for (let place = 0; place < letters.length; place++) {
-    const byte = letters.charCodeAt(place);
-    number += (byte & 127) << shift;
-    shift += 7;
-    if (byte < 128) {
-      numbers[count++] = number;
-      [number, shift] = [0, 0];
-    }
-  }
-  return numbers.subarray(0, count);
-};

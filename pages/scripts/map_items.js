@@ -8,7 +8,7 @@ Taproom.MapItems = class {
     this.count = data.item_ids.length;
     this.ids = data.item_ids;
     this.names = data.names.map((name, index) => name.trim() || data.item_ids[index]);
-    this.reviews = Taproom.numbers(data.reviews);
+    this.reviews = Taproom.varints(data.reviews);
     this.scores = Taproom.numbers(data.score);
     this.categoryNames = data.categories;
     this.categories = Taproom.indices(data.category);

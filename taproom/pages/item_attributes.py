@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from taproom.errors import UnknownTableError
 from taproom.pages.scripts import packed_indices
-from taproom.pages.tables import LONGEST_CELL
+from taproom.pages.tables import LONGEST_CELL, inputs_of
 from taproom.warehouse.warehouse import Warehouse
 
 ATTRIBUTES = 5
@@ -39,7 +39,7 @@ def item_attributes(warehouse: Warehouse, items_version: int | None, item_ids: p
         DamagedFileError: the table is damaged.
     """
     try:
-        version = warehouse.commit_of("items", items_version)["inputs"].get("reviews")
+        version = inputs_of(warehouse, "items", items_version).get("reviews")
         if sum(file.rows for file in warehouse.files("reviews", version)) > REVIEWS:
             return []
         reviews = warehouse.read("reviews", version, columns=["item_id", "attributes", "scores"])

@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from taproom.errors import UnknownTableError
 from taproom.maps.item_map import positions_on
 from taproom.pages.item_attributes import item_attributes
-from taproom.pages.scripts import packed, packed_fractions, packed_indices
-from taproom.pages.tables import LONGEST_CELL
+from taproom.pages.scripts import packed, packed_fractions, packed_indices, packed_varints
+from taproom.pages.tables import LONGEST_CELL, inputs_of
 from taproom.warehouse.warehouse import Warehouse
 
 ITEMS = 100_000
@@ -55,7 +55,7 @@ def shown_items(warehouse: Warehouse, limit: int = ITEMS) -> ShownItems:
         DamagedFileError: a table is damaged.
     """
     version = warehouse.head("item_map")
-    inputs = warehouse.commit_of("item_map", version)["inputs"] if version is not None else {}
+    inputs = inputs_of(warehouse, "item_map", version)
     item_map = warehouse.read("item_map", version)
     flat = item_map.filter(pc.equal(item_map["dimension"], 2))
     about = warehouse.read("items", inputs.get("items"))
@@ -89,7 +89,7 @@ def item_map_data(warehouse: Warehouse, limit: int = ITEMS) -> dict[str, Any]:
         "names": shown.names,
         "categories": names,
         "category": packed_indices(codes),
-        "reviews": packed(shown.about["reviews"].to_numpy().astype(np.uint32)),
+        "reviews": packed_varints(shown.about["reviews"].to_numpy()),
         "attributes": item_attributes(warehouse, shown.inputs.get("items"), shown.item_ids),
         "score": packed(pc.fill_null(shown.about["mean_overall"], np.nan).to_numpy().astype(np.float32)),
         "flat": packed(shown.positions[2].astype(np.float32)),
@@ -169,7 +169,7 @@ def _words(warehouse: Warehouse, inputs: Mapping[str, int], item_ids: pa.Array) 
         "vocabulary": vocabulary.take(pa.array(used)).to_pylist(),
         "words": packed_indices(places),
         "weights": packed(np.rint(255 * weights / largest).astype(np.uint8)),
-        "largest_weight": packed(weights.max(axis=1, initial=0).astype(np.float32)),
+        "largest_weight": packed_fractions(weights.max(axis=1, initial=0), weights.max(initial=0) or 1.0),
     }
 
 

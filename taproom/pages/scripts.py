@@ -16,10 +16,11 @@ def data_script(name: str, values: dict[str, Any]) -> bytes:
     The data are a text for `JSON.parse`, because browsers read that faster than an object in a script.
 
     >>> data_script("beers", {"abv": 5})
-    b'Taproom.data.beers = JSON.parse(\\'{"abv": 5}\\');\\n'
+    b'Taproom.data.beers = JSON.parse(\\'{"abv":5}\\');\\n'
     """
     # "<" escaped: the file stays harmless even where it is pasted into HTML
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, sort_keys=True).replace("<", r"\u003c")
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    text = text.replace("<", r"\u003c")
     literal = text.replace("\\", r"\\").replace("'", r"\'")
     return f"Taproom.data.{name} = JSON.parse('{literal}');\n".encode()
 

@@ -245,3 +245,13 @@ def _shortened(text: str, longest: int = LONGEST_CELL) -> str:
 def _joined(parts: list[str], of: int) -> str:
     text = _shortened(", ".join(parts))
     return text if len(parts) == of else f"{text}, … ({of:,} values)"
+
+
+def inputs_of(warehouse: Warehouse, table: str, version: int | None = None) -> Mapping[str, int]:
+    """The versions of tables that a version of a table, by default the newest, was made from; none without the table.
+
+    Raises:
+        UnknownTableError: there is no such version.
+    """
+    version = warehouse.head(table) if version is None else version
+    return warehouse.commit_of(table, version)["inputs"] if version is not None else {}

@@ -6,6 +6,7 @@ import numpy as np
 
 from taproom.pages.map_bags_data import document_count
 from taproom.pages.scripts import packed, packed_varints
+from taproom.pages.tables import inputs_of
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.sparse import lists_to_csr
 
@@ -24,8 +25,7 @@ def topic_terms_data(warehouse: Warehouse, limit: int = WEIGHTS) -> dict[str, An
     """
     version = warehouse.head("topics")
     topics = warehouse.read("topics", version)
-    inputs = warehouse.commit_of("topics", version)["inputs"] if version is not None else {}
-    terms = warehouse.read("terms", inputs.get("terms"))
+    terms = warehouse.read("terms", inputs_of(warehouse, "topics", version).get("terms"))
     matrix = lists_to_csr(topics["term_ids"], topics["weights"], len(terms))
     if matrix.nnz > limit:
         return {

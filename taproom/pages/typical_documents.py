@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import UnknownTableError
+from taproom.pages.tables import inputs_of
 from taproom.warehouse.warehouse import Warehouse
 
 DOCUMENTS = 3
@@ -34,8 +35,7 @@ def typical_documents(warehouse: Warehouse, bags_version: int | None) -> dict[tu
     try:
         mixtures = warehouse.read("document_topics")
         bags = warehouse.read("bag_of_words", bags_version, columns=["document_id", "words"])
-        version = warehouse.head("bag_of_words") if bags_version is None else bags_version
-        inputs = warehouse.commit_of("bag_of_words", version)["inputs"] if version is not None else {}
+        inputs = inputs_of(warehouse, "bag_of_words", bags_version)
         found = {
             (weighting, topic): rows
             for weighting in mixtures["weighting"].unique().to_pylist()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from taproom.pages.scripts import packed
+from taproom.pages.tables import inputs_of
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.vectors import vectors_from_table
 
@@ -22,9 +23,8 @@ def word_vectors_data(warehouse: Warehouse, limit: int = NUMBERS) -> dict[str, A
         DamagedFileError: a table is damaged.
         InputError: the vectors have different lengths.
     """
-    version = warehouse.head("word_map")
-    inputs = warehouse.commit_of("word_map", version)["inputs"] if version is not None else {}
-    found = vectors_from_table(warehouse.read("word_vectors", inputs.get("word_vectors")))
+    version = inputs_of(warehouse, "word_map").get("word_vectors")
+    found = vectors_from_table(warehouse.read("word_vectors", version))
     words, dimensions = found.vectors.shape
     shown = found.vectors[: limit // dimensions]
     largest = np.abs(shown).max(axis=1, keepdims=True)

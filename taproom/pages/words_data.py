@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from taproom.errors import UnknownTableError
 from taproom.pages.scripts import packed, packed_fractions, packed_indices
+from taproom.pages.tables import inputs_of
 from taproom.pages.typical_documents import typical_documents
 from taproom.warehouse.warehouse import Warehouse
 
@@ -60,7 +61,7 @@ def _topics(warehouse: Warehouse) -> list[dict[str, Any]]:
     try:
         version = warehouse.head("topics")
         topics = warehouse.read("topics", version)
-        inputs: Mapping[str, int] = warehouse.commit_of("topics", version)["inputs"] if version is not None else {}
+        inputs = inputs_of(warehouse, "topics", version)
         words = warehouse.read("terms", inputs.get("terms"), columns=["word"])["word"]
     except UnknownTableError:
         return []

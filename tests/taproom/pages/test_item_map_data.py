@@ -8,7 +8,7 @@ from taproom.errors import UnknownTableError
 from taproom.pages.item_map_data import NEIGHBORS, WORDS, item_map_data
 from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.publishing import Origin
-from tests.shown_tables import publish_map, unpacked
+from tests.shown_tables import publish_map, unpacked, unpacked_varints
 
 ITEMS = 40
 
@@ -20,7 +20,7 @@ def data(warehouse):
 
 
 def test_items_are_in_descending_order_of_reviews(warehouse, data):
-    reviews = unpacked(data["reviews"])
+    reviews = unpacked_varints(data["reviews"])
     assert reviews.tolist() == sorted(reviews, reverse=True)
     items = warehouse.read("items").to_pandas().set_index("item_id").loc[data["item_ids"]]
     assert [name[:LONGEST_CELL] for name in items.item_name] == data["names"]
