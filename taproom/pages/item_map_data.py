@@ -141,16 +141,16 @@ def _nearest(warehouse: Warehouse, inputs: Mapping[str, int], item_ids: pa.Array
     nearest = np.full((len(item_ids), NEIGHBORS), -1, np.int64)
     distances = np.zeros((len(item_ids), NEIGHBORS))
     for batch in warehouse.stream("neighbors", inputs.get("neighbors")):
-        rows = pc.fill_null(pc.index_in(batch["item_id"], value_set=item_ids), -1).to_numpy()
+        of_batch = pc.index_in(batch["item_id"], value_set=item_ids)
+        batch, rows = batch.filter(pc.is_valid(of_batch)), of_batch.drop_null().to_numpy()
         first = {name: pc.list_slice(batch[name], 0, NEIGHBORS) for name in ("neighbor_ids", "distances")}
         lengths = pc.list_value_length(first["neighbor_ids"]).to_numpy()
         ranks = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         # one look-up for all: each call makes a hash table of all items
         places = pc.fill_null(pc.index_in(first["neighbor_ids"].flatten(), value_set=item_ids), -1).to_numpy()
         of_row = np.repeat(rows, lengths)
-        shown = of_row >= 0
-        nearest[of_row[shown], ranks[shown]] = places[shown]
-        distances[of_row[shown], ranks[shown]] = first["distances"].flatten().to_numpy()[shown]
+        nearest[of_row, ranks] = places
+        distances[of_row, ranks] = first["distances"].flatten().to_numpy()
     return {"nearest": packed_indices(nearest), "distances": packed_fractions(distances, LARGEST_DISTANCE)}
 
 
@@ -178,7 +178,7 @@ def _weighted_words(
 ) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
     """The place of each item, the ids of its words and their weights."""
     for batch in warehouse.stream("tfidf", inputs.get("tfidf"), columns=["item_id", "term_ids", "weights"]):
-        rows = pc.index_in(batch["item_id"], value_set=item_ids).to_pylist()
-        for row, terms, weights in zip(rows, batch["term_ids"], batch["weights"], strict=True):
-            if row is not None:
-                yield row, terms.values.to_numpy(), weights.values.to_numpy()
+        rows = pc.index_in(batch["item_id"], value_set=item_ids)
+        shown = batch.filter(pc.is_valid(rows))
+        for row, terms, weights in zip(rows.drop_null(), shown["term_ids"], shown["weights"], strict=True):
+            yield row.as_py(), terms.values.to_numpy(), weights.values.to_numpy()

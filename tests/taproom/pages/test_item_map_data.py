@@ -5,9 +5,10 @@ import pytest
 
 from assets.reviews.item_map import ITEM_MAP
 from taproom.errors import UnknownTableError
-from taproom.pages.item_map_data import NEIGHBORS, WORDS, item_map_data
+from taproom.pages.item_map_data import NEIGHBORS, STEPS, WORDS, item_map_data
 from taproom.pages.tables import LONGEST_CELL
 from taproom.warehouse.publishing import Origin
+from tests.shown_reviews import NEW_ITEMS, publish_moves
 from tests.shown_tables import publish_map, unpacked, unpacked_varints
 
 ITEMS = 40
@@ -79,6 +80,26 @@ def test_tables_are_read_in_the_versions_that_the_map_was_made_from(warehouse, d
     origin = Origin(inputs=dict.fromkeys(("items", "neighbors", "tfidf", "vocabulary"), 0))
     warehouse.publish(ITEM_MAP, older, since=1, origin=origin)
     assert {**item_map_data(warehouse), "version": 0} == data
+
+
+def test_positions_on_the_map_before_are_those_of_map_moves(warehouse, data):
+    assert "before" not in data  # on a first map
+    publish_moves(warehouse)
+    moved = item_map_data(warehouse)
+    steps = unpacked(moved["before"]).reshape(-1, 2).astype(float)
+    is_new = steps[:, 0] == 65_535
+    assert [moved["item_ids"][index] for index in np.flatnonzero(is_new)] == [
+        f"beer_{item:05d}" for item in range(ITEMS - NEW_ITEMS, ITEMS)
+    ]
+    before = (steps / STEPS * 2 - 1) * moved["before_radius"]
+    wanted = unpacked(moved["flat"]).reshape(-1, 2) + np.array([0.3, -0.4])
+    np.testing.assert_allclose(before[~is_new], wanted[~is_new], atol=1e-4)
+
+
+def test_moves_of_another_map_are_left_out(warehouse, data):
+    publish_moves(warehouse)
+    publish_map(warehouse, ITEMS, seed=1)
+    assert "before" not in item_map_data(warehouse)
 
 
 def test_without_a_map_there_is_an_error(warehouse):

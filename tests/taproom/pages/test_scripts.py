@@ -6,8 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from taproom.pages.scripts import data_script, packed, packed_fractions, packed_indices
-from tests.shown_tables import HOSTILE, unpacked
+from taproom.pages.scripts import data_script, packed, packed_fractions, packed_indices, packed_varints
+from tests.shown_tables import HOSTILE, unpacked, unpacked_varints
 
 
 def test_a_script_is_json_after_a_name_without_tags():
@@ -41,3 +41,11 @@ def test_fractions_are_rounded_to_a_step():
     given = np.random.default_rng(0).random(100) * 2
     read = unpacked(packed_fractions(given, 2.0))
     assert np.abs(read - given).max() <= 1.0 / 65_535 + 1e-12
+
+
+def test_whole_numbers_take_as_few_bytes_as_they_need():
+    edges = [number for bits in (7, 14, 21, 28) for number in (2**bits - 1, 2**bits)]
+    given = np.array([0, 1, *edges])
+    assert unpacked_varints(packed_varints(given)).tolist() == given.tolist()
+    assert len(packed_varints(np.arange(127))) == len(packed(np.arange(127).astype(np.uint8))["base64"])
+    assert packed_varints(np.array([], np.int64)) == ""
