@@ -80,10 +80,10 @@ def check_places(tab: Page, pages: Path, warehouse: Warehouse, texts: list[str])
             distances_off.append(np.linalg.norm(found - wanted.positions[dimension]))
         known.append(answer["unknown"] == list(wanted.unknown_words))
     print(f"places of {len(texts)} texts: the same ten neighbours in {np.mean(same):.1%}, distances differ by at most "
-          f"{max(apart):.1g}; the same unknown words in {np.mean(known):.1%}")  # fmt: skip
+          f"{max(apart):.2g}; the same unknown words in {np.mean(known):.1%}")  # fmt: skip
     for dimension, distances_off in off.items():
-        print(f"  {dimension} dimensions: positions differ by {np.median(distances_off):.1g} (median), "
-              f"{np.quantile(distances_off, 0.99):.1g} (99 %), {max(distances_off):.1g} (most)")  # fmt: skip
+        print(f"  {dimension} dimensions: positions differ by {np.median(distances_off):.2g} (median), "
+              f"{np.quantile(distances_off, 0.99):.2g} (99 %), {max(distances_off):.2g} (most)")  # fmt: skip
     print_times(answers)
 
 
@@ -97,7 +97,7 @@ def check_topics(tab: Page, pages: Path, warehouse: Warehouse, texts: list[str])
             wanted = {each.topic: each.share for each in model.topics_of(text, weighting).topics}
             found = {each["topic"]: each["share"] for each in answer["shares"]}
             errors.append(max(abs(wanted.get(each, 0) - found.get(each, 0)) for each in {*wanted, *found}))
-        print(f"topics of {len(texts)} texts by {weighting}: shares differ by at most {max(errors):.1g}")
+        print(f"topics of {len(texts)} texts by {weighting}: shares differ by at most {max(errors):.2g}")
         print_times(answers)
 
 
@@ -118,7 +118,7 @@ def check_analogies(tab: Page, pages: Path, warehouse: Warehouse) -> None:
         shared.append(sum(word in found for word, _ in wanted) / NEAREST)
         errors += [abs(cosine - found[word]) for word, cosine in wanted if word in found]
     print(f"{len(asked)} analogies: the same first word in {np.mean(first):.1%}, {np.mean(shared):.1%} of the first "
-          f"ten words; cosines differ by at most {max(errors):.1g}")  # fmt: skip
+          f"ten words; cosines differ by at most {max(errors):.2g}")  # fmt: skip
     print_times(answers)
 
 

@@ -11,7 +11,7 @@ Taproom.TextIndex = class {
 
   constructor(texts) {
     this.folded = texts.map(Taproom.folded);
-    this.lengths = new Float32Array(texts.length); // in words, relative to the mean
+    this.shortness = new Float32Array(texts.length); // what a word counts for in each text
     this.textsOf = new Map(); // word -> indices of the texts that have it, ascending
     this.words = new MiniSearch({
       fields: ["word"],
@@ -29,17 +29,21 @@ Taproom.TextIndex = class {
 
   async fill() {
     const { AT_ONCE } = Taproom.TextIndex;
+    const lengths = new Float32Array(this.folded.length); // in words
     for (let index = 0; index < this.folded.length; index++) {
       if (index % AT_ONCE === AT_ONCE - 1) await Taproom.idle();
       const words = Taproom.TextIndex.cut(this.folded[index]);
-      this.lengths[index] = words.length;
+      lengths[index] = words.length;
       for (const word of words) {
         if (!this.textsOf.has(word)) this.textsOf.set(word, []);
         this.textsOf.get(word).push(index);
       }
     }
-    const mean = this.lengths.reduce((sum, each) => sum + each, 0) / Math.max(1, this.lengths.length);
-    this.lengths = this.lengths.map((length) => length / Math.max(1, mean));
+    // More in a short one: BM25+ with MiniSearch's parameters.
+    const mean = lengths.reduce((sum, each) => sum + each, 0) / Math.max(1, lengths.length);
+    lengths.forEach((length, index) => {
+      this.shortness[index] = 0.5 + 2.2 / (1 + 1.2 * (0.3 + (0.7 * length) / Math.max(1, mean)));
+    });
     this.sorted = [...this.textsOf.keys()].sort();
     for (let first = 0; first < this.sorted.length; first += AT_ONCE) {
       await Taproom.idle();
@@ -85,7 +89,7 @@ Taproom.TextIndex = class {
 
   // The score of each text; 0 without a match. `words` has, for each typed word, the words that are like it.
   scores(words, isEach) {
-    const scores = new Float32Array(this.lengths.length);
+    const scores = new Float32Array(this.folded.length);
     const matched = new Uint16Array(scores.length); // how many of the typed words, or the last of them
     words.forEach((alike, place) => {
       for (const [word, score] of alike) {
@@ -95,16 +99,11 @@ Taproom.TextIndex = class {
           const isNew = isEach ? matched[index] === place : matched[index] <= place;
           if (!isNew) continue; // a better one of the words alike was counted, or a typed word before has no match
           matched[index] = place + 1;
-          scores[index] += weight * this.shortness(index);
+          scores[index] += weight * this.shortness[index];
         }
       }
     });
     return isEach ? scores.map((score, index) => (matched[index] === words.length ? score : 0)) : scores;
-  }
-
-  // A word counts for more in a short text: BM25+ with MiniSearch's parameters.
-  shortness(index) {
-    return 0.5 + 2.2 / (1 + 1.2 * (0.3 + 0.7 * this.lengths[index]));
   }
 
   // The best texts, ties in their order; a text that is what was typed is the best of all.
