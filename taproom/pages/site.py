@@ -48,7 +48,10 @@ ON_DEMAND: Mapping[str, Mapping[str, Callable[[Warehouse], dict[str, Any]]]] = {
     "map": {"map_bags": map_bags_data},
     "words": {"word_vectors": word_vectors_data, "topic_terms": topic_terms_data},
 }
-_NOT_READ = "A table that this needs is gone, damaged or of another making than the others. make doctor says which one."
+_NOT_READ = (
+    "A table that this needs is gone, is damaged or does not match the others. `make doctor` finds damage, and `make run` "
+    "makes tables again."
+)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,24 @@ def test_a_name_with_a_typing_error_is_found_and_flown_to(tab):
     assert "Beer number 42" in labels(tab)
 
 
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("beer number 10", "Beer number 10"),
+        ("NUMBER 5", "Beer number 50"),  # of all that begin so, the one with the most reviews
+        ("59 beer", "Beer number 59"),
+        ("berr nmber 33", "Beer number 33"),
+        ("qqqqq 44", "Beer number 44"),  # no name has both
+        ("eer numb", "Beer number 9"),  # a part of words
+        ("qqqqq", None),
+    ],
+)
+def test_names_are_found_in_a_sensible_order(tab, typed, first):
+    tab.evaluate("Taproom.page.search.indexed")
+    found = tab.evaluate("(typed) => Taproom.page.search.find(typed).map((id) => Taproom.data.map.names[id])", typed)
+    assert (found or [None])[0] == first
+
+
 def test_a_card_has_words_scores_and_the_nearest_items_with_lines(tab):
     without = picture(tab)
     search(tab, "Beer number 41")

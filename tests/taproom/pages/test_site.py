@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from assets.reviews.item_map import ITEM_MAP
+from assets.reviews.tfidf import TFIDF
 from assets.text.word_map import CONTRACT as WORD_MAP
 from taproom.pages.libraries import LIBRARIES
 from taproom.pages.site import FOLDER, build_pages, write_pages
 from taproom.pages.tables import Check, Failure, TableDescription
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
-from tests.shown_tables import HOSTILE, publish_map, publish_words
+from tests.shown_tables import HOSTILE, publish, publish_map, publish_words
 
 FAILED = Check(HOSTILE[0], HOSTILE[1], passed=False)
 TABLES = (
@@ -113,3 +114,15 @@ def test_a_run_that_failed_is_shown_once_with_its_tables_and_without_paths(shown
     page = pages["tables/item_map.html"].decode()
     assert "Shown is version 0, the last good one." in page
     assert [word for word in ("home/me", "secret", "Traceback") if word in home + page] == []
+
+
+def test_data_on_demand_that_cannot_be_made_say_why_without_local_names(shown):
+    rows = shown.read("tfidf").to_pydict()
+    rows["weights"] = [[1.5 * weight for weight in weights] for weights in rows["weights"]]  # of no whole counts
+    publish(shown, TFIDF, rows)
+    origin = Origin(inputs={"items": 0, "neighbors": 0, "tfidf": 1, "vocabulary": 0})
+    shown.publish(ITEM_MAP, shown.read("item_map"), since=0, origin=origin, always_commit=True)
+    script = build_pages(shown, TABLES)["data/map_bags.js"].decode()
+    assert "unavailable" in script
+    assert "make doctor" in script
+    assert shown.root not in script
