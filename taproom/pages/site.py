@@ -49,8 +49,8 @@ ON_DEMAND: Mapping[str, Mapping[str, Callable[[Warehouse], dict[str, Any]]]] = {
     "words": {"word_vectors": word_vectors_data, "topic_terms": topic_terms_data},
 }
 _NOT_READ = (
-    "A table that this needs is gone, is damaged or does not match the others. `make doctor` finds damage, and `make run` "
-    "makes tables again."
+    "A table that this needs is gone, is damaged or does not match the others. `make doctor` finds damage, and "
+    "`make run` makes tables again."
 )
 
 
