@@ -32,11 +32,7 @@
     [String.raw`\\[wWdDsS]`, inClass],
     [String.raw`\\[pP]\{[\w=]+\}`, asItIs],
   ];
-  const BRACKETED = sticky([
-    ...COMMON,
-    ["^-|-$", number],
-    [`${IN_BRACKETS}(?:-${IN_BRACKETS})?`, characters],
-  ]);
+  const BRACKETED = sticky([...COMMON, ["^-|-$", number], [`${IN_BRACKETS}(?:-${IN_BRACKETS})?`, characters]]);
   const PARTS = sticky([
     ...COMMON,
     [String.raw`\\b`, () => `(?:(?<=${WORD})(?!${WORD})|(?<!${WORD})(?=${WORD}))`],
@@ -52,11 +48,17 @@
     return parts.map(([part, translate]) => [new RegExp(part, "vy"), translate]);
   }
 
+  // Whether a sticky expression matches at a place; its lastIndex is then the end of the match.
+  function isAt(place, part, pattern) {
+    part.lastIndex = place;
+    return part.test(pattern);
+  }
+
   // A pattern with each of its parts translated. Throws a SyntaxError for a part that is not among `parts`.
   function translated(pattern, parts) {
     let result = "";
     for (let place = 0; place < pattern.length; ) {
-      const found = parts.find(([part]) => ((part.lastIndex = place), part.test(pattern)));
+      const found = parts.find(([part]) => isAt(place, part, pattern));
       if (!found) throw new SyntaxError(`${pattern} is not translated from character ${place} on`);
       const [part, translate] = found;
       result += translate(pattern.slice(place, part.lastIndex));

@@ -11,22 +11,17 @@ from typing import Any
 
 import jinja2
 
-from taproom.errors import DamagedFileError, UnknownTableError
+from taproom.errors import DamagedFileError, InputError, UnknownTableError
 from taproom.pages.cells_data import cells_data
 from taproom.pages.chains import INTRODUCTIONS, ChainIntroduction
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
-from taproom.pages.pictures_data import pictures_data
-from taproom.errors import DamagedFileError, InputError, UnknownTableError
-from taproom.pages.chains import INTRODUCTIONS
-from taproom.pages.item_map_data import item_map_data
-from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.map_bags_data import map_bags_data
+from taproom.pages.pictures_data import pictures_data
 from taproom.pages.scripts import data_script
 from taproom.pages.searches_data import searches_data
 from taproom.pages.tables import Failure, TableDescription, TableState, cell, first_line, size, states_of
-from taproom.pages.tables import TableDescription, TableState, cell, states_of
 from taproom.pages.topic_terms_data import topic_terms_data
 from taproom.pages.word_vectors_data import word_vectors_data
 from taproom.pages.words_data import words_data
@@ -42,7 +37,6 @@ PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
     "pictures": pictures_data,
     "searches": searches_data,
 }
-PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {"map": item_map_data, "words": words_data}
 # Data that a page loads only when somebody wants what needs them: by page and name, what makes them.
 ON_DEMAND: Mapping[str, Mapping[str, Callable[[Warehouse], dict[str, Any]]]] = {
     "map": {"map_bags": map_bags_data},

@@ -9,10 +9,22 @@ from taproom.warehouse.warehouse import Warehouse
 from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_assays import publish_assays
 from tests.shown_images import publish_images
-from tests.shown_searches import publish_searches
 from tests.shown_reviews import publish_moves, publish_reviews
+from tests.shown_searches import publish_searches
 from tests.shown_tables import publish_map, publish_words
 from tests.shown_texts import publish_documents, publish_vectors
+
+PUBLISHERS = (
+    publish_map,
+    publish_reviews,
+    publish_moves,
+    publish_words,
+    publish_vectors,
+    publish_documents,
+    publish_assays,
+    publish_images,
+    publish_searches,
+)
 
 
 @pytest.fixture(scope="module")  # while Playwright runs, so does an event loop, which runs of Dagster do not expect
@@ -30,14 +42,8 @@ def chromium():
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the pages of a warehouse with tables of all chains."""
     warehouse = Warehouse(tmp_path_factory.mktemp("pages") / "warehouse")
-    for publish in (publish_map, publish_words, publish_assays, publish_images, publish_searches):
+    for publish in PUBLISHERS:
         publish(warehouse)
-    publish_map(warehouse)
-    publish_reviews(warehouse)
-    publish_moves(warehouse)
-    publish_words(warehouse)
-    publish_vectors(warehouse)
-    publish_documents(warehouse)
     return written(warehouse)
 
 
