@@ -77,9 +77,11 @@ def test_a_chain_that_was_not_made_says_how_to_make_it(visit, tmp_path):
 
 
 def opened(tab):
-    """The page with all that opens open, and on the map with chosen items."""
+    """The page with all that opens open, with the data that it then loads, and on the map with chosen items."""
     tab.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
     tab.evaluate("document.getElementById('in-view')?.click()")
+    tab.wait_for_timeout(50)  # opening is an event, which comes later
+    tab.evaluate("typeof Taproom === 'undefined' || Promise.all(Taproom.promised?.values() ?? []).then(() => null)")
     return tab
 
 
