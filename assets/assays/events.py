@@ -81,7 +81,7 @@ SAMPLE_FILES = Contract(
         Column("compensation", pa.string(), "the keyword and the channels of the spillover matrix that was applied",
                nullable=True),
         Column("repairs", pa.list_(pa.string()), "where an FCS file departs from the standard, and what was made of "
-               "that"),
+               "that; null if the file was read by an earlier version of Taproom", nullable=True),
         Column("events", pa.int64(), "number of events"),
         Column("missing_values", pa.int64(), "number of missing values in the file"),
         Column("infinite_values", pa.int64(), "number of infinite values in the file, which count as missing"),

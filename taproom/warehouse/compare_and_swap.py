@@ -14,7 +14,7 @@ from deltalake.exceptions import DeltaError
 
 from taproom.errors import ContractError, StorageError, WriteConflictError
 from taproom.warehouse.catalog import head
-from taproom.warehouse.contracts import Contract
+from taproom.warehouse.contracts import Contract, column_type
 from taproom.warehouse.data_files import DataFile, paths
 from taproom.warehouse.delta_log import Snapshot, TableLog
 from taproom.warehouse.single_values import check_values, committed_values
@@ -98,18 +98,38 @@ def files_of(snapshot: Snapshot | None, partition: str | None) -> list[DataFile]
 def schema_changed(contract: Contract, snapshot: Snapshot | None) -> bool:
     """Whether the contract's columns differ from those of a version of the table; descriptions do not count.
 
+    A partitioned table may get further columns, which are null in the partitions that were written without them.
+
     Raises:
-        ContractError: they differ and the table is partitioned, so its other partitions would keep the old columns.
+        ContractError: they differ otherwise and the table is partitioned, so its other partitions would keep the old
+            columns.
     """
     wanted = pa.schema(Schema.from_arrow(contract.schema).to_arrow())
     if snapshot is None or snapshot.arrow_schema.equals(wanted):
         return False
-    if contract.partition and snapshot.files:
+    if contract.partition and snapshot.files and (changes := _changes(snapshot.arrow_schema, contract.schema, wanted)):
         raise ContractError(
             f"{contract.table}: its columns have changed since the table was made, and the other partitions still "
-            f"have the old ones. Make the table in another warehouse ({WAREHOUSE_VARIABLE})."
+            f"have the old ones: {'; '.join(changes)}. Only columns that may be null can be added. Make the table in "
+            f"another warehouse ({WAREHOUSE_VARIABLE})."
         )
     return True
+
+
+def _changes(stored: pa.Schema, given: pa.Schema, wanted: pa.Schema) -> list[str]:
+    """How columns differ from the stored ones, in words; new ones that may be null do not count.
+
+    `given` are the contract's, `wanted` the same as Delta has them: without a type of Delta's, nulls would have another
+    type than the values in later files.
+    """
+    changes = [f"{name} is not in the contract" for name in stored.names if name not in given.names]
+    for column, own in zip(wanted, given, strict=True):
+        is_new = column.name not in stored.names
+        if is_new and not (column.nullable and column.type.equals(own.type)):
+            changes.append(f"{column.name} is new and {column_type(own)}")
+        elif not is_new and not stored.field(column.name).equals(column):
+            changes.append(f"{column.name} was {column_type(stored.field(column.name))}, now {column_type(column)}")
+    return changes
 
 
 def _is_overtaken(swap: Swap, newest: Snapshot | None) -> bool:

@@ -239,7 +239,7 @@ class Contract:
             return
         by_name = {column.name: column for column in given}
         wrong = [
-            f"{wanted.name}: {_kind(by_name.get(wanted.name))} was given, {_kind(wanted)} was wanted"
+            f"{wanted.name}: {column_type(by_name.get(wanted.name))} was given, {column_type(wanted)} was wanted"
             for wanted in self.schema
             if wanted.name not in by_name or wanted != by_name[wanted.name]
         ]
@@ -299,7 +299,8 @@ def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
     return False
 
 
-def _kind(column: pa.Field | None) -> str:
+def column_type(column: pa.Field | None) -> str:
+    """The type of a column as messages name it, and whether it may be null."""
     return "nothing" if column is None else f"{column.type}{'' if column.nullable else ' not null'}"
 
 

@@ -210,8 +210,9 @@ class TableLog:
     ) -> int:
         """Replace the files `before` by the files `after`, on top of `head`, in one try; give the new version.
 
-        A `schema` other than the head's replaces all files. deltalake is not to retry, because it would not look at
-        what was committed meanwhile; `compare_and_swap` does.
+        Files that are neither in `before` nor in `after` stay. With a `schema` other than the head's they are those of
+        other partitions than the one in `metadata`, and have nulls in the columns that are new. deltalake is not to
+        retry, because it would not look at what was committed meanwhile; `compare_and_swap` does.
 
         Raises:
             deltalake.exceptions.DeltaError: another writer has committed first, or the log cannot be written.
@@ -219,7 +220,7 @@ class TableLog:
         columns = columns_as_json(schema, partition_by)
         is_new_schema = head is None or columns != columns_as_json(head.schema, head.partition_column)
         replaced = paths(before)
-        kept = () if head is None or is_new_schema else [file for file in head.files if file.path not in replaced]
+        kept = [] if head is None else [file for file in head.files if file.path not in replaced]
         version = 0 if head is None else head.version + 1
         metadata = {
             **metadata,
@@ -240,7 +241,10 @@ class TableLog:
                 storage_options=self.storage.options,
             )  # fmt: skip
         elif is_new_schema:
-            head.delta.create_write_transaction([*added], "overwrite", schema, partitions, commit_properties=properties)
+            own = [(partition_by, "=", metadata["partition"])] if partition_by and kept else None
+            head.delta.create_write_transaction(
+                [*added], "overwrite", schema, partitions, own, commit_properties=properties
+            )
         else:
             removed = [_remove(partition_by, file) for file in before if file not in new]
             head.delta.create_write_transaction(

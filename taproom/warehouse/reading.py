@@ -1,6 +1,6 @@
 """Reading the rows of a table version: file by file, each verified before its rows are given."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import pyarrow as pa
@@ -33,10 +33,15 @@ def stream(
         schema = pa.schema([schema.field(name) for name in columns])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        stored = [name for name in schema.names if name != snapshot.partition_column]
         for file, content in zip(files, contents, strict=True):
-            for batch in pq.ParquetFile(pa.BufferReader(content)).iter_batches(columns=stored):
-                yield _with_partition(batch, schema, snapshot.partition_column, file.partition)
+            parquet = pq.ParquetFile(pa.BufferReader(content))
+            stored = [name for name in schema.names if name in parquet.schema_arrow.names]
+            # Columns that were added to the table after the file are null; the partition is only in the log.
+            constants: dict[str, str | None] = {name: None for name in schema.names if name not in stored}
+            if snapshot.partition_column in constants:
+                constants[snapshot.partition_column] = file.partition
+            for batch in parquet.iter_batches(columns=stored):
+                yield _with_constants(batch, schema, constants)
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -55,12 +60,11 @@ def _exact_schema(content: bytes, schema: pa.Schema) -> pa.Schema:
     return pa.schema([stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema])
 
 
-def _with_partition(
-    batch: pa.RecordBatch, schema: pa.Schema, column: str | None, partition: str | None
-) -> pa.RecordBatch:
+def _with_constants(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, str | None]) -> pa.RecordBatch:
+    """A batch with the columns that its file does not have, each of one value."""
     values = [
-        pa.repeat(pa.scalar(partition, schema.field(name).type), batch.num_rows)
-        if name == column
+        pa.repeat(pa.scalar(constants[name], schema.field(name).type), batch.num_rows)
+        if name in constants
         else batch.column(name)
         for name in schema.names
     ]

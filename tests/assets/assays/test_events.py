@@ -1,8 +1,13 @@
+import shutil
+from dataclasses import replace
+
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.assays.events import EventsConfig, batches_of, dropped, events
+import taproom
+from assets.assays.events import EVENTS, SAMPLE_FILES, EventsConfig, batches_of, dropped, events
 from pipelines.io_manager import StepTables
 from taproom.errors import InputError, SourceError
 from tests.fcs_file import fcs_bytes
@@ -78,6 +83,30 @@ def test_a_sample_that_is_to_be_read_otherwise_is_read_again(folder, ingest_even
         ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", **more))
     assert warehouse.read("samples")["transforms"].to_pylist() == [["linear"] * 2]
     assert warehouse.read("samples")["label"].to_pylist() == ["RFP"]
+
+
+def test_samples_that_an_earlier_version_has_read_stay_beside_new_ones(
+    folder, ingest_events, warehouse, make, monkeypatch
+):
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
+    added = ("compensation", "repairs")
+    key = ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label="CFP"))
+    old_events = warehouse.read("events").to_pylist()
+    (old_sample,) = warehouse.read("samples").drop_columns(added).to_pylist()
+    for table in ("events", "samples"):
+        shutil.rmtree(warehouse.uri(table))
+    earlier = replace(SAMPLE_FILES, columns=tuple(each for each in SAMPLE_FILES.columns if each.name not in added))
+    for contract, rows in ((EVENTS, old_events), (earlier, [old_sample])):
+        renamed = [{**row, "sample": "P0-A1", "plate": "P0"} for row in rows]
+        warehouse.publish(contract, pa.Table.from_pylist(renamed, contract.schema), since=None, partition="P0-A1")
+    assert ingest_events(**fcs(folder / "mixed.fcs", plate="P1", well="A2")) != key
+    old, new = taproom.load("samples").to_pylist()
+    assert old == {**old_sample, "sample": "P0-A1", "plate": "P0", "compensation": None, "repairs": None}
+    assert new["repairs"] == []
+    assert taproom.load("samples", 0).schema.names == earlier.schema.names
+    make("wells")
+    assert warehouse.read("wells")["plate"].to_pylist() == ["P0", "P1"]
+    assert warehouse.check("samples").problems == ()
 
 
 @pytest.mark.parametrize(
