@@ -104,13 +104,14 @@ def items(
     import numpy as np
 
     from taproom.drawing import bars, histogram
-    from taproom.words.rollup import ReviewRollup, batch_hashes, token_patterns
+    from taproom.words.rollup import ReviewRollup, batch_hashes, same_but_for_case, token_patterns
 
     rollup = ReviewRollup(token_patterns(term_counts), _arrivals(context.resources.io_manager.warehouse))
     for batch in reviews:
         rollup.add(batch)
     by_item = rollup.items(ITEMS.schema)
     counts = by_item["reviews"].to_numpy()
+    alike = same_but_for_case(by_item["item_name"].to_pylist())
     yield dg.Output(
         Draft(
             by_item,
@@ -119,6 +120,7 @@ def items(
                 "reviews": int(counts.sum()),
                 "median_reviews": float(np.median(counts)),
                 "items_with_several_spellings": sum(map(bool, by_item["spellings"].to_pylist())),
+                "notes": [_differ_in_case(alike)] if alike else [],
             },
             figure=histogram("Reviews per item", counts, "reviews"),
         ),
@@ -156,6 +158,26 @@ def _notes(duplicates: pa.Table, repeated: int, replaced: int) -> list[str]:
             example = f"{first['review_id']!r} of {first['batch']} is in {first['kept_in']}"
             notes.append(f"{count:,} reviews that {what} are not counted (the first: {example})")
     return notes
+
+
+def _differ_in_case(alike: list[list[str]]) -> str:
+    """Items of other names are other items, even if the names differ only in case: a line that says which."""
+    examples = "; ".join(" and ".join(map(repr, group)) for group in alike[:3])
+    return f"{sum(map(len, alike)):,} names differ from another item's only in upper and lower case, such as {examples}"
+
+
+@dg.asset_check(asset="items", description="No names of items differ only in upper and lower case.")
+def names_differ_not_only_in_case(items: pa.Table) -> dg.AssetCheckResult:
+    """Such items may be one that was typed in two ways; give both the same name or id in the file if they are."""
+    from taproom.words.rollup import same_but_for_case
+
+    alike = same_but_for_case(items["item_name"].to_pylist())
+    return dg.AssetCheckResult(
+        passed=not alike,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=_differ_in_case(alike) if alike else None,
+        metadata={"names": sum(map(len, alike)), "examples": alike[:20]},
+    )
 
 
 @dg.asset_check(asset="items", description="At least one item has 5 or more reviews.")

@@ -7,7 +7,7 @@ arrived later.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -164,6 +164,18 @@ def batch_hashes(term_counts: pa.Table) -> dict[str, str]:
         name: content_hash(term_counts.slice(start, end - start))
         for name, start, end in zip(names.values.to_pylist(), starts, ends, strict=True)
     }
+
+
+def same_but_for_case(names: Iterable[str]) -> list[list[str]]:
+    """Groups of names that differ only in upper and lower case: the names of each ascending, and the groups, too.
+
+    >>> same_but_for_case(["Pale Ale", "Stout", "pale ale", "Pale Ale"])
+    [['Pale Ale', 'pale ale']]
+    """
+    groups: defaultdict[str, set[str]] = defaultdict(set)
+    for name in names:
+        groups[name.casefold()].add(name)
+    return sorted(sorted(group) for group in groups.values() if len(group) > 1)
 
 
 def _most_frequent(reviews: pa.Table, column: str) -> pa.Table:

@@ -2,7 +2,13 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.reviews.items import REVIEW_BATCHES, few_duplicates, items_with_reviews, one_token_pattern
+from assets.reviews.items import (
+    REVIEW_BATCHES,
+    few_duplicates,
+    items_with_reviews,
+    names_differ_not_only_in_case,
+    one_token_pattern,
+)
 
 JUNE = [
     {"review_id": "r1", "item_id": "ale", "category": "IPA", "overall": 4, "text": "citrus pine pine"},
@@ -68,6 +74,19 @@ def test_items_with_a_review_or_two_each_are_warned_of(write_csv, ingest, make, 
     assert not items_with_reviews(items).passed
     many = items.set_column(items.schema.get_field_index("reviews"), "reviews", [[5, 1]])
     assert items_with_reviews(many).passed
+
+
+def test_names_that_differ_only_in_case_are_other_items_and_reported(write_csv, ingest, make, warehouse):
+    ingest(write_csv("a_june.csv", [{"item_id": name, "text": name} for name in ("Pale Ale", "pale ale", "stout")]))
+    result = make(*ROLLUP)
+    assert warehouse.read("items")["item_id"].to_pylist() == ["Pale Ale", "pale ale", "stout"]
+    told = "2 names differ from another item's only in upper and lower case, such as 'Pale Ale' and 'pale ale'"
+    (made,) = result.asset_materializations_for_node("items")[:1]
+    assert made.metadata["notes"].value == [told]
+    checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
+    assert not checks["names_differ_not_only_in_case"].passed
+    assert checks["names_differ_not_only_in_case"].description == told
+    assert names_differ_not_only_in_case(warehouse.read("items").slice(1)).passed
 
 
 @pytest.mark.parametrize(("patterns", "passed"), [([], True), (["a", "a"], True), (["a", "b"], False)])
