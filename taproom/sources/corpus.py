@@ -81,7 +81,7 @@ class TextFiles:
 
     Attributes:
         path: the file or folder. A folder is searched with its subfolders; hidden files, links and the inbox's own
-            files are skipped. Files may be packed (.gz, .bz2, .xz, .zip).
+            files are skipped. Files may be packed (.gz, .bz2, .xz, .zst, .zip).
         unit: a document is a line, a block of `block_words` words (cut at white space), or a file. None: a line of a
             file, a file of a folder.
         block_words: the words of a block.

@@ -60,7 +60,7 @@ class ReviewFile:
     """A file of reviews, and how to read it. What is None is recognised from the first rows.
 
     Attributes:
-        path: the file; a text format may be packed (.gz, .bz2, .xz, or .zip with one file in it).
+        path: the file; a text format may be packed (.gz, .bz2, .xz, .zst, or .zip with one file in it).
         format: None takes it from the suffix (.csv, .tsv, .jsonl, .ndjson, .json, .txt, .parquet) and, for text, the
             first characters. "json" is one array of objects, "jsonl" an object a line.
         columns: for each field the column that holds it; a blank one leaves the field out. Fields are review_id,
@@ -132,7 +132,7 @@ class ReviewFile:
         given = f"format {self.format!r}" if self.format else f"the suffix of {self.path.name!r}"
         raise SourceError(
             f"{self.path}: {given} is not a format that can be read. Wanted: {', '.join(_FORMAT_OF_SUFFIX)} (text also "
-            "with .gz, .bz2, .xz or .zip after it); unpack or rename the file, or set `format` "
+            "with .gz, .bz2, .xz, .zst or .zip after it); unpack or rename the file, or set `format` "
             f"({', '.join(get_args(Format))})."
         )
 

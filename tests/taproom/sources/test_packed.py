@@ -4,6 +4,7 @@ import bz2
 import gzip
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,11 @@ BOMB_BYTES = 30_000_000
 LINE = b"17,This beer pours a hazy golden colour with a thick head and tastes of citrus and of pine\n"
 
 
+COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": partial(pa.Codec("zstd").compress, asbytes=True)}
+
+
 def packed(path: Path, content: bytes) -> Path:
-    path.write_bytes((gzip.compress if path.suffix == ".gz" else bz2.compress)(content))
+    path.write_bytes(COMPRESS[path.suffix](content))
     return path
 
 
@@ -40,7 +44,9 @@ def read_all(path: Path) -> bytes:
         return stream.read()
 
 
-@pytest.mark.parametrize(("suffix", "line"), [(".gz", b"\0"), (".gz", b"\n"), (".gz", b"a,b\n"), (".bz2", b"\n")])
+@pytest.mark.parametrize(
+    ("suffix", "line"), [(".gz", b"\0"), (".gz", b"\n"), (".gz", b"a,b\n"), (".bz2", b"\n"), (".zst", b"a,b\n")]
+)
 def test_a_bomb_is_refused_before_anything_of_it_is_given(tmp_path, suffix, line):
     path = packed(tmp_path / f"bomb.csv{suffix}", times(line))
     assert path.stat().st_size < 31_000
@@ -76,14 +82,51 @@ def test_a_small_file_may_hold_anything(tmp_path):
     assert read_all(packed(tmp_path / "zeros.gz", content)) == content
 
 
-def test_what_is_before_damage_is_given_first(tmp_path):
+@pytest.mark.parametrize(("suffix", "error"), [(".gz", EOFError), (".zst", OSError)])
+def test_what_is_before_damage_is_given_first(tmp_path, suffix, error):
     content = b"".join(b"%d\n" % number for number in range(100_000))
-    path = tmp_path / "cut.gz"
-    path.write_bytes(gzip.compress(content)[:-100])
+    path = packed(tmp_path / f"cut{suffix}", content)
+    path.write_bytes(path.read_bytes()[:-100])
     with open_unpacked(path) as stream:
         assert stream.readline() == b"0\n"
-        with pytest.raises(EOFError):
+        with pytest.raises(error):
             stream.read()
+
+
+@pytest.mark.parametrize(
+    ("damaged", "reason"),
+    [
+        (lambda content: content[: len(content) // 2], r"is damaged near line [\d,]+ \(Truncated"),
+        (lambda content: content + b"more", r"is damaged near line [\d,]+"),
+        (lambda _: b"item_id,text\n1,a\n", r"is not a \.zst file"),
+        (lambda _: b"", "is empty"),
+    ],
+    ids=["cut off", "something behind it", "not packed", "empty"],
+)
+def test_damaged_zstandard_files_are_refused_by_name(tmp_path, damaged, reason):
+    rows = b"".join(b"%d,text %d\n" % (number, number) for number in range(100_000))
+    path = packed(tmp_path / "r.csv.zst", b"item_id,text\n" + rows)
+    path.write_bytes(damaged(path.read_bytes()))
+    with pytest.raises(SourceError, match=rf"r\.csv\.zst:? {reason}"):
+        reviews_of(path)
+
+
+def test_the_checksum_of_a_zstandard_file_is_compared(tmp_path):
+    content = bytes.fromhex("28b52ffd04588900006974656d5f69642c746578740a312c610a1b31bb7c")  # by the command zstd
+    for written in (content, content[:-1] + b"\0"):
+        (tmp_path / "r.zst").write_bytes(written)
+        with open_unpacked(tmp_path / "r.zst") as stream:
+            if written == content:
+                assert stream.read() == b"item_id,text\n1,a\n"
+            else:
+                with pytest.raises(OSError, match="checksum"):
+                    stream.read()
+
+
+def test_several_zstandard_frames_are_one_file(tmp_path):
+    frames = [packed(tmp_path / "r.zst", part).read_bytes() for part in (b"item_id,text\n", b"1,a\n")]
+    (tmp_path / "r.zst").write_bytes(b"".join(frames))
+    assert read_all(tmp_path / "r.zst") == b"item_id,text\n1,a\n"
 
 
 def test_the_limit_grows_with_the_file(tmp_path):

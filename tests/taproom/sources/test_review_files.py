@@ -5,11 +5,14 @@ import gzip
 import lzma
 import zipfile
 
+import pyarrow as pa
 import pytest
 
 from taproom.errors import SourceError
 from taproom.sources.review_files import ReviewFile, rotten_tomatoes
 from tests.review_reading import read, reader_of
+
+ZSTANDARD = pa.Codec("zstd")
 
 
 def test_a_mapping_chooses_columns_and_others_are_ignored(read_bytes):
@@ -60,7 +63,7 @@ def test_letters_that_are_none_in_the_recognised_encoding_are_not_guessed(read_b
         read_bytes(f'item_id,text\n1,"{text}"\n2,"{text} źle"\n'.encode("cp1250"))
 
 
-@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zst", ".zip"])
 def test_packed_files(tmp_path, suffix):
     content = b"item_id,text\n1,a\n"
     path = tmp_path / f"r.csv{suffix}"
@@ -69,7 +72,7 @@ def test_packed_files(tmp_path, suffix):
             archive.writestr("folder/r.csv", content)
             archive.writestr("__MACOSX/folder/._r.csv", b"x")
     else:
-        path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma}[suffix].compress(content))
+        path.write_bytes({".gz": gzip, ".bz2": bz2, ".xz": lzma, ".zst": ZSTANDARD}[suffix].compress(content))
     table, _ = read(ReviewFile(path))
     assert table["text"].to_pylist() == ["a"]
 
