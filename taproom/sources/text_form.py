@@ -33,8 +33,11 @@ _OLDER_ENCODINGS = [
     *("cp1252", "cp1251", "koi8_r", "iso8859_7"),
     *("gb18030", "cp932", "big5", "euc_kr", "euc_jp"),
 ]
-# What other languages' letters become in cp1252.
-_NO_WORD = re.compile(r"[^\W\d_][\u00A1-\u00BF][^\W\d_]")
+# What other languages' letters become in cp1252: a sign between letters.
+_NO_WORD = re.compile(r"[^\W\d_][\u00A1-\u00BF×÷][^\W\d_]")
+# Few words of Western Europe have three letters beyond ASCII in a row, a capital one after a small letter, or ÿ, the
+# byte FF.
+_RARE_IN_WORDS = re.compile(r"[^\W\d_a-zA-Z]{3}|[a-zß-öø-þœšž][À-ÖØ-ÞŒŠŽŸ]|ÿ")
 # Fewer bytes beyond ASCII do not tell one encoding from another.
 _BYTES_THAT_TELL = 8
 _SEPARATOR = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
@@ -45,11 +48,14 @@ _BEER_KEY = re.compile(r"\s*(beer|review|user)/\w+:")
 def encoding_of(sample: bytes) -> str:
     r"""The encoding of the first bytes of a file.
 
-    A byte-order mark says it. Otherwise it is UTF-8 if most lines with characters beyond ASCII are UTF-8, or there are
-    too few of them to tell; else the older encoding that charset-normalizer finds.
+    A byte-order mark says it. Otherwise it is UTF-8 if most lines with characters beyond ASCII are UTF-8; else cp1252
+    if all words look like those of Western Europe in it, be there one such character or many; else the older encoding
+    that charset-normalizer finds. It is UTF-8, too, where none of these is certain, so that a reader rejects the lines.
 
     >>> encoding_of(b"item,text\n1,Fr\xc3\xbcli\n"), encoding_of("item,text\n1,Früli\n".encode("utf-16"))
     ('utf-8', 'utf-16')
+    >>> encoding_of(b"item,text\n1,It\x92s hoppy\n")
+    'cp1252'
     """
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if sample.startswith(mark):
@@ -82,12 +88,23 @@ def _is_utf8(line: bytes) -> bool:
 def _older_encoding(text: bytes) -> str | None:
     from charset_normalizer import from_bytes  # here, because it takes a tenth of a second
 
+    if _is_western(text):
+        return "cp1252"
     if sum(byte > 0x7F for byte in text) < _BYTES_THAT_TELL:
         return None
     best = from_bytes(text[: 2**16], cp_isolation=_OLDER_ENCODINGS).best()
     if best is None or len(_NO_WORD.findall(str(best))) > 0.05 * len(re.findall(r"[^\x00-\x7f]", str(best))):
         return None
     return best.encoding
+
+
+def _is_western(text: bytes) -> bool:
+    """Whether all of the text is plausible in cp1252, as only text of Western Europe is unless it is short."""
+    try:
+        read = text.decode("cp1252")
+    except UnicodeDecodeError:
+        return False
+    return not _NO_WORD.search(read) and not _RARE_IN_WORDS.search(read)
 
 
 def has_bare_returns(text: str) -> bool:

@@ -344,7 +344,7 @@ def test_a_folder_of_which_no_file_can_be_read_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("t", b"fine\ncaf\xe9", r"is not utf-8: it cannot be decoded at byte 8 .*`encoding`"),
+        ("t", b"fine\ncaf\x81", r"is not utf-8: it cannot be decoded at byte 8 .*`encoding`"),
         ("t", b"cut \xe8\x8d", "cannot be decoded at byte 4"),
         ("t", b"a line, and\0b", "there is a NUL"),
         ("t", b"", "is empty"),

@@ -48,13 +48,26 @@ def test_quotes_quote_only_where_rows_agree(lines, delimiter, expected):
     [
         (b"", "utf-8"),
         (b"plain", "utf-8"),
-        ("Früli".encode("latin-1"), "utf-8"),
+        ("Früli".encode("latin-1"), "cp1252"),
+        ("café".encode("latin-1"), "cp1252"),
+        (b"it\x92s", "cp1252"),
+        (b"it\x92s \x93good\x94 \x96 really " * 9, "cp1252"),
+        (("plain\n" * 1000 + "1,crème brûlée").encode("cp1252"), "cp1252"),
+        ("€ 5 für ½ l, ¿qué?".encode("cp1252"), "cp1252"),
+        ("пиво".encode("cp1251"), "utf-8"),
+        ("пиво".encode("koi8_r"), "utf-8"),
+        ("酒ビール".encode("cp932"), "utf-8"),
+        ("źle, łódź".encode("cp1250"), "utf-8"),
+        ("café".encode("mac_roman"), "utf-8"),
+        ("büro".encode("cp850"), "utf-8"),
+        ("café".encode()[:-1], "utf-8"),
+        (b"caf\xe9 \x81", "utf-8"),
         ("é\nè\n".encode() + "ü\n".encode("latin-1"), "utf-8"),
         ("a;ü".encode("utf-16-be"), "utf-16-be"),
         (b"\xff\xfe\0\0" + "a".encode("utf-32-le"), "utf-32"),
     ],
 )
-def test_an_encoding_is_told_by_most_lines_or_not_at_all(sample, expected):
+def test_an_encoding_is_recognised_or_left_as_utf_8(sample, expected):
     assert encoding_of(sample) == expected
 
 

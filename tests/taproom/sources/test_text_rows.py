@@ -52,7 +52,7 @@ def test_a_row_s_line_is_where_it_starts(read_bytes):
         (b"1,a", Reason.UNREADABLE),
         (b'1,"a"b,3,2012-01-31', Reason.UNREADABLE),
         (b"1,a\rb,3,2012-01-31", Reason.UNREADABLE),
-        (b"1,Fr\xfcli,3,2012-01-31", Reason.WRONG_ENCODING),
+        (b"1,Fr\x81li,3,2012-01-31", Reason.WRONG_ENCODING),
         (b"\xff,a,3,2012-01-31", Reason.WRONG_ENCODING),
         (b"1,a\0b,3,2012-01-31", Reason.NUL_BYTE),
         (b"1," + b"a" * 200_000 + b",3,2012-01-31", Reason.TOO_LONG),
