@@ -220,6 +220,21 @@ def test_new_columns_may_come_anywhere_and_without_rows(warehouse):
     assert warehouse.publish(contract, rows, since=2, partition="b").version == 3
 
 
+def test_columns_are_repaired_whose_commit_is_damaged(warehouse):
+    for batch, number in (("a", 1), ("b", 2)):
+        warehouse.publish(MAIL, mail(batch, number), since=warehouse.head("mail"), partition=batch)
+    warehouse.publish(wider(MAIL), widened(mail("b", 3)), since=1, partition="b")
+    warehouse.publish(wider(MAIL), widened(mail("b", 4)), since=2, partition="b")
+    versions = [warehouse.read("mail", version) for version in range(4)]
+    entry = Path(warehouse.uri("mail"), "_delta_log", f"{2:020d}.json")
+    entry.write_bytes(entry.read_bytes().replace(b"colour", b"color"))
+    report = warehouse.repair("mail")
+    assert (report.version, report.lost) == (3, (2,))
+    assert warehouse.read("mail").equals(versions[3])
+    assert warehouse.read("mail", 1).equals(versions[1])
+    assert warehouse.check("mail").problems == ()
+
+
 def test_two_runs_add_the_same_column(racers, tmp_path):
     for attempt in range(ROUNDS):
         warehouse = Warehouse(tmp_path / str(attempt))
