@@ -16,6 +16,7 @@ def test_the_committed_contracts_are_what_the_code_says():
     assert {path.name for path in FOLDER.glob("*.yaml")} == {f"{table}.odcs.yaml" for table in CONTRACTS}
 
 
+@pytest.mark.slow
 def test_drift_is_told_and_fails_the_check(tmp_path, monkeypatch, capsys):
     write(tmp_path)
     assert drifted(tmp_path) == []

@@ -80,6 +80,7 @@ def test_results_come_in_the_order_of_the_tasks(n_jobs):
             assert (os.getpid() in {pid for pid, _ in found}) == (n_jobs != 2)
 
 
+@pytest.mark.slow
 def test_workers_stay_for_the_block_and_end_with_it():
     with worker_processes(2) as run:
         first, second = (set(run(pid_after, [(0.2,)] * 4)) for _ in range(2))
@@ -89,6 +90,7 @@ def test_workers_stay_for_the_block_and_end_with_it():
     assert all_gone(list(first), seconds=1)
 
 
+@pytest.mark.slow
 def test_workers_end_when_a_task_fails():
     pids = set()
 
@@ -165,6 +167,7 @@ process.join()
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_when_its_work_has_ended(tmp_path):
     process = start(STEP, str(tmp_path / "pids"))
     try:
@@ -184,6 +187,7 @@ with worker_processes(2) as run:
 """
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
     process = start(WAITING, str(tmp_path))
     try:
@@ -195,6 +199,7 @@ def test_workers_end_when_the_process_that_started_them_is_killed(tmp_path):
     assert all_gone(pids, seconds=10)
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_process_that_started_them_is_interrupted(tmp_path):
     # As in a terminal, also where these tests are run in the background of a shell, which ignores the signal.
     listening = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -91,6 +91,7 @@ def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_
     }
 
 
+@pytest.mark.slow
 def test_a_graph_in_pieces_is_compared_without_the_methods_that_need_one():
     draft = map_methods(MapMethodsConfig(), *inputs(items=30, k=3, pieces=2))
     left_out = draft.final_metadata()["left_out"]

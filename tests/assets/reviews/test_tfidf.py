@@ -73,6 +73,7 @@ def test_three_items_are_weighed_by_the_formula():
     }
 
 
+@pytest.mark.slow
 def test_the_vocabulary_tells_what_a_word_is():
     rows = [("b1", "ale", {"hop": 1}), ("b2", "ipa", {"hop": 1, "oak": 1}), ("b3", "stout", {"oak": 2})]
 

@@ -14,6 +14,7 @@ from tests.labelled_plate import QUICK, fit_classes, plate
 CHANNELS, TRANSFORMS = ("FSC-A", "SSC-A"), ("linear", "arcsinh")
 
 
+@pytest.mark.slow
 def test_held_out_densities_are_of_mixtures_that_have_never_seen_the_well(crossed):
     values, labels, wells = plate()
     for well, label in (("A2", "blue"), ("B1", "red")):
@@ -57,6 +58,7 @@ def test_a_well_of_two_classes_is_left_out_of_both():
     np.testing.assert_array_equal(found.log_densities[~others], wanted)
 
 
+@pytest.mark.slow
 def test_bic_finds_the_number_of_components_unless_it_is_given():
     values, labels, wells = plate(events=400)
     one_each = np.where(labels == "red", 10.0, 0.0)[:, None] + np.random.default_rng(3).normal(size=values.shape)

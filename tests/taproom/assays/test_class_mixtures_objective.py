@@ -25,6 +25,7 @@ def rows_of(part) -> set:
     return {tuple(row) for row in part.values}
 
 
+@pytest.mark.slow
 def test_a_mixture_of_two_beats_one_gaussian_where_half_of_a_well_is_elsewhere():
     given = plate(events=400, spread=0.02)
     objective = ClassMixturesObjective.parted(*given, seed=0)

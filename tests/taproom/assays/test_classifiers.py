@@ -44,6 +44,7 @@ def compared(values, labels, wells, **options):
     return compare(values, labels, wells, ours, **options)
 
 
+@pytest.mark.slow
 def test_each_method_is_judged_on_each_well_by_the_others():
     values, labels, wells = plate()
     found = compared(values, labels, wells)
@@ -57,6 +58,7 @@ def test_each_method_is_judged_on_each_well_by_the_others():
     assert {row["kind"] for row in found.summary} == {"generative", "discriminative"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["linear_discriminant", "logistic_regression", "quadratic_discriminant"])
 def test_rows_are_those_of_the_method_fitted_to_the_other_wells_by_hand(method):
     from sklearn.discriminant_analysis import LinearDiscriminantAnalysis, QuadraticDiscriminantAnalysis

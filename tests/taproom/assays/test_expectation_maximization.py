@@ -115,6 +115,7 @@ def test_two_components_in_one_channel_are_algorithm_8_1(seed, weight):
         assert_close(mixture, Mixture([1 - pi, pi], [[mu_1], [mu_2]], [[[variance_1]], [[variance_2]]]), rtol=1e-8)
 
 
+@pytest.mark.slow
 @FEW
 @given(SEEDS, st.integers(1, 3), st.integers(2, 6), st.floats(0.05, 0.6))
 def test_an_iteration_takes_the_conditional_moments_of_what_is_missing(seed, components, channels, share):

@@ -50,6 +50,7 @@ def test_images_that_nothing_can_be_judged_on_are_refused(labels, told):
         choose_images(np.array(labels), np.arange(6) < 4, (9, 9))
 
 
+@pytest.mark.slow
 def test_features_that_see_gradients_tell_stripes_apart_and_the_rows_are_the_same_again():
     found = compare(labelled(), workers=2)
     assert not found.left_out

@@ -34,6 +34,7 @@ def test_features_are_finite_numbers_of_images_of_any_size(features, height, wid
     assert len(found) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("features", FEATURES)
 def test_features_are_the_same_with_any_number_of_workers_and_of_an_image_by_itself(features):
     images = stripes(200)[0]

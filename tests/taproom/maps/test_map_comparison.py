@@ -19,6 +19,7 @@ def _one_thread():
         yield
 
 
+@pytest.mark.slow
 def test_all_methods_map_the_sample_and_those_that_can_afford_it_the_whole():
     items = graph(bags(90), 9)
     found = compare(items, maps_for(items), MethodParameters(sample=60, dense_items=90))
@@ -32,6 +33,7 @@ def test_all_methods_map_the_sample_and_those_that_can_afford_it_the_whole():
     assert all(0 <= row["error_random"] < 0.5 and row["seconds"] > 0 for row in found.rows)
 
 
+@pytest.mark.slow
 def test_ours_is_fitted_again_for_its_seconds_only_up_to_the_limit():
     items = graph(bags(90), 9)
     found = compare(items, maps_for(items), MethodParameters(sample=60, dense_items=80))
@@ -40,18 +42,21 @@ def test_ours_is_fitted_again_for_its_seconds_only_up_to_the_limit():
     assert seconds[60] > 0
 
 
+@pytest.mark.slow
 def test_a_dense_matrix_of_all_items_is_made_only_up_to_the_limit():
     items = graph(bags(90), 9)
     rows = compare(items, maps_for(items), MethodParameters(sample=20, dense_items=89)).rows
     assert {row["method"] for row in rows if row["items"] == 90} == {"ordinal", "kernel_pca"}
 
 
+@pytest.mark.slow
 def test_a_graph_no_larger_than_the_sample_is_mapped_once_by_all_methods():
     items = graph(bags(40), 6)
     rows = compare(items, maps_for(items), MethodParameters(sample=40)).rows
     assert {(row["method"], row["items"]) for row in rows} == {(method, 40) for method in METHODS}
 
 
+@pytest.mark.slow
 def test_our_map_is_judged_as_it_was_given():
     items = graph(bags(40), 6)
     nonsense = {dimension: np.random.default_rng(1).normal(size=(40, dimension)) for dimension in (2, 3)}
@@ -67,6 +72,7 @@ def test_items_that_are_all_the_same_fail_no_comparison():
     assert all(row["error_within"] is None for row in found.rows)
 
 
+@pytest.mark.slow
 def test_duplicates_among_others_are_no_obstacle_and_lie_together():
     items = graph(np.repeat(bags(25), 2, axis=0), 8)
     parameters = MethodParameters(unfolding_neighbors=8)

@@ -92,6 +92,7 @@ def test_each_method_maps_items_on_an_arc_so_that_hardly_a_triplet_is_violated(m
     assert all(row.error < 0.1 for row in errors if row.kind == "random")
 
 
+@pytest.mark.slow
 def test_the_same_bits_come_out_again_whatever_the_threads_and_another_seed_tells():
     items = graph(bags(40), 6)
     maps = maps_for(items)

@@ -85,6 +85,7 @@ def test_neighbors_equal_brute_force(monkeypatch, share):
     assert_exact(random_rows(150, 400, 0.05, seed=1), 20, block_rows=64)
 
 
+@pytest.mark.slow
 def test_blocks_workers_and_backends_leave_no_trace():
     weights = random_rows(300, 200, 0.1, seed=2)
     indices, distances = nearest(weights, 15)

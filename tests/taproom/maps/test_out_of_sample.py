@@ -167,6 +167,7 @@ def test_the_text_of_an_item_finds_the_item_itself_and_then_its_neighbors(themed
         assert others == list(zip(row["distances"], row["neighbor_ids"], strict=True))[:-1]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(
     st.lists(st.sampled_from([*" ".join(THEMES.values()).split(), "the", "only3", "unheard"]), min_size=1), st.data()

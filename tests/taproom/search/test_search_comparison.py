@@ -147,6 +147,7 @@ def test_epochs_of_a_network_that_diverges_are_spent():
     assert objective.spent[1].epochs == 5
 
 
+@pytest.mark.slow
 def test_a_search_of_networks_spends_what_its_plan_says():
     for method in METHODS:
         objective = EpochsObjective(DIGITS)

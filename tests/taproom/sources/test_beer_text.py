@@ -237,6 +237,7 @@ def review_lists(draw):
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_reviews=review_lists(), form=st.sampled_from(FORMS), rows_per_batch=st.integers(1, 10))
 def test_what_is_written_in_any_form_is_read_again(tmp_path, given_reviews, form, rows_per_batch):
@@ -429,6 +430,7 @@ def test_a_damaged_gzip_file_is_refused_by_name(tmp_path, content, complaint):
         reader_of(beer_text(tmp_path / "dump.txt.gz")).reader().read_all()
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     first=st.sampled_from([as_block(LEAST), as_json(LEAST)]),

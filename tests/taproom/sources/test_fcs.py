@@ -403,6 +403,7 @@ def outcome_of_flipped(read: Callable, path: Path, flips: list[tuple[int, int]])
         return error.damage
 
 
+@pytest.mark.slow
 @given(flips=FLIPS)
 @settings(max_examples=400, deadline=None)
 def test_whatever_bytes_are_flipped_the_guard_reads_or_refuses(scratch, flips):
@@ -412,6 +413,7 @@ def test_whatever_bytes_are_flipped_the_guard_reads_or_refuses(scratch, flips):
     )
 
 
+@pytest.mark.slow
 @given(flips=FLIPS)
 @settings(max_examples=400, deadline=None)
 def test_whatever_bytes_are_flipped_a_file_is_read_whole_or_refused(scratch, flips):

@@ -291,6 +291,7 @@ def test_an_npm_package_is_packed_by_npm_without_running_its_scripts(tmp_path, c
     assert Path(f"{tarball}.arguments").read_text().startswith("pack @scope/tiny@1.0.0 --ignore-scripts")
 
 
+@pytest.mark.slow
 def test_without_npm_pip_installs_one_in_the_cache_once(tmp_path, packages, cache, monkeypatch):
     tarball = tmp_path / "tiny.tgz"
     name, version = sources.NODEJS.replace("-", "_").split("==")

@@ -227,6 +227,7 @@ def test_a_bomb_in_a_folder_is_left_out(tmp_path):
     assert sum(batch.num_rows for batch in reader.reader()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("read", "left"), [(documents_of, 54_946), (reviews_of, 1)])
 def test_five_megabytes_of_one_review_are_read(tmp_path, read, left):
     path = packed(tmp_path / "reviews.csv.gz", b"item_id,text\n" + times(LINE, 5_000_000))

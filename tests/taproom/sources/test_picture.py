@@ -191,6 +191,7 @@ def test_a_flipped_bit_is_never_another_picture(tmp_path_factory, place, bit, da
         assert isinstance(each, LeftOut) or each.pixels.tobytes() == data
 
 
+@pytest.mark.slow
 def test_a_picture_that_would_fill_the_memory_is_left_out_before_it_is_decoded(tmp_path):
     save(tmp_path / "fine.png", noise(4, 4, 3))
     for number, side in enumerate((5_000, 10_000, 20_000)):

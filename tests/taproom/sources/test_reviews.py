@@ -126,6 +126,7 @@ def test_a_rejected_row_does_not_take_its_id_away_from_a_good_one(read_bytes):
     assert rejections(reader) == [(2, "empty_text"), (4, "duplicate")]
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.lists(
@@ -166,6 +167,7 @@ def test_batches_hold_at_most_so_many_bytes(tmp_path, monkeypatch, name):
     assert max(sizes) <= 5
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded_over_long_lines_and_long_texts(tmp_path):
     # 100 MB in one line, then 100 MB in two thousand rows, of which a batch holds a sixth.
     path = tmp_path / "r.csv.gz"

@@ -25,6 +25,7 @@ def random_vectors():
     return WordVectors(words, np.arange(300, 0, -1), vectors)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(5))
 def test_a_planted_corpus_answers_the_decks_questions(seed):
     parameters = WordVectorParameters(dimensions=24, epochs=6, sample=0, step=0.05, seed=seed)

@@ -99,6 +99,7 @@ def test_without_labels_there_is_no_agreement_and_all_else_stays(found):
     ]
 
 
+@pytest.mark.slow
 def test_documents_without_a_label_are_in_the_fit_but_not_in_the_agreement(found):
     labels = planted().labels.copy()
     labels[::3] = None
@@ -112,6 +113,7 @@ def test_one_label_is_nothing_to_agree_with():
     assert {row["nmi"] for row in rows} == {None}
 
 
+@pytest.mark.slow
 def test_without_a_test_split_coherence_is_that_in_the_training_documents():
     corpus = replace(planted(), training=np.ones(120, bool))
     row = next(row for row in compare(corpus, replace(THREE, seeds=1)).rows if row["method"] == "lda")

@@ -83,6 +83,7 @@ def all_words(**changed):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_document_of_a_million_words_is_wholly_trained_on(workers):
     text = " ".join(f"word{number % 997}" for number in range(1_000_000))

@@ -61,6 +61,7 @@ def racers():
         yield race
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["first writes", "overwrites"])
 def test_of_two_writes_of_a_whole_table_one_succeeds_and_one_is_refused(racers, tmp_path, first):
     for attempt in range(ROUNDS):

@@ -62,6 +62,7 @@ def test_hash_does_not_depend_on_where_batches_are_cut(rows, cuts):
     assert whole.rows == len(rows)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(ROWS, ROWS, ROWS)
 def test_hash_does_not_depend_on_the_buffers_of_a_slice(before, rows, after):

@@ -50,6 +50,7 @@ def test_a_table_that_taproom_did_not_write_cannot_be_verified(warehouse):
         warehouse.read("guests")
 
 
+@pytest.mark.slow
 def test_a_table_larger_than_a_file_keeps_its_order_and_the_files_that_did_not_change(warehouse):
     warehouse.publish(NOTES, reader(megabytes(130)), since=None)
     before = warehouse.files("notes")

@@ -9,6 +9,7 @@ from taproom.errors import DamagedLogError
 from tests.taproom.warehouse.damage import PARTS, TABLES, assert_right_or_named, cuts, flips, log_entry, part
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [flips, cuts])
 @pytest.mark.parametrize("table", TABLES)
 def test_a_damaged_byte_gives_the_right_rows_or_a_named_error(sound, damaged, table, how):
@@ -40,6 +41,7 @@ def test_a_damaged_copy_of_the_newest_entry_does_not_change_the_newest_version(d
         assert damaged.heads() == {"whole": 2, "parts": 2}
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_named_or_harmless_and_loses_no_version(sound, damaged):
     DeltaTable(damaged.uri("parts")).create_checkpoint()
     damaged.publish(PARTS, part("c", 5), since=2, partition="c")

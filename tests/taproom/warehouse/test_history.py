@@ -1,5 +1,7 @@
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.warehouse.tables import NOTES, ids, notes
@@ -24,6 +26,7 @@ def test_a_configuration_is_read_back_exactly(warehouse):
     assert warehouse.commit_of("notes", 0)["config"] == config
 
 
+@pytest.mark.slow
 def test_every_version_can_be_read_after_many_commits(warehouse):
     since = None
     for number in range(120):

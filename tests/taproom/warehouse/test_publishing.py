@@ -51,6 +51,7 @@ def write_until_the_commit(root, reached):
     Warehouse(root).publish(NOTES, notes(2, 3), since=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("write", "strays"), [(write_until_the_third_file, 2), (write_until_the_commit, 1)], ids=["mid-stream", "at commit"]
 )

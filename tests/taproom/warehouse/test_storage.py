@@ -127,6 +127,7 @@ def stalled(bucket, monkeypatch):
         connection.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("asked", ["heads", "read", "publish"])
 def test_a_server_that_does_not_answer_is_given_up_after_seconds(stalled, asked):
     began = time.monotonic()
@@ -135,6 +136,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_seconds(stalled, asked)
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.slow
 def test_deltalake_has_the_same_time_limits(stalled):
     began = time.monotonic()
     with pytest.raises(OSError, match="Generic S3 error"):

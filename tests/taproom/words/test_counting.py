@@ -137,6 +137,7 @@ def test_the_order_of_reviews_leaves_no_trace(reviews, random):
     assert_same(count_reviews(shuffled), count_reviews(reviews))
 
 
+@pytest.mark.slow
 @given(st.lists(REVIEWS, max_size=4), st.randoms(use_true_random=False))
 def test_parts_add_up_to_the_whole_in_any_order(parts, random):
     whole = count_reviews([review for part in parts for review in part])
@@ -145,6 +146,7 @@ def test_parts_add_up_to_the_whole_in_any_order(parts, random):
     assert_same(add_counts(random.sample(counted, len(counted))), whole)
 
 
+@pytest.mark.slow
 @given(REVIEWS, REVIEWS)
 def test_what_was_added_can_be_taken_out_again(kept, removed):
     both = add_counts([count_reviews(kept), count_reviews(removed)])

@@ -104,6 +104,7 @@ def test_batches_out_of_order_are_refused():
         rolled_up(batch_of("b2", {"review_id": "1"}), batch_of("b1", {"review_id": "2"}))
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=6), min_size=1, max_size=4))
 def test_every_review_counts_once_however_the_batches_are_cut(drawn):
     batches = [
