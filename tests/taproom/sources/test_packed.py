@@ -213,6 +213,7 @@ BOMBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("read", "bomb"), BOMBS.values(), ids=BOMBS)
 def test_every_reader_refuses_a_bomb(tmp_path, read: Callable[[Path], object], bomb: Callable[[Path], Path]):
     path = bomb(tmp_path)
