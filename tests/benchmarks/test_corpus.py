@@ -69,6 +69,7 @@ def test_words_are_pronounceable_and_differ():
     assert all(re.fullmatch(DEFAULT_TOKEN_PATTERN, word) for word in words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["reviews.parquet", "reviews.csv", "reviews.csv.gz"])
 def test_files_hold_the_reviews(tmp_path, name, reviews):
     write_corpus(tmp_path / name, **SIZE)

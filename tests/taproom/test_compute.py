@@ -71,6 +71,7 @@ def pids_said(folder: Path) -> list[int]:
     return [int(pid) for pid in said]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
 def test_results_come_in_the_order_of_the_tasks(n_jobs):
     with worker_processes(n_jobs) as run:
@@ -105,6 +106,7 @@ def test_workers_end_when_a_task_fails():
     assert all_gone(list(pids), seconds=1)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tasks which were still being processed:UserWarning")
 def test_workers_end_when_the_block_is_left_with_tasks_under_way(tmp_path):
     with worker_processes(2) as run:
@@ -114,6 +116,7 @@ def test_workers_end_when_the_block_is_left_with_tasks_under_way(tmp_path):
     del results
 
 
+@pytest.mark.slow
 def test_a_block_can_follow_a_block_that_has_failed():
     with pytest.raises(ValueError, match="on purpose"), worker_processes(2) as run:
         list(run(fail, [(0,)]))
@@ -121,6 +124,7 @@ def test_a_block_can_follow_a_block_that_has_failed():
         assert [value for _, value in run(pid_and, [(1,), (2,)])] == [1, 2]
 
 
+@pytest.mark.slow
 def test_large_arrays_arrive_whole():
     values = np.arange(1_000_000.0)
     with worker_processes(2) as run:
@@ -144,6 +148,7 @@ with worker_processes(2) as run:
 """
 
 
+@pytest.mark.slow
 def test_workers_find_the_code_that_their_parent_has_loaded(tmp_path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     subprocess.run([sys.executable, "-c", LOADED, str(REPO)], cwd=tmp_path, env=environment, timeout=60, check=True)

@@ -31,6 +31,7 @@ def fcs(folder, **more) -> dict:
     return {"source": "fcs", "path": str(folder), **more}
 
 
+@pytest.mark.slow
 def test_the_asset_called_directly_gives_events_a_sample_and_checks(folder, warehouse):
     given = fcs(folder / "cells.fcs", plate="P1", well="A1", label="CFP")
     ((key, _),) = batches_of(given).items()

@@ -101,6 +101,7 @@ def test_a_graph_in_pieces_is_compared_without_the_methods_that_need_one():
     list(CONTRACT.checked(draft.rows.to_batches()))
 
 
+@pytest.mark.slow
 def test_the_fewest_items_that_have_a_map_are_compared():
     draft = map_methods(MapMethodsConfig(), *inputs(items=5, k=1))
     table = draft.rows.to_pandas()

@@ -38,6 +38,7 @@ def found(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
     return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.final_metadata()
 
 
+@pytest.mark.slow
 def test_neighbors_are_the_nearest_by_angle_without_the_item_itself():
     tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, d={0: 1.0, 1: 0.1})
     rows, _ = found(tfidf, k=3)

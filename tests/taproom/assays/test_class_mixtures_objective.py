@@ -63,6 +63,7 @@ def test_a_well_of_several_classes_is_not_taken_for_two():
     assert set(objective.searched.wells) == set(objective.fresh.wells)
 
 
+@pytest.mark.slow
 def test_fresh_events_never_reach_a_score(objective):
     values, labels, wells = GIVEN
     is_fresh = np.isin(values[:, 0], objective.fresh.values[:, 0])

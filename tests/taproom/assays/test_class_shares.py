@@ -21,6 +21,7 @@ def likelihood(log_densities, found):
     return np.log(np.exp(log_densities - log_densities.max(axis=1, keepdims=True)) @ found).sum()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 5), events=st.integers(1, 300), scale=st.floats(0.01, 8))
 def test_shares_are_the_maximum_of_the_likelihood(seed, classes, events, scale):
@@ -52,6 +53,7 @@ def test_shares_find_known_blends_where_counting_does_not(wanted):
     assert np.abs(argmax_shares(log_densities) - true).max() > 0.05
 
 
+@pytest.mark.slow
 def test_shares_are_those_of_plain_em():
     log_densities = np.random.default_rng(0).normal(scale=2, size=(500, 3))
     ratios, found = np.exp(log_densities), np.full(3, 1 / 3)

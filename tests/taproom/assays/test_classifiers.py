@@ -125,6 +125,7 @@ def test_folds_have_no_event_of_the_well_that_is_left_out(monkeypatch):
         np.testing.assert_allclose(fold.values.std(axis=0), 1)
 
 
+@pytest.mark.slow
 def test_summaries_are_means_over_wells_with_their_standard_errors():
     values, labels, wells = plate(apart=1.0)
     found = compared(values, labels, wells)
@@ -265,6 +266,7 @@ def test_a_class_without_complete_events_is_not_compared_and_shifts_no_other():
     assert (nothing.rows, nothing.incomplete_events) == ([], len(values))
 
 
+@pytest.mark.slow
 def test_a_method_that_cannot_be_fitted_is_left_out_and_told(caplog):
     values, labels, wells = plate(events=40)
     same_twice = np.column_stack([values, values[:, 0]])

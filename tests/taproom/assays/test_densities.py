@@ -128,6 +128,7 @@ def test_events_with_a_missing_value_are_left_out():
     assert choose_bandwidth(holes, 0, [0.1, 0.2])[1].tolist() == choose_bandwidth(VALUES, 0, [0.1, 0.2])[1].tolist()
 
 
+@pytest.mark.slow
 def test_held_out_scores_are_those_of_exact_kernel_densities():
     candidates = [0.1, 0.2, 0.4, 0.8]
     best, scores = choose_bandwidth(VALUES, 3, candidates)

@@ -79,6 +79,7 @@ def assert_same_bits(one, other):
         assert np.array_equal(getattr(one.mixture, name), getattr(other.mixture, name))
 
 
+@pytest.mark.slow
 @FEW
 @given(SEEDS, st.integers(1, 5), st.integers(1, 6), st.integers(100, 700))
 def test_on_complete_events_a_fit_is_that_of_scikit_learn(seed, components, channels, count):

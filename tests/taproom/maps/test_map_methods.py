@@ -71,6 +71,7 @@ def test_unfolding_straightens_a_bent_chain():
     assert np.linalg.norm(straight[-1] - straight[0]) == pytest.approx(chord * (items - 1), rel=0.02)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_unfolding_keeps_the_neighbours_distances_and_spreads_the_items(seed):
@@ -108,6 +109,7 @@ def test_the_same_bits_come_out_again_whatever_the_threads_and_another_seed_tell
     assert without_seconds(compare(items, maps, MethodParameters(sample=30, seed=1)).rows) != without_seconds(alone)
 
 
+@pytest.mark.slow
 def test_a_graph_in_several_pieces_leaves_out_what_needs_one_and_says_why(caplog):
     pieces = graph(np.kron(np.eye(2), bags(15)), 5)
     with caplog.at_level(logging.WARNING, "taproom.maps.map_methods"):

@@ -94,6 +94,7 @@ def test_new_items_start_amid_their_neighbors():
     assert np.quantile(moves(placed, points)[new], 0.9) < 0.2
 
 
+@pytest.mark.slow
 def test_new_items_without_any_tie_to_the_old_ones_are_placed_too():
     one, other = plane(40), plane(40, seed=3)
     indices, distances = neighbors_of(np.concatenate([one, other + 100]), 6)
@@ -156,6 +157,7 @@ def test_few_items_and_extreme_k_work(items, k):
     assert (errors["random", "training"].error is None) == (k == items - 1)
 
 
+@pytest.mark.slow
 def test_a_graph_in_two_pieces_works():
     one, other = neighbors_of(plane(20), 5), neighbors_of(plane(20, seed=1), 5)
     indices, distances = np.vstack([one[0], other[0] + 20]), np.vstack([one[1], other[1]])

@@ -33,6 +33,7 @@ def shown(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
+@pytest.mark.slow
 def test_the_same_versions_give_the_same_bytes(shown):
     assert build_pages(shown, TABLES) == build_pages(shown, TABLES[::-1])
 
@@ -82,6 +83,7 @@ def test_pages_say_what_a_table_is_made_from_and_used_by(shown):
     assert b'<a href="../tables/item_map.html"' in pages["tables/word_map.html"]
 
 
+@pytest.mark.slow
 def test_files_of_earlier_pages_are_deleted_and_tables_stay(shown):
     tables = shown.tables()
     write_pages(shown, TABLES)

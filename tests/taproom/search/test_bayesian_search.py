@@ -99,6 +99,7 @@ def test_places_tried_twice_and_at_the_borders_are_no_obstacle():
     assert all(np.abs(places - place).max(axis=1).min() > SAME for place in found)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     n=st.integers(1, 8),

@@ -161,6 +161,7 @@ def test_a_search_of_networks_spends_what_its_plan_says():
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_method_has_a_curve_that_only_falls_and_ends_at_its_budget(compared):
     assert list(dict.fromkeys(row["method"] for row in compared.curves)) == list(METHODS)
     for method in METHODS:

@@ -94,6 +94,7 @@ def test_models_find_a_better_setting_than_chance(method):
     assert found[method] < found["random"]
 
 
+@pytest.mark.slow
 def test_higher_scores_win_where_they_are_better():
     @dataclass(frozen=True)
     class Hill(Bowl):

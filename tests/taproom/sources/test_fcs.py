@@ -106,6 +106,7 @@ def test_offsets_that_the_header_leaves_out_are_in_text_and_the_other_way_round(
     assert (recording(keywords={"BEGINDATA": blank or " ", "ENDDATA": blank or " "}).values == VALUES).all()
 
 
+@pytest.mark.slow
 def test_events_beyond_what_the_header_can_tell_read(tmp_path):
     events = 12_500_000
     keywords = {"DATATYPE": "D", "TOT": events, "ENDDATA": 123_456_789}

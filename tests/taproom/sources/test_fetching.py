@@ -271,6 +271,7 @@ def test_the_cache_folder_comes_from_the_environment(server, cache, monkeypatch)
     assert fetch(wanted) == archive_of(wanted, cache)
 
 
+@pytest.mark.slow
 def test_a_wheel_is_downloaded_by_pip_and_its_member_unpacked(packages, cache):
     path = wheel(packages, "tiny_data", "1.0", {"tiny_data/a.csv": DATA})
     wanted = source("pypi:tiny-data==1.0", path.read_bytes(), ["tiny_data/a.csv"])
@@ -363,6 +364,7 @@ def test_a_server_that_sends_too_much_is_cut_off(server, cache):
         fetch(source(server.url, size_bytes=1000), cache)
 
 
+@pytest.mark.slow
 def test_no_network_and_nothing_cached_says_where_from_and_what_to_do(server, packages, cache):
     server.halfway = lambda: "hang up"
     closed_port = "http://127.0.0.1:1/data"
@@ -387,6 +389,7 @@ def test_a_missing_local_file_is_named(tmp_path, cache):
         fetch(source(tmp_path / "absent.zip"), cache)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["https", "pip", "unpacking"])
 def test_a_full_disk_names_the_folder_the_bytes_and_what_to_do(server, packages, cache, tmp_path, how):
     data = wheel(packages, "tiny_data", "1.0", {"a": DATA}).read_bytes()

@@ -53,6 +53,7 @@ def test_rows_of_one_id_item_and_reviewer(read_bytes):
     assert reader.repeated_share == 2 / 7
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=80),

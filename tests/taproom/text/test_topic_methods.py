@@ -52,6 +52,7 @@ def without_seconds(rows):
     return [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
 
 
+@pytest.mark.slow
 def test_every_method_has_a_row(found):
     assert found.left_out == {}
     assert [row["method"] for row in found.rows] == list(METHODS)
@@ -83,6 +84,7 @@ def test_no_bit_but_the_seconds_depends_on_the_workers_or_threads(found):
         assert without_seconds(compare(planted(), THREE, n_jobs=2).rows) == without_seconds(found.rows)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_fits(found):
     other = compare(planted(), replace(THREE, topics=TopicParameters(topics=3, seed=5)))
     assert without_seconds(other.rows) != without_seconds(found.rows)
@@ -92,6 +94,7 @@ def test_a_single_seed_has_no_stability():
     assert {row["stability"] for row in compare(planted(), replace(THREE, seeds=1)).rows} == {None}
 
 
+@pytest.mark.slow
 def test_without_labels_there_is_no_agreement_and_all_else_stays(found):
     unlabelled = compare(replace(planted(), labels=np.full(120, None)), THREE)
     assert without_seconds(unlabelled.rows) == [
@@ -108,6 +111,7 @@ def test_documents_without_a_label_are_in_the_fit_but_not_in_the_agreement(found
     assert all(row["nmi"] > 0.9 for row in some.rows if row["method"] != "latent_semantic_analysis")
 
 
+@pytest.mark.slow
 def test_one_label_is_nothing_to_agree_with():
     rows = compare(replace(planted(), labels=np.full(120, "beer", object)), THREE).rows
     assert {row["nmi"] for row in rows} == {None}
@@ -123,6 +127,7 @@ def test_without_a_test_split_coherence_is_that_in_the_training_documents():
     assert row["nmi_training"] > 0.9
 
 
+@pytest.mark.slow
 def test_documents_without_a_known_word_change_neither_fits_nor_agreement(found):
     corpus = planted()
     empty = 40

@@ -127,6 +127,7 @@ def test_units_of_what_is_a_mean_over_documents_are_the_means_of_blocks():
     np.testing.assert_allclose(units, explained.reshape(BLOCKS, 3).mean(axis=1), atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_error_of_the_units_mean_is_about_how_far_other_documents_scores_are_apart(objective):
     scores, errors = [], []
     for seed in range(1, 13):

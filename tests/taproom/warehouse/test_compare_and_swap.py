@@ -272,6 +272,7 @@ def test_a_table_without_its_new_column_is_not_written_by_what_does_not_know_it(
         warehouse.publish(MAIL, mail("b", 2), since=0, partition="b")
 
 
+@pytest.mark.slow
 def test_a_new_description_is_no_new_column(warehouse):
     first = warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
     reworded = Column("id", pa.int64(), "the letter's number", unit="1")

@@ -48,6 +48,7 @@ def hash_of(values, kind=None):
     return content_hash(pa.table({"x": values if isinstance(values, pa.Array) else pa.array(values, kind)}))
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(ROWS, st.lists(st.integers(0, 6), max_size=4))
 def test_hash_does_not_depend_on_where_batches_are_cut(rows, cuts):
@@ -71,6 +72,7 @@ def test_hash_does_not_depend_on_the_buffers_of_a_slice(before, rows, after):
     assert content_hash(within.combine_chunks()) == content_hash(alone)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(ROWS, ROWS)
 def test_tables_have_the_same_hash_exactly_if_their_rows_are_equal(first, second):

@@ -33,6 +33,7 @@ def test_a_damaged_byte_gives_the_right_rows_or_a_named_error(sound, damaged, ta
     assert right  # damage to files that were replaced since, or to what deltalake writes for itself
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [flips, cuts])
 def test_a_damaged_copy_of_the_newest_entry_does_not_change_the_newest_version(damaged, how):
     copy = Path(damaged.uri("whole"), "_newest_commit")

@@ -176,6 +176,7 @@ def keep_writing(root, stop):
             warehouse.publish(PARTS, part("w", number), since=warehouse.head("parts"), partition="w")
 
 
+@pytest.mark.slow
 def test_repair_and_a_writer_at_once_leave_an_undamaged_table(damaged):
     stop = threading.Event()
     writer = threading.Thread(target=keep_writing, args=(damaged.root, stop))

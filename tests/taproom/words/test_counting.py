@@ -77,6 +77,7 @@ def test_counts_equal_those_of_scikit_learn():
     np.testing.assert_array_equal(counts.counts.toarray(), wanted.toarray())
 
 
+@pytest.mark.slow
 @given(REVIEWS, PATTERNS)
 def test_every_word_of_an_items_texts_counts(reviews, token_pattern):
     counts = count_reviews(reviews, token_pattern)
@@ -91,6 +92,7 @@ def test_every_character_is_what_a_regular_expression_takes_it_for():
     assert as_dict(count_reviews(reviews)) == count_by_hand(reviews)
 
 
+@pytest.mark.slow
 @given(REVIEWS, PATTERNS, st.integers(1, 60), st.integers(1, 5), st.integers(0, 40))
 def test_workers_blocks_and_merges_leave_no_trace(reviews, token_pattern, characters, at_once, entries_before_merge):
     whole = count_reviews(reviews, token_pattern)
@@ -103,6 +105,7 @@ def test_workers_blocks_and_merges_leave_no_trace(reviews, token_pattern, charac
             assert_same(count_words(item_ids, texts, token_pattern, n_jobs=n_jobs), whole)
 
 
+@pytest.mark.slow
 @given(st.lists(REVIEWS, max_size=4))
 def test_a_stream_counts_as_its_texts_together(parts):
     stream = (([item for item, _ in part], [text for _, text in part]) for part in parts)
@@ -131,6 +134,7 @@ def test_an_error_in_the_stream_is_raised():
         count_stream(stream(), n_jobs=2)
 
 
+@pytest.mark.slow
 @given(REVIEWS, st.randoms(use_true_random=False))
 def test_the_order_of_reviews_leaves_no_trace(reviews, random):
     shuffled = random.sample(reviews, len(reviews))

@@ -92,6 +92,7 @@ def test_lists_that_are_no_matrix_are_refused(indices, values, said):
         lists_to_csr(pa.array(indices, INDICES), pa.array(values, WEIGHTS), 3)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.text(alphabet="xyé ", max_size=12)), max_size=12), st.integers(0, 4)
 )
