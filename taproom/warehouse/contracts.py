@@ -198,6 +198,11 @@ class Contract:
             raise ContractError(f"the contract of {self.table} refers to {sorted(unknown)}, which it has no column for")
 
     @property
+    def row_key(self) -> tuple[str, ...]:
+        """The columns that identify a row in the whole table: the partition's and the key's."""
+        return tuple(dict.fromkeys([*([self.partition] if self.partition else []), *self.key]))
+
+    @property
     def volatile(self) -> frozenset[str]:
         """Names of the columns that may differ between two runs on the same inputs."""
         return frozenset(column.name for column in self.columns if column.volatile)

@@ -37,6 +37,12 @@ def newest_commit_of(storage: Storage, table: str, partition: str | None, versio
     return None
 
 
+def key_of(storage: Storage, table: str, version: int) -> tuple[str, ...] | None:
+    """The columns that identify a row of a version; None where it was committed by a release that did not keep them."""
+    key = TableLog(storage, table).entry(version).metadata.get("key")
+    return tuple(key) if key else None
+
+
 def entries(storage: Storage, table: str) -> list[Entry]:
     """The log entries of all versions, newest first, without those that a repair has lost.
 

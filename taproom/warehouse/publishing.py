@@ -78,7 +78,7 @@ def publish(
 
     reusable = [] if schema_changed(contract, known) else before
     after = write_files(storage, contract, checked(), partition, reusable)
-    metadata = _commit_metadata(partition, content, single_values, origin or Origin())
+    metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
     version, changed = _commit(storage, Swap(contract, partition, since, before, after, metadata, always_commit))
     size = sum(file.size_bytes for file in after)
     return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
@@ -90,7 +90,7 @@ def remove(storage: Storage, contract: Contract, partition: str, *, since: int, 
     if not before:
         raise UnknownTableError(f"{contract.table} has no {contract.partition} {partition!r} in version {since}")
     content = ContentHash(contract.schema, contract.volatile)
-    metadata = _commit_metadata(partition, content, {}, origin)
+    metadata = _commit_metadata(contract, partition, content, {}, origin)
     version, changed = _commit(storage, Swap(contract, partition, since, before, (), metadata))
     return Published(contract.table, version, changed, 0, 0, metadata["content_hash"])
 
@@ -106,9 +106,14 @@ def _commit(storage: Storage, swap: Swap) -> tuple[int, bool]:
 
 
 def _commit_metadata(
-    partition: str | None, content: ContentHash, single_values: Mapping[str, Any], origin: Origin
+    contract: Contract,
+    partition: str | None,
+    content: ContentHash,
+    single_values: Mapping[str, Any],
+    origin: Origin,
 ) -> dict[str, Any]:
     return {
+        "key": list(contract.row_key),
         "run_id": origin.run_id,
         "code_version": origin.code_version,
         "content_hash": content.hexdigest(),

@@ -1,13 +1,13 @@
 """Reading the rows of a table version: file by file, each verified before its rows are given."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taproom.warehouse.catalog import head, open_version
-from taproom.warehouse.data_files import read_verified
+from taproom.warehouse.data_files import DataFile, read_verified
 from taproom.warehouse.storage import Storage
 
 
@@ -18,11 +18,13 @@ def stream(
     *,
     partitions: Iterable[str] | None = None,
     columns: Sequence[str] | None = None,
+    skipped: Collection[DataFile] = (),
 ) -> pa.RecordBatchReader:
-    """The rows of a table version, one file at a time; see `Warehouse.stream`."""
+    """The rows of a table version, one file at a time, without those of `skipped` files; see `Warehouse.stream`."""
     snapshot = open_version(storage, table, version)
     wanted = None if partitions is None else set(partitions)
     files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
+    files = [file for file in files if file not in skipped]
     contents: Iterator[bytes] = (read_verified(storage, table, file) for file in files)
     schema = snapshot.arrow_schema
     if files:
