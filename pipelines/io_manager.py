@@ -13,7 +13,8 @@ from pipelines.dagster_internals import config_type, input_record_id, instance_a
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
-from taproom.errors import StorageError, UnknownTableError
+from taproom.errors import StorageError, TaproomError, UnknownTableError
+from taproom.warehouse.difference import diff
 from taproom.warehouse.publishing import Origin, Published
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
@@ -22,6 +23,10 @@ log = logging.getLogger("taproom.pipelines")
 
 # On the web server (`pipelines.serving.web`).
 FIGURE_ADDRESS = "/figures/{table}/{content_hash}.png"
+
+# A version with more rows or bytes is not compared with the one before. 100,000 rows take about 0.3 s.
+MAX_COMPARED_ROWS = 200_000
+MAX_COMPARED_BYTES = 32 * 2**20
 
 
 class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
@@ -254,7 +259,8 @@ class StepTables(dg.IOManager):
         seconds = time.monotonic() - self.started
         # Dagster's pages list metadata in this order: what people look for comes first.
         figure = self._figure(context.asset_key, published, draft.final_figure())
-        context.add_output_metadata({**figure, **draft.final_metadata(), **self._metadata(published, origin, seconds)})
+        metadata = {**self._row_changes(published, partition), **self._metadata(published, origin, seconds)}
+        context.add_output_metadata({**figure, **draft.final_metadata(), **metadata})
         # If one process runs all steps, Dagster keeps their outputs to the end, and Arrow its peak of memory.
         draft.rows = draft.figure = None
         pa.default_memory_pool().release_unused()
@@ -289,6 +295,33 @@ class StepTables(dg.IOManager):
             "config": dg.JsonMetadataValue(origin.config),
             "settings": dg.JsonMetadataValue(origin.settings),
         }
+
+    def _row_changes(self, published: Published, partition: str | None) -> dict[str, int]:
+        """Rows added, gone and changed against the version before; empty if that would take long or cannot be found."""
+        if not published.changed:
+            added, gone, changed = 0, 0, 0
+        elif published.since is None or not published.rows_before:
+            added, gone, changed = published.rows, 0, 0
+        elif (
+            max(published.rows, published.rows_before) > MAX_COMPARED_ROWS or published.size_bytes > MAX_COMPARED_BYTES
+        ):
+            return {}
+        else:
+            try:
+                found = diff(
+                    self.warehouse,
+                    published.table,
+                    published.since,
+                    published.version,
+                    partitions=[partition] if partition else None,
+                    ignore=CONTRACTS[published.table].volatile,
+                    first=0,
+                )
+            except TaproomError as error:
+                log.warning("%s", error)  # the table is committed, and must be recorded even without these numbers
+                return {}
+            added, gone, changed = found.rows_added, found.rows_gone, found.rows_changed
+        return {"rows_added": added, "rows_gone": gone, "rows_changed": changed}
 
     def _figure(self, key: dg.AssetKey, published: Published, png: bytes | None) -> Mapping[str, Any]:
         """A small figure with a link to the full one, both served by `make ui`, and the path of the file.

@@ -41,7 +41,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class Published:
-    """The version of a table that has the published rows. `changed` is False where an earlier commit had made it."""
+    """The version of a table that has the published rows.
+
+    `changed` is False where an earlier commit had made it. `rows_before` is the number of rows that they replace, and
+    `since` the version that had these (None: there was no table).
+    """
 
     table: str
     version: int
@@ -49,6 +53,8 @@ class Published:
     rows: int
     size_bytes: int
     content_hash: str
+    since: int | None = None
+    rows_before: int = 0
 
 
 def publish(
@@ -81,7 +87,8 @@ def publish(
     metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
     version, changed = _commit(storage, Swap(contract, partition, since, before, after, metadata, always_commit))
     size = sum(file.size_bytes for file in after)
-    return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"])
+    rows_before = sum(file.rows for file in before)
+    return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"], since, rows_before)
 
 
 def remove(storage: Storage, contract: Contract, partition: str, *, since: int, origin: Origin) -> Published:
@@ -92,7 +99,8 @@ def remove(storage: Storage, contract: Contract, partition: str, *, since: int, 
     content = ContentHash(contract.schema, contract.volatile)
     metadata = _commit_metadata(contract, partition, content, {}, origin)
     version, changed = _commit(storage, Swap(contract, partition, since, before, (), metadata))
-    return Published(contract.table, version, changed, 0, 0, metadata["content_hash"])
+    rows_before = sum(file.rows for file in before)
+    return Published(contract.table, version, changed, 0, 0, metadata["content_hash"], since, rows_before)
 
 
 def _commit(storage: Storage, swap: Swap) -> tuple[int, bool]:

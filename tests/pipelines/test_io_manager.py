@@ -243,6 +243,59 @@ def test_rows_bytes_and_seconds_are_in_the_metadata(warehouse, instance):
     assert metadata["seconds"] >= 0
 
 
+def row_changes(instance, table: str) -> list[int | None]:
+    metadata = told(instance, table)
+    names = ("rows_added", "rows_gone", "rows_changed")
+    return [metadata[name].value if name in metadata else None for name in names]
+
+
+def test_rows_added_gone_and_changed_are_in_the_metadata(warehouse, instance, monkeypatch):
+    for numbers, expected in (((1, 2), [2, 0, 0]), ((1, 2), [0, 0, 0]), ((2, 3, 4), [2, 1, 0])):
+        materialize(numbers_asset(*numbers), instance=instance)
+        assert row_changes(instance, "numbers") == expected
+    monkeypatch.setattr("pipelines.io_manager.MAX_COMPARED_ROWS", 2)
+    materialize(numbers_asset(7), instance=instance)
+    assert row_changes(instance, "numbers") == [None, None, None]
+
+
+def test_rows_of_a_partition_are_compared_with_those_before_without_volatile_columns(warehouse, instance, monkeypatch):
+    columns = (
+        Column("part", pa.string(), "the partition"),
+        Column("n", pa.int64(), "a number"),
+        Column("double", pa.int64(), "twice the number"),
+        Column("seconds", pa.float64(), "how long it took", volatile=True),
+    )
+    timed = Contract("timed", "a number", columns, key=("n",), partition="part")
+    monkeypatch.setitem(CONTRACTS, "timed", timed)
+
+    def timed_asset(rows: dict[int, int], seconds: float) -> dg.AssetsDefinition:
+        @dg.asset(partitions_def=PART_NAMES, name="timed")
+        def asset(context: dg.AssetExecutionContext) -> pa.Table:
+            part = [context.partition_key] * len(rows)
+            return timed.table_of(part=part, n=[*rows], double=[*rows.values()], seconds=[seconds] * len(rows))
+
+        return asset
+
+    instance.add_dynamic_partitions("part_names", ["a", "b"])
+    for part, rows, expected in (
+        ("a", {1: 2, 2: 0, 3: 6}, [3, 0, 0]),
+        ("b", {1: 2}, [1, 0, 0]),
+        ("a", {1: 2, 2: 4, 4: 8}, [1, 1, 1]),
+    ):
+        materialize(timed_asset(rows, seconds=float(sum(rows))), instance=instance, partition_key=part)
+        assert row_changes(instance, "timed") == expected
+
+
+def test_a_table_is_recorded_even_if_the_version_before_is_damaged(warehouse, instance, caplog):
+    materialize(numbers_asset(1, 2), instance=instance)
+    (file,) = warehouse.files("numbers")
+    Path(warehouse.uri("numbers"), file.path).write_bytes(b"damaged")
+    materialize(numbers_asset(1, 2, 3), instance=instance)
+    assert row_changes(instance, "numbers") == [None, None, None]
+    assert told(instance, "numbers")["dagster/row_count"].value == 3
+    assert "not those that were committed" in caplog.text
+
+
 def test_what_another_warehouse_recorded_is_not_pinned(warehouse, instance, tmp_path, monkeypatch):
     materialize(numbers_asset(1, 2), instance=instance)
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
