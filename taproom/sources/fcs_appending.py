@@ -8,6 +8,7 @@ Source: Spidlen et al. (2010), "Data File Standard for Flow Cytometry, Version F
 """
 
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,8 @@ EVENTS_PER_BLOCK = 100_000
 # In a file of whole numbers, fractions are stored as so many times their value, with this gain ($PnG).
 FRACTION_GAIN = 10_000
 
-_DELIMITERS = "|\\\f\x1e/"
+_DELIMITERS = "|\\/\f\x1e"
+_CONTROL_CHARACTER = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _DIGITS = 12  # of an offset in TEXT, so that TEXT is as long with any
 _LARGEST_IN_HEADER = 99_999_999
 
@@ -149,7 +151,10 @@ def _head_and_text(
 
 
 def _kept_keywords(file: BinaryIO, header: Header) -> dict[str, str]:
-    """The original's keywords, with a $ if they have one there, without those that have no value."""
+    """The original's keywords, with a $ if they have one there.
+
+    Those without a value are left out, and those that are no text: some instruments keep packed files in TEXT.
+    """
     file.seek(10)
     first, last = int(file.read(8)), int(file.read(8))
     file.seek(first)
@@ -157,7 +162,7 @@ def _kept_keywords(file: BinaryIO, header: Header) -> dict[str, str]:
     return {
         f"${name}" if f"${name}{text[0]}" in text else name: value
         for name, value in header.keywords.items()
-        if value and name != "GUID"
+        if value and name != "GUID" and not _CONTROL_CHARACTER.search(name + value)
     }
 
 

@@ -86,6 +86,13 @@ def test_other_versions_of_the_standard(source, tmp_path, version):
     np.testing.assert_array_equal(new.values[:, :3], VALUES)
 
 
+def test_keywords_that_are_no_text_are_left_out(source, tmp_path):
+    append_channels(source(keywords={"FIL": "PK\x03\x04", "PROJ": "ales"}), tmp_path / "new.fcs", [CLASS])
+    new = flowio.FlowData(tmp_path / "new.fcs")
+    assert "fil" not in new.text
+    assert new.text["proj"] == "ales"
+
+
 def test_what_cannot_be_appended_to_is_refused(source, tmp_path):
     path, new = source(), tmp_path / "new.fcs"
     with pytest.raises(InputError, match=r"values of shape \(1,\); the file has 2 events"):
