@@ -9,7 +9,6 @@ Source: Spidlen et al. (2010), "Data File Standard for Flow Cytometry, Version F
 
 import os
 import re
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from taproom.errors import InputError, StorageError
+from taproom.errors import InputError
+from taproom.new_files import new_file
 from taproom.sources.fcs_data import is_monotonic
 from taproom.sources.fcs_header import HEADER_BYTES, Damage, Header, data_set_headers, refusal
 from taproom.sources.packed import is_packed
@@ -63,29 +63,17 @@ def append_channels(source: Path, target: Path, channels: Sequence[AppendedChann
             channel of its name.
         StorageError: `target` cannot be written.
     """
-    source, target = Path(source), Path(target)
-    if target.exists():
-        raise InputError(f"{target} exists; the channels are written to a new file. Choose another name.")
+    source = Path(source)
     if is_packed(source):
         raise refusal(source, Damage.UNSUPPORTED_TYPE, "it is packed", "an unpacked file")
     with source.open("rb") as file:
         header = _only_header(source, file)
         _check(header, channels)
-        part = target.with_name(f".{target.name}-{uuid.uuid4().hex[:8]}.part")
-        try:
-            with part.open("xb") as new:
-                new.write(_head_and_text(file, header, channels, keywords))
-                for block in _events(file, header, channels):
-                    new.write(block)
-                new.write(b"00000000")  # no CRC
-            Path(part).replace(target)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise StorageError(
-                f"{target} could not be written: {reason}. Free some space or choose a folder."
-            ) from error
-        finally:
-            part.unlink(missing_ok=True)
+        with new_file(target) as part, part.open("wb") as new:
+            new.write(_head_and_text(file, header, channels, keywords))
+            for block in _events(file, header, channels):
+                new.write(block)
+            new.write(b"00000000")  # no CRC
 
 
 def _only_header(path: Path, file: BinaryIO) -> Header:

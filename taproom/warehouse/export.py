@@ -1,7 +1,6 @@
 """Export: tables as Parquet or CSV files with a description, for programs that know nothing of Taproom.
 
-An export is a folder with a file for each table and `datapackage.json`. It is written under a temporary name beside the
-folder, which is renamed when it is complete: a folder of the final name is a complete export.
+An export is a folder with a file for each table and `datapackage.json`. The folder gets its name when it is complete.
 
 In CSV files, lists and maps are JSON text, bytes are base64, and times are ISO 8601 in UTC. Null is an empty field, and
 empty text is `""`. Numbers that are not finite are `NaN`, `INF` and `-INF`, as in Table Schema.
@@ -11,10 +10,7 @@ import base64
 import hashlib
 import json
 import os
-import shutil
-import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
 
@@ -23,12 +19,12 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from taproom.errors import InputError, StorageError
+from taproom.errors import InputError
+from taproom.new_files import new_folder
 from taproom.warehouse.catalog import existing_head, open_version
 from taproom.warehouse.data_package import ExportedTable, data_package
 from taproom.warehouse.history import key_of
 from taproom.warehouse.json_values import json_text
-from taproom.warehouse.storage import reason
 from taproom.warehouse.warehouse import Warehouse
 
 FORMATS = ("parquet", "csv")
@@ -68,36 +64,17 @@ def export(
         raise InputError(f"{warehouse.root} has no tables to export")
     heads = {table: existing_head(warehouse.storage, table) for table in wanted}
     versions = {table: heads[table] if version is None else version for table, version in wanted.items()}
-    with _new_folder(Path(folder)) as part:
+    with new_folder(folder) as part:
         exported = [_exported(warehouse, table, version, part, format) for table, version in versions.items()]
         description = json.dumps(data_package(exported), ensure_ascii=False, indent=2)
         (part / DESCRIPTION).write_text(f"{description}\n", encoding="utf-8")
     return exported
 
 
-@contextmanager
-def _new_folder(folder: Path) -> Iterator[Path]:
-    """A temporary folder that gets its name when the context ends without an error, and is deleted otherwise."""
-    part = folder.with_name(f".{folder.name}-{uuid.uuid4().hex[:8]}.part")
-    try:
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists and is not an empty folder; an export makes a new one. Choose another.")
-        part.mkdir(parents=True)
-        yield part
-        part.rename(folder)
-    except OSError as error:
-        raise StorageError(
-            f"The export to {folder} failed: {reason(error)}. Nothing was left there. Free some space, check the "
-            "permissions, or choose another folder."
-        ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-
-
 def _exported(warehouse: Warehouse, table: str, version: int, folder: Path, format: str) -> ExportedTable:
     """Write a version of a table to a file in the folder."""
-    commit = warehouse.commit_of(table, version)
     rows = warehouse.stream(table, version)
+    commit = warehouse.commit_of(table, version)
     path = folder / f"{table}.{format}"
     count = _write_parquet(rows, path) if format == "parquet" else _write_csv(rows, path)
     with path.open("rb") as file:

@@ -108,7 +108,7 @@ def test_what_cannot_be_appended_to_is_refused(source, tmp_path):
     with pytest.raises(FcsError, match="numbers of parts of bytes"):
         append_channels(source(WHOLE, {"DATATYPE": "I", "P1B": "10"}, data=b"\0" * 12), new, [CLASS])
     with pytest.raises(InputError, match="exists"):
-        append_channels(path, path, [CLASS])
+        append_channels(source(), path, [CLASS])
     assert not new.exists()
 
 
