@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 import pytest
 import yaml
 
@@ -19,6 +20,7 @@ from pipelines.products import Products
 from taproom.sources.inbox import file_key, file_sha256
 from taproom.sources.plates import read_plate_map
 from taproom.warehouse.warehouse import Warehouse
+from tests.fcs_file import fcs_bytes
 from tests.planted_images import planted_images, write_images
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +62,9 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     defs.resolve_job_def("refresh_reviews").execute_in_process({"ops": quick}, instance)
     plate = plate_of_wells(channels=("Y2-A", "B1-A"))
     ingest_events(plate, columns={"plate": "plate", "well": "well", "label": "label"})
+    keywords = {"P1N": "Y2-A", "P2N": "B1-A"}
+    (tmp_path / "A5.fcs").write_bytes(fcs_bytes(np.array([[8000.0, 20.0], [60.0, 30000.0]]), keywords))
+    ingest_events(tmp_path / "A5.fcs", source="fcs", plate="P2", well="A5", transform="linear")
     make("wells", "class_mixtures", "classes", "held_out_events", "share_errors", "event_calls", "well_shares")
     text = tmp_path / "space.txt"
     text.write_text("the shuttle reached its orbit today\na man and a woman met king and queen\n" * 10)
@@ -80,7 +85,11 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
 
 @pytest.mark.usefixtures("reader")
 def test_snippets_run_and_the_examples_of_the_guides_are_read(capsys, instance, tmp_path, monkeypatch, subtests):
-    for document, count in ((ROOT / "README.md", 4), (ROOT / "docs" / "tables.md", 5)):
+    for document, count in (
+        (ROOT / "README.md", 4),
+        (ROOT / "docs" / "tables.md", 5),
+        (ROOT / "docs" / "exporting.md", 5),
+    ):
         with subtests.test(document.name):
             found = snippets(document, "python")
             assert len(found) == count
