@@ -1,6 +1,7 @@
 """Export: tables as Parquet or CSV files with a description, for programs that know nothing of Taproom.
 
-An export is a folder with a file for each table and `datapackage.json`. The folder gets its name when it is complete.
+An export is a folder with a file for each table, `datapackage.json` and `croissant.json`. It gets its name when it is
+complete.
 
 In CSV files, lists and maps are JSON text, bytes are base64, and times are ISO 8601 in UTC. Null is an empty field, and
 empty text is `""`. Numbers that are not finite are `NaN`, `INF` and `-INF`, as in Table Schema.
@@ -22,13 +23,14 @@ import pyarrow.parquet as pq
 from taproom.errors import InputError
 from taproom.new_files import new_folder
 from taproom.warehouse.catalog import existing_head, open_version
+from taproom.warehouse.croissant import croissant
 from taproom.warehouse.data_package import ExportedTable, data_package
 from taproom.warehouse.history import key_of
 from taproom.warehouse.json_values import json_text
 from taproom.warehouse.warehouse import Warehouse
 
 FORMATS = ("parquet", "csv")
-DESCRIPTION = "datapackage.json"
+DESCRIPTIONS = {"datapackage.json": data_package, "croissant.json": croissant}
 
 
 def export(
@@ -38,7 +40,7 @@ def export(
     *,
     format: Literal["parquet", "csv"] = "parquet",
 ) -> list[ExportedTable]:
-    """Write tables to a new folder, as one file each and a `datapackage.json`.
+    """Write tables to a new folder, as one file each, with descriptions (Data Package 2.0, Croissant 1.0).
 
     Tables are streamed, one verified file at a time, so memory does not grow with them.
 
@@ -66,8 +68,8 @@ def export(
     versions = {table: heads[table] if version is None else version for table, version in wanted.items()}
     with new_folder(folder) as part:
         exported = [_exported(warehouse, table, version, part, format) for table, version in versions.items()]
-        description = json.dumps(data_package(exported), ensure_ascii=False, indent=2)
-        (part / DESCRIPTION).write_text(f"{description}\n", encoding="utf-8")
+        for name, describe in DESCRIPTIONS.items():
+            (part / name).write_text(json.dumps(describe(exported), ensure_ascii=False, indent=2), encoding="utf-8")
     return exported
 
 

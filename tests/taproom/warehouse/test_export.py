@@ -75,7 +75,11 @@ def check_package(folder) -> None:
 
 def test_parquet_files_have_the_rows_and_the_schema_of_the_contract(labels, tmp_path):
     (exported,) = export(labels, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"labels.parquet", "datapackage.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "labels.parquet",
+        "datapackage.json",
+        "croissant.json",
+    }
     check_package(tmp_path / "out")
     rows = pq.read_table(tmp_path / "out" / "labels.parquet")
     assert rows.schema.equals(LABELS.schema)
@@ -114,6 +118,24 @@ def test_csv_files_have_lists_as_json_and_no_value_is_lost(labels, tmp_path):
     ]
     assert b'\n2,"",' in (tmp_path / "out" / "labels.csv").read_bytes()  # empty text
     assert b"\n3,,," in (tmp_path / "out" / "labels.csv").read_bytes()  # null
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_croissant_describes_files_and_fields(labels, tmp_path, format):
+    export(labels, tmp_path / "out", format=format)
+    described = json.loads((tmp_path / "out" / "croissant.json").read_text(encoding="utf-8"))
+    assert (described["@type"], described["conformsTo"]) == ("sc:Dataset", "http://mlcommons.org/croissant/1.0")
+    (file,) = described["distribution"]
+    content = (tmp_path / "out" / file["contentUrl"]).read_bytes()
+    assert file["sha256"] == hashlib.sha256(content).hexdigest()
+    assert file["contentSize"] == f"{len(content)} B"
+    (records,) = described["recordSet"]
+    assert records["key"] == [{"@id": "labels/id"}]
+    kinds = {field["name"]: (field["dataType"], field.get("repeated", False)) for field in records["field"]}
+    assert [*kinds] == LABELS.schema.names
+    assert kinds["id"] == ("sc:Integer", False)
+    assert kinds["weights"] == (("sc:Float", True) if format == "parquet" else ("sc:Text", False))
+    assert {field["source"]["fileObject"]["@id"] for field in records["field"]} == {file["@id"]}
 
 
 def test_versions_and_partitions(warehouse, tmp_path):
