@@ -354,9 +354,8 @@ def _joined(
     sources = [_Source(versions.stream(side)) for side in (versions.old, versions.new)]
     with tempfile.TemporaryDirectory(prefix="taproom-diff-") as folder:
         try:
-            with duckdb.connect(
-                config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder, "autoload_known_extensions": "false"},
-            ) as database:
+            with duckdb.connect(config={"memory_limit": MEMORY_LIMIT, "temp_directory": folder}) as database:
+                database.execute("set enable_progress_bar = false")  # it would be printed among what the caller prints
                 for name, source in zip(("old_rows", "new_rows"), sources, strict=True):
                     database.register(name, source.batches())
                 database.execute(_join(versions, compared, tolerance, all_rows))
