@@ -6,7 +6,7 @@ temporary folder. Files are verified and read one at a time; files with equal by
 
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -112,19 +112,20 @@ def changes(
         UnknownTableError, InputError, DamagedFileError, StorageError: as `diff` does.
     """
     versions = _Versions(warehouse.storage, table, since_version, version, key)
-    steps = _changes(versions)
-    schema, gone = next(steps)
-    rows = pa.RecordBatchReader.from_batches(schema, steps)
+    with ExitStack() as stack:
+        all_rows = not versions.have_equal_columns
+        joined = stack.enter_context(_joined(versions, (), _Tolerance(0, 0), all_rows))
+        schema = reading.stream(warehouse.storage, table, versions.new.version).schema
+        gone = joined.gone(schema)
+        comparison = stack.pop_all()  # is kept for as long as rows are read
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with comparison:
+            for batch in joined.added_and_changed():
+                yield batch.cast(schema)
+
+    rows = pa.RecordBatchReader.from_batches(schema, batches())
     return Changes(table, versions.old.version, versions.new.version, versions.key, rows, gone)
-
-
-def _changes(versions: "_Versions") -> Iterator[Any]:
-    """The schema and the keys gone; then the batches of rows, for as long as which the comparison is kept."""
-    with _joined(versions, (), _Tolerance(0, 0), all_rows=not versions.have_equal_columns) as joined:
-        schema = reading.stream(versions.storage, versions.table, versions.new.version).schema
-        yield schema, joined.gone(schema)
-        for batch in joined.added_and_changed():
-            yield batch.cast(schema)
 
 
 class _Versions:

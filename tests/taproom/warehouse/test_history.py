@@ -2,9 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from taproom.warehouse.history import key_of
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
-from tests.taproom.warehouse.tables import NOTES, ids, notes
+from tests.taproom.warehouse.tables import MAIL, NOTES, ids, mail, notes
 
 
 def test_a_commit_is_found_by_its_run(warehouse):
@@ -24,6 +25,13 @@ def test_a_configuration_is_read_back_exactly(warehouse):
     config = {"floats": [2.7715077941825975e-163, 0.1, 1e-5, -0.0, 5e-324], "large": 2**70, "text": "ä\u2028\n"}
     warehouse.publish(NOTES, notes(1), since=None, origin=Origin(config=config))
     assert warehouse.commit_of("notes", 0)["config"] == config
+
+
+def test_a_commit_records_the_columns_that_identify_a_row(warehouse):
+    warehouse.publish(NOTES, notes(1), since=None)
+    warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
+    assert key_of(warehouse.storage, "notes", 0) == ("id",)
+    assert key_of(warehouse.storage, "mail", 0) == ("batch", "id")  # ids are unique within a batch
 
 
 @pytest.mark.slow

@@ -227,6 +227,19 @@ def test_an_unchanged_partition_stays_unchanged_while_others_move(warehouse):
     assert warehouse.head("mail") == 1
 
 
+def test_what_is_published_says_how_many_rows_it_replaces(warehouse):
+    first = warehouse.publish(MAIL, mail("a", 1, 2), since=None, partition="a")
+    other = warehouse.publish(MAIL, mail("b", 1), since=0, partition="b")
+    again = warehouse.publish(MAIL, mail("a", 1), since=1, partition="a")
+    removed = warehouse.remove(MAIL, "b", since=2, origin=Origin())
+    assert [(each.since, each.rows_before) for each in (first, other, again, removed)] == [
+        (None, 0),
+        (0, 0),
+        (1, 2),
+        (2, 1),
+    ]
+
+
 def test_a_volatile_column_makes_a_version_but_no_new_hash(warehouse):
     seconds = Column("seconds", pa.float64(), "how long it took", unit="s", volatile=True)
     contract = Contract("fits", "one fit", (ID, seconds), ("id",))
