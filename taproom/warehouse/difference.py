@@ -4,6 +4,7 @@ The rows of both versions are joined on the table's key by DuckDB, which keeps t
 temporary folder. Files are verified and read one at a time; files with equal bytes in both versions are not read.
 """
 
+import math
 import tempfile
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -62,13 +63,16 @@ def diff(
     Raises:
         UnknownTableError: there is no such table or version.
         InputError: a version does not record its key, so `key` has to be given; the key is not unique; a column of it
-            is missing in a version or has another type there; or a tolerance is negative.
+            is missing in a version or has another type there; there is no column to ignore; or a number is negative.
         DamagedFileError: a file differs from what was committed.
         StorageError: the temporary folder is full.
     """
-    if not (rtol >= 0 and atol >= 0):
-        raise InputError(f"rtol={rtol} and atol={atol} were given; wanted numbers of at least 0")
+    if not (0 <= rtol < math.inf and 0 <= atol < math.inf and first >= 0):
+        raise InputError(f"rtol={rtol}, atol={atol} and first={first} were given; wanted numbers of at least 0")
     versions = _Versions(warehouse.storage, table, old, new, key, partitions)
+    if unknown := set(ignore) - {name for schema in versions.schemas for name in schema.names}:
+        known = ", ".join(versions.schemas[1].names)
+        raise InputError(f"{table} has no columns {sorted(unknown)} to ignore; it has: {known}")
     with _joined(versions, ignore, _Tolerance(rtol, atol)) as joined:
         return joined.difference(first)
 
@@ -147,8 +151,8 @@ class _Versions:
         self.files = {side.version: self._files(side) for side in (self.old, self.new)}
         self.equal = self._equal_files()
         self.key = self._checked_key(key)
-        if key is not None:
-            for version in {self.old.version, self.new.version}:
+        for version in {self.old.version, self.new.version}:
+            if self.key != key_of(storage, table, version):  # that was checked before the rows were committed
                 self._check_unique(version)
 
     @property
@@ -201,7 +205,7 @@ class _Versions:
         return key
 
     def _check_unique(self, version: int) -> None:
-        """Check a key that was given; that of a contract is checked before rows are published."""
+        """Check that the key identifies the rows of a version."""
         keys = reading.stream(
             self.storage, self.table, version, partitions=self.partitions, columns=self.key
         ).read_all()

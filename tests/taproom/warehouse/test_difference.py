@@ -238,6 +238,16 @@ def test_a_key_can_be_given_and_is_checked(warehouse):
         diff(warehouse, "mail", 0, key=["pub"])
 
 
+def test_a_key_that_did_not_identify_the_rows_of_the_old_version_is_refused(warehouse):
+    columns = (Column("id", pa.int64(), "number"), Column("page", pa.int64(), "where"))
+    by_page, by_id = Contract("notes", "a note", columns, ("id", "page")), Contract("notes", "a note", columns, ("id",))
+    warehouse.publish(by_page, by_page.table_of(id=[1, 1], page=[1, 2]), since=None)
+    warehouse.publish(by_id, by_id.table_of(id=[1], page=[1]), since=0)
+    with pytest.raises(InputError, match="id is not unique in version 0"):
+        diff(warehouse, "notes", 0)
+    assert diff(warehouse, "notes", 0, key=["id", "page"]).rows_gone == 1
+
+
 def test_versions_of_older_releases_need_a_key(warehouse, monkeypatch):
     monkeypatch.setattr("taproom.warehouse.difference.key_of", lambda *_: None)
     warehouse.publish(NOTES, notes(1), since=None)
@@ -249,8 +259,11 @@ def test_versions_of_older_releases_need_a_key(warehouse, monkeypatch):
 
 def test_what_is_asked_for_wrongly_is_refused(warehouse):
     warehouse.publish(NOTES, notes(1), since=None)
-    with pytest.raises(InputError, match="rtol=-1"):
-        diff(warehouse, "notes", 0, rtol=-1)
+    for wrong in ({"rtol": -1}, {"atol": math.inf}, {"rtol": math.nan}, {"first": -1}):
+        with pytest.raises(InputError, match="wanted numbers of at least 0"):
+            diff(warehouse, "notes", 0, **wrong)
+    with pytest.raises(InputError, match=r"no columns \['txt'\] to ignore; it has: id, text"):
+        diff(warehouse, "notes", 0, ignore=["txt"])
     with pytest.raises(UnknownTableError, match="version 3 was wanted"):
         diff(warehouse, "notes", 0, 3)
     with pytest.raises(UnknownTableError, match="no table 'beer'"):
