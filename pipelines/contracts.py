@@ -48,7 +48,7 @@ def open_data_contract(contract: Contract) -> str:
                 "physicalType": "delta table",
                 "dataGranularityDescription": contract.grain,
                 "properties": [_property(contract, column) for column in contract.columns],
-                "quality": [{"type": "text", "description": rule} for rule in _rules(contract)],
+                "quality": [{"type": "text", "description": rule} for rule in contract.rules],
             }
         ],
     }
@@ -99,13 +99,6 @@ def _primary_key(contract: Contract, column: Column) -> dict:
 
 def _logical(kind: pa.DataType) -> str:
     return next(logical for prefix, logical in _LOGICAL.items() if str(kind).startswith(prefix))
-
-
-def _rules(contract: Contract) -> list[str]:
-    single = [f"{name} has one value in the whole table" for name in contract.single_valued]
-    volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(contract.volatile)]
-    rows = [] if contract.may_be_empty else ["there is at least one row"]
-    return [f"{', '.join(contract.key)} is unique", *rows, *single, *map(str, contract.invariants), *volatile]
 
 
 if __name__ == "__main__":

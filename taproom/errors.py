@@ -3,6 +3,9 @@
 Each message says what was given, what is expected, and what to do about it. Any other exception is a bug.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class TaproomError(Exception):
     """Base class of all exceptions that Taproom raises; the message says how to solve the problem."""
@@ -40,9 +43,27 @@ class SourceError(TaproomError):
     """A source could not be fetched, verified, unpacked or read."""
 
 
+class UnknownColumnError(TaproomError):
+    """The table has no such column."""
+
+
+class MissingPackageError(TaproomError):
+    """A package that this function needs is not installed; the message names the extra that installs it."""
+
+
 class InputError(TaproomError):
     """A computation was given data or parameters that it cannot use."""
 
 
 class StorageError(TaproomError):
     """The warehouse's storage is not available or returned an error (full disk, no permission, no such bucket)."""
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A part of a sentence with the names nearest to the one given; empty where none is near.
+
+    >>> did_you_mean("item_mpa", ["items", "item_map", "topics"])
+    " (did you mean 'item_map'?)"
+    """
+    near = difflib.get_close_matches(given, list(known), n=3)
+    return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

@@ -132,7 +132,8 @@ def gram(
             pass
         yield from empty_outputs(
             IMAGE_FEATURES,
-            reason=f"they would take {metadata['bytes_if_kept'] / 1e9:.1f} GB; taproom.features(images) computes them",
+            reason=f"they would take {metadata['bytes_if_kept'] / 1e9:.1f} GB; "
+            "taproom.open().images.features(images) computes them",
         )
     yield dg.Output(
         Draft(

@@ -3,7 +3,7 @@
 Nonnegative matrix factorization, min ||A - W H^T||_F^2 with W, H >= 0: each column of H is a topic, each row of W a
 document's mixture. There are two fits: A is the bag of words as in the deck, or has rows of TF * log(1/DF) scaled to
 length 1. Topics are fitted to the training documents. Test documents get their mixtures like any other text, see
-`taproom.topics_of`. Topics are sorted by their share, so that two versions can be compared line by line.
+`taproom.open().topics.of`. Topics are sorted by their share, so that two versions can be compared line by line.
 
 Grain: a topic of a weighting; a document in a weighting. Source: the deck's slides "Nonnegative matrix factorization
 (NMF)".

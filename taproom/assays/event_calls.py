@@ -80,10 +80,11 @@ def _estimates(log_densities: np.ndarray, resamples: int, confidence: float, see
     }
 
 
-def call_events(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> pa.Table:
-    """Call events by the newest class model: the implementation of `taproom.call`."""
-    warehouse = Warehouse()
-    inputs = warehouse.history("event_calls")[0]["inputs"]
+def call_events(
+    events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]", warehouse: Warehouse, version: int
+) -> pa.Table:
+    """Call events by the class model that a version of `event_calls` was made with; see `taproom.call`."""
+    inputs = warehouse.commit_of("event_calls", version)["inputs"]
     rows = [warehouse.read(table, inputs[table]).to_pylist() for table in ("class_mixtures", "classes")]
     if not rows[1]:
         raise InputError("There are no classes: no two have labelled wells. Read such wells, and refresh the assays.")

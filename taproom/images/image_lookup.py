@@ -16,7 +16,6 @@ from taproom.images.image_features import encoder_of
 from taproom.sources.image_files import read_picture
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
-from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 
 PARTS = ("encoder", "whitening", "filters")
@@ -69,6 +68,3 @@ class ImageClassifier:
                 f"{height} x {width}. Wanted: (n, {height}, {width}, 3) of uint8, R G B."
             )
         return pixels
-
-
-newest_classifier = NewestCache("classifier", ImageClassifier)

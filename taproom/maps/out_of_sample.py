@@ -30,7 +30,6 @@ from taproom.errors import InputError
 from taproom.maps.item_map import positions_on
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
-from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import count_text
 
@@ -161,18 +160,6 @@ class ItemMap:
         rows = self._about.take(pa.array(near)).to_pylist()
         found = zip(rows, distances[near].tolist(), strict=True)
         return tuple(Neighbor(**row, distance=distance) for row, distance in found), positions
-
-
-_newest = NewestCache("item_map", ItemMap)
-
-
-def newest_map() -> ItemMap:
-    """The newest map of the default warehouse, loaded when it is first wanted and when there is another.
-
-    Raises:
-        TaproomError: as `ItemMap` does.
-    """
-    return _newest.get()
 
 
 def far_candidates(items: int, k: int) -> np.ndarray:

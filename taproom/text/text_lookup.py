@@ -10,10 +10,8 @@ import numpy as np
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.text.analogies import complete
 from taproom.text.topics import document_weights, mixtures, topics_of_table
 from taproom.warehouse.history import recorded_inputs
-from taproom.warehouse.newest_cache import NewestCache
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import count_text
 from taproom.words.vectors import WordVectors, nearest, vectors_from_table
@@ -95,21 +93,16 @@ class TopicModel:
         return TopicMixture(found, tuple(words[known]), tuple(words[~known]))
 
 
-def _load_vectors(warehouse: Warehouse, version: int | None) -> WordVectors:
+def load_vectors(warehouse: Warehouse, version: int | None) -> WordVectors:
+    """A version of the table `word_vectors` (None: the newest)."""
     return vectors_from_table(warehouse.read("word_vectors", version))
 
 
-newest_topics = NewestCache("topics", TopicModel)
-newest_vectors = NewestCache("word_vectors", _load_vectors)
+def nearest_words(vectors: WordVectors, word: str, k: int) -> list[tuple[str, float]]:
+    """The k words most similar to a word, with their cosines, most similar first.
 
-
-def nearest_words(word: str, k: int) -> list[tuple[str, float]]:
-    """See `taproom.nearest`."""
-    vectors = newest_vectors.get()
+    Raises:
+        InputError: the word has no vector, or k is out of range.
+    """
     rows, similarities = nearest(vectors, np.array([vectors.row_of(word)]), k)
     return list(zip(vectors.words[rows[0]], similarities[0].tolist(), strict=True))
-
-
-def complete_analogy(a: str, b: str, c: str, k: int) -> list[tuple[str, float]]:
-    """See `taproom.analogy`."""
-    return complete(newest_vectors.get(), a, b, c, k)

@@ -5,7 +5,7 @@ Newest versions are found by the names of log entries, so a damaged table has on
 
 import pyarrow.fs as pafs
 
-from taproom.errors import UnknownTableError
+from taproom.errors import UnknownTableError, did_you_mean
 from taproom.warehouse.delta_log import Snapshot, TableLog
 from taproom.warehouse.storage import Storage
 
@@ -29,8 +29,9 @@ def existing_head(storage: Storage, table: str) -> int:
         UnknownTableError: there is no such table.
     """
     if (newest := head(storage, table)) is None:
-        known = ", ".join(heads(storage)) or "none yet: `make run` makes them"
-        raise UnknownTableError(f"{storage.root} has no table {table!r}; it has: {known}")
+        known = heads(storage)
+        names = ", ".join(known) or "none yet: `make run` makes them"
+        raise UnknownTableError(f"{storage.root} has no table {table!r}{did_you_mean(table, known)}; it has: {names}")
     return newest
 
 

@@ -207,6 +207,14 @@ class Contract:
         """Names of the columns that may differ between two runs on the same inputs."""
         return frozenset(column.name for column in self.columns if column.volatile)
 
+    @property
+    def rules(self) -> list[str]:
+        """What the contract guarantees besides the columns' types, each as a sentence."""
+        single = [f"{name} has one value in the whole table" for name in self.single_valued]
+        volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(self.volatile)]
+        rows = [] if self.may_be_empty else ["there is at least one row"]
+        return [f"{', '.join(self.key)} is unique", *rows, *single, *map(str, self.invariants), *volatile]
+
     def table_of(self, **columns: Any) -> pa.Table:
         """A table of this contract's schema from one sequence or Arrow array per column."""
         return pa.table([columns[name] for name in self.schema.names], schema=self.schema)

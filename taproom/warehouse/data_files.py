@@ -13,13 +13,16 @@ import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taproom.errors import DamagedFileError
-from taproom.warehouse.contracts import Contract
 from taproom.warehouse.storage import Storage
+
+if TYPE_CHECKING:  # reading needs no contract, so no NumPy
+    from taproom.warehouse.contracts import Contract
 
 BYTES_PER_FILE = 64 * 2**20
 
@@ -62,7 +65,7 @@ class DataFile:
 
 def write_files(
     storage: Storage,
-    contract: Contract,
+    contract: "Contract",
     batches: Iterable[pa.RecordBatch],
     partition: str | None,
     reusable: Sequence[DataFile],
@@ -92,7 +95,7 @@ def write_files(
     return files
 
 
-def read_verified(storage: Storage, table: str, file: DataFile) -> bytes:
+def read_verified(storage: Storage, table: str, file: DataFile) -> pa.Buffer:
     """The bytes of a data file.
 
     Raises:
@@ -100,7 +103,7 @@ def read_verified(storage: Storage, table: str, file: DataFile) -> bytes:
         StorageError: the storage cannot be read.
     """
     path = f"{storage.uri(table)}/{file.path}"
-    content = storage.read(f"{table}/{file.path}")
+    content = storage.read_buffer(f"{table}/{file.path}")
     if content is None:
         raise DamagedFileError(
             f"{table}: {path} is gone. Either it was vacuumed with the old version it belonged to (read a newer "

@@ -5,18 +5,21 @@ Each is stored under the content hash of its rows, and the newest one also under
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import pyarrow.fs as pafs
 
-from taproom.warehouse.publishing import Published
 from taproom.warehouse.storage import Storage
+
+if TYPE_CHECKING:
+    from taproom.warehouse.publishing import Published
 
 FOLDER = "_figures"
 
 _FIGURE_PATH = re.compile(rf"{FOLDER}/\w+/[0-9a-f]{{64}}\.png")
 
 
-def put_figure(storage: Storage, published: Published, png: bytes, part: str | None = None) -> str:
+def put_figure(storage: Storage, published: "Published", png: bytes, part: str | None = None) -> str:
     """Store the figure of published rows; see `Warehouse.put_figure`."""
     newest = f"{FOLDER}/{published.table}{f'-{part}' if part else ''}.png"
     for path in (_path(published.table, published.content_hash), newest):

@@ -31,6 +31,7 @@ DAMAGED_LOGS = "_damaged_logs"
 # The metadata that a restored version takes over from its first commit.
 _RESTORED_METADATA = (
     "run_id", "code_version", "content_hash", "rows", "partition", "single_values", "inputs", "config", "settings",
+    "contract",
 )  # fmt: skip
 
 

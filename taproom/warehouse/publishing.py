@@ -131,6 +131,8 @@ def _commit_metadata(
         "inputs": dict(origin.inputs),
         "config": dict(origin.config),
         "settings": dict(origin.settings),
+        # For readers, who have the warehouse and not the code.
+        "contract": {"grain": contract.grain, "key": list(contract.key), "rules": contract.rules},
     }
 
 

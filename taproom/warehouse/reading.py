@@ -25,7 +25,7 @@ def stream(
     wanted = None if partitions is None else set(partitions)
     files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
     files = [file for file in files if file not in skipped]
-    contents: Iterator[bytes] = (read_verified(storage, table, file) for file in files)
+    contents: Iterator[pa.Buffer] = (read_verified(storage, table, file) for file in files)
     schema = snapshot.arrow_schema
     if files:
         first = next(contents)
@@ -56,7 +56,7 @@ def partitions(storage: Storage, table: str, version: int | None = None) -> list
     return sorted({file.partition for file in files if file.partition is not None})
 
 
-def _exact_schema(content: bytes, schema: pa.Schema) -> pa.Schema:
+def _exact_schema(content: pa.Buffer, schema: pa.Schema) -> pa.Schema:
     """A file's own Arrow schema, which keeps what Delta's types cannot express, plus the partition column."""
     stored = pq.read_schema(pa.BufferReader(content))
     return pa.schema([stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema])

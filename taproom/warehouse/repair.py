@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 from taproom.errors import TaproomError
 from taproom.warehouse.log_repair import CheckReport, RepairReport
-from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
 
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Restore the newest version of a table that verifies completely. Undamaged tables are not changed.",
     )
     parser.add_argument("tables", nargs="+", metavar="TABLE", help="name of a table")
-    parser.add_argument("--warehouse", default=default_root(), metavar="ROOT", help="a folder or an object store's URL")
+    parser.add_argument("--warehouse", metavar="ROOT", help="a folder or an object store's URL")
     parser.add_argument("--check", action="store_true", help="only list what is wrong")
     given = parser.parse_args(arguments)
     is_undamaged = True

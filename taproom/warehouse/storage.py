@@ -14,13 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pyarrow.fs as pafs
 from deltalake.exceptions import DeltaError
 
 from taproom.errors import StorageError
 
 WAREHOUSE_VARIABLE = "TAPROOM_WAREHOUSE"
-DEFAULT_WAREHOUSE = Path(__file__).resolve().parents[2] / "data" / "warehouse"
+_REPO = Path(__file__).resolve().parents[2]
+DEFAULT_WAREHOUSE = _REPO / "data" / "warehouse"
 
 # After these times a server that does not answer is tried once more, then given up.
 CONNECT_SECONDS = 5
@@ -31,8 +33,18 @@ _LISTING_TRIES = 10
 
 
 def default_root() -> str:
-    """`$TAPROOM_WAREHOUSE`, or `data/warehouse` in the repo."""
-    return os.environ.get(WAREHOUSE_VARIABLE) or str(DEFAULT_WAREHOUSE)
+    """`$TAPROOM_WAREHOUSE`, or `data/warehouse` in the repo.
+
+    Raises:
+        StorageError: the variable is not set, and this package was installed outside the repo.
+    """
+    if named := os.environ.get(WAREHOUSE_VARIABLE):
+        return named
+    if not (_REPO / "pyproject.toml").is_file():
+        raise StorageError(
+            f"No warehouse was given. Name its folder or URL: taproom.open(root), or set {WAREHOUSE_VARIABLE}."
+        )
+    return str(DEFAULT_WAREHOUSE)
 
 
 class Storage:
@@ -87,10 +99,15 @@ class Storage:
         Raises:
             StorageError: the storage fails.
         """
+        content = self.read_buffer(path)
+        return None if content is None else content.to_pybytes()
+
+    def read_buffer(self, path: str) -> pa.Buffer | None:
+        """As `read`, as a buffer of Arrow's, without a copy."""
         with self.errors(f"{path} could not be read from {self.root}"):
             try:
                 with self.files.open_input_file(self._full(path)) as stream:
-                    return stream.read()
+                    return stream.read_buffer()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
 

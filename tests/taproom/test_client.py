@@ -127,7 +127,7 @@ def test_no_module_of_taproom_loads_dagster():
 def test_importing_taproom_loads_nothing_heavy():
     heavy = ["pyarrow", "deltalake", "numpy", "scipy", "numba", "pandas"]
     code = f"import json, sys, taproom; print(json.dumps([taproom.__all__, sorted(sys.modules.keys() & {heavy})]))"
-    public = ["analogy", "call", "classify", "features", "history", "load", "nearest", "place", "topics_of"]
+    public = ["analogy", "call", "classify", "features", "history", "load", "nearest", "open", "place", "topics_of"]
     assert printed_by(code) == [public, []]
 
 

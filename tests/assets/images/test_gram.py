@@ -72,7 +72,7 @@ def test_features_that_are_not_kept_are_added_up_all_the_same(add_up, learned, w
     add_up(keep_features=False)
     assert warehouse.read("image_features").schema.equals(IMAGE_FEATURES.schema)
     assert len(warehouse.read("image_features")) == 0
-    assert "taproom.features(images)" in told(instance, "image_features")["empty_because"]
+    assert "taproom.open().images.features(images)" in told(instance, "image_features")["empty_because"]
     without = content(warehouse, "gram")
     add_up(keep_features=True, workers=1)
     assert len(warehouse.read("image_features")) == 60

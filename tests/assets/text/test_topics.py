@@ -37,26 +37,26 @@ def test_planted_themes_are_the_topics_of_either_weighting(topics, themes, make,
     with subtests.test("a text gets the bits of its row"):
         rows = [row for row in documents.to_pylist() if row["weighting"] == "tfidf"]
         for row in rows[::20]:
-            found = taproom.topics_of((themes / row["document_id"]).read_text())
+            found = taproom.open().topics.of((themes / row["document_id"]).read_text())
             assert {share.topic: share.share for share in found.topics} == {
                 topic: share for topic, share in enumerate(row["mixture"]) if share > 0
             }
 
     with subtests.test("a new text is told with its topics' words"):
-        about = taproom.topics_of("Lemon, tart and zzz!")
+        about = taproom.open().topics.of("Lemon, tart and zzz!")
         assert set(about.topics[0].top_words) >= {"lemon", "tart"}
         assert (about.words, about.unknown_words) == (("lemon", "tart"), ("and", "zzz"))
-        assert taproom.topics_of("lemon", "bag_of_words").topics[0].share == pytest.approx(1, abs=0.2)
+        assert taproom.open().topics.of("lemon", "bag_of_words").topics[0].share == pytest.approx(1, abs=0.2)
 
     for text, told in [("zzz", "None of the 1 words"), ("!", "has no word"), (3, "one string")]:
         with (
             subtests.test("a text that topics know nothing of is refused", text=text),
             pytest.raises(InputError, match=told),
         ):
-            taproom.topics_of(text)
+            taproom.open().topics.of(text)
 
     with subtests.test("a weighting that there is not is refused"), pytest.raises(InputError, match="'tfidf'"):
-        taproom.topics_of("lemon", "tf-idf")
+        taproom.open().topics.of("lemon", "tf-idf")
 
     with subtests.test("made again, they are the same"):
         heads = warehouse.heads()
@@ -67,7 +67,7 @@ def test_planted_themes_are_the_topics_of_either_weighting(topics, themes, make,
 @pytest.mark.usefixtures("warehouse")
 def test_before_any_topics_the_table_is_missed():
     with pytest.raises(UnknownTableError, match="topics"):
-        taproom.topics_of("lemon")
+        taproom.open().topics.of("lemon")
 
 
 def test_more_topics_than_the_corpus_has_are_refused_and_the_old_ones_stay(topics, make, warehouse):

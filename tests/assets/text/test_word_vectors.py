@@ -50,7 +50,7 @@ def test_vectors_and_what_is_asked_of_them(vectors, themes, make, warehouse, sub
         rows = warehouse.read("nearest_words").to_pylist()
         assert [row["word"] for row in rows] == [row["word"] for row in vectors]
         for row in rows[:3]:
-            found = taproom.nearest(row["word"].upper(), 10)
+            found = taproom.open().words.nearest(row["word"].upper(), 10)
             assert found == list(zip(row["neighbors"], row["similarities"], strict=True))
 
     with subtests.test("sections without a known question have no accuracy"):
@@ -71,13 +71,13 @@ def test_a_corpus_in_which_analogies_hold_is_solved(make, warehouse, tmp_path):
     deck, *_ = warehouse.read("analogy_sections").to_pylist()
     assert (deck["section"], deck["known_share"]) == ("deck", 1.0)
     assert deck["accuracy"] >= 0.9
-    assert taproom.analogy("man", "king", "woman", k=1)[0][0] == "queen"
+    assert taproom.open().words.analogy("man", "king", "woman", k=1)[0][0] == "queen"
 
 
 @pytest.mark.usefixtures("warehouse")
 def test_before_any_vectors_the_table_is_missed():
     with pytest.raises(UnknownTableError, match="word_vectors"):
-        taproom.nearest("lemon")
+        taproom.open().words.nearest("lemon")
 
 
 def test_a_corpus_whose_words_are_all_rare_is_refused(themes, make, warehouse):

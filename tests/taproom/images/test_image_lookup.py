@@ -24,6 +24,7 @@ def test_images_are_classified_from_the_tables_alone(made, make, warehouse, subt
     predictions = warehouse.read("predictions")
     tests = made.filter(np.array(made["split"].to_pylist()) == "test")
     pixels = pixels_of(tests)
+    features = taproom.open().images.features
     with subtests.test("a table gets the scores that it has in predictions, to the bit"):
         found = taproom.classify(tests)
         assert scores(found).tobytes() == scores(predictions).tobytes()
@@ -34,17 +35,17 @@ def test_images_are_classified_from_the_tables_alone(made, make, warehouse, subt
         np.testing.assert_allclose(scores(taproom.classify(pixels[::2])), scores(predictions)[::2], atol=1e-5)
     with subtests.test("a mirror image, a view as well, has the same answer"):
         np.testing.assert_allclose(scores(taproom.classify(pixels[:, :, ::-1])), scores(predictions), atol=1e-3)
-        np.testing.assert_allclose(taproom.features(pixels[:, :, ::-1]), taproom.features(pixels), atol=1e-3)
+        np.testing.assert_allclose(features(pixels[:, :, ::-1]), features(pixels), atol=1e-3)
     with subtests.test("a single image is one row"):
         found = taproom.classify(pixels[3])
         np.testing.assert_allclose(scores(found), scores(predictions)[3:4], atol=1e-5)
         assert found["predicted"].to_pylist() == predictions["predicted"].to_pylist()[3:4]
     with subtests.test("features are those of the table image_features, to the bit"):
         kept = np.array(warehouse.read("image_features")["features"].to_pylist(), np.float32)
-        found = taproom.features(made)
+        found = features(made)
         assert found.dtype == np.float32
         assert found.tobytes() == kept.tobytes()
-        assert taproom.features(pixels_of(made)[7]).tobytes() == kept[7:8].tobytes()
+        assert features(pixels_of(made)[7]).tobytes() == kept[7:8].tobytes()
     with subtests.test("of no image there is no answer"):
         nothing = taproom.classify(pixels[:0])
         assert nothing.schema.equals(taproom.classify(pixels).schema)
@@ -57,23 +58,23 @@ def test_images_are_classified_from_the_tables_alone(made, make, warehouse, subt
         (np.zeros((12, 12), np.uint8), r"shape \(12, 12\)"),
         (tests.slice(0, 0), "no image"),
     ]:
-        for ask in (taproom.classify, taproom.features):
+        for ask in (taproom.classify, features):
             with (
                 subtests.test("images of another size or kind are refused", told=told, ask=ask.__name__),
                 pytest.raises(InputError, match=told),
             ):
                 ask(images)
     with subtests.test("a newer encoder counts when there is a classifier of it"):
-        before = taproom.features(pixels)
+        before = features(pixels)
         make(*LEARNED, filters=QUICK | {"offset": 0.6})
-        assert taproom.features(pixels).tobytes() == before.tobytes()
+        assert features(pixels).tobytes() == before.tobytes()
         make(*FITTED)
-        assert (taproom.features(pixels) != before).any()
+        assert (features(pixels) != before).any()
         assert scores(taproom.classify(tests)).tobytes() == scores(warehouse.read("predictions")).tobytes()
 
 
 @pytest.mark.usefixtures("warehouse")
-@pytest.mark.parametrize("ask", [taproom.classify, taproom.features])
+@pytest.mark.parametrize("ask", [taproom.classify, lambda images: taproom.open().images.features(images)])
 def test_before_any_classifier_the_table_is_missed(ask):
     with pytest.raises(UnknownTableError, match="classifier"):
         ask(np.zeros((1, 12, 12, 3), np.uint8))

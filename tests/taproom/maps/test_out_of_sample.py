@@ -13,12 +13,12 @@ import taproom
 from assets.reviews.item_map import ITEM_MAP
 from assets.reviews.neighbors import CONTRACT as NEIGHBORS
 from assets.reviews.tfidf import TFIDF, VOCABULARY
+from taproom.client.reader import default_reader
 from taproom.errors import InputError, UnknownTableError
 from taproom.maps import out_of_sample
 from taproom.maps.neighbors import nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
-from taproom.maps.out_of_sample import ItemMap, newest_map, place_point
-from taproom.warehouse.newest_cache import NewestCache
+from taproom.maps.out_of_sample import ItemMap, place_point
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
@@ -122,7 +122,6 @@ def own_warehouse(themed_warehouse, tmp_path, monkeypatch):
     folder = tmp_path / "warehouse"
     shutil.copytree(themed_warehouse.root, folder)
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(folder))
-    monkeypatch.setattr(out_of_sample, "_newest", NewestCache("item_map", ItemMap))
     return Warehouse()
 
 
@@ -251,24 +250,23 @@ def test_tables_are_read_at_the_versions_that_the_map_recorded(own_warehouse, th
     publish_weights(own_warehouse, themed_texts(items=21, seed=1))
     assert own_warehouse.head("tfidf") == own_warehouse.head("vocabulary") == 1
     assert_same(taproom.place("citrus pine tart"), before)
-    out_of_sample._newest = NewestCache("item_map", ItemMap)
-    assert_same(taproom.place("citrus pine tart"), before)
+    assert_same(taproom.open().map.place("citrus pine tart"), before)
 
 
 def test_a_map_is_loaded_once_until_there_is_a_newer_one(own_warehouse):
-    first = newest_map()
-    assert newest_map() is first
+    first = default_reader().map.model
+    assert default_reader().map.model is first
     publish_map(own_warehouse, themed_texts(items=21, seed=1), k=3)
-    second = newest_map()
+    second = default_reader().map.model
     assert second is not first
     assert second.commit["version"] == 1
     assert len(taproom.place("citrus pine tart").neighbors) == 3
     assert_same(ItemMap(own_warehouse, version=0).place("citrus pine tart"), first.place("citrus pine tart"))
-    assert newest_map() is second
+    assert default_reader().map.model is second
 
 
 def test_another_warehouse_is_another_map_even_at_the_same_place(own_warehouse, tmp_path, monkeypatch):
-    first = newest_map()
+    first = default_reader().map.model
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "other"))
     with pytest.raises(UnknownTableError, match="no table 'item_map'"):
         taproom.place("citrus")
