@@ -253,7 +253,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _print(answer: Any, as_json: bool) -> None:
     if isinstance(answer, Damage):
-        lines = [f"{table}: {problem}" for table, problems in answer.problems.items() for problem in problems]
+        lines = [problem for problems in answer.problems.values() for problem in problems]
         print(json.dumps(answer.problems, indent=2) if as_json else "\n".join(lines))
     elif isinstance(answer, str):
         print(answer)

@@ -1,7 +1,7 @@
 """Verifying every byte of every version of a table that is kept.
 
 `log_repair.check` looks at the newest version, and at the log of all; here belongs the content of the older ones. A
-version that was swept is not kept, so its files may be gone; what is there of them must still be what was committed.
+version that was swept is not kept; one that another table was made from is.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,6 +14,7 @@ from taproom.warehouse.data_files import DataFile, read_verified
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.log_repair import check
 from taproom.warehouse.storage import Storage
+from taproom.warehouse.sweep import pinned_versions
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ def verify(root: str, table: str) -> VerificationReport:
 
     Raises:
         UnknownTableError: there is no such table.
+        DamagedLogError: the log of another table is damaged.
         StorageError: the storage fails.
     """
     storage = Storage(root)
@@ -41,6 +43,9 @@ def verify(root: str, table: str) -> VerificationReport:
     files: dict[str, DataFile] = {}
     for version in found.readable:
         files.update({file.path: file for file in open_version(storage, table, version).files})
+    if not problems:  # with a damaged log it is unknown what is pinned
+        gone = sorted(pinned_versions(storage)[table] - set(found.readable))
+        problems += [f"{table}: version {version}, which another table was made from, is gone" for version in gone]
     problems += [problem for problem in _damage(storage, table, files.values()) if problem not in problems]
     size = sum(file.size_bytes for file in files.values())
     return VerificationReport(table, len(found.readable), len(files), size, tuple(problems))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from taproom.client.command_line import COMMANDS, main
+from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.client.test_reader import BEERS, FIRST, SECOND, STYLES
 
@@ -97,6 +98,16 @@ def test_damage_of_any_version_is_found(taproom):
     ((table, (problem,)),) = json.loads(output).items()
     assert table == "styles"
     assert "not those that were committed" in problem
+
+
+def test_a_version_that_another_table_was_made_from_must_be_there(taproom):
+    taproom.warehouse.publish(STYLES, STYLES.table_of(style=["pale"]), since=0, origin=Origin(inputs={"beers": 0}))
+    old, new = (taproom.warehouse.files("beers", version) for version in (0, 1))
+    taproom.warehouse.publish(BEERS, FIRST.slice(0, 1), since=1, partition="a")
+    assert set(old) < set(new)
+    Path(taproom.warehouse.root, "beers", old[0].path).unlink()
+    status, output, _ = taproom("verify", "beers")
+    assert (status, output) == (1, "beers: version 0, which another table was made from, is gone\n")
 
 
 def test_each_command_has_help_and_an_example(capsys):

@@ -85,4 +85,5 @@ def test_a_reader_installs_few_packages_and_reads(installed, tmp_path, monkeypat
     assert found["installed"] == []
     assert 'pip install "taproom[models]"' in found["missing"]
     assert "No warehouse was given" in found["nameless"]
-    assert "beers" in run(installed / "taproom", "tables", "--warehouse", warehouse.root)
+    for command in (["tables"], ["show", "beers"], ["head", "beers"], ["verify"]):
+        assert "beer" in run(installed / "taproom", *command, "--warehouse", warehouse.root)
