@@ -63,7 +63,7 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """A part of a sentence with the names nearest to the one given; empty where none is near.
 
     >>> did_you_mean("item_mpa", ["items", "item_map", "topics"])
-    " (did you mean 'item_map'?)"
+    " (did you mean 'item_map' or 'items'?)"
     """
     near = difflib.get_close_matches(given, list(known), n=3)
     return f" (did you mean {' or '.join(map(repr, near))}?)" if near else ""

@@ -10,7 +10,7 @@ import pytest
 from deltalake import DeltaTable
 
 import taproom
-from taproom.errors import UnknownTableError
+from taproom.errors import StorageError, UnknownTableError
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE
@@ -76,6 +76,30 @@ def test_the_environment_names_the_warehouse(beers, tmp_path, monkeypatch):
         taproom.load("beers")
     monkeypatch.delenv(WAREHOUSE_VARIABLE)
     assert Warehouse().root == str(DEFAULT_WAREHOUSE) == str(REPO / "data" / "warehouse")
+
+
+def test_outside_the_repo_a_warehouse_has_to_be_named(tmp_path, monkeypatch):
+    monkeypatch.delenv(WAREHOUSE_VARIABLE, raising=False)
+    monkeypatch.setattr("taproom.warehouse.storage._REPO", tmp_path)
+    with pytest.raises(StorageError, match=r"No warehouse was given.*TAPROOM_WAREHOUSE"):
+        taproom.load("beers")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "arguments"),
+    [
+        ("nearest", "words.nearest", ["man"]),
+        ("analogy", "words.analogy", ["man", "king", "woman"]),
+        ("topics_of", "topics.of", ["a text"]),
+        ("features", "images.features", ["a.png"]),
+    ],
+)
+def test_old_names_work_and_name_the_new_ones(beers, old, new, arguments):
+    with (
+        pytest.warns(DeprecationWarning, match=rf"taproom.{old} .*; use taproom.open\(\).{new}"),
+        pytest.raises(UnknownTableError),
+    ):
+        getattr(taproom, old)(*arguments)
 
 
 def test_pandas_reads_a_table_without_taproom(beers):
