@@ -39,8 +39,8 @@ def newest_commit_of(storage: Storage, table: str, partition: str | None, versio
 
 def key_of(storage: Storage, table: str, version: int) -> tuple[str, ...] | None:
     """The columns that identify a row of a version; None where it was committed by a release that did not keep them."""
-    key = TableLog(storage, table).entry(version).metadata.get("key")
-    return tuple(key) if key else None
+    contract = TableLog(storage, table).entry(version).metadata.get("contract")
+    return tuple(contract["key"]) if contract else None
 
 
 def entries(storage: Storage, table: str) -> list[Entry]:

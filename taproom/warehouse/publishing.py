@@ -121,7 +121,6 @@ def _commit_metadata(
     origin: Origin,
 ) -> dict[str, Any]:
     return {
-        "key": list(contract.row_key),
         "run_id": origin.run_id,
         "code_version": origin.code_version,
         "content_hash": content.hexdigest(),
@@ -132,7 +131,7 @@ def _commit_metadata(
         "config": dict(origin.config),
         "settings": dict(origin.settings),
         # For readers, who have the warehouse and not the code.
-        "contract": {"grain": contract.grain, "key": list(contract.key), "rules": contract.rules},
+        "contract": {"grain": contract.grain, "key": list(contract.row_key), "rules": contract.rules},
     }
 
 

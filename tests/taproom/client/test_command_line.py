@@ -44,7 +44,7 @@ def test_scripts_read_json(taproom):
         return json.loads(output)
 
     assert [row["table"] for row in answer("tables")] == ["beers", "styles"]
-    assert answer("show", "beers")["key"] == ["beer"]
+    assert answer("show", "beers")["key"] == ["batch", "beer"]
     assert answer("head", "beers", "--version", "0") == FIRST.to_pylist()
     assert answer("sql", "from styles") == [{"style": "dark"}]
     assert [commit["version"] for commit in answer("history", "beers")] == [1, 0]

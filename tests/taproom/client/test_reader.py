@@ -121,7 +121,7 @@ def test_what_is_not_there_is_refused_and_the_nearest_name_offered(reader, wante
 def test_a_table_is_described(reader):
     about = reader.describe("beers")
     assert (about.grain, about.version, about.newest, about.rows) == ("one beer", 1, 1, 3)
-    assert (about.key, about.partition) == (("beer",), "batch")
+    assert (about.key, about.partition) == (("batch", "beer"), "batch")
     assert "abv_percent is finite, at least 0, at most 100" in about.rules
     abv = next(column for column in about.columns if column.name == "abv_percent")
     assert (abv.type, abv.nullable, abv.description, abv.unit) == ("double", True, "alcohol by volume", "%")
