@@ -30,7 +30,7 @@ CONTRACT = Contract(
 OURS = """
 from taproom.warehouse.difference import diff
 from taproom.warehouse.warehouse import Warehouse
-found = diff(Warehouse(folder), "events", 0)
+found = diff(Warehouse(folder).storage, "events", 0)
 print(found.rows_added, found.rows_gone, found.rows_changed)
 """
 PEER = """

@@ -309,7 +309,7 @@ class StepTables(dg.IOManager):
         else:
             try:
                 found = diff(
-                    self.warehouse,
+                    self.warehouse.storage,
                     published.table,
                     published.since,
                     published.version,

@@ -100,6 +100,18 @@ def _history(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return "\n".join(lines)
 
 
+def _diff(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
+    difference = reader.diff(given.table, given.old, given.new)
+    return difference.to_dict() if given.json else str(difference)
+
+
+def _export(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
+    exported = reader.export(given.folder, given.tables or None, format=given.format)
+    if given.json:
+        return [{"path": each.path, "rows": each.rows, "sha256": each.sha256} for each in exported]
+    return "\n".join(f"{given.folder}/{each.path}: {each.rows:,} rows" for each in exported)
+
+
 def _verify(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     from taproom.warehouse.verification import verify
 
@@ -166,6 +178,31 @@ COMMANDS = (
         _sql,
     ),
     Command("history", "list the versions of a table", "taproom history item_map", (TABLE,), _history),
+    Command(
+        "diff",
+        "compare two versions of a table",
+        "taproom diff item_map 0 1",
+        (
+            TABLE,
+            ("old", {"type": int, "metavar": "OLD", "help": "the version to compare with"}),
+            (
+                "new",
+                {"type": int, "nargs": "?", "metavar": "NEW", "help": "the version to compare (default: the newest)"},
+            ),
+        ),
+        _diff,
+    ),
+    Command(
+        "export",
+        "write tables to a folder, with a Data Package and Croissant metadata",
+        "taproom export reviews_2026 items item_map --format csv",
+        (
+            ("folder", {"metavar": "FOLDER", "help": "the folder to make"}),
+            ("tables", {"nargs": "*", "metavar": "TABLE", "help": "tables (default: all)"}),
+            ("--format", {"choices": ("parquet", "csv"), "default": "parquet", "help": "default: parquet"}),
+        ),
+        _export,
+    ),
     Command(
         "verify",
         "compare every byte of every kept version with its hash",

@@ -2,13 +2,13 @@
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
 
     from taproom.client.models import CellModels, ImageModels, MapModels, TopicModels, WordModels
+    from taproom.warehouse.data_package import ExportedTable
+    from taproom.warehouse.difference import Changes
+    from taproom.warehouse.difference_report import Difference
     from taproom.warehouse.verified_dataset import VerifiedVersion
 
 # How Arrow refuses an expression with an unknown column.
@@ -160,6 +163,72 @@ class WarehouseReader:
         from taproom.client.queries import query_tables
 
         return query_tables(query, versions or {}, lambda *table: self._opened(*table).dataset())
+
+    # What changed, and copies
+
+    def diff(
+        self,
+        table: str,
+        old: int,
+        new: int | None = None,
+        *,
+        key: Sequence[str] | None = None,
+        ignore: Collection[str] = (),
+        rtol: float = 0.0,
+        atol: float = 0.0,
+    ) -> "Difference":
+        """Compare two versions of a table: columns and rows that were added, are gone or changed.
+
+        Args:
+            table: name of the table.
+            old: the version to compare with.
+            new: the version to compare; None for the handle's.
+            key: columns that identify a row; by default those of the table's contract.
+            ignore: columns that are not compared.
+            rtol: relative tolerance of floating-point numbers.
+            atol: absolute tolerance of floating-point numbers.
+
+        Raises:
+            UnknownTableError: there is no such table or version.
+            InputError: the key is not known or not unique, or a column or number is not possible.
+            DamagedFileError: a file differs from what was committed.
+        """
+        from taproom.warehouse.difference import diff
+
+        new = self.version(table) if new is None else new
+        return diff(self._storage, table, old, new, key=key, ignore=ignore, rtol=rtol, atol=atol)
+
+    def changes(self, table: str, since_version: int, *, key: Sequence[str] | None = None) -> "Changes":
+        """The rows added or changed, and the keys gone, since a version that a consumer has; raises as `diff` does."""
+        from taproom.warehouse.difference import changes
+
+        return changes(self._storage, table, since_version, self.version(table), key=key)
+
+    def export(
+        self,
+        folder: str | os.PathLike,
+        tables: Iterable[str] | Mapping[str, int | None] | None = None,
+        *,
+        format: Literal["parquet", "csv"] = "parquet",
+    ) -> "list[ExportedTable]":
+        """Write tables to a new folder, with a Data Package 2.0 and Croissant metadata.
+
+        Args:
+            folder: the folder to make. It may exist if it is empty.
+            tables: names of tables, or versions by name (None: the handle's); all tables by default.
+            format: "parquet" or "csv".
+
+        Raises:
+            InputError: there is no such format, there is no table, or the folder is not empty.
+            UnknownTableError: there is no such table or version.
+            DamagedFileError: a file differs from what was committed.
+            StorageError: the folder cannot be written to, for example because the disk is full. Nothing is left of it.
+        """
+        from taproom.warehouse.export import export
+
+        wanted = tables if isinstance(tables, Mapping) else dict.fromkeys(tables or self._versions())
+        versions = {name: self.version(name) if version is None else version for name, version in wanted.items()}
+        return export(self._storage, folder, versions, format=format)
 
     # Snapshots
 

@@ -21,7 +21,6 @@ from taproom.warehouse.delta_log import Snapshot
 from taproom.warehouse.difference_report import ColumnChange, Difference
 from taproom.warehouse.history import key_of
 from taproom.warehouse.storage import Storage, reason
-from taproom.warehouse.warehouse import Warehouse
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,7 +30,7 @@ MEMORY_LIMIT = "1GB"
 
 
 def diff(
-    warehouse: Warehouse,
+    storage: Storage,
     table: str,
     old: int,
     new: int | None = None,
@@ -49,7 +48,7 @@ def diff(
     those in lists, if abs(new - old) <= atol + rtol * abs(old), as in `numpy.isclose`. 0.0 equals -0.0.
 
     Args:
-        warehouse: where the table is.
+        storage: the warehouse.
         table: its name.
         old: the version to compare with.
         new: the version to compare; None for the newest.
@@ -69,7 +68,7 @@ def diff(
     """
     if not (0 <= rtol < math.inf and 0 <= atol < math.inf and first >= 0):
         raise InputError(f"rtol={rtol}, atol={atol} and first={first} were given; wanted numbers of at least 0")
-    versions = _Versions(warehouse.storage, table, old, new, key, partitions)
+    versions = _Versions(storage, table, old, new, key, partitions)
     if unknown := set(ignore) - {name for schema in versions.schemas for name in schema.names}:
         known = ", ".join(versions.schemas[1].names)
         raise InputError(f"{table} has no columns {sorted(unknown)} to ignore; it has: {known}")
@@ -94,7 +93,7 @@ class Changes:
 
 
 def changes(
-    warehouse: Warehouse,
+    storage: Storage,
     table: str,
     since_version: int,
     version: int | None = None,
@@ -106,7 +105,7 @@ def changes(
     If its columns have changed, all rows of the new version are given.
 
     Args:
-        warehouse: where the table is.
+        storage: the warehouse.
         table: its name.
         since_version: the version that the consumer has.
         version: the version that the consumer wants; None for the newest.
@@ -115,11 +114,11 @@ def changes(
     Raises:
         UnknownTableError, InputError, DamagedFileError, StorageError: as `diff` does.
     """
-    versions = _Versions(warehouse.storage, table, since_version, version, key)
+    versions = _Versions(storage, table, since_version, version, key)
     with ExitStack() as stack:
         all_rows = not versions.have_equal_columns
         joined = stack.enter_context(_joined(versions, (), _Tolerance(0, 0), all_rows))
-        schema = reading.stream(warehouse.storage, table, versions.new.version).schema
+        schema = reading.stream(storage, table, versions.new.version).schema
         gone = joined.gone(schema)
         comparison = stack.pop_all()  # is kept for as long as rows are read
 

@@ -22,19 +22,20 @@ import pyarrow.parquet as pq
 
 from taproom.errors import InputError
 from taproom.new_files import new_folder
-from taproom.warehouse.catalog import existing_head, open_version
+from taproom.warehouse.catalog import existing_head, heads, open_version
 from taproom.warehouse.croissant import croissant
 from taproom.warehouse.data_package import ExportedTable, data_package
-from taproom.warehouse.history import key_of
+from taproom.warehouse.history import commit_of, key_of
 from taproom.warehouse.json_values import json_text
-from taproom.warehouse.warehouse import Warehouse
+from taproom.warehouse.reading import stream
+from taproom.warehouse.storage import Storage
 
 FORMATS = ("parquet", "csv")
 DESCRIPTIONS = {"datapackage.json": data_package, "croissant.json": croissant}
 
 
 def export(
-    warehouse: Warehouse,
+    storage: Storage,
     folder: str | os.PathLike,
     tables: Iterable[str] | Mapping[str, int | None] | None = None,
     *,
@@ -45,7 +46,7 @@ def export(
     Tables are streamed, one verified file at a time, so memory does not grow with them.
 
     Args:
-        warehouse: where the tables are.
+        storage: the warehouse.
         folder: the folder to make. It may exist if it is empty.
         tables: names of tables, or versions by name (None: the newest); all tables by default.
         format: "parquet" or "csv".
@@ -61,22 +62,22 @@ def export(
     """
     if format not in FORMATS:
         raise InputError(f"format={format!r} was given; wanted {' or '.join(map(repr, FORMATS))}")
-    wanted = dict(tables) if isinstance(tables, Mapping) else dict.fromkeys(tables or warehouse.tables())
+    wanted = dict(tables) if isinstance(tables, Mapping) else dict.fromkeys(tables or sorted(heads(storage)))
     if not wanted:
-        raise InputError(f"{warehouse.root} has no tables to export")
-    heads = {table: existing_head(warehouse.storage, table) for table in wanted}
-    versions = {table: heads[table] if version is None else version for table, version in wanted.items()}
+        raise InputError(f"{storage.root} has no tables to export")
+    newest = {table: existing_head(storage, table) for table in wanted}
+    versions = {table: newest[table] if version is None else version for table, version in wanted.items()}
     with new_folder(folder) as part:
-        exported = [_exported(warehouse, table, version, part, format) for table, version in versions.items()]
+        exported = [_exported(storage, table, version, part, format) for table, version in versions.items()]
         for name, describe in DESCRIPTIONS.items():
             (part / name).write_text(json.dumps(describe(exported), ensure_ascii=False, indent=2), encoding="utf-8")
     return exported
 
 
-def _exported(warehouse: Warehouse, table: str, version: int, folder: Path, format: str) -> ExportedTable:
+def _exported(storage: Storage, table: str, version: int, folder: Path, format: str) -> ExportedTable:
     """Write a version of a table to a file in the folder."""
-    rows = warehouse.stream(table, version)
-    commit = warehouse.commit_of(table, version)
+    rows = stream(storage, table, version)
+    commit = commit_of(storage, table, version)
     path = folder / f"{table}.{format}"
     count = _write_parquet(rows, path) if format == "parquet" else _write_csv(rows, path)
     with path.open("rb") as file:
@@ -86,9 +87,9 @@ def _exported(warehouse: Warehouse, table: str, version: int, folder: Path, form
         version=version,
         time=commit["time"],
         content_hash=commit["content_hash"],
-        grain=open_version(warehouse.storage, table, version).delta.metadata().description or f"a row of {table}",
+        grain=open_version(storage, table, version).delta.metadata().description or f"a row of {table}",
         schema=rows.schema,
-        key=key_of(warehouse.storage, table, version) or (),
+        key=key_of(storage, table, version) or (),
         rows=count,
         path=path.name,
         format=format,

@@ -34,6 +34,7 @@ def test_people_read_text(taproom):
     assert taproom("head", "beers", "--rows", "1")[1].split() == [*BEERS.schema.names, "a", "ale", "5.5", "[4,", "5]"]
     assert taproom("sql", "select count(*) as beers from beers")[1].split() == ["beers", "3"]
     assert [line.split()[0] for line in taproom("history", "beers")[1].splitlines()] == ["1", "0"]
+    assert taproom("diff", "beers", "0")[1].splitlines()[0].startswith("beers: version 0 -> 1, 2 -> 3 rows: 1 added")
     assert taproom("verify")[1].splitlines()[0].startswith("beers: 2 versions, 2 files")
 
 
@@ -49,6 +50,18 @@ def test_scripts_read_json(taproom):
     assert answer("sql", "from styles") == [{"style": "dark"}]
     assert [commit["version"] for commit in answer("history", "beers")] == [1, 0]
     assert [report["files"] for report in answer("verify", "beers")] == [2]
+    assert answer("diff", "beers", "0", "1")["rows_added"] == SECOND.num_rows
+
+
+def test_tables_are_exported_and_a_folder_with_files_is_refused(taproom, tmp_path):
+    folder = tmp_path / "export"
+    status, output, _ = taproom("export", str(folder), "styles", "--format", "csv", "--json")
+    assert status == 0
+    assert [(table["path"], table["rows"]) for table in json.loads(output)] == [("styles.csv", 1)]
+    assert (folder / "styles.csv").read_text().split() == ['"style"', '"dark"']
+    status, _, errors = taproom("export", str(folder))
+    assert status == 1
+    assert "is not an empty folder" in errors
 
 
 def test_a_snapshot_is_saved_and_read(taproom, tmp_path):

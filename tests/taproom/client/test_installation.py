@@ -31,6 +31,8 @@ print(json.dumps({
     "sql": reader.sql("select count(*) as n from beers").to_pylist(),
     "versions": [commit["version"] for commit in reader.history("beers")],
     "snapshot": reader.snapshot().versions,
+    "added": reader.diff("beers", 0).rows_added,
+    "exported": [table.rows for table in reader.export(sys.argv[2])],
     "installed": [name for name in ("numpy", "scipy", "pandas", "dagster") if importlib.util.find_spec(name)],
     "missing": missing,
     "nameless": nameless,
@@ -79,9 +81,10 @@ def test_a_reader_installs_few_packages_and_reads(installed, tmp_path, monkeypat
     listed = json.loads(run(installed / "python", "-m", "pip", "list", "--format", "json"))
     packages = {package["name"].lower() for package in listed} - {"pip", "setuptools"}
     assert len(packages) <= MAX_PACKAGES, packages
-    found = json.loads(run(installed / "python", "-c", READ, warehouse.root))
+    found = json.loads(run(installed / "python", "-c", READ, warehouse.root, tmp_path / "export"))
     assert found["rows"] == warehouse.read("beers").to_pydict()
     assert (found["sql"], found["versions"], found["snapshot"]) == ([{"n": 3}], [1, 0], {"beers": 1})
+    assert (found["added"], found["exported"]) == (1, [3])
     assert found["installed"] == []
     assert 'pip install "taproom[models]"' in found["missing"]
     assert "No warehouse was given" in found["nameless"]

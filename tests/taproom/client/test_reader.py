@@ -133,6 +133,22 @@ def test_a_table_is_described(reader):
     assert about.as_dict()["made"] == about.made.isoformat()
 
 
+def test_versions_are_compared_and_followed(reader):
+    assert reader.diff("beers", 0).rows_added == SECOND.num_rows
+    assert reader.diff("beers", 1, 0).rows_gone == SECOND.num_rows
+    assert reader.changes("beers", 0).rows.read_all().num_rows == SECOND.num_rows
+
+
+def test_a_pinned_handle_exports_its_versions(beers, tmp_path):
+    pinned = taproom.open(beers.root, snapshot=taproom.open(beers.root).snapshot())
+    beers.publish(
+        BEERS, BEERS.table_of(batch=["c"], beer=["dubbel"], abv_percent=[7.0], ratings=[[]]), since=1, partition="c"
+    )
+    assert [table.rows for table in pinned.export(tmp_path / "pinned", ["beers"])] == [FIRST.num_rows]
+    assert [table.rows for table in taproom.open(beers.root).export(tmp_path / "newest", ["beers"])] == [4]
+    assert pinned.diff("beers", 0).is_empty
+
+
 def test_tables_are_listed(reader):
     tables = reader.tables()
     assert list(tables) == ["beers", "styles"]

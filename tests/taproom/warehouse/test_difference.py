@@ -101,13 +101,13 @@ def test_counts_are_those_of_a_merge_in_pandas(tmp_path_factory, before, after, 
     warehouse.publish(BEERS, old, since=None)
     newest = warehouse.publish(BEERS, new, since=0).version
     rtol, atol = tolerance
-    found = diff(warehouse, "beers", 0, newest, rtol=rtol, atol=atol)
+    found = diff(warehouse.storage, "beers", 0, newest, rtol=rtol, atol=atol)
     added, gone, changed, columns = brute_force(old, new, rtol, atol)
     assert (found.rows_added, found.rows_gone, found.rows_changed) == (added, gone, changed)
     assert {each.column: (each.rows, each.largest_difference) for each in found.columns_changed} == columns
     assert found.rows_after - found.rows_before == added - gone
 
-    followed = changes(warehouse, "beers", 0, newest)
+    followed = changes(warehouse.storage, "beers", 0, newest)
     current = {(row["pub"], row["beer"]): row for row in old.to_pylist()}
     for row in followed.gone.to_pylist():
         del current[row["pub"], row["beer"]]
@@ -126,7 +126,7 @@ def beers(warehouse):
 
 
 def test_a_difference_as_text_html_and_json(beers):
-    found = diff(beers, "beers", 0)
+    found = diff(beers.storage, "beers", 0)
     assert str(found).splitlines() == [
         "beers: version 0 -> 1, 2 -> 2 rows: 1 added, 1 gone, 1 changed (key: pub, beer)",
         "  abv: 1 rows, by 0.5 at most",
@@ -142,13 +142,13 @@ def test_a_difference_as_text_html_and_json(beers):
     assert as_json["columns_changed"][0] == {"column": "abv", "rows": 1, "largest_difference": 0.5}
     assert as_json["first_added"][0]["abv"] == "NaN"
     assert as_json["first_changed"][0]["columns"]["ratings"] == [[1.0, 2.0], [1.0, 4.0]]
-    none = diff(beers, "beers", 1, 1)
+    none = diff(beers.storage, "beers", 1, 1)
     assert none.is_empty
     assert str(none) == "beers: version 1 -> 1, 2 -> 2 rows, no difference"
 
 
 def test_columns_can_be_ignored_and_few_rows_shown(beers):
-    found = diff(beers, "beers", 0, ignore=["abv", "ratings", "style"], first=0)
+    found = diff(beers.storage, "beers", 0, ignore=["abv", "ratings", "style"], first=0)
     assert (found.rows_changed, found.columns_changed, found.first_added) == (0, (), [])
     assert found.rows_added == 1
 
@@ -161,13 +161,13 @@ def test_columns_that_came_went_or_changed_their_type(warehouse):
     new = contract(Column("size", pa.int64(), "how long"), Column("ink", pa.string(), "colour"))
     warehouse.publish(old, old.table_of(id=[1, 2], text=["a", "b"], size=[1, 2]), since=None)
     warehouse.publish(new, new.table_of(id=[1, 3], size=[9, 9], ink=["red", "blue"]), since=0)
-    found = diff(warehouse, "notes", 0)
+    found = diff(warehouse.storage, "notes", 0)
     assert found.columns_added == {"ink": "string"}
     assert found.columns_gone == {"text": "string"}
     assert found.types_changed == {"size": ("int32", "int64")}
     assert (found.rows_added, found.rows_gone, found.rows_changed) == (1, 1, 0)
     assert "  type changed: size (int32 -> int64)" in str(found).splitlines()
-    followed = changes(warehouse, "notes", 0)
+    followed = changes(warehouse.storage, "notes", 0)
     assert sorted(ids(followed.rows.read_all())) == [1, 3]  # all: each has a new column
     assert followed.gone.to_pydict() == {"id": [2]}
 
@@ -191,11 +191,11 @@ def test_changes_have_the_columns_of_the_contract(warehouse):
     )
     warehouse.publish(labels, first, since=None)
     warehouse.publish(labels, second, since=0)
-    followed = changes(warehouse, "labels", 0)
+    followed = changes(warehouse.storage, "labels", 0)
     assert followed.rows.schema.equals(labels.schema)
     assert followed.rows.read_all().sort_by("id").equals(second)
     assert followed.gone.schema.names == ["id"]
-    assert diff(warehouse, "labels", 0).columns_changed[1].column == "scores"
+    assert diff(warehouse.storage, "labels", 0).columns_changed[1].column == "scores"
 
 
 def test_equal_files_are_not_read(warehouse, file_a_batch):
@@ -204,7 +204,7 @@ def test_equal_files_are_not_read(warehouse, file_a_batch):
     warehouse.publish(NOTES, reader(after.combine_chunks().to_batches(max_chunksize=2)), since=0)
     equal = Path(warehouse.uri("notes"), warehouse.files("notes")[0].path)
     flip(equal, 10)
-    found = diff(warehouse, "notes", 0)
+    found = diff(warehouse.storage, "notes", 0)
     assert (found.files_compared, found.files_equal, found.rows_changed) == (2, 2, 2)
     assert (found.rows_before, found.rows_after) == (6, 6)
 
@@ -215,27 +215,27 @@ def test_a_damaged_file_is_named(warehouse):
     warehouse.publish(NOTES, notes(2), since=0)
     flip(Path(warehouse.uri("notes"), warehouse.files("notes", 0)[0].path), 10)
     with pytest.raises(DamagedFileError, match="not those that were committed"):
-        diff(warehouse, "notes", 0)
+        diff(warehouse.storage, "notes", 0)
 
 
 def test_rows_of_partitions_are_matched_within_them(warehouse):
     for batch, number in (("a", 1), ("b", 1), ("c", 1), ("a", 2)):
         warehouse.publish(MAIL, mail(batch, number), since=warehouse.head("mail"), partition=batch)
-    found = diff(warehouse, "mail", 2)
+    found = diff(warehouse.storage, "mail", 2)
     assert found.key == ("batch", "id")
     assert (found.rows_added, found.rows_gone, found.rows_changed, found.files_equal) == (1, 1, 0, 2)
-    assert diff(warehouse, "mail", 2, partitions=["b"]).is_empty
-    assert ids(changes(warehouse, "mail", 2).rows.read_all()) == [2]
+    assert diff(warehouse.storage, "mail", 2, partitions=["b"]).is_empty
+    assert ids(changes(warehouse.storage, "mail", 2).rows.read_all()) == [2]
 
 
 def test_a_key_can_be_given_and_is_checked(warehouse):
     warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
     warehouse.publish(MAIL, mail("b", 1), since=0, partition="b")
-    assert diff(warehouse, "mail", 0, key=["batch"]).rows_added == 1
+    assert diff(warehouse.storage, "mail", 0, key=["batch"]).rows_added == 1
     with pytest.raises(InputError, match="id is not unique in version 1 of mail"):
-        diff(warehouse, "mail", 0, key=["id"])
+        diff(warehouse.storage, "mail", 0, key=["id"])
     with pytest.raises(InputError, match="pub is missing in version 0"):
-        diff(warehouse, "mail", 0, key=["pub"])
+        diff(warehouse.storage, "mail", 0, key=["pub"])
 
 
 def test_a_key_that_did_not_identify_the_rows_of_the_old_version_is_refused(warehouse):
@@ -244,8 +244,8 @@ def test_a_key_that_did_not_identify_the_rows_of_the_old_version_is_refused(ware
     warehouse.publish(by_page, by_page.table_of(id=[1, 1], page=[1, 2]), since=None)
     warehouse.publish(by_id, by_id.table_of(id=[1], page=[1]), since=0)
     with pytest.raises(InputError, match="id is not unique in version 0"):
-        diff(warehouse, "notes", 0)
-    assert diff(warehouse, "notes", 0, key=["id", "page"]).rows_gone == 1
+        diff(warehouse.storage, "notes", 0)
+    assert diff(warehouse.storage, "notes", 0, key=["id", "page"]).rows_gone == 1
 
 
 def test_versions_of_older_releases_need_a_key(warehouse, monkeypatch):
@@ -253,21 +253,21 @@ def test_versions_of_older_releases_need_a_key(warehouse, monkeypatch):
     warehouse.publish(NOTES, notes(1), since=None)
     warehouse.publish(NOTES, notes(1, 2), since=0)
     with pytest.raises(InputError, match="does not record the key"):
-        diff(warehouse, "notes", 0)
-    assert diff(warehouse, "notes", 0, key=["id"]).rows_added == 1
+        diff(warehouse.storage, "notes", 0)
+    assert diff(warehouse.storage, "notes", 0, key=["id"]).rows_added == 1
 
 
 def test_what_is_asked_for_wrongly_is_refused(warehouse):
     warehouse.publish(NOTES, notes(1), since=None)
     for wrong in ({"rtol": -1}, {"atol": math.inf}, {"rtol": math.nan}, {"first": -1}):
         with pytest.raises(InputError, match="wanted numbers of at least 0"):
-            diff(warehouse, "notes", 0, **wrong)
+            diff(warehouse.storage, "notes", 0, **wrong)
     with pytest.raises(InputError, match=r"no columns \['txt'\] to ignore; it has: id, text"):
-        diff(warehouse, "notes", 0, ignore=["txt"])
+        diff(warehouse.storage, "notes", 0, ignore=["txt"])
     with pytest.raises(UnknownTableError, match="version 3 was wanted"):
-        diff(warehouse, "notes", 0, 3)
+        diff(warehouse.storage, "notes", 0, 3)
     with pytest.raises(UnknownTableError, match="no table 'beer'"):
-        diff(warehouse, "beer", 0)
+        diff(warehouse.storage, "beer", 0)
 
 
 @pytest.mark.slow
@@ -275,9 +275,9 @@ def test_memory_is_bounded_and_too_little_of_it_is_named(warehouse, monkeypatch)
     warehouse.publish(NOTES, reader(long_notes(0)), since=None)
     warehouse.publish(NOTES, reader(long_notes(40_000)), since=0)
     monkeypatch.setattr("taproom.warehouse.difference.MEMORY_LIMIT", "100MB")
-    found = diff(warehouse, "notes", 0, first=0)
+    found = diff(warehouse.storage, "notes", 0, first=0)
     assert (found.rows_added, found.rows_gone) == (40_000, 40_000)
 
     monkeypatch.setattr("taproom.warehouse.difference.MEMORY_LIMIT", "5MB")
     with pytest.raises(StorageError, match=r"could not be compared in .*set TMPDIR"):
-        diff(warehouse, "notes", 0, first=0)
+        diff(warehouse.storage, "notes", 0, first=0)

@@ -74,7 +74,7 @@ def check_package(folder) -> None:
 
 
 def test_parquet_files_have_the_rows_and_the_schema_of_the_contract(labels, tmp_path):
-    (exported,) = export(labels, tmp_path / "out")
+    (exported,) = export(labels.storage, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "labels.parquet",
         "datapackage.json",
@@ -97,7 +97,7 @@ def test_parquet_files_have_the_rows_and_the_schema_of_the_contract(labels, tmp_
 
 
 def test_csv_files_have_lists_as_json_and_no_value_is_lost(labels, tmp_path):
-    export(labels, tmp_path / "out", ["labels"], format="csv")
+    export(labels.storage, tmp_path / "out", ["labels"], format="csv")
     check_package(tmp_path / "out")
     with (tmp_path / "out" / "labels.csv").open(newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
@@ -122,7 +122,7 @@ def test_csv_files_have_lists_as_json_and_no_value_is_lost(labels, tmp_path):
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])
 def test_croissant_describes_files_and_fields(labels, tmp_path, format):
-    export(labels, tmp_path / "out", format=format)
+    export(labels.storage, tmp_path / "out", format=format)
     described = json.loads((tmp_path / "out" / "croissant.json").read_text(encoding="utf-8"))
     assert (described["@type"], described["conformsTo"]) == ("sc:Dataset", "http://mlcommons.org/croissant/1.0")
     (file,) = described["distribution"]
@@ -143,37 +143,37 @@ def test_versions_and_partitions(warehouse, tmp_path):
         warehouse.publish(NOTES, notes(*range(number + 1)), since=number - 1 if number else None)
     warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
     warehouse.publish(MAIL, mail("b", 1), since=0, partition="b")
-    exported = export(warehouse, tmp_path / "out", {"notes": 1, "mail": None}, format="csv")
+    exported = export(warehouse.storage, tmp_path / "out", {"notes": 1, "mail": None}, format="csv")
     assert [(each.table, each.version, each.rows) for each in exported] == [("notes", 1, 2), ("mail", 1, 2)]
     assert exported[1].key == ("batch", "id")
     assert (tmp_path / "out" / "mail.csv").read_text().splitlines()[1] == '1,"a","ale","pub"'
-    assert [each.table for each in export(warehouse, tmp_path / "all")] == ["mail", "notes"]
+    assert [each.table for each in export(warehouse.storage, tmp_path / "all")] == ["mail", "notes"]
 
 
 def test_a_table_without_rows_has_columns(warehouse, tmp_path):
     contract = Contract("wishes", "a wish", LABELS.columns, ("id",), may_be_empty=True)
     warehouse.publish(contract, contract.schema.empty_table(), since=None)
-    export(warehouse, tmp_path / "csv", format="csv")
+    export(warehouse.storage, tmp_path / "csv", format="csv")
     assert (tmp_path / "csv" / "wishes.csv").read_text() == ",".join(f'"{name}"' for name in LABELS.schema.names) + "\n"
-    export(warehouse, tmp_path / "parquet")
+    export(warehouse.storage, tmp_path / "parquet")
     assert pq.read_table(tmp_path / "parquet" / "wishes.parquet").num_rows == 0
 
 
 def test_what_is_asked_for_wrongly_is_refused_and_leaves_nothing(labels, tmp_path):
     with pytest.raises(InputError, match="format='xlsx' was given; wanted 'parquet' or 'csv'"):
-        export(labels, tmp_path / "out", format="xlsx")
+        export(labels.storage, tmp_path / "out", format="xlsx")
     with pytest.raises(UnknownTableError, match="no table 'label'"):
-        export(labels, tmp_path / "out", ["label"])
+        export(labels.storage, tmp_path / "out", ["label"])
     with pytest.raises(UnknownTableError, match="version 9 was wanted"):
-        export(labels, tmp_path / "out", {"labels": 9})
+        export(labels.storage, tmp_path / "out", {"labels": 9})
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
     with pytest.raises(InputError, match="not an empty folder"):
-        export(labels, tmp_path / "full")
+        export(labels.storage, tmp_path / "full")
     (file,) = labels.files("labels")
     flip(Path(labels.uri("labels"), file.path), 10)
     with pytest.raises(DamagedFileError):
-        export(labels, tmp_path / "out")
+        export(labels.storage, tmp_path / "out")
     assert [path.name for path in tmp_path.glob("*out*")] == []
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
 
@@ -185,7 +185,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(warehouse, tmp_path, format):
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**14, hard))
     try:
         with pytest.raises(StorageError, match=r"out could not be written: .*Free some space") as refusal:
-            export(warehouse, tmp_path / "out", format=format)
+            export(warehouse.storage, tmp_path / "out", format=format)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert refusal.value.__cause__.errno in (errno.ENOSPC, errno.EFBIG)
