@@ -9,8 +9,8 @@ OPEN_PORT ?= 3080
 TESTS ?=
 # One worker more than cores, because some tests wait for processes that they have started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
-ON_ALL_CORES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-FAST := --numprocesses logical -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
+ON_ALL_CORES = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
   --ignore-glob="*/test_street_fight*.py"
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
@@ -31,6 +31,7 @@ open: setup  ## serve the pages on the loopback interface and print their addres
 test: setup  ## run the test suite on all cores, each test file on one core
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)
 
+test-fast: WORKERS = logical
 test-fast: setup  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
 
