@@ -5,33 +5,17 @@ from pathlib import Path
 
 import duckdb
 import pandas as pd
-import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
 import taproom
 from taproom.errors import StorageError, UnknownTableError
-from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import DEFAULT_WAREHOUSE, WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
+from tests.taproom.client.test_reader import BEERS, BOTH, FIRST, SECOND
 
 REPO = Path(taproom.__file__).resolve().parents[1]
-BEERS = Contract(
-    "beers",
-    "one beer",
-    (
-        Column("batch", pa.string(), "where it came in"),
-        Column("beer", pa.string(), "name"),
-        Column("abv_percent", pa.float64(), "alcohol by volume", unit="%", nullable=True),
-        Column("ratings", pa.list_(pa.field("item", pa.int32(), nullable=False)), "one a review"),
-    ),
-    key=("beer",),
-    partition="batch",
-)
-FIRST = BEERS.table_of(batch=["a", "a"], beer=["ale", "bock"], abv_percent=[5.5, None], ratings=[[4, 5], []])
-SECOND = BEERS.table_of(batch=["b"], beer=["stout"], abv_percent=[7.0], ratings=[[3]])
-BOTH = pa.concat_tables([FIRST, SECOND])
 
 
 @pytest.fixture
