@@ -25,7 +25,7 @@ from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.corpus import Split
 from taproom.sources.fetching import read_sources
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, sql_name
 
 if TYPE_CHECKING:
     from taproom.sources.image_reader import ImageReader
@@ -49,6 +49,10 @@ class HoldsPixels:
         height, width = (rows.column(name).cast(pa.int64()) for name in ("height", "width"))
         wanted = pc.multiply(pc.multiply(height, width), 3)
         return pc.not_equal(pc.binary_length(rows.column(self.column)), wanted).to_numpy(zero_copy_only=False)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        """The same as a condition in DuckDB's SQL."""
+        return f"octet_length({sql_name(self.column)}) <> height::bigint * width * 3"
 
 
 CONTRACT = Contract(

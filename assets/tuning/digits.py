@@ -20,7 +20,7 @@ from pydantic import Field
 from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.sources.allowed_folders import allowed_path
-from taproom.warehouse.contracts import Column, Contract, NotBlank
+from taproom.warehouse.contracts import Column, Contract, NotBlank, sql_name
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class HasBytes:
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         """Which rows break it: bool, shape (rows,)."""
         return pc.not_equal(pc.binary_length(rows.column(self.column)), self.count).to_numpy(zero_copy_only=False)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        """The same as a condition in DuckDB's SQL."""
+        return f"octet_length({sql_name(self.column)}) <> {self.count}"
 
 
 CONTRACT = Contract(

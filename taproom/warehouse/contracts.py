@@ -5,7 +5,7 @@ the Dagster UI, the Open Data Contract under `data/contracts/`, and the reader's
 earlier versions of a table (drift) is an asset check, not a contract.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import ContractError
+from taproom.warehouse.list_entries import list_entries
+
+# What Arrow counts as white space, for regular expressions of DuckDB, whose own class has less.
+_WHITE_SPACE = r"[\x09-\x0D\x1C-\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class Invariant(Protocol):
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
         """Which rows break it: bool, shape (rows,)."""
 
+    def broken_sql(self, schema: pa.Schema) -> str:
+        """The same as a condition in DuckDB's SQL, for rows of this schema: true for those that break it."""
+
 
 @dataclass(frozen=True)
 class Between:
@@ -56,6 +63,8 @@ class Between:
     'share is finite, at least 0, at most 1'
     >>> rule.broken_rows(pa.record_batch({"share": [0.5, 1.5, None]}))
     array([False,  True, False])
+    >>> rule.broken_sql(pa.schema({"share": pa.float64()}))
+    'not (isfinite("share"::double) and "share" >= 0 and "share" <= 1)'
     """
 
     column: str
@@ -68,11 +77,19 @@ class Between:
         return ", ".join([f"{self.column} is finite", *limits])
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
-        values, row_of = _flat(rows.column(self.column))
+        values, row_of = list_entries(rows.column(self.column))
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         valid = np.isfinite(numbers) & (numbers >= self.low) & (numbers <= self.high)
         valid |= values.is_null().to_numpy(zero_copy_only=False)
         return _mask(row_of[~valid], rows.num_rows)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        def outside(value: str) -> str:
+            bounds = ((">=", self.low), ("<=", self.high))
+            limits = [f"{value} {sign} {bound:.17g}" for sign, bound in bounds if np.isfinite(bound)]
+            return f"not ({' and '.join([f'isfinite({value}::double)', *limits])})"
+
+        return _sql_of_any(schema.field(self.column), outside)
 
 
 @dataclass(frozen=True)
@@ -85,9 +102,12 @@ class NotBlank:
         return f"{self.column} is not blank"
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
-        values, row_of = _flat(rows.column(self.column))
+        values, row_of = list_entries(rows.column(self.column))
         blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(values)), 0)
         return _mask(row_of[pc.fill_null(blank, False).to_numpy(zero_copy_only=False)], rows.num_rows)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        return _sql_of_any(schema.field(self.column), lambda value: f"regexp_full_match({value}, '{_WHITE_SPACE}*')")
 
 
 @dataclass(frozen=True)
@@ -104,6 +124,10 @@ class OneOf:
         known = pc.is_in(rows.column(self.column), value_set=pa.array([*self.words, None], pa.string()))
         return ~known.to_numpy(zero_copy_only=False)
 
+    def broken_sql(self, schema: pa.Schema) -> str:
+        words = ", ".join("'" + word.replace("'", "''") + "'" for word in self.words)
+        return f"{sql_name(self.column)} not in ({words})"
+
 
 @dataclass(frozen=True)
 class SameLength:
@@ -119,6 +143,10 @@ class SameLength:
         lengths = (pc.list_value_length(rows.column(name)) for name in (self.first, self.second))
         return pc.not_equal(*(pc.fill_null(length, 0) for length in lengths)).to_numpy(zero_copy_only=False)
 
+    def broken_sql(self, schema: pa.Schema) -> str:
+        first, second = (f"coalesce(len({sql_name(name)}), 0)" for name in (self.first, self.second))
+        return f"{first} <> {second}"
+
 
 @dataclass(frozen=True)
 class Ascending:
@@ -131,12 +159,20 @@ class Ascending:
         return f"{self.column} is {'in' if self.ties else 'in strictly'} ascending order within a row"
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
-        values, row_of = _flat(rows.column(self.column))
+        values, row_of = list_entries(rows.column(self.column))
         grows = (pc.less_equal if self.ties else pc.less)(values[:-1], values[1:]) if len(values) > 1 else None
         if grows is None:
             return np.zeros(rows.num_rows, dtype=bool)
         falls = ~pc.fill_null(grows, False).to_numpy(zero_copy_only=False) & (row_of[:-1] == row_of[1:])
         return _mask(row_of[1:][falls], rows.num_rows)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        column = sql_name(self.column)
+        entry, following = f"{column}[i]", f"{column}[i + 1]"
+        grows = f"{entry} {'<=' if self.ties else '<'} {following}"
+        if pa.types.is_floating(schema.field(self.column).type.value_type):  # in DuckDB, NaN is larger than all numbers
+            grows += f" and not isnan({entry}) and not isnan({following})"
+        return f"len(list_filter(range(1, len({column})), lambda i: not coalesce({grows}, false))) > 0"
 
 
 @dataclass(frozen=True)
@@ -150,11 +186,16 @@ class SumsTo:
         return f"{self.column} sums to {self.total:g}"
 
     def broken_rows(self, rows: pa.RecordBatch) -> np.ndarray:
-        values, row_of = _flat(rows.column(self.column))
+        values, row_of = list_entries(rows.column(self.column))
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False)
         sums = np.bincount(row_of, weights=numbers, minlength=rows.num_rows)
         off = ~np.isclose(sums, self.total, rtol=0, atol=1e-9 * max(1.0, abs(self.total)))
         return off & rows.column(self.column).is_valid().to_numpy(zero_copy_only=False)
+
+    def broken_sql(self, schema: pa.Schema) -> str:
+        column = sql_name(self.column)
+        off = f"abs(coalesce(list_sum({column}), 0) - {self.total:.17g}) > {1e-9 * max(1.0, abs(self.total)):.17g}"
+        return f"list_count({column}) < len({column}) or {off} and {column} is not null"
 
 
 @dataclass(frozen=True)
@@ -214,6 +255,12 @@ class Contract:
         volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(self.volatile)]
         rows = [] if self.may_be_empty else ["there is at least one row"]
         return [f"{', '.join(self.key)} is unique", *rows, *single, *map(str, self.invariants), *volatile]
+
+    @property
+    def queries(self) -> dict[str, str]:
+        """For each invariant, by its sentence, a query in DuckDB's SQL that counts the rows which break it."""
+        count = f"select count(*) from {sql_name(self.table)} where "
+        return {str(each): count + each.broken_sql(self.schema) for each in self.invariants}
 
     def table_of(self, **columns: Any) -> pa.Table:
         """A table of this contract's schema from one sequence or Arrow array per column."""
@@ -317,12 +364,17 @@ def column_type(column: pa.Field | None) -> str:
     return "nothing" if column is None else f"{column.type}{'' if column.nullable else ' not null'}"
 
 
-def _flat(values: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """The values of a plain or list column, and the row of each value."""
-    if not pa.types.is_list(values.type):
-        return values, np.arange(len(values))
-    # not list_parent_indices: it counts the values under a null list, which flatten leaves out
-    return values.flatten(), np.repeat(np.arange(len(values)), pc.fill_null(pc.list_value_length(values), 0))
+def sql_name(name: str) -> str:
+    """The name of a table or a column in SQL, quoted because some are words of the language."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sql_of_any(column: pa.Field, condition: Callable[[str], str]) -> str:
+    """A condition on a value as SQL: of the column, or of any entry of a list column."""
+    name = sql_name(column.name)
+    if not pa.types.is_list(column.type):
+        return condition(name)
+    return f"len(list_filter({name}, lambda value: {condition('value')})) > 0"
 
 
 def _mask(rows: np.ndarray, count: int) -> np.ndarray:

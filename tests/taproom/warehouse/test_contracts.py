@@ -1,9 +1,12 @@
+import sys
+from functools import cache
 from itertools import pairwise
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taproom.errors import ContractError
@@ -36,8 +39,24 @@ def check(contract, *tables):
     return [batch for batch in contract.checked(batch for table in tables for batch in table.to_batches())]
 
 
+@cache
+def sql():
+    """A connection to DuckDB; making one takes longer than a query."""
+    return duckdb.connect(config={"threads": 1})
+
+
+def broken_by_sql(rule, rows):
+    """The rows that break a rule by its SQL: bool, shape (rows,)."""
+    columns = dict(zip(rows.schema.names, rows.columns, strict=True))
+    sql().register("numbered", pa.table({"row_number": range(rows.num_rows), **columns}))
+    found = sql().sql(f"select row_number from numbered where {rule.broken_sql(rows.schema)}").fetchall()
+    mask = np.zeros(rows.num_rows, dtype=bool)
+    mask[[row for (row,) in found]] = True
+    return mask
+
+
 def broken(rule, **columns):
-    """The rows that break a rule, found in the whole, in each slice, and in rows one by one: they must agree."""
+    """The rows that break a rule, found in the whole, in each slice, and by SQL: they must agree."""
     rows = pa.RecordBatch.from_pydict(columns)
     whole = rule.broken_rows(rows)
     assert whole.dtype == bool
@@ -45,6 +64,7 @@ def broken(rule, **columns):
     for start in range(rows.num_rows + 1):
         np.testing.assert_array_equal(rule.broken_rows(rows.slice(start)), whole[start:])
         np.testing.assert_array_equal(rule.broken_rows(rows.slice(0, start)), whole[:start])
+    np.testing.assert_array_equal(broken_by_sql(rule, rows), whole)
     return np.flatnonzero(whole).tolist()
 
 
@@ -229,6 +249,70 @@ def test_rules_on_lists_agree_with_plain_python(rows, ties):
         fall, out = Ascending("x", ties).broken_rows(batch[start:]), Between("x", -2, 2).broken_rows(batch[start:])
         assert fall.tolist() == [falls(row) for row in part]
         assert out.tolist() == [any(abs(entry) > 2 for entry in row) for row in part]
+
+
+NUMBERS = st.none() | st.sampled_from([float("nan"), float("inf"), -float("inf")]) | st.floats(-2, 2)
+WORDS = st.none() | st.text(alphabet="ab' \t\u00a0\u2003\x1c\u200b", max_size=3)
+RULES = {
+    "number": (NUMBERS, pa.float64(), [Between("x"), Between("x", 0, 1), Between("x", low=-1), Between("x", high=0.1)]),
+    "whole number": (
+        st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(-2, 2),
+        pa.int64(),
+        [Between("x", 0), Between("x", -1, 1)],
+    ),
+    "numbers": (
+        st.none() | st.lists(NUMBERS, max_size=4),
+        pa.list_(pa.float64()),
+        [Between("x", 0, 1), Ascending("x"), Ascending("x", ties=True), SumsTo("x", 1), SumsTo("x", 0)],
+    ),
+    "single precision": (
+        st.none() | st.lists(st.none() | st.floats(-1, 1, width=32), max_size=4),
+        pa.list_(pa.float32()),
+        [Between("x", -0.1, 0.1), Ascending("x"), SumsTo("x", 1)],
+    ),
+    "whole numbers": (
+        st.none() | st.lists(st.none() | st.integers(-2, 2), max_size=4),
+        pa.list_(pa.int32()),
+        [Between("x", 0, 1), Ascending("x"), Ascending("x", ties=True), SumsTo("x", 2)],
+    ),
+    "text": (WORDS, pa.string(), [NotBlank("x"), OneOf("x", ("a", "b", "a'"))]),
+    "texts": (st.none() | st.lists(WORDS, max_size=3), pa.list_(pa.string()), [NotBlank("x"), Ascending("x")]),
+}
+
+
+@pytest.mark.parametrize("kind", RULES)
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_the_sql_of_a_rule_finds_the_same_rows(kind, data):
+    values, kind, rules = RULES[kind]
+    rows = pa.record_batch({"x": pa.array(data.draw(st.lists(values, max_size=6)), kind)})
+    for rule in rules:
+        np.testing.assert_array_equal(broken_by_sql(rule, rows), rule.broken_rows(rows), err_msg=str(rule))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(*[st.none() | st.lists(st.integers(0, 1), max_size=3)] * 2), max_size=6))
+def test_the_sql_of_equal_lengths_finds_the_same_rows(pairs):
+    columns = [pa.array([pair[side] for pair in pairs], pa.list_(pa.int32())) for side in (0, 1)]
+    rows = pa.record_batch(columns, names=["x", "y"])
+    rule = SameLength("x", "y")
+    np.testing.assert_array_equal(broken_by_sql(rule, rows), rule.broken_rows(rows))
+
+
+def test_white_space_is_the_same_for_arrow_and_duckdb():
+    characters = [chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
+    rows = pa.record_batch({"x": characters})
+    np.testing.assert_array_equal(broken_by_sql(NotBlank("x"), rows), NotBlank("x").broken_rows(rows))
+
+
+def test_queries_count_the_rows_that_break_each_rule():
+    contract = beers(invariants=(Between("score", 1, 5), Ascending("weights")))
+    rows = contract.table_of(beer=["x", "y", "z"], score=[2, 6, 7], weights=[[], [2, 1], []])
+    sql().register("beers", rows)
+    assert {rule: sql().sql(query).fetchall() for rule, query in contract.queries.items()} == {
+        "score is finite, at least 1, at most 5": [(2,)],
+        "weights is in strictly ascending order within a row": [(1,)],
+    }
 
 
 def test_a_broken_rule_names_table_rule_first_row_and_key_across_batches():
