@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -62,13 +63,14 @@ def table_io_manager(context: dg.InitResourceContext) -> Iterator[TableIOManager
 
 
 class StepTables(dg.IOManager):
-    """One step's view of the warehouse: the heads at its start, and the versions of what it has read."""
+    """One step's view of the warehouse: the heads at its start, and the versions that it has read and published."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         """Note the heads of all tables."""
         self.warehouse = warehouse
         self.heads = warehouse.heads()
         self.inputs: dict[str, int] = {}
+        self.published: dict[str, int] = {}
         self.started = time.monotonic()
         self._step_config: StepConfig | None = None
 
@@ -254,7 +256,9 @@ class StepTables(dg.IOManager):
             partition=partition,
             origin=origin,
             always_commit=config.has_new_settings(),
+            references=self._referenced_versions(table),
         )
+        self.published[table] = published.version
         set_data_version(context, published.content_hash)
         seconds = time.monotonic() - self.started
         # Dagster's pages list metadata in this order: what people look for comes first.
@@ -269,6 +273,15 @@ class StepTables(dg.IOManager):
             "/".join(context.asset_key.path), published.version, published.rows, seconds,
             "" if published.changed else "  (unchanged)",
         )  # fmt: skip
+
+    def _referenced_versions(self, table: str) -> dict[str, int]:
+        """The versions that the foreign keys of a table refer to: published by this step, else behind its inputs.
+
+        A table that this step publishes later has no version yet, and references to it are not checked.
+        """
+        behind = [self.warehouse.commit_of(name, version)["inputs"] for name, version in self.inputs.items()]
+        known = dict(ChainMap(self.published, self.inputs, *behind))
+        return {each.table: known[each.table] for each in CONTRACTS[table].foreign_keys if each.table in known}
 
     def _requested_config(
         self, instance: dg.DagsterInstance, run: dg.DagsterRun, op: dg.OpDefinition, key: dg.AssetKey

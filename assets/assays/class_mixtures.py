@@ -23,6 +23,7 @@ from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
 
@@ -40,6 +41,7 @@ CLASS_MIXTURES = Contract(
     key=("class", "component"),
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
+    foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
 )  # fmt: skip
 
 CLASSES = Contract(
@@ -104,6 +106,10 @@ HELD_OUT_EVENTS = Contract(
     key=("sample", "event"),
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("log_densities")),
+    foreign_keys=(
+        ForeignKey(("sample", "event"), "events", ("sample", "event")),
+        ForeignKey(("class",), "classes", ("class",)),
+    ),
 )  # fmt: skip
 
 SHARE_ERRORS = Contract(
@@ -121,6 +127,7 @@ SHARE_ERRORS = Contract(
     key=("blend", "class"),
     may_be_empty=True,
     invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
+    foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
 )  # fmt: skip
 
 TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)

@@ -18,6 +18,7 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 METHODS = (
     "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
@@ -74,6 +75,7 @@ WELLS = Contract(
     key=("method", "well"),
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("accuracy", 0, 1), Between("log_loss", 0)),
+    foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),
 )
 
 CALIBRATION = Contract(
@@ -91,6 +93,7 @@ CALIBRATION = Contract(
     key=("method", "bin"),
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("confidence", 0, 1), Between("observed", 0, 1)),
+    foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),
 )
 
 

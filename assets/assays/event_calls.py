@@ -21,6 +21,7 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SumsTo
+from taproom.warehouse.foreign_keys import ForeignKey
 
 EVENT_CALLS = Contract(
     table="event_calls",
@@ -39,6 +40,10 @@ EVENT_CALLS = Contract(
     may_be_empty=True,
     invariants=(
         NotBlank("called"), Between("posteriors", 0, 1), SumsTo("posteriors", 1.0), Between("log_density"),
+    ),
+    foreign_keys=(
+        ForeignKey(("sample", "event"), "events", ("sample", "event")),
+        ForeignKey(("called",), "classes", ("class",)),
     ),
 )  # fmt: skip
 
@@ -69,6 +74,10 @@ WELL_SHARES = Contract(
             Between(name, 0, 1)
             for name in ("anomalous_share", "share", "low", "high", "argmax_share", "known_share")
         ),
+    ),
+    foreign_keys=(
+        ForeignKey(("plate", "well"), "wells", ("plate", "well")),
+        ForeignKey(("class",), "classes", ("class",)),
     ),
 )  # fmt: skip
 

@@ -21,6 +21,7 @@ from taproom.sources.fetching import Source, member, read_sources
 from taproom.sources.inbox import PLATE_MAP_FILE, Drop, file_key, file_sha256, find_batch, inbox_folder, of_file
 from taproom.sources.packed import unpacked_suffix
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.sources.plates import Well
@@ -61,6 +62,7 @@ EVENTS = Contract(
     ),
     partition="sample",
     may_be_empty=True,
+    foreign_keys=(ForeignKey(("sample",), "samples", ("sample",)),),
 )
 
 SAMPLE_FILES = Contract(

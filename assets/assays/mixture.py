@@ -23,6 +23,7 @@ from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.assays.populations import MERGE_ABOVE
 from taproom.warehouse.contracts import Between, Column, Contract, SameLength, SumsTo
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.assays.mixtures import Mixture
@@ -93,6 +94,7 @@ MIXTURE_TRACE = Contract(
         Between("mean"),
         Between("covariance"),
     ),
+    foreign_keys=(ForeignKey(("component",), "mixture", ("component",)),),
 )
 
 ASSIGNMENTS = Contract(
@@ -108,6 +110,10 @@ ASSIGNMENTS = Contract(
     ),
     key=("sample", "event"),
     invariants=(Between("responsibilities", 0, 1), SumsTo("responsibilities", 1.0), Between("log_density")),
+    foreign_keys=(
+        ForeignKey(("sample", "event"), "events", ("sample", "event")),
+        ForeignKey(("component",), "mixture", ("component",)),
+    ),
 )
 
 

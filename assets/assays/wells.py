@@ -12,6 +12,7 @@ from pydantic import Field
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 # The columns of the events that `taproom.sources.events.event_matrix` uses.
 MATRIX_EVENTS = {
@@ -49,6 +50,7 @@ CONTRACT = Contract(
         SameLength("channels", "places"),
         Between("places", 0),
     ),
+    foreign_keys=(ForeignKey(("sample",), "samples", ("sample",)),),
 )  # fmt: skip
 
 

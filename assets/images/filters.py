@@ -22,6 +22,7 @@ from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.images.patches import Whitening
@@ -42,6 +43,7 @@ PATCHES = Contract(
     ),
     key=("patch",),
     invariants=(Between("patch", 0), Between("row", 0), Between("column", 0), NotBlank("image_id")),
+    foreign_keys=(ForeignKey(("image_id",), "images", ("image_id",)),),
 )
 
 WHITENING = Contract(

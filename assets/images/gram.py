@@ -19,6 +19,7 @@ from pydantic import Field
 from assets.images.images import SPLITS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,6 +65,7 @@ IMAGE_FEATURES = Contract(
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), Between("features")),
     may_be_empty=True,
+    foreign_keys=(ForeignKey(("image_id",), "images", ("image_id",)),),
 )
 
 

@@ -25,7 +25,8 @@ from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.corpus import Split
 from taproom.sources.fetching import read_sources
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, sql_name
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.sql_names import sql_name
 
 if TYPE_CHECKING:
     from taproom.sources.image_reader import ImageReader

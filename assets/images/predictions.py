@@ -17,6 +17,7 @@ from pydantic import Field
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 MOST_WRONG = 0.5  # of the errors of always predicting the most frequent class
 
@@ -33,6 +34,10 @@ PREDICTIONS = Contract(
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), NotBlank("predicted"), Between("scores")),
     may_be_empty=True,
+    foreign_keys=(
+        ForeignKey(("image_id",), "images", ("image_id",)),
+        ForeignKey(("predicted",), "classifier", ("class",)),
+    ),
 )
 
 CONFUSION = Contract(
@@ -48,6 +53,7 @@ CONFUSION = Contract(
     ),
     key=("label", "predicted"),
     invariants=(NotBlank("label"), NotBlank("predicted"), Between("images", 0), Between("share", 0, 1)),
+    foreign_keys=(ForeignKey(("predicted",), "classifier", ("class",)),),
 )
 
 

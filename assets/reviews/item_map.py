@@ -23,6 +23,7 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,7 @@ ITEM_MAP = Contract(
     ),
     key=("dimension", "item_id"),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
+    foreign_keys=(ForeignKey(("item_id",), "items", ("item_id",)),),
 )  # fmt: skip
 
 MAP_ERRORS = Contract(
@@ -82,6 +84,7 @@ MAP_MOVES = Contract(
     key=("dimension", "item_id"),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z"), Between("moved", 0)),
     may_be_empty=True,
+    foreign_keys=(ForeignKey(("dimension", "item_id"), "item_map", ("dimension", "item_id")),),
 )
 
 

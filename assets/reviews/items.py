@@ -19,6 +19,7 @@ import pyarrow as pa
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.warehouse.warehouse import Warehouse
@@ -80,6 +81,10 @@ DUPLICATE_REVIEWS = Contract(
         OneOf("reason", ("duplicate", "replaced")),
     ),
     may_be_empty=True,
+    foreign_keys=(
+        ForeignKey(("batch",), "review_batches", ("batch",)),
+        ForeignKey(("kept_in",), "review_batches", ("batch",)),
+    ),
 )
 
 

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 CONTRACT = Contract(
     table="neighbors",
@@ -24,6 +25,10 @@ CONTRACT = Contract(
         SameLength("neighbor_ids", "distances"),
         Ascending("distances", ties=True),
         Between("distances", 0, 1),
+    ),
+    foreign_keys=(
+        ForeignKey(("item_id",), "items", ("item_id",)),
+        ForeignKey(("neighbor_ids",), "items", ("item_id",)),
     ),
 )
 CHECKED_ITEMS = 20

@@ -17,6 +17,7 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 VOCABULARY = Contract(
     table="vocabulary",
@@ -50,6 +51,10 @@ TFIDF = Contract(
     ),
     key=("item_id",),
     invariants=(SameLength("term_ids", "weights"), Ascending("term_ids"), Between("weights", 0), Between("words", 1)),
+    foreign_keys=(
+        ForeignKey(("item_id",), "items", ("item_id",)),
+        ForeignKey(("term_ids",), "vocabulary", ("term_id",)),
+    ),
 )
 
 

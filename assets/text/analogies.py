@@ -20,6 +20,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.words.vectors import WordVectors
@@ -43,6 +44,14 @@ ANALOGIES = Contract(
     key=("section", "a", "b", "c", "expected"),
     invariants=(NotBlank("answered"), Between("rank", 1), Between("similarity", -1.000001, 1.000001)),
     may_be_empty=True,
+    foreign_keys=(
+        ForeignKey(("section",), "analogy_sections", ("section",)),
+        ForeignKey(("a",), "word_vectors", ("word",)),
+        ForeignKey(("b",), "word_vectors", ("word",)),
+        ForeignKey(("c",), "word_vectors", ("word",)),
+        ForeignKey(("expected",), "word_vectors", ("word",)),
+        ForeignKey(("answered",), "word_vectors", ("word",)),
+    ),
 )
 
 ANALOGY_SECTIONS = Contract(
@@ -79,6 +88,10 @@ NEAREST_WORDS = Contract(
     ),
     key=("word",),
     invariants=(SameLength("neighbors", "similarities"), Between("similarities", -1.000001, 1.000001)),
+    foreign_keys=(
+        ForeignKey(("word",), "word_vectors", ("word",)),
+        ForeignKey(("neighbors",), "word_vectors", ("word",)),
+    ),
 )
 
 

@@ -18,6 +18,7 @@ from assets.long_words import FEW_LONG_WORDS, few_long_words
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, long_token_share
 
 MAX_WITHOUT_TERMS = 0.05
@@ -66,6 +67,10 @@ BAG_OF_WORDS = Contract(
         Ascending("term_ids"),
         Between("shares", 0, 1),
         Between("words", 0),
+    ),
+    foreign_keys=(
+        ForeignKey(("document_id",), "documents", ("document_id",)),
+        ForeignKey(("term_ids",), "terms", ("term_id",)),
     ),
 )
 

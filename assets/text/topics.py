@@ -22,6 +22,7 @@ from assets.text.documents import SPLITS
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.text.corpus_topics import WEIGHTINGS
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,6 +58,7 @@ TOPICS = Contract(
         Ascending("term_ids"),
         Between("weights", 0),
     ),
+    foreign_keys=(ForeignKey(("term_ids",), "terms", ("term_id",)),),
 )  # fmt: skip
 
 DOCUMENT_TOPICS = Contract(
@@ -78,6 +80,10 @@ DOCUMENT_TOPICS = Contract(
         Between("topic", 0),
         Between("mixture", 0, 1),
         SumsTo("mixture", 1),
+    ),
+    foreign_keys=(
+        ForeignKey(("document_id",), "documents", ("document_id",)),
+        ForeignKey(("weighting", "topic"), "topics", ("weighting", "topic")),
     ),
 )  # fmt: skip
 

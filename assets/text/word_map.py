@@ -10,6 +10,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.foreign_keys import ForeignKey
 
 CONTRACT = Contract(
     table="word_map",
@@ -22,6 +23,7 @@ CONTRACT = Contract(
     ),
     key=("word",),
     invariants=(NotBlank("word"), Between("count", 1), Between("x"), Between("y")),
+    foreign_keys=(ForeignKey(("word",), "word_vectors", ("word",)),),
 )
 
 

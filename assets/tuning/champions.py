@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from assets.table import part_key
 from taproom.errors import InputError
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -54,6 +55,7 @@ CHAMPIONS = Contract(
         Between("value"),
     ),
     may_be_empty=True,
+    foreign_keys=(ForeignKey(("study", "challenge"), "challenges", ("study", "number")),),
 )  # fmt: skip
 
 

@@ -20,7 +20,8 @@ from pydantic import Field
 from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.sources.allowed_folders import allowed_path
-from taproom.warehouse.contracts import Column, Contract, NotBlank, sql_name
+from taproom.warehouse.contracts import Column, Contract, NotBlank
+from taproom.warehouse.sql_names import sql_name
 
 
 @dataclass(frozen=True)

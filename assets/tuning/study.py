@@ -31,6 +31,7 @@ from taproom.errors import InputError
 from taproom.search.space import Parameters, Space
 from taproom.search.trials import METHODS, STATES, Objective, Plan
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
     from taproom.search.trials import Trial
@@ -109,6 +110,9 @@ CHALLENGES = Contract(
         Between("value"),
         Between("difference"),
         Between("units", 2),
+    ),
+    foreign_keys=(
+        ForeignKey(("study", "search", "made_from", "trial"), "trials", ("study", "search", "made_from", "number")),
     ),
 )  # fmt: skip
 

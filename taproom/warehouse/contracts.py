@@ -14,7 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import ContractError
+from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.list_entries import list_entries
+from taproom.warehouse.sql_names import sql_name
 
 # What Arrow counts as white space, for regular expressions of DuckDB, whose own class has less.
 _WHITE_SPACE = r"[\x09-\x0D\x1C-\x20\x{85}\x{A0}\x{1680}\x{2000}-\x{200A}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}]"
@@ -229,12 +231,16 @@ class Contract:
     partition: str | None = None
     single_valued: tuple[str, ...] = ()
     may_be_empty: bool = False
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    limits: tuple[str, ...] = ()
+    version: str = "1.0.0"
     schema: pa.Schema = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Build the schema, and check that the contract has all columns that it refers to."""
         object.__setattr__(self, "schema", pa.schema([column.arrow_field() for column in self.columns]))
-        named = {*self.key, *self.single_valued, *([self.partition] if self.partition else [])}
+        referring = {name for foreign_key in self.foreign_keys for name in foreign_key.columns}
+        named = {*self.key, *self.single_valued, *([self.partition] if self.partition else []), *referring}
         if unknown := named - set(self.schema.names):
             raise ContractError(f"the contract of {self.table} refers to {sorted(unknown)}, which it has no column for")
 
@@ -253,8 +259,9 @@ class Contract:
         """What the contract guarantees besides the columns' types, each as a sentence."""
         single = [f"{name} has one value in the whole table" for name in self.single_valued]
         volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(self.volatile)]
+        references = map(str, self.foreign_keys)
         rows = [] if self.may_be_empty else ["there is at least one row"]
-        return [f"{', '.join(self.key)} is unique", *rows, *single, *map(str, self.invariants), *volatile]
+        return [f"{', '.join(self.key)} is unique", *rows, *single, *map(str, self.invariants), *references, *volatile]
 
     @property
     def queries(self) -> dict[str, str]:
@@ -362,11 +369,6 @@ def has_forbidden_null(wanted: pa.Field, values: pa.Array) -> bool:
 def column_type(column: pa.Field | None) -> str:
     """The type of a column as messages name it, and whether it may be null."""
     return "nothing" if column is None else f"{column.type}{'' if column.nullable else ' not null'}"
-
-
-def sql_name(name: str) -> str:
-    """The name of a table or a column in SQL, quoted because some are words of the language."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _sql_of_any(column: pa.Field, condition: Callable[[str], str]) -> str:

@@ -6,7 +6,7 @@ What happens when two writers meet is in `compare_and_swap`.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +18,8 @@ from taproom.warehouse.content_hash import ContentHash
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.data_files import write_files
 from taproom.warehouse.delta_log import TableLog
+from taproom.warehouse.foreign_keys import checked_references
+from taproom.warehouse.reading import stream
 from taproom.warehouse.single_values import check_batch, committed_values
 from taproom.warehouse.storage import Storage
 
@@ -66,6 +68,7 @@ def publish(
     partition: str | None = None,
     origin: Origin | None = None,
     always_commit: bool = False,
+    references: Mapping[str, int] | None = None,
 ) -> Published:
     """Publish `rows`; see `Warehouse.publish`."""
     _check_partition(contract, partition)
@@ -76,7 +79,8 @@ def publish(
     single_values = committed_values(contract, known)
 
     def checked() -> Iterator[pa.RecordBatch]:
-        for batch in contract.checked(rows.to_batches() if isinstance(rows, pa.Table) else rows):
+        batches = contract.checked(rows.to_batches() if isinstance(rows, pa.Table) else rows)
+        for batch in _with_checked_references(storage, contract, references or {}, batches):
             _check_rows_of_partition(contract, partition, batch)
             check_batch(contract, batch, single_values, storage.root)
             content.update(batch)
@@ -131,8 +135,27 @@ def _commit_metadata(
         "config": dict(origin.config),
         "settings": dict(origin.settings),
         # For readers, who have the warehouse and not the code.
-        "contract": {"grain": contract.grain, "key": list(contract.row_key), "rules": contract.rules},
+        "contract": {
+            "version": contract.version,
+            "grain": contract.grain,
+            "key": list(contract.row_key),
+            "foreign_keys": [asdict(foreign_key) for foreign_key in contract.foreign_keys],
+            "rules": contract.rules,
+            "limits": list(contract.limits),
+        },
     }
+
+
+def _with_checked_references(
+    storage: Storage, contract: Contract, versions: Mapping[str, int], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """The batches, each checked against the tables that it refers to; these are read once, only their keys."""
+    for foreign_key in contract.foreign_keys:
+        version = versions.get(foreign_key.table)
+        if version is not None:
+            keys = stream(storage, foreign_key.table, version, columns=foreign_key.key).read_all()
+            batches = checked_references(contract.table, foreign_key, keys, version, batches)
+    return batches
 
 
 def _check_partition(contract: Contract, partition: str | None) -> None:

@@ -12,7 +12,7 @@ Dagster; `pipelines/io_manager.py` joins the two.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -92,6 +92,7 @@ class Warehouse:
         partition: str | None = None,
         origin: Origin | None = None,
         always_commit: bool = False,
+        references: Mapping[str, int] | None = None,
     ) -> Published:
         """Make `rows` the whole table (or the whole partition) that `contract` describes.
 
@@ -105,6 +106,8 @@ class Warehouse:
             partition: the partition that the rows belong to (None: the table has no partitions).
             origin: how the rows came to be, kept with the commit.
             always_commit: commit unchanged rows too, because `origin` has to be kept.
+            references: the versions of other tables to check foreign keys against; those to tables that are not among
+                them are not checked.
 
         Raises:
             ContractError: the rows break the contract.
@@ -121,6 +124,7 @@ class Warehouse:
             partition=partition,
             origin=origin,
             always_commit=always_commit,
+            references=references,
         )
 
     def remove(self, contract: Contract, partition: str, *, since: int, origin: Origin) -> Published:

@@ -11,6 +11,7 @@ from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization, recorded_version
 from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
 from taproom.warehouse.contracts import Between, Column, Contract
+from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
 
@@ -196,6 +197,37 @@ def test_a_table_that_breaks_its_contract_is_not_published(warehouse, instance):
     assert values(warehouse, "numbers") == [1, 2]
     assert warehouse.head("numbers") == 0
     assert told(instance, "numbers")["version"].value == 0
+
+
+OF_NUMBERS = (ForeignKey(("n",), "numbers", ("n",)),)
+
+
+def test_references_are_checked_against_the_version_that_was_read(warehouse, instance, monkeypatch):
+    monkeypatch.setitem(CONTRACTS, "doubles", contract("doubles", foreign_keys=OF_NUMBERS))
+    assert materialize(numbers_asset(0), doubles, instance=instance).success
+    with pytest.raises(ContractError, match=r"doubles: 1 references break .* of numbers', version 1; .* {'n': 2}"):
+        materialize(numbers_asset(0, 1), doubles, instance=instance)
+    assert values(warehouse, "doubles") == [0]
+
+
+def test_references_are_checked_against_what_the_inputs_were_made_from_and_what_the_step_published(
+    warehouse, instance, monkeypatch
+):
+    quadruples = contract("quadruples", foreign_keys=OF_NUMBERS)
+    after = contract("after", foreign_keys=(ForeignKey(("n",), "quadruples", ("n",)),))
+    for each in (quadruples, after):
+        monkeypatch.setitem(CONTRACTS, each.table, each)
+
+    @dg.multi_asset(outs={"quadruples": dg.AssetOut(), "after": dg.AssetOut(is_required=False)})
+    def made_of_doubles(doubles: pa.Table):
+        yield dg.Output(quadruples.table_of(n=[2 * n for n in doubles["n"].to_pylist()]), "quadruples")
+        yield dg.Output(after.table_of(n=[4]), "after")
+
+    with pytest.raises(ContractError, match=r"quadruples: 1 references break .* of numbers', version 0; .* {'n': 4}"):
+        materialize(numbers_asset(0, 1), doubles, made_of_doubles, instance=instance)
+    with pytest.raises(ContractError, match=r"after: 1 references break .* of quadruples', version 0; .* {'n': 4}"):
+        materialize(numbers_asset(0), doubles, made_of_doubles, instance=instance)
+    assert values(warehouse, "quadruples") == [0]
 
 
 @pytest.mark.parametrize("before", [None, 0])

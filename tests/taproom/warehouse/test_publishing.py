@@ -14,6 +14,8 @@ import pytest
 from taproom.errors import ContractError, StorageError
 from taproom.warehouse import publishing, storage
 from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.delta_log import TableLog
+from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.warehouse.tables import (
@@ -260,3 +262,36 @@ def test_a_table_may_be_empty_where_its_contract_says_so(warehouse):
     assert warehouse.publish(contract, notes(), since=1).version == 2
     assert warehouse.read("notes").num_rows == 0
     assert ids(warehouse.read("notes", 1)) == [1]
+
+
+REPLIES = Contract(
+    "replies",
+    "a reply to a note",
+    (Column("id", pa.int64(), "number"), Column("to", pa.int64(), "the note")),
+    ("id",),
+    foreign_keys=(ForeignKey(("to",), "notes", ("id",)),),
+    limits=("a reply may be a joke",),
+    version="1.2.0",
+)
+
+
+def test_references_are_checked_against_the_given_version_before_the_commit(warehouse):
+    warehouse.publish(NOTES, notes(1), since=None)
+    warehouse.publish(NOTES, notes(1, 2), since=0)
+    replies = REPLIES.table_of(id=[1, 2], to=[1, 2])
+    with pytest.raises(ContractError, match=r"1 references break the rule 'to refers to id of notes', version 0"):
+        warehouse.publish(REPLIES, replies, since=None, references={"notes": 0})
+    assert warehouse.head("replies") is None
+    assert warehouse.publish(REPLIES, replies, since=None, references={"notes": 1}).rows == 2
+
+
+def test_a_commit_records_what_readers_should_know_of_the_contract(warehouse):
+    warehouse.publish(REPLIES, REPLIES.table_of(id=[1], to=[7]), since=None)
+    assert TableLog(warehouse.storage, "replies").entry(0).metadata["contract"] == {
+        "version": "1.2.0",
+        "grain": "a reply to a note",
+        "key": ["id"],
+        "foreign_keys": [{"columns": ["to"], "table": "notes", "key": ["id"]}],
+        "rules": REPLIES.rules,
+        "limits": ["a reply may be a joke"],
+    }
