@@ -3,12 +3,14 @@
 Source: Data Package 2.0, https://datapackage.org/standard/data-package/, with Data Resource and Table Schema.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
+
+from taproom.warehouse.foreign_keys import ForeignKey
 
 _PROFILES = "https://datapackage.org/profiles/2.0"
 _MEDIA_TYPES = {"parquet": "application/vnd.apache.parquet", "csv": "text/csv"}
@@ -32,7 +34,8 @@ _TYPES = {
 class ExportedTable:
     """A version of a table, and the file that it was exported to.
 
-    `grain` says what a row is; `key` are the columns that identify it, empty where the version does not record them.
+    `grain` says what a row is; `key` are the columns that identify it, and `foreign_keys` those that refer to other
+    tables; both are empty where the version does not record them.
     """
 
     table: str
@@ -42,6 +45,7 @@ class ExportedTable:
     grain: str
     schema: pa.Schema
     key: tuple[str, ...]
+    foreign_keys: tuple[ForeignKey, ...]
     rows: int
     path: str
     format: str
@@ -56,11 +60,11 @@ def data_package(tables: Sequence[ExportedTable]) -> dict[str, Any]:
         "name": "taproom",
         "title": "Tables of Taproom",
         "created": max(table.time for table in tables).isoformat(timespec="seconds").replace("+00:00", "Z"),
-        "resources": [_resource(table) for table in tables],
+        "resources": [_resource(table, {each.table for each in tables}) for table in tables],
     }
 
 
-def _resource(table: ExportedTable) -> dict[str, Any]:
+def _resource(table: ExportedTable, package: Collection[str]) -> dict[str, Any]:
     return {
         "$schema": f"{_PROFILES}/dataresource.json",
         "name": table.table,
@@ -76,9 +80,19 @@ def _resource(table: ExportedTable) -> dict[str, Any]:
             "$schema": f"{_PROFILES}/tableschema.json",
             "fields": [_field(column) for column in table.schema],
             **({"primaryKey": list(table.key)} if table.key else {}),
+            **({"foreignKeys": foreign_keys} if (foreign_keys := _foreign_keys(table, package)) else {}),
         },
         "taproom": {"version": table.version, "rows": table.rows, "contentHash": table.content_hash},
     }
+
+
+def _foreign_keys(table: ExportedTable, package: Collection[str]) -> list[dict[str, Any]]:
+    """The foreign keys that Table Schema can express: of plain columns, to tables in the package."""
+    return [
+        {"fields": list(each.columns), "reference": {"resource": each.table, "fields": list(each.key)}}
+        for each in table.foreign_keys
+        if each.table in package and not any(pa.types.is_list(table.schema.field(name).type) for name in each.columns)
+    ]
 
 
 def _field(column: pa.Field) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from taproom.new_files import new_folder
 from taproom.warehouse.catalog import existing_head, heads, open_version
 from taproom.warehouse.croissant import croissant
 from taproom.warehouse.data_package import ExportedTable, data_package
-from taproom.warehouse.history import commit_of, key_of
+from taproom.warehouse.history import commit_of, foreign_keys_of, key_of
 from taproom.warehouse.json_values import json_text
 from taproom.warehouse.reading import stream
 from taproom.warehouse.storage import Storage
@@ -90,6 +90,7 @@ def _exported(storage: Storage, table: str, version: int, folder: Path, format: 
         grain=open_version(storage, table, version).delta.metadata().description or f"a row of {table}",
         schema=rows.schema,
         key=key_of(storage, table, version) or (),
+        foreign_keys=foreign_keys_of(storage, table, version),
         rows=count,
         path=path.name,
         format=format,

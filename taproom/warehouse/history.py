@@ -10,6 +10,7 @@ from typing import Any
 from taproom.errors import InputError
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.delta_log import TableLog, lost_version
+from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.log_entries import Entry
 from taproom.warehouse.storage import Storage
 
@@ -41,6 +42,12 @@ def key_of(storage: Storage, table: str, version: int) -> tuple[str, ...] | None
     """The columns that identify a row of a version; None where it was committed by a release that did not keep them."""
     contract = TableLog(storage, table).entry(version).metadata.get("contract")
     return tuple(contract["key"]) if contract else None
+
+
+def foreign_keys_of(storage: Storage, table: str, version: int) -> tuple[ForeignKey, ...]:
+    """The foreign keys of a version; none where it was committed by a release that did not keep them."""
+    recorded = TableLog(storage, table).entry(version).metadata.get("contract", {}).get("foreign_keys", ())
+    return tuple(ForeignKey(tuple(each["columns"]), each["table"], tuple(each["key"])) for each in recorded)
 
 
 def entries(storage: Storage, table: str) -> list[Entry]:

@@ -15,6 +15,7 @@ import pytest
 from taproom.errors import DamagedFileError, InputError, StorageError, UnknownTableError
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.export import export
+from taproom.warehouse.foreign_keys import ForeignKey
 from tests.taproom.warehouse.tables import MAIL, NOTES, flip, mail, notes
 
 LABELS = Contract(
@@ -136,6 +137,35 @@ def test_croissant_describes_files_and_fields(labels, tmp_path, format):
     assert kinds["id"] == ("sc:Integer", False)
     assert kinds["weights"] == (("sc:Float", True) if format == "parquet" else ("sc:Text", False))
     assert {field["source"]["fileObject"]["@id"] for field in records["field"]} == {file["@id"]}
+
+
+REPLIES = Contract(
+    "replies",
+    "a reply to notes",
+    (
+        Column("id", pa.int64(), "number"),
+        Column("to", pa.int64(), "the note"),
+        Column("others", pa.list_(pa.int64()), "other notes"),
+    ),
+    ("id",),
+    foreign_keys=(ForeignKey(("to",), "notes", ("id",)), ForeignKey(("others",), "notes", ("id",))),
+)
+
+
+@pytest.mark.parametrize("format", ["parquet", "csv"])
+def test_foreign_keys_of_plain_columns_refer_to_tables_in_the_package(warehouse, tmp_path, format):
+    warehouse.publish(NOTES, notes(1, 2), since=None)
+    warehouse.publish(REPLIES, REPLIES.table_of(id=[1], to=[2], others=[[1]]), since=None)
+    export(warehouse.storage, tmp_path / "both", format=format)
+    check_package(tmp_path / "both")
+    schemas = {each["name"]: each["schema"] for each in description(tmp_path / "both")["resources"]}
+    assert schemas["replies"]["foreignKeys"] == [
+        {"fields": ["to"], "reference": {"resource": "notes", "fields": ["id"]}}
+    ]
+    assert "foreignKeys" not in schemas["notes"]
+    (exported,) = export(warehouse.storage, tmp_path / "alone", ["replies"], format=format)
+    assert exported.foreign_keys == REPLIES.foreign_keys
+    assert "foreignKeys" not in description(tmp_path / "alone")["resources"][0]["schema"]
 
 
 def test_versions_and_partitions(warehouse, tmp_path):
