@@ -213,5 +213,5 @@ def column_schema(contract: Contract) -> dg.TableSchema:
         for column in contract.columns
     ]
     keys = [f"unique key: {', '.join(contract.key)}"]
-    rules = [str(invariant) for invariant in contract.invariants]
+    rules = [str(rule) for rule in (*contract.invariants, *contract.foreign_keys)]
     return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=keys + rules))

@@ -42,6 +42,7 @@ CLASS_MIXTURES = Contract(
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
     foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
+    limits=("A class is described by all events of its wells, including debris and cells of no class.",),
 )  # fmt: skip
 
 CLASSES = Contract(
@@ -90,6 +91,10 @@ CLASSES = Contract(
             )
         ),
     ),
+    limits=(
+        "A call counts as right if it is the well's label: debris and cells of no class keep the accuracy below 1.",
+        "The prior is set and not estimated from the wells.",
+    ),
 )  # fmt: skip
 
 HELD_OUT_EVENTS = Contract(
@@ -110,6 +115,10 @@ HELD_OUT_EVENTS = Contract(
         ForeignKey(("sample", "event"), "events", ("sample", "event")),
         ForeignKey(("class",), "classes", ("class",)),
     ),
+    limits=(
+        "The class is the well's: a cell in a labelled well may be of another class.",
+        "Where a class has a single well, the mixtures were fitted to other events of the same well.",
+    ),
 )  # fmt: skip
 
 SHARE_ERRORS = Contract(
@@ -128,6 +137,7 @@ SHARE_ERRORS = Contract(
     may_be_empty=True,
     invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
     foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
+    limits=("The true shares are those of the wells' labels: a cell in a labelled well may be of another class.",),
 )  # fmt: skip
 
 TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)

@@ -58,6 +58,9 @@ COMPARISON = Contract(
         Between("log_loss", 0),
         Between("calibration_error", 0, 1),
     ),
+    limits=(
+        "A large part of every well is debris and cells that no method can tell apart: only differences matter.",
+    ),
 )  # fmt: skip
 
 WELLS = Contract(
@@ -76,6 +79,7 @@ WELLS = Contract(
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("accuracy", 0, 1), Between("log_loss", 0)),
     foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),
+    limits=("A call counts as right if it is the well's label; compare methods on the same well only.",),
 )
 
 CALIBRATION = Contract(
@@ -94,6 +98,7 @@ CALIBRATION = Contract(
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("confidence", 0, 1), Between("observed", 0, 1)),
     foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),
+    limits=("A call counts as right if it is the well's label: a cell may be of another class.",),
 )
 
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from taproom.assays.densities import Grid
 
 
-def grid_contract(table: str) -> Contract:
-    """The contract of a table with a density on a grid over two channels."""
+def grid_contract(table: str, limit: str) -> Contract:
+    """The contract of a table with a density on a grid over two channels; `limit` is one of its own."""
     return Contract(
         table=table,
         grain="a point of a grid over two channels",
@@ -49,10 +49,11 @@ def grid_contract(table: str) -> Contract:
             Between("enclosed", 0, 1),
         ),
         single_valued=("x_channel", "y_channel"),
+        limits=("The density is that of all samples together.", limit),
     )
 
 
-CONTRACT = grid_contract("density")
+CONTRACT = grid_contract("density", "Events that are alike in two channels may differ in the others.")
 
 
 class DensityConfig(dg.Config):

@@ -45,6 +45,11 @@ EVENT_CALLS = Contract(
         ForeignKey(("sample", "event"), "events", ("sample", "event")),
         ForeignKey(("called",), "classes", ("class",)),
     ),
+    limits=(
+        "Classes are learned from the labels of wells: a cell in a labelled well may be of another class.",
+        "Labelled wells are called by mixtures that were fitted to them; measure the accuracy with held_out_events.",
+        "Counted calls give biased shares; use well_shares.",
+    ),
 )  # fmt: skip
 
 WELL_SHARES = Contract(
@@ -78,6 +83,11 @@ WELL_SHARES = Contract(
     foreign_keys=(
         ForeignKey(("plate", "well"), "wells", ("plate", "well")),
         ForeignKey(("class",), "classes", ("class",)),
+    ),
+    limits=(
+        "The interval shows how well a well's events determine the share, not how much wells differ between days.",
+        "known_share is that of the label: a cell in a labelled well may be of another class.",
+        "Anomalous events are left out of the shares.",
     ),
 )  # fmt: skip
 

@@ -63,6 +63,10 @@ EVENTS = Contract(
     partition="sample",
     may_be_empty=True,
     foreign_keys=(ForeignKey(("sample",), "samples", ("sample",)),),
+    limits=(
+        "The label is the well's: a cell in a labelled well may be of another class.",
+        "The channels of samples may differ; samples has the channels and transforms of each.",
+    ),
 )
 
 SAMPLE_FILES = Contract(
@@ -101,6 +105,10 @@ SAMPLE_FILES = Contract(
         Between("infinite_values", 0),
     ),
     partition="sample",
+    limits=(
+        "A file that could not be read has a row, with the reason in damage, and no events.",
+        "Instrument and date are what the file says; nothing checks them.",
+    ),
 )  # fmt: skip
 
 

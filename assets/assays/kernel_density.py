@@ -20,7 +20,9 @@ from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import Between, Column, Contract
 
-KERNEL_DENSITY = grid_contract("kernel_density")
+KERNEL_DENSITY = grid_contract(
+    "kernel_density", "It is smoothed by the bandwidth: peaks are lower and wider than those of the events."
+)
 
 KERNEL_BANDWIDTHS = Contract(
     table="kernel_bandwidths",
@@ -33,6 +35,7 @@ KERNEL_BANDWIDTHS = Contract(
     ),
     key=("bandwidth",),
     invariants=(Between("bandwidth", 0), Between("held_out_log_density")),
+    limits=("The log densities compare bandwidths on the same events only, not those of two versions.",),
 )  # fmt: skip
 
 

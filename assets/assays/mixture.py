@@ -55,6 +55,10 @@ MIXTURE = Contract(
     ),
     key=("component",),
     invariants=(Between("weight", 0, 1), Between("mean"), Between("covariance"), SameLength("channels", "mean")),
+    limits=(
+        "Components are not populations: a population that is no Gaussian has several components.",
+        "In another version, the same number may be another component.",
+    ),
 )
 
 MIXTURE_FITS = Contract(
@@ -73,6 +77,7 @@ MIXTURE_FITS = Contract(
     ),
     key=("components", "seed"),
     invariants=(Between("components", 1), Between("log_density"), Between("bic"), Between("iterations", 0)),
+    limits=("The BIC compares fits to the same events only, not those of two versions.",),
 )  # fmt: skip
 
 MIXTURE_TRACE = Contract(
@@ -95,6 +100,7 @@ MIXTURE_TRACE = Contract(
         Between("covariance"),
     ),
     foreign_keys=(ForeignKey(("component",), "mixture", ("component",)),),
+    limits=("The log-likelihood is that of the fitted events and does not show how well others are described.",),
 )
 
 ASSIGNMENTS = Contract(
@@ -113,6 +119,10 @@ ASSIGNMENTS = Contract(
     foreign_keys=(
         ForeignKey(("sample", "event"), "events", ("sample", "event")),
         ForeignKey(("component",), "mixture", ("component",)),
+    ),
+    limits=(
+        "An event between components has a most likely one too; responsibilities show how sure it is.",
+        "In another version, the same number may be another component or population.",
     ),
 )
 

@@ -42,6 +42,7 @@ CONTRACT = Contract(
         Between("variance", 0),
     ),
     single_valued=("channel",),
+    limits=("That there are two components is given: the fit does not show two populations.",),
 )
 
 

@@ -51,6 +51,10 @@ CONTRACT = Contract(
         Between("places", 0),
     ),
     foreign_keys=(ForeignKey(("sample",), "samples", ("sample",)),),
+    limits=(
+        "The label is the well's: a cell in a labelled well may be of another class.",
+        "A sample without events has no well.",
+    ),
 )  # fmt: skip
 
 

@@ -38,6 +38,10 @@ CONTRACT = Contract(
         Between("intercept"),
         Between("weights"),
     ),
+    limits=(
+        "The validation accuracy was used to choose the penalty and is too high; confusion has the test images.",
+        "Scores are not probabilities.",
+    ),
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ CONTRACT = Contract(
         Between("test_images", 1),
         Between("seconds", 0),
     ),
+    limits=("Test images with a label that no training image has are left out.",),
 )  # fmt: skip
 
 

@@ -60,6 +60,10 @@ CONTRACT = Contract(
         *(Between(name, 1) for name in ("height", "width", "channels")),
         Between("values"),
     ),
+    limits=(
+        "The images are examples, one of each of some labels, and no sample to measure on.",
+        "The image deck is not in the table images.",
+    ),
 )  # fmt: skip
 
 

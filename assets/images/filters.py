@@ -84,6 +84,7 @@ FILTERS = Contract(
     ),
     key=("filter",),
     invariants=(Between("filter", 0), Between("patches", 0), Between("weights")),
+    limits=("In another version, the same number may be another filter.",),
 )
 
 ENCODER = Contract(

@@ -51,6 +51,7 @@ GRAM = Contract(
         Between("with_targets"),
         Between("products"),
     ),
+    limits=("The sums leave out the validation images, so they are not those of all training images.",),
 )  # fmt: skip
 
 IMAGE_FEATURES = Contract(
@@ -66,6 +67,7 @@ IMAGE_FEATURES = Contract(
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), Between("features")),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("image_id",), "images", ("image_id",)),),
+    limits=("Features of two versions of the encoder cannot be compared.",),
 )
 
 

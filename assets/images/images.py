@@ -78,6 +78,7 @@ CONTRACT = Contract(
         HoldsPixels("pixels"),
     ),
     single_valued=("dataset",),
+    limits=("Labels are the source's, and some may be wrong.",),
 )
 
 

@@ -38,6 +38,10 @@ PREDICTIONS = Contract(
         ForeignKey(("image_id",), "images", ("image_id",)),
         ForeignKey(("predicted",), "classifier", ("class",)),
     ),
+    limits=(
+        "Scores are not probabilities.",
+        "Images of the split training are those without a label; measure the accuracy on the split test.",
+    ),
 )
 
 CONFUSION = Contract(
@@ -54,6 +58,7 @@ CONFUSION = Contract(
     key=("label", "predicted"),
     invariants=(NotBlank("label"), NotBlank("predicted"), Between("images", 0), Between("share", 0, 1)),
     foreign_keys=(ForeignKey(("predicted",), "classifier", ("class",)),),
+    limits=("The images are those of the data set: on pictures from elsewhere, more predictions may be wrong.",),
 )
 
 

@@ -60,6 +60,10 @@ CONTRACT = Contract(
         Between("images", 1),
         Between("seconds", 0),
     ),
+    limits=(
+        "Only training images are used, so values cannot be compared with the accuracy on the test images.",
+        "Many settings are compared: some intervals of a difference leave out 0 by chance.",
+    ),
 )  # fmt: skip
 
 # The experiments whose base is the default of the encoder.

@@ -48,6 +48,10 @@ ITEM_MAP = Contract(
     key=("dimension", "item_id"),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
     foreign_keys=(ForeignKey(("item_id",), "items", ("item_id",)),),
+    limits=(
+        "Only the order of distances is fitted: axes and directions have no meaning, and distances no unit.",
+        "The map continues the previous one, so positions also depend on earlier versions.",
+    ),
 )  # fmt: skip
 
 MAP_ERRORS = Contract(
@@ -68,6 +72,7 @@ MAP_ERRORS = Contract(
         OneOf("split", ("training", "held_out")),
         Between("error", 0, 1),
     ),
+    limits=("Errors of the split training are too low for triplets that the map was not fitted to; use held_out.",),
 )  # fmt: skip
 
 MAP_MOVES = Contract(
@@ -85,6 +90,7 @@ MAP_MOVES = Contract(
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z"), Between("moved", 0)),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("dimension", "item_id"), "item_map", ("dimension", "item_id")),),
+    limits=("A small move may come from the optimization and not from new reviews.",),
 )
 
 

@@ -41,6 +41,10 @@ ITEMS = Contract(
     ),
     key=("item_id",),
     invariants=(NotBlank("item_id"), Between("reviews", 1), Between("mean_overall")),
+    limits=(
+        "Where the source has no ids of items, two spellings of a name are two items.",
+        "The mean of a few scores says little; reviews has their number.",
+    ),
 )  # fmt: skip
 
 REVIEW_BATCHES = Contract(
@@ -55,6 +59,7 @@ REVIEW_BATCHES = Contract(
     ),
     key=("batch",),
     invariants=(Between("reviews", 0), Between("duplicates", 0), Between("replaced", 0)),
+    limits=("A batch that was read since the last rollup has no row yet.",),
 )
 
 DUPLICATE_REVIEWS = Contract(
@@ -85,6 +90,7 @@ DUPLICATE_REVIEWS = Contract(
         ForeignKey(("batch",), "review_batches", ("batch",)),
         ForeignKey(("kept_in",), "review_batches", ("batch",)),
     ),
+    limits=("Only repeated content and corrections are found: a review that was reworded counts twice.",),
 )
 
 

@@ -44,6 +44,11 @@ CONTRACT = Contract(
         Between("error_within", 0, 1),
         Between("seconds", 0),
     ),
+    limits=(
+        "Compare rows with the same number of items only.",
+        "Only the ordinal method is fitted to triplets, which are what all methods are evaluated on.",
+        "A method that cannot map the graph has no rows.",
+    ),
 )  # fmt: skip
 
 

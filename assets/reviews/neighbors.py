@@ -30,6 +30,10 @@ CONTRACT = Contract(
         ForeignKey(("item_id",), "items", ("item_id",)),
         ForeignKey(("neighbor_ids",), "items", ("item_id",)),
     ),
+    limits=(
+        "Near items are described with the same words, which does not mean that the same people like them.",
+        "An item without a weighted word has no row.",
+    ),
 )
 CHECKED_ITEMS = 20
 MAX_WITHOUT_COMMON_WORD = 0.02

@@ -53,6 +53,10 @@ CONTRACT = Contract(
     invariants=(NotBlank("text"), NotBlank("item_id"), Between("overall")),
     partition="batch",
     single_valued=("collection",),
+    limits=(
+        "Scores are on the source's scale and cannot be compared with those of another source.",
+        "A review that several batches have is in each of them; duplicate_reviews says which rows are not counted.",
+    ),
 )
 
 REJECTED = Contract(
@@ -70,6 +74,7 @@ REJECTED = Contract(
     invariants=(OneOf("reason", tuple(str(reason) for reason in Reason)),),
     partition="batch",
     may_be_empty=True,
+    limits=("Only the first 100,000 rejected rows of a batch are listed, so their number may be larger.",),
 )
 
 

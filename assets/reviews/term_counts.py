@@ -34,6 +34,7 @@ CONTRACT = Contract(
     invariants=(SameLength("words", "counts"), Ascending("words"), NotBlank("words"), Between("counts", 1)),
     partition="batch",
     may_be_empty=True,
+    limits=("Reviews that several batches have are counted in each; subtract the counts of duplicate_reviews.",),
 )
 ITEMS_AT_ONCE = 2_000
 FEW_WORDS = 5

@@ -38,6 +38,10 @@ VOCABULARY = Contract(
         Between("idf", 0),
         NotBlank("token_pattern"),
     ),
+    limits=(
+        "Words that few items have are left out, so counts do not sum to the number of words in the reviews.",
+        "In another version, the same term_id may be another word.",
+    ),
 )
 
 TFIDF = Contract(
@@ -55,6 +59,7 @@ TFIDF = Contract(
         ForeignKey(("item_id",), "items", ("item_id",)),
         ForeignKey(("term_ids",), "vocabulary", ("term_id",)),
     ),
+    limits=("In another version, the same term_id may be another word; read the vocabulary of the same run.",),
 )
 
 

@@ -52,6 +52,10 @@ ANALOGIES = Contract(
         ForeignKey(("expected",), "word_vectors", ("word",)),
         ForeignKey(("answered",), "word_vectors", ("word",)),
     ),
+    limits=(
+        "Questions with a word that has no vector are left out.",
+        "The words of the question are never the answer, which makes it easier.",
+    ),
 )
 
 ANALOGY_SECTIONS = Contract(
@@ -76,6 +80,7 @@ ANALOGY_SECTIONS = Contract(
         Between("accuracy", 0, 1),
         Between("accuracy_of_5", 0, 1),
     ),
+    limits=("The accuracy is that of the known questions only; compare it where known_share is similar.",),
 )  # fmt: skip
 
 NEAREST_WORDS = Contract(
@@ -92,6 +97,7 @@ NEAREST_WORDS = Contract(
         ForeignKey(("word",), "word_vectors", ("word",)),
         ForeignKey(("neighbors",), "word_vectors", ("word",)),
     ),
+    limits=("Similar vectors mean similar contexts, not the same meaning: opposites are often near each other.",),
 )
 
 

@@ -47,6 +47,10 @@ TERMS = Contract(
         Between("idf", 0),
         NotBlank("token_pattern"),
     ),
+    limits=(
+        "Rare words and words that most documents have are left out.",
+        "In another version, the same term_id may be another word.",
+    ),
 )
 
 BAG_OF_WORDS = Contract(
@@ -71,6 +75,10 @@ BAG_OF_WORDS = Contract(
     foreign_keys=(
         ForeignKey(("document_id",), "documents", ("document_id",)),
         ForeignKey(("term_ids",), "terms", ("term_id",)),
+    ),
+    limits=(
+        "The shares of a document do not sum to 1, because words that are not terms count too.",
+        "In another version, the same term_id may be another word; read the terms of the same run.",
     ),
 )
 

@@ -45,6 +45,7 @@ CONTRACT = Contract(
     key=("document_id",),
     invariants=(NotBlank("document_id"), NotBlank("text"), NotBlank("label"), OneOf("split", SPLITS)),
     single_valued=("corpus",),
+    limits=("The label is what the source says, such as the newsgroup; the text may be about something else.",),
 )
 
 

@@ -49,6 +49,10 @@ CONTRACT = Contract(
         *(Between(name, 0, 1) for name in ("diversity", "nmi", "nmi_training", "stability")),
         Between("seconds", 0),
     ),
+    limits=(
+        "The values are means over a few seeds without an interval: small differences do not rank the methods.",
+        "A method that cannot be fitted has no row.",
+    ),
 )  # fmt: skip
 
 

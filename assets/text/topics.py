@@ -59,6 +59,10 @@ TOPICS = Contract(
         Between("weights", 0),
     ),
     foreign_keys=(ForeignKey(("term_ids",), "terms", ("term_id",)),),
+    limits=(
+        "The number of topics comes from a setting or a search; the data do not have a true number.",
+        "In another version or weighting, the same number may be another topic.",
+    ),
 )  # fmt: skip
 
 DOCUMENT_TOPICS = Contract(
@@ -84,6 +88,10 @@ DOCUMENT_TOPICS = Contract(
     foreign_keys=(
         ForeignKey(("document_id",), "documents", ("document_id",)),
         ForeignKey(("weighting", "topic"), "topics", ("weighting", "topic")),
+    ),
+    limits=(
+        "Topics were fitted to the documents of the split training; measure agreement with labels on test.",
+        "In another version or weighting, the same number may be another topic.",
     ),
 )  # fmt: skip
 

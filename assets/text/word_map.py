@@ -24,6 +24,10 @@ CONTRACT = Contract(
     key=("word",),
     invariants=(NotBlank("word"), Between("count", 1), Between("x"), Between("y")),
     foreign_keys=(ForeignKey(("word",), "word_vectors", ("word",)),),
+    limits=(
+        "Only the order of distances is fitted: axes and directions have no meaning, and distances no unit.",
+        "Similar vectors mean similar contexts, not the same meaning: opposites are often near each other.",
+    ),
 )
 
 

@@ -43,6 +43,11 @@ WORD_VECTORS = Contract(
     ),
     key=("word",),
     invariants=(NotBlank("word"), Between("count", 1), Between("vector")),
+    limits=(
+        "Vectors of two versions cannot be compared, because their axes are arbitrary.",
+        "Similar vectors mean similar contexts, not the same meaning: opposites are often near each other.",
+        "The documents of the split test are used too.",
+    ),
 )
 
 TRAINING_PAIRS = Contract(
@@ -60,6 +65,7 @@ TRAINING_PAIRS = Contract(
     invariants=(NotBlank("sentence"), Between("position", 0), Between("place", 0)),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("document_id",), "documents", ("document_id",)),),
+    limits=("These are examples from the first documents, not all pairs that the network is trained on.",),
 )
 
 

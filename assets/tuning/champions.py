@@ -56,6 +56,7 @@ CHAMPIONS = Contract(
     ),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("study", "challenge"), "challenges", ("study", "number")),),
+    limits=("The champion is the best setting found so far on the data of then.",),
 )  # fmt: skip
 
 

@@ -46,6 +46,7 @@ DECK = Contract(
         *(Between(name, 0) for name in ("published_loss", "loss", "losses")),
         Between("error", 0, 1),
     ),
+    limits=("Only the order of losses can be compared with the deck, which does not state its loss and its data.",),
 )  # fmt: skip
 
 COMPARISON = Contract(
@@ -68,6 +69,7 @@ COMPARISON = Contract(
         Between("epochs", 1),
         *(Between(name, 0) for name in ("median", "low", "high", "losses")),
     ),
+    limits=("The methods are compared on one problem; on others their order may differ.",),
 )  # fmt: skip
 
 

@@ -72,6 +72,9 @@ TRIALS = Contract(
         Between("seconds", 0),
     ),
     may_be_empty=True,
+    limits=(
+        "The search chose by these scores, so the best of them is too high; challenges has scores on fresh data.",
+    ),
 )  # fmt: skip
 
 # Share of the trials of a search. If more fail, the space is too wide or there are too few data.
@@ -113,6 +116,9 @@ CHALLENGES = Contract(
     ),
     foreign_keys=(
         ForeignKey(("study", "search", "made_from", "trial"), "trials", ("study", "search", "made_from", "number")),
+    ),
+    limits=(
+        "A setting that was refused may be as good as the champion: the fresh data did not show that it is better.",
     ),
 )  # fmt: skip
 

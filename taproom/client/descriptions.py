@@ -1,6 +1,6 @@
 """What a reader should know of a table, as its newest (or pinned) commit and its schema say.
 
-A version that was committed by an older release has no key and rules on record.
+A version that was committed by an older release has no key, rules, limits and contract version on record.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,6 +39,8 @@ class TableDescription:
         columns: in the table's order.
         key: the columns that identify a row (within a partition, if there are partitions); None: not on record.
         rules: what else is guaranteed; None: not on record.
+        limits: what the rows do not allow to conclude, a sentence each.
+        contract_version: version of the contract; None: not on record.
         partition: the column that the table is partitioned by.
         made_from: tables that it was made from, with the version.
         outdated: those of them that have a newer version, with that version. Empty: the table is fresh, as recorded.
@@ -54,6 +56,8 @@ class TableDescription:
     columns: tuple[ColumnDescription, ...]
     key: tuple[str, ...] | None
     rules: tuple[str, ...] | None
+    limits: tuple[str, ...]
+    contract_version: str | None
     partition: str | None
     made_from: Mapping[str, int]
     outdated: Mapping[str, int]
@@ -96,6 +100,8 @@ class TableDescription:
             "made from": (made_from or "no other table") + newer,
             "used for": ", ".join(self.used_for) or "no other table",
             "rules": unknown if self.rules is None else "; ".join(self.rules),
+            "limits": " ".join(self.limits) or "none on record",
+            "contract version": self.contract_version or unknown,
         }
         return [f"{name}: {value}" for name, value in facts.items()]
 
@@ -154,6 +160,8 @@ def describe_table(storage: Storage, table: str, version: int, others: Mapping[s
         columns=tuple(_column(field) for field in snapshot.arrow_schema),
         key=tuple(contract["key"]) if contract else None,
         rules=tuple(contract["rules"]) if contract else None,
+        limits=tuple(contract.get("limits", ())),
+        contract_version=contract.get("version"),
         partition=snapshot.partition_column,
         made_from=made_from,
         outdated={name: others[name] for name, number in made_from.items() if others.get(name, number) > number},

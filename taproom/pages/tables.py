@@ -88,7 +88,8 @@ class TableDescription:
     @property
     def rules(self) -> list[str]:
         """What each version of the table guarantees, as sentences."""
-        return [f"{', '.join(self.contract.key)} is unique", *map(str, self.contract.invariants)]
+        rules = (*self.contract.invariants, *self.contract.foreign_keys)
+        return [f"{', '.join(self.contract.key)} is unique", *map(str, rules)]
 
 
 @dataclass(frozen=True)

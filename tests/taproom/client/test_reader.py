@@ -33,6 +33,8 @@ BEERS = Contract(
     key=("beer",),
     invariants=(Between("abv_percent", 0, 100),),
     partition="batch",
+    limits=("The alcohol is what the label says.",),
+    version="1.1.0",
 )
 FIRST = BEERS.table_of(batch=["a", "a"], beer=["ale", "bock"], abv_percent=[5.5, None], ratings=[[4, 5], []])
 SECOND = BEERS.table_of(batch=["b"], beer=["stout"], abv_percent=[7.0], ratings=[[3]])
@@ -123,13 +125,15 @@ def test_a_table_is_described(reader):
     assert (about.grain, about.version, about.newest, about.rows) == ("one beer", 1, 1, 3)
     assert (about.key, about.partition) == (("batch", "beer"), "batch")
     assert "abv_percent is finite, at least 0, at most 100" in about.rules
+    assert (about.limits, about.contract_version) == (("The alcohol is what the label says.",), "1.1.0")
     abv = next(column for column in about.columns if column.name == "abv_percent")
     assert (abv.type, abv.nullable, abv.description, abv.unit) == ("double", True, "alcohol by volume", "%")
     assert (about.made_from, about.used_for) == ({}, ("styles",))
     styles = reader.describe("styles")
     assert (styles.made_from, styles.outdated) == ({"beers": 0}, {"beers": 1})
+    wanted = ("one beer", "alcohol by volume", "used for", "styles", "The alcohol is what the label says.", "1.1.0")
     for text in (str(about), about._repr_html_()):
-        assert {word for word in ("one beer", "alcohol by volume", "used for", "styles") if word not in text} == set()
+        assert {word for word in wanted if word not in text} == set()
     assert about.as_dict()["made"] == about.made.isoformat()
 
 
