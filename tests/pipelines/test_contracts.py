@@ -3,10 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from assets.table import CONTRACTS
-from pipelines.contracts import FOLDER, drifted, main, open_data_contract, write
+from pipelines.contracts import FOLDER, drifted, main, write
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,21 +47,3 @@ def test_every_column_is_described(table):
     assert contract.grain
     assert all(column.description.strip() for column in contract.columns)
     assert contract.key
-
-
-@pytest.mark.parametrize("table", sorted(CONTRACTS))
-def test_an_open_data_contract_says_what_the_contract_says(table):
-    contract = CONTRACTS[table]
-    document = yaml.safe_load(open_data_contract(contract))
-    assert (document["kind"], document["apiVersion"], document["name"]) == ("DataContract", "v3.0.2", table)
-    (schema,) = document["schema"]
-    properties = schema["properties"]
-    assert [entry["name"] for entry in properties] == contract.schema.names
-    assert [entry["required"] for entry in properties] == [not field.nullable for field in contract.schema]
-    keys = {entry["name"]: entry["primaryKeyPosition"] for entry in properties if entry.get("primaryKey")}
-    assert sorted(keys, key=keys.get) == list(contract.key)
-    assert [entry["name"] for entry in properties if entry.get("partitioned")] == [
-        name for name in [contract.partition] if name
-    ]
-    rules = [rule["description"] for rule in schema["quality"]]
-    assert all(str(invariant) in rules for invariant in contract.invariants)
