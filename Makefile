@@ -28,14 +28,14 @@ pages: setup  ## write the pages of the tables, as `make run` does at its end
 open: setup  ## serve the pages on the loopback interface and print their address; OPEN_PORT=3081 for another port
 	@$(BIN)/python -m pipelines.pages --open --port $(OPEN_PORT)
 
-test: setup  ## run the test suite on all cores, each test file on one core
+test: setup .venv/validators  ## run the test suite on all cores, each test file on one core
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-fast: WORKERS = logical
 test-fast: setup  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
 
-coverage: setup  ## the tests with the lines and branches that they reach; TESTS='$$(FAST)' for those of test-fast
+coverage: setup .venv/validators  ## the tests with the lines and branches that they reach; TESTS='$$(FAST)' for those of test-fast
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) --cov --cov-report=term $(TESTS)
 
 soak: setup  ## test failures, every job and every schedule with the real daemon (20 minutes)
@@ -61,11 +61,13 @@ check: setup lint  ## run all checks other than the tests
 contracts: setup  ## generate data/contracts/
 	@$(BIN)/python -m pipelines.contracts
 
-lock:  ## update requirements.lock (needs uv)
+lock:  ## update the lock files (needs uv)
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-strip-extras -o requirements.lock
 	uv pip compile pyproject.toml --extra bench --universal --python-version 3.11 --generate-hashes \
 	  --no-header --no-annotate --no-strip-extras -c requirements.lock -o requirements-bench.lock
+	uv pip compile requirements-validators.in --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-strip-extras -o requirements-validators.lock
 
 clean:  ## remove the environment; tables stay
 	rm -rf .venv
@@ -82,6 +84,12 @@ setup: .venv/ready dagster_home
 
 .venv/bench: requirements-bench.lock .venv/ready
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	@touch $@
+
+# What checks generated contracts and exports has an environment of its own, because its packages conflict with ours.
+.venv/validators: requirements-validators.lock .venv/ready
+	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-validators.lock || { rm -rf $@; exit 1; }
 	@touch $@
 
 # Dagster's settings are a link to this checkout's file, so that changes take effect; a link to another file is left
