@@ -255,13 +255,18 @@ class Contract:
         return frozenset(column.name for column in self.columns if column.volatile)
 
     @property
-    def rules(self) -> list[str]:
+    def guarantees(self) -> list[str]:
         """What the contract guarantees besides the columns' types, each as a sentence."""
         single = [f"{name} has one value in the whole table" for name in self.single_valued]
-        volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(self.volatile)]
-        references = map(str, self.foreign_keys)
         rows = [] if self.may_be_empty else ["there is at least one row"]
-        return [f"{', '.join(self.key)} is unique", *rows, *single, *map(str, self.invariants), *references, *volatile]
+        rules = map(str, (*self.invariants, *self.foreign_keys))
+        return [f"{', '.join(self.key)} is unique", *rows, *single, *rules]
+
+    @property
+    def rules(self) -> list[str]:
+        """What the contract guarantees, and what it does not: which columns are volatile."""
+        volatile = [f"{name} may differ between runs on the same inputs" for name in sorted(self.volatile)]
+        return [*self.guarantees, *volatile]
 
     @property
     def queries(self) -> dict[str, str]:

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from assets.table import CONTRACTS
-from pipelines.contracts import FOLDER
+from pipelines.contracts import FOLDER, ROOT
 from taproom.warehouse.export import export
 from tests.validators import pytestmark, run
 
@@ -64,13 +64,13 @@ def exported(warehouse, tmp_path):
 def results_of(table, folder):
     """The checks of a table's contract on its exported file, by their result."""
     results = {"passed": [], "warning": [], "failed": []}
-    for kind, name, result, reason in run(TEST, FOLDER / f"{table}.odcs.yaml", folder=folder):
+    for kind, name, result, reason in run(TEST, ROOT / FOLDER / f"{table}.odcs.yaml", folder=folder):
         results[result].append((kind, name, reason))
     return results
 
 
 def test_every_contract_is_valid():
-    files = sorted(FOLDER.glob("*.odcs.yaml"))
+    files = sorted((ROOT / FOLDER).glob("*.odcs.yaml"))
     assert len(files) == len(CONTRACTS)
     assert {file: errors for file, errors in run(LINT, *files).items() if errors} == {}
 
