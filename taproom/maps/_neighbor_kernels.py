@@ -136,7 +136,8 @@ def candidates(
     heap, own = np.empty(k, np.float32), np.empty(len(queries), np.float32)
     count = 0
     for query, row in enumerate(queries):
-        scores[query, row] = -np.inf
+        if row < scores.shape[1]:
+            scores[query, row] = -np.inf
         own[query] = _threshold(scores[query], heap, tolerance)
         count += _at_least(scores[query], own[query])
         for other in range(before):
@@ -191,11 +192,12 @@ def rank(
     lists: CandidateLists,
     tolerance: ScoreTolerance,
     rows: Rows,
+    among: int,
     query_values: np.ndarray,
     indices: np.ndarray,
     distances: np.ndarray,
 ) -> None:
-    """Fill `indices` and `distances` with the nearest rows by each list."""
+    """Fill `indices` and `distances` with the nearest of the first `among` rows by each list."""
     heap = np.empty(indices.shape[1], np.float32)
     for target in range(len(indices)):
         scores = lists.scores[target, : lists.lengths[target]]
@@ -203,7 +205,7 @@ def rank(
         _cut(lists, target)
         _rank(lists, target, rows, query_values, indices[target], distances[target])
         if tolerance.least > 0:
-            _add_unrelated(lists, target, len(rows.squared_norms), indices[target], distances[target])
+            _add_unrelated(lists, target, among, indices[target], distances[target])
 
 
 @njit(nogil=True, cache=True)

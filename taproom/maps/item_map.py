@@ -55,16 +55,7 @@ def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int)
 
     Raises InputError where no two different items have a word in common: their neighbours are then any items.
     """
-    indices, distances = ranks(neighbors)
-    k = indices.shape[1]
-    groups = np.arange(len(indices))
-    # More than once where rounding hides that the groups which were found are identical.
-    while are_parallel(distances).any():
-        first, group = _identical(indices, distances)
-        groups, weights = group[groups], weights[first]
-        if len(first) == 1:
-            raise InputError(f"All {len(groups)} items are identical, so there is no map of them. Bring other reviews.")
-        indices, distances = nearest(weights, min(k, len(first) - 1), n_jobs=-1)
+    indices, distances, weights, groups = distinct_items(*ranks(neighbors), weights)
     items, k = indices.shape
     if are_orthogonal(distances).all():
         raise InputError(
@@ -74,7 +65,37 @@ def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int)
         )
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
     wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)
-    return NeighborGraph(indices, distances, sample, wide, groups if items < len(groups) else None)
+    return NeighborGraph(indices, distances, sample, wide, groups)
+
+
+def distinct_items(
+    indices: np.ndarray, distances: np.ndarray, weights: sparse.csr_array
+) -> tuple[np.ndarray, np.ndarray, sparse.csr_array, np.ndarray | None]:
+    """The graph of the different items alone, the first of each group of identical ones.
+
+    Args:
+        indices: (items, k) int32, the neighbours of each item.
+        distances: (items, k) float64, their distances; those of identical items are 0.
+        weights: (items, words) float64, what the neighbours were found with.
+
+    Returns:
+        indices, distances: of the n different items, (n, k) or all others where there are fewer than k.
+        weights: (n, words), of these items.
+        groups: (items,) int64, the row of each item in the graph; None where no two items are identical.
+
+    Raises:
+        InputError: all items are identical.
+    """
+    k = indices.shape[1]
+    groups = np.arange(len(indices))
+    # More than once where rounding hides that the groups which were found are identical.
+    while are_parallel(distances).any():
+        first, group = _identical(indices, distances)
+        groups, weights = group[groups], weights[first]
+        if len(first) == 1:
+            raise InputError(f"All {len(groups)} items are identical, so there is no map of them. Bring other items.")
+        indices, distances = nearest(weights, min(k, len(first) - 1), n_jobs=-1)
+    return indices, distances, weights, groups if len(indices) < len(groups) else None
 
 
 def _identical(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -136,8 +157,7 @@ def map_items(
         wide=(graph.anchors, graph.wide) if has_wider else None,
     )
     if graph.groups is not None:
-        positions = _spread(positions, graph.groups)
-        positions = canonical(positions) if start is None or np.isnan(start).all() else aligned(positions, start)
+        positions = spread_identical(positions, graph.groups, start)
     return FittedMap(positions, [{**asdict(row), "error": row.error} for row in errors], seconds)
 
 
@@ -150,8 +170,17 @@ def _centres(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:
         return sums / np.bincount(groups[known], minlength=len(sums))[:, None]
 
 
-def _spread(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:
-    """Each item at the position of its group, those of one group evenly on a circle along the first two axes."""
+def spread_identical(positions: np.ndarray, groups: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+    """Each item at the position of its group, those of one group evenly on a circle along the first two axes.
+
+    Args:
+        positions: (n, dimension) float64, of the groups.
+        groups: (items,) int64, the group of each item.
+        start: (items, dimension) float64, the map that was continued, NaN where items are new.
+
+    Returns:
+        (items, dimension) float64 in the form of `canonical`; with a start, as `aligned` to it.
+    """
     sizes = np.bincount(groups)
     by_group = np.argsort(groups, kind="stable")
     angles = np.empty(len(groups))
@@ -160,4 +189,4 @@ def _spread(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:
     placed = standardized(positions[groups])
     radius = np.where(sizes > 1, SPREAD, 0.0)[groups]
     placed[:, :2] += (radius * [np.cos(angles), np.sin(angles)]).T[:, : placed.shape[1]]
-    return placed
+    return canonical(placed) if start is None or np.isnan(start).all() else aligned(placed, start)

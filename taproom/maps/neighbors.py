@@ -66,14 +66,66 @@ def nearest(
         InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
             no row.
     """
+    rows = _canonical(weights)
+    wanted = np.arange(rows.shape[0]) if queries is None else np.asarray(queries)
+    _check(rows, k, wanted)
+    return _nearest(rows, k, wanted, rows.shape[0], queries is None, block_rows, n_jobs)
+
+
+def nearest_of_new(
+    weights: sparse.csr_array,
+    new: sparse.csr_array,
+    k: int,
+    *,
+    block_rows: int = 512,
+    n_jobs: int | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k rows of `weights` nearest to each row of `new`; the distances and the order of ties are those of `nearest`.
+
+    A new row that is equal to a row of `weights` has that row at distance 0.
+
+    >>> nearest_of_new(sparse.csr_array([[1.0, 0.0], [0.0, 2.0]]), sparse.csr_array([[3.0, 0.0]]), 2)
+    (array([[0, 1]], dtype=int32), array([[0., 1.]]))
+
+    Args:
+        weights: (rows, columns) finite float64; every row needs a weight.
+        new: (m, columns) finite float64; every row needs a weight.
+        k: how many neighbours, from 1 to the number of rows.
+        block_rows: as in `nearest`.
+        n_jobs: as in `nearest`.
+
+    Returns:
+        indices: (m, k) int32, nearest first.
+        distances: (m, k) float64, ascending in each row.
+
+    Raises:
+        InputError: as `nearest` does, or other columns in `new`.
+    """
+    among = weights.shape[0]
+    if weights.shape[1] != new.shape[1]:
+        raise InputError(f"The new rows have {new.shape[1]} columns, the others {weights.shape[1]}. Give the same.")
+    if not 1 <= k <= among:
+        raise InputError(f"{k} neighbours were asked for among {among} rows. Set k to a number from 1 to that.")
+    rows = _canonical(sparse.vstack([weights, new], format="csr"))
+    _check_weights(rows)
+    return _nearest(rows, k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
+
+
+def _nearest(
+    rows: sparse.csr_array,
+    k: int,
+    wanted: np.ndarray,
+    among: int,
+    mirrored: bool,
+    block_rows: int,
+    n_jobs: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest of the `wanted` rows among the first so many; if `mirrored`, these are all rows."""
     from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     from taproom.maps import _neighbor_kernels as kernels
 
-    rows = _canonical(weights)
-    wanted = np.arange(weights.shape[0]) if queries is None else np.asarray(queries)
-    _check(rows, k, wanted)
     if not len(wanted):
         return np.empty((0, k), np.int32), np.empty((0, k))
     prepared = _prepare(rows)
@@ -89,14 +141,14 @@ def nearest(
         parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
         targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
         for whose, which, scores in parallel(
-            delayed(_candidates)(prepared, wanted[block], block, k, lists.thresholds, queries is None)
+            delayed(_candidates)(prepared, wanted[block], block, k, among, lists.thresholds, mirrored)
             for block in targets
         ):
             kernels.enter(lists, whose, which, scores, k, prepared.tolerance, prepared.rows, query_values)
             bar.update()
         ranked = []
         for block in parallel(
-            delayed(_ranked)(prepared, _part(lists, slice(first, first + block_rows)), k) for first in starts
+            delayed(_ranked)(prepared, _part(lists, slice(first, first + block_rows)), k, among) for first in starts
         ):
             ranked.append(block)
             bar.update()
@@ -185,9 +237,15 @@ def _part(lists: "CandidateLists", part: slice) -> "CandidateLists":
 
 
 def _candidates(
-    prepared: _Prepared, queries: np.ndarray, targets: np.ndarray, k: int, thresholds: np.ndarray, mirrored: bool
+    prepared: _Prepared,
+    queries: np.ndarray,
+    targets: np.ndarray,
+    k: int,
+    among: int,
+    thresholds: np.ndarray,
+    mirrored: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Whose list which row is a candidate for, and its score: for a block of queries against all rows.
+    """Whose list which row is a candidate for, and its score: for a block of queries against the first rows.
 
     If `mirrored`, the queries are successive rows, compared with those up to the last of them and offered to these.
     """
@@ -195,18 +253,18 @@ def _candidates(
 
     from taproom.maps import _neighbor_kernels as kernels
 
-    limit = queries[-1] + 1 if mirrored else len(prepared.frequent)
+    limit = queries[-1] + 1 if mirrored else among
     with threadpool_limits(limits=1, user_api="blas"):
         scores = prepared.frequent[queries] @ prepared.frequent[:limit].T
     kernels.add_rare_terms(scores, queries, prepared.rows, prepared.postings)
     return kernels.candidates(scores, queries, targets, k, prepared.tolerance, thresholds, mirrored)
 
 
-def _ranked(prepared: _Prepared, lists: "CandidateLists", k: int) -> tuple[np.ndarray, np.ndarray]:
+def _ranked(prepared: _Prepared, lists: "CandidateLists", k: int, among: int) -> tuple[np.ndarray, np.ndarray]:
     from taproom.maps import _neighbor_kernels as kernels
 
     indices, distances = np.empty((len(lists.wanted), k), np.int32), np.empty((len(lists.wanted), k))
-    kernels.rank(lists, prepared.tolerance, prepared.rows, np.zeros(prepared.columns), indices, distances)
+    kernels.rank(lists, prepared.tolerance, prepared.rows, among, np.zeros(prepared.columns), indices, distances)
     return indices, distances
 
 
@@ -217,6 +275,12 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
             f"{k} neighbours of each item were asked for, but there are {rows} items, so an item has "
             f"{max(rows - 1, 0)} others. Set k to a number from 1 to that, or bring more items."
         )
+    _check_weights(weights)
+    if queries.ndim != 1 or not ((queries >= 0) & (queries < rows)).all():
+        raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
+
+
+def _check_weights(weights: sparse.csr_array) -> None:
     if not np.isfinite(weights.data).all():
         raise InputError(
             "Some weights are not finite numbers. Distances need finite weights: look for NaN or infinity."
@@ -224,10 +288,9 @@ def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
     empty = int((np.diff(weights.indptr) == 0).sum())
     if empty:
         raise InputError(
-            f"{empty} of the {rows} rows have no weight at all and so no direction to compare. Drop these rows first."
+            f"{empty} of the {weights.shape[0]} rows have no weight at all and so no direction to compare. Drop these "
+            "rows first."
         )
-    if queries.ndim != 1 or not ((queries >= 0) & (queries < rows)).all():
-        raise InputError(f"The queries must be a list of row numbers from 0 to {rows - 1}.")
 
 
 def choose_k(items: int, wanted: int | None = None, most: int = 100) -> int:

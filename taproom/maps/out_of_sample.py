@@ -20,6 +20,7 @@ The constants below were chosen on items that were left out of weights, neighbou
   0.222 / 0.392).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -149,14 +150,8 @@ class ItemMap:
     def _find(self, term_ids: np.ndarray, weights: np.ndarray) -> tuple[tuple[Neighbor, ...], dict[int, np.ndarray]]:
         distances = self._index.cosine_distances(term_ids, weights)
         nearest = _smallest(distances, self._k + 1)
-        near, beyond = nearest[: self._k], nearest[self._k :]
-        # What ties with an item that is no neighbour is not known to be nearer than it.
-        reach = int((distances[near] < distances[beyond].min(initial=np.inf)).sum())
-        far = self._far_candidates[~np.isin(self._far_candidates, near)][:FAR_ITEMS]
-        positions = {
-            dimension: place_point(points[near], distances[near], reach, points[far])
-            for dimension, points in self._positions.items()
-        }
+        near = nearest[: self._k]
+        positions = place_on_maps(nearest, distances[nearest], self._k, self._positions, self._far_candidates)
         rows = self._about.take(pa.array(near)).to_pylist()
         found = zip(rows, distances[near].tolist(), strict=True)
         return tuple(Neighbor(**row, distance=distance) for row, distance in found), positions
@@ -175,12 +170,36 @@ def far_candidates(items: int, k: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(items)[: k + FAR_ITEMS]
 
 
+def place_on_maps(
+    nearest: np.ndarray, distances: np.ndarray, k: int, maps: Mapping[int, np.ndarray], candidates: np.ndarray
+) -> dict[int, np.ndarray]:
+    """Where a new item belongs on maps that stay as they are.
+
+    Args:
+        nearest: (k + 1,) rows of the items nearest to it, nearest first; fewer where there are no more items.
+        distances: (k + 1,) float64, their cosine distances to it, ascending.
+        k: how many of them are its neighbours.
+        maps: the positions (items, dimension) float64 of all items, by dimension.
+        candidates: of `far_candidates`.
+
+    Returns:
+        Its position (dimension,) float64 on each map.
+    """
+    near, beyond = nearest[:k], distances[k:]
+    # What ties with an item that is no neighbour is not known to be nearer than it.
+    reach = int((distances[:k] < beyond.min(initial=np.inf)).sum())
+    far = candidates[~np.isin(candidates, near)][:FAR_ITEMS]
+    return {
+        dimension: place_point(points[near], distances[:k], reach, points[far]) for dimension, points in maps.items()
+    }
+
+
 def place_point(near: np.ndarray, near_distances: np.ndarray, reach: int, far: np.ndarray) -> np.ndarray:
     """Where a new item belongs among items whose positions stay as they are.
 
     Args:
         near: (k, dimension) float64, positions of its neighbours.
-        near_distances: (k,) float64, their distances to it, ascending, from 0 to 1, not all 1.
+        near_distances: (k,) float64, their cosine distances to it, ascending.
         reach: how many of the neighbours are nearer to it than all of `far`.
         far: (m, dimension) float64, positions of items that are no neighbours.
 
@@ -189,7 +208,9 @@ def place_point(near: np.ndarray, near_distances: np.ndarray, reach: int, far: n
     """
     from taproom.maps import _out_of_sample_kernels as kernels
 
-    point = np.average(near, axis=0, weights=1 - near_distances)
+    # Only negative weights lead to distances above 1; where all are, no neighbour is similar.
+    similarities = np.maximum(1 - near_distances, 0)
+    point = np.average(near, axis=0, weights=similarities if similarities.any() else None)
     kernels.descend(point, near, near_distances, reach, far, MARGIN, WITHIN_SHARE, STEPS, FIRST_STEP)
     return point
 

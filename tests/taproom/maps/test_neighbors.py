@@ -9,7 +9,7 @@ from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.maps import neighbors
-from taproom.maps.neighbors import brute_force_distances, choose_k, nearest
+from taproom.maps.neighbors import brute_force_distances, choose_k, nearest, nearest_of_new
 
 
 def brute_force(weights, k):
@@ -242,3 +242,39 @@ def test_the_dense_check_finds_the_same_distances():
     rows = np.array([0, 5, 69])
     _, distances = nearest(weights, 6, queries=rows)
     np.testing.assert_allclose(brute_force_distances(weights, rows, 6), distances, atol=1e-14)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize(("k", "block_rows", "n_jobs"), [(1, 512, None), (7, 4, 2), (30, 3, 1)])
+def test_new_rows_have_the_neighbours_that_they_would_have_among_all(signed, k, block_rows, n_jobs):
+    random = np.random.default_rng(5)
+    dense = np.where(random.random((42, 20)) < 0.2, random.integers(1, 4, (42, 20)) - 5.0 * signed, 0.0)
+    dense[:, 0] += 1
+    dense[35] = dense[3]
+    every = sparse.csr_array(dense)
+    indices, distances = nearest(every, 41)
+    wanted = [np.flatnonzero(row < 30)[:k] for row in indices[30:]]
+    found = nearest_of_new(every[:30], every[30:], k, block_rows=block_rows, n_jobs=n_jobs)
+    for got, of_all in zip(found, (indices, distances), strict=True):
+        np.testing.assert_array_equal(got, [row[places] for row, places in zip(of_all[30:], wanted, strict=True)])
+    assert found[1][5, 0] == 0
+
+
+def test_new_rows_that_share_no_term_are_at_distance_1_in_the_order_of_rows():
+    indices, distances = nearest_of_new(sparse.csr_array(np.eye(5, 7)), sparse.csr_array(np.eye(1, 7, 6)), 3)
+    assert indices.tolist() == [[0, 1, 2]]
+    assert distances.tolist() == [[1.0, 1.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("new", "k", "message"),
+    [
+        (np.ones((2, 4)), 1, "have 4 columns, the others 3"),
+        (np.ones((2, 3)), 6, "6 neighbours were asked for among 5 rows"),
+        (np.zeros((2, 3)), 1, "2 of the 7 rows have no weight"),
+        (np.full((2, 3), np.inf), 1, "not finite"),
+    ],
+)
+def test_new_rows_that_cannot_be_compared_are_refused(new, k, message):
+    with pytest.raises(InputError, match=message):
+        nearest_of_new(sparse.csr_array(np.ones((5, 3))), sparse.csr_array(new), k)

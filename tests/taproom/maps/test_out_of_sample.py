@@ -378,3 +378,9 @@ def test_a_point_that_no_triplet_moves_is_the_mean_of_its_neighbors():
 def test_a_point_in_one_place_with_its_only_neighbor_stays_there():
     alone = np.array([[0.3, -0.2, 0.1]])
     np.testing.assert_array_equal(place_point(alone, np.zeros(1), 1, alone + 10), alone[0])
+
+
+def test_neighbours_at_distances_above_1_count_alike_at_the_start():
+    near, far = np.array([[0.0, 0.0], [1.0, 1.0]]), np.empty((0, 2))
+    np.testing.assert_array_equal(place_point(near, np.array([1.5, 1.5]), 2, far), [0.5, 0.5])
+    assert (place_point(near, np.array([0.5, 1.5]), 0, far) < 0.5).all()
