@@ -120,6 +120,16 @@ def test_snippets_run_and_the_examples_of_the_guides_are_read(capsys, instance, 
             assert len(warehouse.read(chain.read)) > 0
 
 
+@pytest.mark.slow
+def test_the_examples_of_the_estimators_run(capsys):
+    document = ROOT / "docs" / "estimators.md"
+    found = snippets(document, "python")
+    assert len(found) == 5
+    for snippet in found:
+        run_as_script(snippet, document)
+        assert capsys.readouterr().out.strip()
+
+
 def test_every_configuration_shown_is_one_that_jobs_take():
     jobs = [job for job in defs.resolve_all_job_defs() if not job.name.startswith("__")]
     for document in DOCUMENTS:
