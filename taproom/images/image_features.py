@@ -202,10 +202,19 @@ def windows_of(positions: Sequence[int], pools: int, mirrored: bool) -> Windows:
     return Windows(cells_of, inside, (inside @ np.bincount(cells_of[0])).astype(np.float32))
 
 
+def window_sizes(length: int, pools: int) -> tuple[int, int]:
+    """The distance from one of `pools` windows to the next along a side of so many positions, and their width.
+
+    >>> window_sizes(27, 3)
+    (6, 15)
+    """
+    stride = max(1, length // (pools + 1))
+    return stride, length - stride * (pools - 1)
+
+
 def _along(length: int, pools: int) -> tuple[np.ndarray, np.ndarray]:
     """The same along one side: each position's cell, and which cells each window has."""
-    stride = max(1, length // (pools + 1))
-    width = length - stride * (pools - 1)
+    stride, width = window_sizes(length, pools)
     starts = [stride * window for window in range(pools)]
     cuts = sorted({0, length, *starts, *(start + width for start in starts)})
     cells = np.searchsorted(cuts, np.arange(length), side="right") - 1

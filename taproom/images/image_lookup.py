@@ -24,6 +24,12 @@ PARTS = ("encoder", "whitening", "filters")
 class ImageClassifier:
     """A version of the table `classifier` (by default the newest), with the encoder that it was fitted with.
 
+    Attributes:
+        encoder: what turns images into features.
+        linear: what turns features into scores.
+        classes: in the order of the scores.
+        size: height and width of the images.
+
     Raises:
         UnknownTableError: there is no such version.
         DamagedFileError: a file is not what was committed.
@@ -33,11 +39,11 @@ class ImageClassifier:
         """Load the tables."""
         warehouse = warehouse or Warehouse()
         version = existing_head(warehouse.storage, "classifier") if version is None else version
-        self._linear, self._classes = classifier_of(warehouse.read("classifier", version))
+        self.linear, self.classes = classifier_of(warehouse.read("classifier", version))
         inputs = recorded_inputs(warehouse.commit_of("classifier", version), "classifier", [*PARTS, "images"])
-        self._encoder = encoder_of(*(warehouse.read(part, inputs[part]) for part in PARTS))
+        self.encoder = encoder_of(*(warehouse.read(part, inputs[part]) for part in PARTS))
         first = next(warehouse.stream("images", inputs["images"], columns=["height", "width"]))
-        self._size = (first["height"][0].as_py(), first["width"][0].as_py())
+        self.size = (first["height"][0].as_py(), first["width"][0].as_py())
 
     def features(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:
         """Features (n, dimensions) float32.
@@ -46,14 +52,14 @@ class ImageClassifier:
             InputError: the images are of another size or kind than those of the classifier.
             SourceError: a file cannot be read as an image.
         """
-        return self._encoder.features(self._pixels(images), n_jobs=-1)
+        return self.encoder.features(self._pixels(images), n_jobs=-1)
 
     def classify(self, images: str | Path | np.ndarray | pa.Table) -> pa.Table:
         """`predicted` and `scores` of each image; raises as `features` does."""
-        scores = scores_of_images(self._encoder, self._linear, self._pixels(images), n_jobs=-1)
-        predicted = [self._classes[place] for place in scores.argmax(axis=1)]
+        scores = scores_of_images(self.encoder, self.linear, self._pixels(images), n_jobs=-1)
+        predicted = [self.classes[place] for place in scores.argmax(axis=1)]
         rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
-        return pa.table(rows).replace_schema_metadata({"classes": ",".join(self._classes)})
+        return pa.table(rows).replace_schema_metadata({"classes": ",".join(self.classes)})
 
     def _pixels(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:
         """The images as an array of the classifier's size."""
@@ -61,8 +67,8 @@ class ImageClassifier:
             images = read_picture(Path(images).expanduser())
         pixels = pixels_of(images) if isinstance(images, pa.Table) else np.asarray(images)
         pixels = pixels[None] if pixels.ndim == 3 else pixels
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != (*self._size, 3):
-            height, width = self._size
+        if pixels.dtype != np.uint8 or pixels.shape[1:] != (*self.size, 3):
+            height, width = self.size
             raise InputError(
                 f"The images are an array of shape {pixels.shape} of {pixels.dtype}; the classifier takes images of "
                 f"{height} x {width}. Wanted: (n, {height}, {width}, 3) of uint8, R G B."
