@@ -25,7 +25,8 @@ class GaussianMixtureWithMissingValues(DensityMixin, BaseEstimator):
 
     Nothing is imputed: EM takes the expectation over missing values, and the density of a row is that of its observed
     values. The fit is maximum likelihood where values are missing at random: whether a value is missing may depend on
-    observed values, but not on itself. Without missing values it is the fit of `GaussianMixture`.
+    observed values, but not on itself. Without missing values it is the fit of `GaussianMixture`, whose defaults of
+    `tol` and `max_iter` end sooner.
 
     Args:
         n_components: number of components.
@@ -196,11 +197,16 @@ class GaussianMixtureWithMissingValues(DensityMixin, BaseEstimator):
         """The mixture to start from: what is given, the rest from k-means++ centres."""
         start = start_at(values, self.n_components, seed, self.reg_covar)
         precisions = self.precisions_init
-        return Mixture(
+        given = Mixture(
             start.weights if self.weights_init is None else np.asarray(self.weights_init),
             start.means if self.means_init is None else np.asarray(self.means_init),
             start.covariances if precisions is None else np.linalg.inv(np.asarray(precisions)),
         )
+        if given.means.shape != start.means.shape:
+            raise ValueError(
+                f"means_init has the shape {given.means.shape}; wanted (n_components, n_features), {start.means.shape}"
+            )
+        return given
 
     def __sklearn_tags__(self) -> Tags:
         """NaN is a missing value."""

@@ -30,7 +30,8 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     """Map rows so that near neighbours by cosine distance are nearer on the map than far ones.
 
     Only the ranks of the neighbours count. With the same int as `random_state`, the map has the same bits as that of
-    the function `taproom.maps.ordinal.embed`. Identical rows count once, and lie on a small circle on the map.
+    the function `taproom.maps.ordinal.embed`. Identical rows (positive multiples of each other) count once, and lie on
+    a small circle on the map; in a given graph they are rows like others.
 
     Args:
         n_components: dimension of the map.
@@ -121,8 +122,7 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def transform(self, X: Any) -> np.ndarray:
         """Place rows on the map, which stays as it is.
 
-        A row that is identical to a fitted one (its multiple) has that row's position, the first one's if there are
-        several.
+        A row that is identical to a fitted one has that row's position, the first one's if there are several.
 
         Args:
             X: (n_queries, n_features), or (n_queries, n_samples) if `metric` is "precomputed". A precomputed graph
@@ -212,18 +212,19 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
                 "is 1 or more, so it has no place on the map. Leave out such rows."
             )
         candidates = far_candidates(len(self.embedding_), k)
-        maps = {self.n_components: self.embedding_}
+        dimension = self.embedding_.shape[1]
+        maps = {dimension: self.embedding_}
         positions = [
             self.embedding_[near[0]]
             if are_parallel(apart[0])
-            else place_on_maps(near, apart, k, maps, candidates)[self.n_components]
+            else place_on_maps(near, apart, k, maps, candidates)[dimension]
             for near, apart in zip(indices, distances, strict=True)
         ]
         return np.array(positions)
 
     @property
     def _n_features_out(self) -> int:
-        return self.n_components
+        return self.embedding_.shape[1]
 
     def __sklearn_tags__(self) -> Tags:
         """Sparse input is accepted; a graph is sliced in rows and columns."""

@@ -121,5 +121,6 @@ class PriorShiftClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
         accepted = get_tags(self.estimator)
         tags.input_tags.sparse = accepted.input_tags.sparse
         tags.input_tags.allow_nan = accepted.input_tags.allow_nan
-        tags.classifier_tags.multi_class = accepted.classifier_tags.multi_class
+        if accepted.classifier_tags is not None:
+            tags.classifier_tags.multi_class = accepted.classifier_tags.multi_class
         return tags

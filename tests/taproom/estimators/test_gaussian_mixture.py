@@ -126,6 +126,10 @@ def test_no_convergence_is_a_warning(values):
         ({"n_init": 0}, "n_init is 0; wanted: at least 1"),
         ({"tol": -1.0}, "tolerance and regularization must be 0 or more"),
         ({"means_init": np.zeros((2, 2))}, "A mixture has weights"),
+        (
+            {"weights_init": [1.0], "means_init": np.zeros((1, 2)), "precisions_init": [np.eye(2)]},
+            r"means_init has the shape \(1, 2\); wanted \(n_components, n_features\), \(1, 3\)",
+        ),
     ],
 )
 def test_parameters_out_of_range_are_refused(values, parameters, message):

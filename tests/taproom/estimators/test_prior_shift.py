@@ -3,8 +3,9 @@ import pickle
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
@@ -92,8 +93,10 @@ def test_it_survives_clone_and_pickle(fitted):
 
 
 def test_a_classifier_without_posteriors_is_refused():
-    with pytest.raises(AttributeError, match="has no predict_proba"):
-        PriorShiftClassifier(RidgeClassifier()).fit(*drawn([9, 9, 9], 0))
+    for estimator in (RidgeClassifier(), PCA()):
+        with pytest.raises(AttributeError, match="has no predict_proba"):
+            PriorShiftClassifier(estimator).fit(*drawn([9, 9, 9], 0))
+        assert is_classifier(PriorShiftClassifier(estimator))
 
 
 def test_a_class_without_rows_has_no_prior(fitted):
