@@ -80,7 +80,7 @@ def test_a_part_of_a_start_may_be_given(values):
     assert np.abs(found.means_ - MEANS).max() < 0.5
 
 
-def test_the_components_are_found_and_rows_without_values_tell_nothing(fitted, values):
+def test_the_components_are_found_and_rows_without_values_get_their_weights(fitted, values):
     np.testing.assert_allclose(fitted.means_[np.argsort(fitted.means_.sum(axis=1))], MEANS, atol=0.4)
     np.testing.assert_allclose(fitted.predict_proba(values[:1]), fitted.weights_[None], rtol=1e-12)
     assert fitted.score_samples(values[:1]) == 0
