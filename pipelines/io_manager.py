@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from assets.table import CONTRACTS, Draft, part_key, table_and_part
 from pipelines.dagster_internals import config_type, input_record_id, instance_and_run, set_data_version
+from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
@@ -72,6 +73,7 @@ class StepTables(dg.IOManager):
         self.inputs: dict[str, int] = {}
         self.published: dict[str, int] = {}
         self.started = time.monotonic()
+        self._measures_memory = reset_peak_memory()
         self._step_config: StepConfig | None = None
 
     def resolve_config(
@@ -303,11 +305,16 @@ class StepTables(dg.IOManager):
             "version": published.version,
             "size_bytes": published.size_bytes,
             "seconds": seconds,
+            **self._peak_memory(),
             "inputs": dg.JsonMetadataValue(origin.inputs),
             "content_hash": published.content_hash,
             "config": dg.JsonMetadataValue(origin.config),
             "settings": dg.JsonMetadataValue(origin.settings),
         }
+
+    def _peak_memory(self) -> Mapping[str, int]:
+        peak = peak_memory_bytes() if self._measures_memory else None
+        return {} if peak is None else {"peak_memory_bytes": peak}
 
     def _row_changes(self, published: Published, partition: str | None) -> dict[str, int]:
         """Rows added, gone and changed against the version before; empty if that would take long or cannot be found."""
