@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "StaleStatus",
     "config_type",
+    "database_bytes",
     "free_pool_slots",
     "fresh_for",
     "input_record_id",
@@ -162,6 +163,19 @@ def run_database_files(instance: dg.DagsterInstance, run_id: str) -> list[Path]:
     if not isinstance(storage, SqliteEventLogStorage):
         return []
     return [Path(f"{storage.path_for_shard(run_id)}{suffix}") for suffix in ("", "-wal", "-shm")]
+
+
+def database_bytes(instance: dg.DagsterInstance) -> int:
+    """The size of the PostgreSQL database of the records; 0 with SQLite, whose files are in Dagster's folder.
+
+    Publicly, an instance does not give access to its database.
+    """
+    from sqlalchemy import text
+
+    with instance.run_storage.connect() as connection:  # type: ignore[attr-defined]  # of every SQL storage
+        if connection.dialect.name != "postgresql":
+            return 0
+        return int(connection.execute(text("select pg_database_size(current_database())")).scalar_one())
 
 
 def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: str) -> "WorkspaceProcessContext":

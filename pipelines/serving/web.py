@@ -5,6 +5,8 @@ Its port and the socket of the code server come from the environment (`pipelines
 
 import io
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -12,12 +14,14 @@ import uvicorn
 from dagster_webserver.app import create_app_from_workspace_process_context
 from dagster_webserver.version import __version__
 from PIL import Image
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from pipelines.dagster_internals import workspace_context
 from pipelines.io_manager import FIGURE_ADDRESS
+from pipelines.metrics import registry
 from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
 from taproom.warehouse.storage import default_root
@@ -35,7 +39,8 @@ def main() -> None:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         with workspace_context(instance, WORKSPACE, __version__) as workspace:
             app = create_app_from_workspace_process_context(workspace)
-            app.routes.insert(0, Route(FIGURE_ADDRESS, figure))  # Dagster's last route matches any address
+            own = [Route(FIGURE_ADDRESS, figure), Route("/metrics", metrics_of(instance))]
+            app.routes[:0] = own  # Dagster's last route matches any address
             app.add_middleware(Guard, hosts=own_hosts(port, os.environ.get(HOSTS_VARIABLE, "")))
             uvicorn.run(app, host=ADDRESS, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
@@ -46,6 +51,21 @@ def figure(request: Request) -> Response:
     if png is None:
         return PlainTextResponse("There is no such figure, or it was deleted with its version of the table.\n", 404)
     return Response(_small(png) if "small" in request.query_params else png, media_type="image/png")
+
+
+def metrics_of(instance: dg.DagsterInstance) -> Callable[[Request], Response]:
+    """The endpoint that Prometheus asks. The first request loads the definitions, which takes some seconds."""
+
+    @cache
+    def state() -> CollectorRegistry:
+        from pipelines.definitions import defs
+
+        return registry(instance, Warehouse(default_root()), defs)
+
+    def metrics(_: Request) -> Response:
+        return Response(generate_latest(state()), media_type=CONTENT_TYPE_LATEST)
+
+    return metrics
 
 
 def _small(png: bytes) -> bytes:

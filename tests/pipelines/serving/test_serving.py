@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -206,6 +207,14 @@ def test_the_figure_of_a_materialization_is_served(served):
     assert requests.get(f"{served.address}{missing}", timeout=20).status_code == 404
     foreign = {"Sec-Fetch-Site": "cross-site"}
     assert requests.get(f"{served.address}{address}", headers=foreign, timeout=20).status_code == 403
+
+
+def test_metrics_are_served(served):
+    answer = requests.get(f"{served.address}/metrics", timeout=20)
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    made = re.search(r'taproom_table_rows{asset="documents"} ([\d.]+)', answer.text)
+    assert float(made[1]) == len(Warehouse(str(served.home.parent / "warehouse")).read("documents"))
+    assert re.search(r'taproom_daemon_heartbeat_timestamp_seconds{daemon="sensor"} 1\.', answer.text)
 
 
 def test_what_is_killed_is_started_again_and_runs_succeed(served):
