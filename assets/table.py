@@ -4,11 +4,13 @@ Here belongs what all tables have in common (schema and key in the UI, owner, ki
 a table is in the table's own file.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial, wraps
 from inspect import isgeneratorfunction, signature
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,6 +21,10 @@ from assets.code import code_version
 from taproom.warehouse.contracts import Contract
 
 OWNER = "team:taproom"
+
+# The address of this repo's files on a web site, such as https://example.org/taproom/blob/main.
+CODE_URL_VARIABLE = "TAPROOM_CODE_URL"
+_REPO = Path(__file__).resolve().parents[1]
 
 # Tables are refreshed daily; after 26 hours there is a warning, after 48 a failure. Batches come when people send them.
 FRESH_DAILY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=48), warn_window=timedelta(hours=26))
@@ -77,7 +83,11 @@ def declare(
         "owners": [OWNER],
         "kinds": {"deltalake", "table"},
         "code_version": code_version(module, config),
-        "metadata": {"dagster/column_schema": column_schema(contract), "grain": contract.grain},
+        "metadata": {
+            "dagster/column_schema": column_schema(contract),
+            "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[code_reference(module)]),
+            "grain": contract.grain,
+        },
         **more,
     }
 
@@ -196,6 +206,17 @@ def empty_outputs(*contracts: Contract, reason: str) -> Iterator[dg.Output]:
     """Outputs without rows, for a multi-asset that has nothing to make its tables from."""
     for contract in contracts:
         yield dg.Output(Draft(contract.schema.empty_table(), metadata={"empty_because": reason}), contract.table)
+
+
+def code_reference(module: str) -> dg.LocalFileCodeReference | dg.UrlCodeReference:
+    """Where the UI finds the code of a table: its file, or, with `$TAPROOM_CODE_URL`, the file's page.
+
+    Dagster's own `with_source_code_references` finds the decorators of this module instead.
+    """
+    path = Path(*module.split(".")).with_suffix(".py")
+    if url := os.environ.get(CODE_URL_VARIABLE):
+        return dg.UrlCodeReference(url=f"{url.rstrip('/')}/{path.as_posix()}", label=path.name)
+    return dg.LocalFileCodeReference(file_path=str(_REPO / path), line_number=1, label=path.name)
 
 
 def column_schema(contract: Contract) -> dg.TableSchema:

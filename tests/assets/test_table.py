@@ -1,8 +1,19 @@
+from pathlib import Path
+
 import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.table import CONTRACTS, OWNER, Draft, column_schema, declare, several_tables
+from assets.table import (
+    CODE_URL_VARIABLE,
+    CONTRACTS,
+    OWNER,
+    Draft,
+    code_reference,
+    column_schema,
+    declare,
+    several_tables,
+)
 from taproom.warehouse.contracts import Between, Column, Contract
 
 BEERS = Contract(
@@ -29,7 +40,16 @@ def test_a_declaration_has_what_all_tables_have_in_common():
     assert spec.kinds == {"deltalake", "table"}
     assert spec.code_version
     assert spec.metadata["grain"] == "a beer"
+    assert len(spec.metadata["dagster/code_references"].code_references) == 1
     assert beers.op.pool == "numerics"
+
+
+def test_the_ui_links_the_file_of_a_table_or_its_page(monkeypatch):
+    local = code_reference("assets.reviews.neighbors")
+    assert Path(local.file_path).read_text(encoding="utf-8").startswith('"""neighbors: ')
+    monkeypatch.setenv(CODE_URL_VARIABLE, "https://example.org/taproom/blob/main/")
+    page = code_reference("assets.reviews.neighbors")
+    assert page.url == "https://example.org/taproom/blob/main/assets/reviews/neighbors.py"
 
 
 def test_a_contract_shows_as_a_column_schema():
