@@ -16,7 +16,7 @@ FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run pages open test test-fast coverage soak ui doctor bench lint check contracts lock clean
+.PHONY: run pages open test test-fast coverage soak ui doctor bench lint check audit contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every table that is not fresh, then print a summary
@@ -54,9 +54,13 @@ lint: setup  ## lint Python, the import layers, types, and the scripts and style
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
 	@$(BIN)/python -m taproom.pages.lint
 
-check: setup lint  ## run all checks other than the tests
+check: setup lint audit  ## run all checks other than the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 	@$(BIN)/python -m pipelines.contracts --check
+
+audit: setup .venv/validators  ## look up the licences and the known vulnerabilities of all locked packages
+	@.venv/validators/bin/pip-licenses --python=$(BIN)/python --summary
+	@$(BIN)/python .ci/audit.py requirements.lock
 
 contracts: setup  ## generate data/contracts/
 	@$(BIN)/python -m pipelines.contracts
