@@ -9,6 +9,7 @@ import assets
 from pipelines import jobs, maintenance, removal
 from pipelines.io_manager import table_io_manager
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
+from pipelines.usual_versions import usual_version_checks
 
 
 def build_definitions(**resources: object) -> dg.Definitions:
@@ -22,7 +23,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
     tables = [each for each in loaded if isinstance(each, dg.AssetsDefinition)]
     return dg.Definitions(
         assets=[*tables, pages_asset(tables)],
-        asset_checks=dg.load_asset_checks_from_modules(modules),
+        asset_checks=[*dg.load_asset_checks_from_modules(modules), *usual_version_checks(tables)],
         jobs=[
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),
             jobs.TUNE,

@@ -16,7 +16,7 @@ from pipelines.records import newest_materialization, recorded_value, recorded_v
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
 from taproom.errors import StorageError, TaproomError, UnknownTableError
-from taproom.warehouse.difference import diff
+from taproom.warehouse.difference import MAX_COMPARED_BYTES, MAX_COMPARED_ROWS, diff
 from taproom.warehouse.publishing import Origin, Published
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
@@ -25,10 +25,6 @@ log = logging.getLogger("taproom.pipelines")
 
 # On the web server (`pipelines.serving.web`).
 FIGURE_ADDRESS = "/figures/{table}/{content_hash}.png"
-
-# A version with more rows or bytes is not compared with the one before. 100,000 rows take about 0.3 s.
-MAX_COMPARED_ROWS = 200_000
-MAX_COMPARED_BYTES = 32 * 2**20
 
 
 class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
@@ -317,31 +313,32 @@ class StepTables(dg.IOManager):
         return {} if peak is None else {"peak_memory_bytes": peak}
 
     def _row_changes(self, published: Published, partition: str | None) -> dict[str, int]:
-        """Rows added, gone and changed against the version before; empty if that would take long or cannot be found."""
+        """Rows added, gone and changed against the version before, and that version if it had rows to compare with.
+
+        Without the numbers of rows if finding them would take long or is not possible.
+        """
         if not published.changed:
-            added, gone, changed = 0, 0, 0
-        elif published.since is None or not published.rows_before:
-            added, gone, changed = published.rows, 0, 0
-        elif (
-            max(published.rows, published.rows_before) > MAX_COMPARED_ROWS or published.size_bytes > MAX_COMPARED_BYTES
-        ):
-            return {}
-        else:
-            try:
-                found = diff(
-                    self.warehouse.storage,
-                    published.table,
-                    published.since,
-                    published.version,
-                    partitions=[partition] if partition else None,
-                    ignore=CONTRACTS[published.table].volatile,
-                    first=0,
-                )
-            except TaproomError as error:
-                log.warning("%s", error)  # the table is committed, and must be recorded even without these numbers
-                return {}
-            added, gone, changed = found.rows_added, found.rows_gone, found.rows_changed
-        return {"rows_added": added, "rows_gone": gone, "rows_changed": changed}
+            return {"rows_added": 0, "rows_gone": 0, "rows_changed": 0}
+        if published.since is None or not published.rows_before:
+            return {"rows_added": published.rows, "rows_gone": 0, "rows_changed": 0}
+        compared = {"previous_version": published.since}
+        if max(published.rows, published.rows_before) > MAX_COMPARED_ROWS or published.size_bytes > MAX_COMPARED_BYTES:
+            return compared
+        try:
+            found = diff(
+                self.warehouse.storage,
+                published.table,
+                published.since,
+                published.version,
+                partitions=[partition] if partition else None,
+                ignore=CONTRACTS[published.table].volatile,
+                first=0,
+            )
+        except TaproomError as error:
+            log.warning("%s", error)  # the table is committed, and must be recorded even without these numbers
+            return compared
+        rows = {"rows_added": found.rows_added, "rows_gone": found.rows_gone, "rows_changed": found.rows_changed}
+        return {**rows, **compared}
 
     def _figure(self, key: dg.AssetKey, published: Published, png: bytes | None) -> Mapping[str, Any]:
         """A small figure with a link to the full one, both served by `make ui`, and the path of the file.

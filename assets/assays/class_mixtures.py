@@ -22,7 +22,15 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import (
+    FOLLOWS_BATCHES,
+    FOLLOWS_SETTINGS,
+    Between,
+    Column,
+    Contract,
+    NotBlank,
+    SameLength,
+)
 from taproom.warehouse.foreign_keys import ForeignKey
 
 LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
@@ -39,6 +47,7 @@ CLASS_MIXTURES = Contract(
         Column("covariance", pa.list_(pa.float64()), "covariance matrix of the component, row by row"),
     ),
     key=("class", "component"),
+    usual=FOLLOWS_SETTINGS,
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
     foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
@@ -75,6 +84,7 @@ CLASSES = Contract(
         Column("held_out_anomalous_share", pa.float64(), "share of the class's held-out events that are anomalous"),
     ),
     key=("class",),
+    usual=FOLLOWS_BATCHES,
     may_be_empty=True,
     invariants=(
         NotBlank("class"),
@@ -109,6 +119,7 @@ HELD_OUT_EVENTS = Contract(
                unit="nats"),
     ),
     key=("sample", "event"),
+    usual=FOLLOWS_SETTINGS,
     may_be_empty=True,
     invariants=(NotBlank("class"), Between("log_densities")),
     foreign_keys=(
@@ -134,6 +145,7 @@ SHARE_ERRORS = Contract(
                "estimate"),
     ),
     key=("blend", "class"),
+    usual=FOLLOWS_SETTINGS,
     may_be_empty=True,
     invariants=(Between("true_share", 0, 1), Between("share", 0, 1), Between("argmax_share", 0, 1)),
     foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),

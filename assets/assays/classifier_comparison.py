@@ -17,7 +17,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
-from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import FOLLOWS_BATCHES, FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
 
 METHODS = (
@@ -76,6 +76,7 @@ WELLS = Contract(
         ),
     ),
     key=("method", "well"),
+    usual=FOLLOWS_BATCHES,
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("accuracy", 0, 1), Between("log_loss", 0)),
     foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),
@@ -95,6 +96,7 @@ CALIBRATION = Contract(
         Column("observed", pa.float64(), "share of right calls in the bin, with equal weights for wells"),
     ),
     key=("method", "bin"),
+    usual=FOLLOWS_SETTINGS,
     may_be_empty=True,
     invariants=(OneOf("method", METHODS), Between("events", 1), Between("confidence", 0, 1), Between("observed", 0, 1)),
     foreign_keys=(ForeignKey(("method",), "classifier_comparison", ("method",)),),

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,7 @@ def grid_contract(table: str, limit: str) -> Contract:
             ),
         ),
         key=("x", "y"),
+        usual=FOLLOWS_SETTINGS,
         invariants=(
             NotBlank("x_channel"),
             NotBlank("y_channel"),

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SumsTo
+from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, NotBlank, SumsTo
 from taproom.warehouse.foreign_keys import ForeignKey
 
 EVENT_CALLS = Contract(
@@ -37,6 +37,7 @@ EVENT_CALLS = Contract(
         Column("anomalous", pa.bool_(), "whether the event's density is below the thresholds of all classes"),
     ),
     key=("sample", "event"),
+    usual=FOLLOWS_BATCHES,
     may_be_empty=True,
     invariants=(
         NotBlank("called"), Between("posteriors", 0, 1), SumsTo("posteriors", 1.0), Between("log_density"),
@@ -71,6 +72,7 @@ WELL_SHARES = Contract(
                "in other wells", nullable=True),
     ),
     key=("plate", "well", "class"),
+    usual=FOLLOWS_BATCHES,
     may_be_empty=True,
     invariants=(
         NotBlank("class"),

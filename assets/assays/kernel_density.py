@@ -18,7 +18,7 @@ from assets.assays.density import grid_contract, integrates_to_one, on_grid
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
-from taproom.warehouse.contracts import Between, Column, Contract
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract
 
 KERNEL_DENSITY = grid_contract(
     "kernel_density", "It is smoothed by the bandwidth: peaks are lower and wider than those of the events."
@@ -34,6 +34,7 @@ KERNEL_BANDWIDTHS = Contract(
         Column("chosen", pa.bool_(), "whether kernel_density uses this bandwidth"),
     ),
     key=("bandwidth",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(Between("bandwidth", 0), Between("held_out_log_density")),
     limits=("The log densities compare bandwidths on the same events only, not those of two versions.",),
 )  # fmt: skip

@@ -11,6 +11,7 @@ Grain: a component; a fit with a number of components from one start; a componen
 the deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,7 +23,16 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.assays.populations import MERGE_ABOVE
-from taproom.warehouse.contracts import Between, Column, Contract, SameLength, SumsTo
+from taproom.warehouse.contracts import (
+    FOLLOWS_BATCHES,
+    FOLLOWS_SETTINGS,
+    Between,
+    Column,
+    Contract,
+    SameLength,
+    SumsTo,
+    Usual,
+)
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -54,6 +64,7 @@ MIXTURE = Contract(
         _COVARIANCE,
     ),
     key=("component",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(Between("weight", 0, 1), Between("mean"), Between("covariance"), SameLength("channels", "mean")),
     limits=(
         "Components are not populations: a population that is no Gaussian has several components.",
@@ -76,6 +87,7 @@ MIXTURE_FITS = Contract(
         Column("chosen", pa.bool_(), "whether the mixture has this number of components and this start"),
     ),
     key=("components", "seed"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(Between("components", 1), Between("log_density"), Between("bic"), Between("iterations", 0)),
     limits=("The BIC compares fits to the same events only, not those of two versions.",),
 )  # fmt: skip
@@ -92,6 +104,12 @@ MIXTURE_TRACE = Contract(
         _COVARIANCE,
     ),
     key=("iteration", "component"),
+    usual=Usual(
+        added=math.inf,
+        gone=math.inf,
+        drift=1,
+        reason="each start takes another way to its end, in more or fewer iterations",
+    ),
     invariants=(
         Between("iteration", 0),
         Between("log_likelihood"),
@@ -115,6 +133,7 @@ ASSIGNMENTS = Contract(
         Column("log_density", pa.float64(), "log density of the event's measured values", unit="nats"),
     ),
     key=("sample", "event"),
+    usual=FOLLOWS_BATCHES,
     invariants=(Between("responsibilities", 0, 1), SumsTo("responsibilities", 1.0), Between("log_density")),
     foreign_keys=(
         ForeignKey(("sample", "event"), "events", ("sample", "event")),

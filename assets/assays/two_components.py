@@ -6,6 +6,8 @@ means are two values drawn at random, the variances that of all values, the mixi
 after an iteration.
 """
 
+import math
+
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
@@ -13,7 +15,7 @@ from pydantic import Field
 from assets.assays.mixture import deck_pictures, never_decreases
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, Usual
 
 CONTRACT = Contract(
     table="two_component_trace",
@@ -32,6 +34,12 @@ CONTRACT = Contract(
         Column("variance", pa.float64(), "variance of the component, on the channel's transformed scale"),
     ),
     key=("iteration", "component"),
+    usual=Usual(
+        added=math.inf,
+        gone=math.inf,
+        drift=1,
+        reason="each start takes another way to its end, in more or fewer iterations",
+    ),
     invariants=(
         NotBlank("channel"),
         Between("iteration", 0),

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, NotBlank, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
 
 # The columns of the events that `taproom.sources.events.event_matrix` uses.
@@ -42,6 +42,7 @@ CONTRACT = Contract(
         Column("events_hash", pa.string(), "content hash of the sample's rows in events"),
     ),
     key=("plate", "well"),
+    usual=FOLLOWS_BATCHES,
     invariants=(
         NotBlank("plate"),
         NotBlank("well"),

@@ -16,7 +16,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,6 +51,7 @@ CONTRACT = Contract(
                "images have values from 0 to 1"),
     ),
     key=("image_id", "operation"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         NotBlank("image_id"),
         NotBlank("operation"),

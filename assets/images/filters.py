@@ -21,7 +21,7 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.errors import InputError
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ PATCHES = Contract(
         Column("pixels", pa.binary(), "pixels of the patch, row by row, with a byte each for red, green and blue"),
     ),
     key=("patch",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(Between("patch", 0), Between("row", 0), Between("column", 0), NotBlank("image_id")),
     foreign_keys=(ForeignKey(("image_id",), "images", ("image_id",)),),
 )
@@ -61,6 +62,7 @@ WHITENING = Contract(
         ),
     ),
     key=("row", "column", "channel"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         Between("row", 0),
         Between("column", 0),
@@ -83,6 +85,7 @@ FILTERS = Contract(
         ),
     ),
     key=("filter",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(Between("filter", 0), Between("patches", 0), Between("weights")),
     limits=("In another version, the same number may be another filter.",),
 )
@@ -112,6 +115,7 @@ ENCODER = Contract(
                volatile=True),
     ),
     key=("preset",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(NotBlank("preset"), Between("filters", 1), Between("pools", 1), Between("patch_size", 1)),
     single_valued=("preset",),
 )  # fmt: skip

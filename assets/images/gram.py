@@ -18,7 +18,7 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ GRAM = Contract(
                "feature"),
     ),
     key=("feature",),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         Between("feature", 0),
         Between("centre"),

@@ -12,6 +12,7 @@ Grain: an item on the map of a dimension; a kind of triplet on it; an item that 
 deck's slides "BeerMapper - Under the Hood".
 """
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
-from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, OneOf, Usual
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ ITEM_MAP = Contract(
         Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
     ),
     key=("dimension", "item_id"),
+    usual=FOLLOWS_BATCHES,
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
     foreign_keys=(ForeignKey(("item_id",), "items", ("item_id",)),),
     limits=(
@@ -87,6 +89,9 @@ MAP_MOVES = Contract(
         Column("moved", pa.float64(), "distance between the previous and the present position, in the same unit"),
     ),
     key=("dimension", "item_id"),
+    usual=Usual(
+        added=math.inf, gone=math.inf, drift=1, reason="a map that is hardly changed moves less than one with new items"
+    ),
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z"), Between("moved", 0)),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("dimension", "item_id"), "item_map", ("dimension", "item_id")),),

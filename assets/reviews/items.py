@@ -18,7 +18,17 @@ import pyarrow as pa
 
 from assets.automation import WHEN_A_BATCH_CHANGES
 from assets.table import Draft, refreshed_out
-from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.warehouse.contracts import (
+    COUNTS_BATCHES,
+    FOLLOWS_BATCHES,
+    Ascending,
+    Between,
+    Column,
+    Contract,
+    NotBlank,
+    OneOf,
+    SameLength,
+)
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -40,6 +50,7 @@ ITEMS = Contract(
         Column("mean_overall", pa.float64(), "mean overall score, on the scale of the source", nullable=True),
     ),
     key=("item_id",),
+    usual=COUNTS_BATCHES,
     invariants=(NotBlank("item_id"), Between("reviews", 1), Between("mean_overall")),
     limits=(
         "Where the source has no ids of items, two spellings of a name are two items.",
@@ -58,6 +69,7 @@ REVIEW_BATCHES = Contract(
         Column("words_hash", pa.string(), "content hash of the batch's rows in `term_counts`"),
     ),
     key=("batch",),
+    usual=FOLLOWS_BATCHES,
     invariants=(Between("reviews", 0), Between("duplicates", 0), Between("replaced", 0)),
     limits=("A batch that was read since the last rollup has no row yet.",),
 )
@@ -79,6 +91,7 @@ DUPLICATE_REVIEWS = Contract(
         ),
     ),
     key=("batch", "review_id"),
+    usual=FOLLOWS_BATCHES,
     invariants=(
         SameLength("words", "counts"),
         Ascending("words"),

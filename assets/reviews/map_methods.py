@@ -15,7 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
 
 METHODS = ("ordinal", "kernel_pca", "locally_linear", "maximum_variance_unfolding", "nonmetric_mds")
 
@@ -35,6 +35,7 @@ CONTRACT = Contract(
                "dimensions if one fit gives both; null if not measured", unit="s", nullable=True, volatile=True),
     ),
     key=("method", "dimension", "items"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         OneOf("method", METHODS),
         Between("dimension", 2, 3),

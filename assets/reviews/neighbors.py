@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.warehouse.contracts import Ascending, Between, Column, Contract, SameLength
+from taproom.warehouse.contracts import FOLLOWS_BATCHES, Ascending, Between, Column, Contract, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
 
 CONTRACT = Contract(
@@ -21,6 +21,7 @@ CONTRACT = Contract(
         Column("distances", pa.list_(pa.float64()), "cosine distance to each neighbor"),
     ),
     key=("item_id",),
+    usual=FOLLOWS_BATCHES,
     invariants=(
         SameLength("neighbor_ids", "distances"),
         Ascending("distances", ties=True),

@@ -5,6 +5,7 @@ within a batch are rejected here, those between batches in `items`, where all ba
 Source: the deck's slide "BeerMapper - Under the Hood", first box: "Reviews for each beer".
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
@@ -23,7 +24,7 @@ from taproom.sources.inbox import Drop, file_key, file_sha256, find_batch, inbox
 from taproom.sources.rejected_rows import Reason
 from taproom.sources.review_files import Format, ReviewFile, beer_text, rotten_tomatoes
 from taproom.sources.reviews import ReviewReader
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, Usual
 
 BATCHES = dg.DynamicPartitionsDefinition(name="review_batches")
 # Smaller batches have no figure: drawing it would take longer than reading them.
@@ -71,6 +72,7 @@ REJECTED = Contract(
         Column("detail", pa.string(), "what was found in it"),
     ),
     key=("batch", "line"),
+    usual=Usual(gone=math.inf, reason="other settings may read rows that were rejected before"),
     invariants=(OneOf("reason", tuple(str(reason) for reason in Reason)),),
     partition="batch",
     may_be_empty=True,

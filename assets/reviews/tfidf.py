@@ -16,7 +16,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.errors import InputError
-from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
+from taproom.warehouse.contracts import COUNTS_BATCHES, Ascending, Between, Column, Contract, NotBlank, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
 
 VOCABULARY = Contract(
@@ -31,6 +31,7 @@ VOCABULARY = Contract(
         Column("token_pattern", pa.string(), "regular expression that words were found with, the same in every row"),
     ),
     key=("word",),
+    usual=COUNTS_BATCHES,
     invariants=(
         NotBlank("word"),
         Between("document_frequency", 1),
@@ -54,6 +55,7 @@ TFIDF = Contract(
         Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of these words"),
     ),
     key=("item_id",),
+    usual=COUNTS_BATCHES,
     invariants=(SameLength("term_ids", "weights"), Ascending("term_ids"), Between("weights", 0), Between("words", 1)),
     foreign_keys=(
         ForeignKey(("item_id",), "items", ("item_id",)),

@@ -21,7 +21,17 @@ from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.text.corpus_topics import WEIGHTINGS
-from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength, SumsTo
+from taproom.warehouse.contracts import (
+    FOLLOWS_SETTINGS,
+    Ascending,
+    Between,
+    Column,
+    Contract,
+    NotBlank,
+    OneOf,
+    SameLength,
+    SumsTo,
+)
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -48,6 +58,7 @@ TOPICS = Contract(
         Column("weights", pa.list_(pa.float64()), "weight of each of these words; the squares sum to 1"),
     ),
     key=("weighting", "topic"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         OneOf("weighting", WEIGHTINGS),
         Between("topic", 0),

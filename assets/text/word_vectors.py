@@ -16,7 +16,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank
 from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN
 
@@ -62,6 +62,7 @@ TRAINING_PAIRS = Contract(
         Column("context", pa.string(), "context word, which the network learns to predict"),
     ),
     key=("document_id", "position", "place"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(NotBlank("sentence"), Between("position", 0), Between("place", 0)),
     may_be_empty=True,
     foreign_keys=(ForeignKey(("document_id",), "documents", ("document_id",)),),

@@ -19,7 +19,7 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.search.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
 from taproom.search.trials import METHODS
-from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
 
 _LOSSES = pa.list_(pa.float64())
 
@@ -64,6 +64,7 @@ COMPARISON = Contract(
                unit="nats"),
     ),
     key=("method", "epochs"),
+    usual=FOLLOWS_SETTINGS,
     invariants=(
         OneOf("method", METHODS),
         Between("epochs", 1),

@@ -13,6 +13,7 @@ Optimization".
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from assets.tuning.champions import CHAMPIONS
 from taproom.errors import InputError
 from taproom.search.space import Parameters, Space
 from taproom.search.trials import METHODS, STATES, Objective, Plan
-from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength
+from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength, Usual
 from taproom.warehouse.foreign_keys import ForeignKey
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ TRIALS = Contract(
                "another search, whatever its name"),
     ),
     key=("study", "search", "made_from", "number"),
+    usual=Usual(added=math.inf, drift=1, reason="each search adds trials, and looks elsewhere than the one before"),
     partition="study",
     invariants=(
         NotBlank("search"),
@@ -105,6 +107,7 @@ CHALLENGES = Contract(
         Column("decided_at", pa.timestamp("us", "UTC"), "when", volatile=True),
     ),
     key=("study", "number"),
+    usual=Usual(added=math.inf, drift=1, reason="each search adds its challenges"),
     partition="study",
     invariants=(
         Between("number", 0),

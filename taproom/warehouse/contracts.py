@@ -2,7 +2,7 @@
 
 A contract is written once, beside the asset that makes the table. From it come the check (here), the column schema in
 the Dagster UI, the Open Data Contract under `data/contracts/`, and the reader's documentation. A comparison with
-earlier versions of a table (drift) is an asset check, not a contract.
+earlier versions of a table is an asset check, not a contract: of it, only the limits are here (`Usual`).
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -201,12 +201,60 @@ class SumsTo:
 
 
 @dataclass(frozen=True)
+class Usual:
+    """How far a version usually is from the one before it; the asset check `usual_version` warns beyond that.
+
+    Attributes:
+        added: rows with a new key, as a share of the rows before: 1.0 doubles the table. `math.inf`: any number.
+        gone: rows whose key is gone, as a share of the rows before.
+        drift: largest distance of the distributions of a column, from 0 to 1 (`taproom.warehouse.version_change`).
+        reason: why these are the limits.
+    """
+
+    added: float = 1.0
+    gone: float = 0.3
+    drift: float = 0.3
+    reason: str = (
+        "one more batch of the same kind, another seed and a small change of the settings keep most rows and the "
+        "distributions of the columns"
+    )
+
+    def __str__(self) -> str:
+        parts = [
+            f"at most {limit:.0%} of the rows before {what}"
+            for what, limit in (("are added", self.added), ("are gone", self.gone))
+            if np.isfinite(limit)
+        ]
+        if self.drift < 1:
+            parts.append(f"the distribution of no column moves by more than {self.drift:g}")
+        return f"{', '.join(parts) or 'any change is usual'} ({self.reason})"
+
+
+# Kinds of tables; the numbers are from pairs of real versions (docs/tables.md).
+FOLLOWS_BATCHES = Usual(
+    added=np.inf,
+    drift=0.5,
+    reason="it is made from all batches; one more may have any size, and if it is as large as all before, it moves "
+    "distributions by up to a half",
+)
+COUNTS_BATCHES = Usual(
+    added=np.inf, drift=0.8, reason="it counts over all batches; one more may have any size, and counts grow with each"
+)
+FOLLOWS_SETTINGS = Usual(
+    added=np.inf,
+    gone=np.inf,
+    drift=0.5,
+    reason="the seed and the settings, which a new champion changes, decide which rows there are",
+)
+
+
+@dataclass(frozen=True)
 class Contract:
     """The columns, the key and the invariants of the table `table`.
 
     `grain` says what one row is; `key` are the columns that identify it (within a partition, if there are partitions);
     `partition` is the column that names the partition; `single_valued` columns have one value in the whole table and
-    in all its versions.
+    in all its versions; `usual` says how far a version usually is from the one before.
 
     >>> beers = Contract(
     ...     table="beers",
@@ -234,6 +282,7 @@ class Contract:
     foreign_keys: tuple[ForeignKey, ...] = ()
     limits: tuple[str, ...] = ()
     version: str = "1.0.0"
+    usual: Usual = Usual()
     schema: pa.Schema = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 # Of DuckDB. A file that is read adds its rows, of about 64 MB.
 MEMORY_LIMIT = "1GB"
 
+# Larger versions are compared only if somebody asks for it. 100,000 rows take about 0.3 s.
+MAX_COMPARED_ROWS = 200_000
+MAX_COMPARED_BYTES = 32 * 2**20
+
 
 def diff(
     storage: Storage,

@@ -142,6 +142,7 @@ def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
         "class_mixtures_keep_up": True,
         "some_method_works_on_every_well": True,
         "posteriors_are_calibrated": True,
+        "usual_version": True,
     }
 
 

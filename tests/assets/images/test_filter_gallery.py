@@ -47,7 +47,7 @@ def test_each_step_of_the_deck_is_a_row_whose_values_fill_its_shape(pictures, ma
     assert one["pipeline: vector"]["channels"] == 12_544
     assert one["pipeline: stack"]["kernels_shape"] == [64, 5, 5, 3]
     assert one["sharpen"]["kernels"] == [0, -1, 0, -1, 5, -1, 0, -1, 0]
-    (check,) = result.get_asset_check_evaluations()
+    check, *_ = result.get_asset_check_evaluations()
     assert check.passed
     assert sum(chunk.nbytes for chunk in table.to_batches()) < 5_000_000
 

@@ -53,7 +53,7 @@ def test_a_folder_of_images_becomes_a_table(folder, make_images, warehouse, inst
     numbers, names = labels_of(table)
     assert (np.bincount(numbers).tolist(), names) == ([20, 20], ["ale", "stout"])
     assert 2 <= table["split"].to_pylist().count("test") <= 16
-    (check,) = result.get_asset_check_evaluations()
+    check, *_ = result.get_asset_check_evaluations()
     assert check.passed
     metadata = told(instance)
     assert {name: metadata[name].value for name in ("images", "left_out", "grey")} == {
@@ -74,7 +74,7 @@ def test_what_is_left_out_is_told_and_checked(folder, make_images, warehouse, in
     Image.new("RGBA", (6, 6)).save(folder / "ale" / "clear.png")
     Image.fromarray(LEVELS[0, :3]).save(folder / "ale" / "small.png")
     (folder / "ale" / "damaged.png").write_bytes((folder / "ale" / "00.png").read_bytes()[:-30])
-    (check,) = make_images(folder).get_asset_check_evaluations()
+    check, *_ = make_images(folder).get_asset_check_evaluations()
     assert not check.passed
     assert check.severity is dg.AssetCheckSeverity.WARN
     assert check.metadata["left_out_share"].value == pytest.approx(3 / 45)

@@ -151,6 +151,7 @@ def test_bad_rows_are_set_aside_with_line_and_reason(tmp_path, ingest, warehouse
         "every_rejection_is_listed",
         "items_have_words",
         "few_long_words",
+        "usual_version",
     }
     check = checks["few_rejected"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)

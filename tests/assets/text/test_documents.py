@@ -91,10 +91,10 @@ def test_a_path_without_the_source_that_reads_it_is_refused(make, tmp_path):
 def test_markup_is_told_and_taken_out_on_demand(make, warehouse, tmp_path):
     (tmp_path / "pages.txt").write_text("<p>a <b>fine</b> ale</p>\n<p>caf&eacute;</p>\n")
     given = {"source": "files", "path": str(tmp_path / "pages.txt")}
-    check, _ = make("documents", documents=given).get_asset_check_evaluations()
+    check, *_ = make("documents", documents=given).get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("little_markup", False)
     assert check.severity is dg.AssetCheckSeverity.WARN
-    check, _ = make("documents", documents={**given, "strip_markup": True}).get_asset_check_evaluations()
+    check, *_ = make("documents", documents={**given, "strip_markup": True}).get_asset_check_evaluations()
     assert check.passed
     assert [row["text"].split() for row in rows(warehouse, "text")] == [["a", "fine", "ale"], ["café"]]
 
@@ -102,7 +102,7 @@ def test_markup_is_told_and_taken_out_on_demand(make, warehouse, tmp_path):
 def test_text_in_the_wrong_encoding_is_reported_and_repaired_on_demand(make, warehouse, tmp_path):
     (tmp_path / "beers.txt").write_text("KÃ¶lsch\nAltbier\n", encoding="utf-8")
     given = {"source": "files", "path": str(tmp_path / "beers.txt")}
-    _, check = make("documents", documents=given).get_asset_check_evaluations()
+    _, check, *_ = make("documents", documents=given).get_asset_check_evaluations()
     assert (check.check_name, check.passed) == ("little_mojibake", False)
     assert rows(warehouse, "text") == [{"text": "KÃ¶lsch"}, {"text": "Altbier"}]
     make("documents", documents={**given, "repair_mojibake": True})
