@@ -1,7 +1,8 @@
 """All pages with their files, written to the folder `_pages` of the warehouse.
 
-The pages depend only on the newest versions of the tables and on what is said of them (`TableDescription`): the same
-versions give the same bytes. Nothing local goes in: no absolute path, no environment, no address of the warehouse.
+The pages depend only on the newest two versions of each table and on what is said of the tables (`TableDescription`):
+the same versions give the same bytes. Nothing local goes in: no absolute path, no environment, no address of the
+warehouse.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ import jinja2
 from taproom.errors import DamagedFileError, InputError, UnknownTableError
 from taproom.pages.cells_data import cells_data
 from taproom.pages.chains import INTRODUCTIONS, ChainIntroduction
+from taproom.pages.changes import TableChange, changes_of
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
@@ -100,7 +102,9 @@ def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dic
     files |= {f"figures/{name}.png": state.figure for name, state in states.items() if state.figure}
     for name, data_of in PRODUCT_PAGES.items():
         files |= _product_page(name, data_of, warehouse, render)
-    files |= _catalogue(tables, states, render)
+    changes = changes_of(warehouse, tables, states)
+    files |= _catalogue(tables, states, changes, render)
+    files["changes.html"] = render("changes.html", changes=changes)
     files["index.html"] = render("home.html", **_home(tables, states, libraries))
     return files
 
@@ -184,7 +188,10 @@ def _or_reason(made_by: Callable[[Warehouse], dict[str, Any]], warehouse: Wareho
 
 
 def _catalogue(
-    tables: Sequence[TableDescription], states: Mapping[str, TableState], render: Callable[..., bytes]
+    tables: Sequence[TableDescription],
+    states: Mapping[str, TableState],
+    changes: Mapping[str, TableChange],
+    render: Callable[..., bytes],
 ) -> dict[str, bytes]:
     entries = [
         {
@@ -204,6 +211,7 @@ def _catalogue(
             "table.html",
             table=table,
             state=states.get(table.name),
+            change=changes.get(table.name),
             users=users,
             wide=layered_graph(own, kinds),
             narrow=stacked_graph(table.inputs, table.name, users),

@@ -8,6 +8,7 @@ import pytest
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import CHROMIUM, FLAGS, Visit, written
 from tests.shown_assays import publish_assays
+from tests.shown_changes import publish_changes
 from tests.shown_images import publish_images
 from tests.shown_reviews import publish_moves, publish_reviews
 from tests.shown_searches import publish_searches
@@ -24,6 +25,7 @@ PUBLISHERS = (
     publish_assays,
     publish_images,
     publish_searches,
+    publish_changes,
 )
 
 

@@ -19,8 +19,10 @@ MAIN = (
     "pictures.html",
     "searches.html",
     "catalogue.html",
+    "changes.html",
     "tables/item_map.html",
     "tables/events.html",
+    "tables/training_pairs.html",
 )
 
 pytestmark = pytest.mark.slow
