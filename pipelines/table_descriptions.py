@@ -59,4 +59,8 @@ def _checks(instance: dg.DagsterInstance, graph: Any, key: dg.AssetKey) -> Itera
         record = instance.get_latest_asset_check_evaluation_record(check)
         evaluation = record.event.asset_check_evaluation if record and record.event else None
         name = f"{part}: {check.name}" if part else check.name
-        yield Check(name, graph.get(check).description or "", evaluation.passed if evaluation else None)
+        wanted = graph.get(check).description or ""
+        if evaluation is None:
+            yield Check(name, wanted, passed=None)
+        else:
+            yield Check(name, wanted, evaluation.passed, found=evaluation.description or "")

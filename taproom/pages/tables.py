@@ -29,11 +29,15 @@ _ADDRESS = re.compile(r"([A-Za-z][\w+.-]*://|~?/|[A-Za-z]:[\\/]|\\\\)")
 
 @dataclass(frozen=True)
 class Check:
-    """A check of a table after it was made: what it wants, and whether it passed when last run (None: never run)."""
+    """A check of a table after it was made: what it wants, and whether it passed when last run (None: never run).
+
+    `found` says what it found then, where it says so.
+    """
 
     name: str
     description: str
     passed: bool | None
+    found: str = ""
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,8 @@ def test_a_check_is_as_it_was_when_it_was_last_run(themes, instance, warehouse):
     key = next(key for key in defs.resolve_asset_graph().asset_check_keys if key.asset_key.path == ["documents"])
     for passed in (False, True, False):
         instance.report_runless_asset_event(
-            dg.AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=passed)
+            dg.AssetCheckEvaluation(asset_key=key.asset_key, check_name=key.name, passed=passed, description="so")
         )
-        found = {check.name: check.passed for check in described(instance, warehouse, "documents").checks}
-        assert found[key.name] is passed
+        found = {check.name: check for check in described(instance, warehouse, "documents").checks}
+        assert (found[key.name].passed, found[key.name].found) == (passed, "so")
         assert bool(described(instance, warehouse, "documents").failed_checks) is not passed

@@ -118,6 +118,16 @@ def test_a_run_that_failed_is_shown_once_with_its_tables_and_without_paths(shown
     assert [word for word in ("home/me", "secret", "Traceback") if word in home + page] == []
 
 
+def test_a_check_that_did_not_pass_says_what_it_found_without_paths(shown):
+    check = Check(
+        "few_rejected", "Few rows are rejected.", passed=False, found="40 % of '/home/me/beers.csv' <b>\nmore"
+    )
+    pages = build_pages(shown, [replace(table, checks=(check,)) for table in TABLES])
+    said = b"did not pass: <bdi>40 % of &#39;\xe2\x80\xa6/beers.csv&#39; &lt;b&gt;</bdi>"
+    assert said in pages["index.html"]
+    assert said in pages["tables/item_map.html"]
+
+
 def test_data_on_demand_that_cannot_be_made_say_why_without_local_names(shown):
     rows = shown.read("tfidf").to_pydict()
     rows["weights"] = [[1.5 * weight for weight in weights] for weights in rows["weights"]]  # of no whole counts
