@@ -73,13 +73,12 @@ class Snapshot:
     @cached_property
     def files(self) -> tuple[DataFile, ...]:
         """The data files, by partition and position."""
-        column = f"partition.{self.partition_column}" if self.partition_column else None
-        wanted = ["path", "size_bytes", "num_records", *([column] if column else [])]
-        columns = [
-            added.to_pylist()
-            for added in pa.table(self.delta.get_add_actions(flatten=True)).select(wanted).itercolumns()
-        ]
-        files = (DataFile(*values, *([] if column else [None])) for values in zip(*columns, strict=True))
+        partition = [f"partition.{self.partition_column}"] if self.partition_column else []
+        wanted = ["path", "size_bytes", "num_records", *partition]
+        # not `pa.table`, which imports pandas to see whether it was given a frame
+        added = pa.RecordBatchReader.from_stream(self.delta.get_add_actions(flatten=True)).read_all()
+        columns = [column.to_pylist() for column in added.select(wanted).itercolumns()]
+        files = (DataFile(*values, *([] if partition else [None])) for values in zip(*columns, strict=True))
         return tuple(sorted(files, key=lambda file: (file.partition or "", file.position)))
 
     def mismatch(self) -> str | None:

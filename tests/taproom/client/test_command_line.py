@@ -132,11 +132,23 @@ def test_each_command_has_help_and_an_example(capsys):
         assert f"example: {command.example}" in " ".join(capsys.readouterr().out.split())
 
 
-def test_help_imports_nothing_heavy():
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"pyarrow", "deltalake", "duckdb", "numpy"}),
+        (["tables"], {"duckdb", "pandas", "pyarrow.compute", "pyarrow.dataset"}),
+        (["show", "beers"], {"duckdb", "pandas", "pyarrow.compute", "pyarrow.dataset"}),
+        (["head", "styles"], {"duckdb", "pandas", "pyarrow.dataset"}),
+        (["history", "beers"], {"duckdb", "pandas", "pyarrow.compute", "pyarrow.dataset"}),
+    ],
+)
+def test_a_command_imports_only_what_it_needs(taproom, arguments, unwanted):
     code = (
         "import sys; from taproom.client.command_line import main\n"
-        "try: main(['--help'])\n"
-        "except SystemExit: print(sorted(sys.modules.keys() & {'pyarrow', 'deltalake', 'duckdb', 'numpy'}))"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit: pass\n"
+        f"print(sorted(sys.modules.keys() & {unwanted}))"
     )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    where = [] if arguments == ["--help"] else ["--warehouse", taproom.warehouse.root]
+    ran = subprocess.run([sys.executable, "-c", code, *arguments, *where], capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
