@@ -1,4 +1,4 @@
-"""Claims: a load verifies every byte, in at most 1.5 times a plain read; one column costs little more than its files.
+"""Claims: a load verifies every byte, in at most 1.5 times a plain read; one column costs little more than its bytes.
 
 Peers: deltalake with pyarrow, which compares nothing; for the column also reading the files and hashing them.
 """

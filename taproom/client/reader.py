@@ -106,7 +106,7 @@ class WarehouseReader:
         where: "pc.Expression | None" = None,
         partitions: Collection[str] | None = None,
     ) -> pa.Table:
-        """Read a table. Columns and rows that are not wanted are not decoded.
+        """Read a table. Of a file larger than 1 MB only the wanted columns are read; other rows are not decoded.
 
         Args:
             table: name of the table.
@@ -122,7 +122,7 @@ class WarehouseReader:
             InputError: `where` is not an expression, or cannot be applied to the columns' types.
             DamagedFileError: a file differs from what was committed, or is gone.
         """
-        found = self._opened(table, version, partitions)
+        found = self._opened(table, version, partitions, some_columns=columns is not None)
         with _checked(table, found.schema, columns, where):
             return found.read(columns, where)
 
@@ -136,7 +136,7 @@ class WarehouseReader:
         partitions: Collection[str] | None = None,
     ) -> pa.RecordBatchReader:
         """As `load`, but in batches of rows, file by file: memory is bounded by the largest (about 64 MB of rows)."""
-        found = self._opened(table, version, partitions)
+        found = self._opened(table, version, partitions, some_columns=columns is not None)
         with _checked(table, found.schema, columns, where):
             return found.stream(columns, where)
 
@@ -284,11 +284,17 @@ class WarehouseReader:
         return catalog.heads(self._storage) if self.pinned is None else self.pinned.versions
 
     def _opened(
-        self, table: str, version: int | None = None, partitions: Collection[str] | None = None
+        self,
+        table: str,
+        version: int | None = None,
+        partitions: Collection[str] | None = None,
+        *,
+        some_columns: bool = False,
     ) -> "VerifiedVersion":
         from taproom.warehouse.verified_dataset import VerifiedVersion
 
-        return VerifiedVersion(self._storage, table, self.version(table) if version is None else version, partitions)
+        version = self.version(table) if version is None else version
+        return VerifiedVersion(self._storage, table, version, partitions, some_columns=some_columns)
 
 
 @contextmanager

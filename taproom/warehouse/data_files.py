@@ -11,14 +11,16 @@ import hashlib
 import io
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taproom.errors import DamagedFileError
+from taproom.warehouse.column_ranges import ByteRange, byte_ranges, chunks_of
 from taproom.warehouse.storage import Storage
 
 if TYPE_CHECKING:  # reading needs no contract, so no NumPy
@@ -26,12 +28,16 @@ if TYPE_CHECKING:  # reading needs no contract, so no NumPy
 
 BYTES_PER_FILE = 64 * 2**20
 
+_PAGE_HEADER = 64  # bytes; zeros there are no header of a page
+
 _FILE_NAME = re.compile(r"(?P<position>\d{5})-(?P<sha256>[0-9a-f]{64})-[0-9a-f]{8}\.parquet$")
 
 
 @dataclass(frozen=True)
 class DataFile:
     """One Parquet file of a table version; `path` is relative to the table's folder.
+
+    `ranges` are known only of a file that was just written; later they are in the commit.
 
     >>> file = DataFile(f"00002-{'ab' * 32}-01234567.parquet", size_bytes=512, rows=3, partition=None)
     >>> file.position, file.sha256[:4]
@@ -42,6 +48,7 @@ class DataFile:
     size_bytes: int
     rows: int
     partition: str | None
+    ranges: tuple[ByteRange, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def position(self) -> int:
@@ -91,7 +98,7 @@ def write_files(
             with storage.write_errors(contract.table):
                 storage.write(f"{contract.table}/{path}", content)
             file = DataFile(path, len(content), block.num_rows, partition)
-        files.append(file)
+        files.append(replace(file, ranges=byte_ranges(content)))
     return files
 
 
@@ -102,18 +109,46 @@ def read_verified(storage: Storage, table: str, file: DataFile) -> pa.Buffer:
         DamagedFileError: the file is gone, or its SHA-256 is not the one in its name.
         StorageError: the storage cannot be read.
     """
-    path = f"{storage.uri(table)}/{file.path}"
     content = storage.read_buffer(f"{table}/{file.path}")
     if content is None:
-        raise DamagedFileError(
-            f"{table}: {path} is gone. Either it was vacuumed with the old version it belonged to (read a newer "
-            "one), or it was deleted by hand (materialize the table again)."
-        )
+        raise _gone(storage, table, file)
     if hashlib.sha256(content).hexdigest() != file.sha256:
-        raise DamagedFileError(
-            f"{table}: the bytes of {path} are not those that were committed (SHA-256 {file.sha256[:12]}... was "
-            "wanted). Materialize the table again, or read an earlier version."
-        )
+        raise _damaged(storage, table, file, file.sha256)
+    return content
+
+
+def read_columns(
+    storage: Storage, table: str, file: DataFile, ranges: Sequence[ByteRange], columns: Collection[str]
+) -> pa.Buffer:
+    """A data file of which only the footer and the chunks of some columns were read, and verified.
+
+    The other chunks are not to be decoded. They begin with zeros, so decoding one is an error.
+
+    Args:
+        storage: the warehouse.
+        table: the table's name.
+        file: the data file.
+        ranges: its byte ranges, as its commit has them.
+        columns: names of columns; those that are not in the file count for nothing.
+
+    Raises:
+        DamagedFileError: the file is gone, or the SHA-256 of a part that was read is not the commit's.
+        StorageError: the storage cannot be read.
+    """
+    parts = list(pairwise([*(part.start for part in ranges), file.size_bytes]))
+    content = _unreadable(file.size_bytes, parts)
+
+    def fill(positions: Sequence[int]) -> None:
+        if not storage.read_into(f"{table}/{file.path}", content, [parts[each] for each in positions]):
+            raise _gone(storage, table, file)
+        for each in positions:
+            start, end = parts[each]
+            if hashlib.sha256(content[start:end]).hexdigest() != ranges[each].sha256:
+                raise _damaged(storage, table, file, ranges[each].sha256)
+
+    fill([len(parts) - 1])
+    if chunks := chunks_of(pq.read_metadata(pa.BufferReader(content)), columns):
+        fill(chunks)
     return content
 
 
@@ -129,6 +164,34 @@ def is_intact(storage: Storage, table: str, file: DataFile) -> bool:
 def paths(files: Iterable[DataFile]) -> set[str]:
     """The paths of files, relative to the table's folder."""
     return {file.path for file in files}
+
+
+def _unreadable(size: int, parts: Iterable[tuple[int, int]]) -> pa.Buffer:
+    """A buffer with zeros at the start of each part (start, end), so that a part that was not filled is not decoded.
+
+    What is zero is not written: then memory is taken only for what is read.
+    """
+    content = pa.allocate_buffer(size)
+    writable = memoryview(content).cast("B")
+    for start, end in parts:
+        begin = slice(start, min(end, start + _PAGE_HEADER))
+        if any(writable[begin]):
+            writable[begin] = bytes(begin.stop - start)
+    return content
+
+
+def _gone(storage: Storage, table: str, file: DataFile) -> DamagedFileError:
+    return DamagedFileError(
+        f"{table}: {storage.uri(table)}/{file.path} is gone. Either it was vacuumed with the old version it belonged "
+        "to (read a newer one), or it was deleted by hand (materialize the table again)."
+    )
+
+
+def _damaged(storage: Storage, table: str, file: DataFile, sha256: str) -> DamagedFileError:
+    return DamagedFileError(
+        f"{table}: the bytes of {storage.uri(table)}/{file.path} are not those that were committed (SHA-256 "
+        f"{sha256[:12]}... was wanted). Materialize the table again, or read an earlier version."
+    )
 
 
 def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:

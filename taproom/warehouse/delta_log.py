@@ -228,6 +228,7 @@ class TableLog:
             "table_rows": sum(file.rows for file in (*kept, *after)),
             "files_sha256": files_sha256((*kept, *after)),
             "described": columns,
+            "ranges": {file.path: file.ranges for file in after if file.ranges},
         }
         properties = CommitProperties(custom_metadata=with_hash(metadata), max_commit_retries=0)
         partitions = [partition_by] if partition_by else []

@@ -9,7 +9,7 @@ The environment configures an object store for both libraries: `AWS_ENDPOINT_URL
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -110,6 +110,25 @@ class Storage:
                     return stream.read_buffer()
             except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
                 return None
+
+    def read_into(self, path: str, content: pa.Buffer, parts: Iterable[tuple[int, int]]) -> bool:
+        """Copy parts of a file (start, end) to the same places of a buffer of its size; False without such a file.
+
+        Of a file of another size nothing is copied.
+
+        Raises:
+            StorageError: the storage fails.
+        """
+        whole = memoryview(content)
+        with self.errors(f"{path} could not be read from {self.root}"):
+            try:
+                with self.files.open_input_file(self._full(path)) as stream:
+                    for start, end in parts if stream.size() == len(whole) else ():
+                        stream.seek(start)
+                        stream.readinto(whole[start:end])
+                return True
+            except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+                return False
 
     def listing(self, folder: str = "", recursive: bool = False) -> list[pafs.FileInfo]:
         """The files and folders in a folder; empty where there is no such folder. See `relative` for their paths.

@@ -1,11 +1,16 @@
 import random
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import write_deltalake
 
 from taproom.errors import DamagedFileError
+from taproom.warehouse.column_ranges import byte_ranges
+from taproom.warehouse.data_files import read_columns
+from taproom.warehouse.delta_log import TableLog
 from tests.taproom.warehouse.tables import MAIL, NOTES, flip, ids, mail, megabytes, notes, only_file, reader
 
 
@@ -70,3 +75,66 @@ def test_long_texts_are_unchanged_however_they_are_chunked(warehouse):
     rows = NOTES.table_of(id=range(len(texts)), text=texts)
     warehouse.publish(NOTES, rows, since=None)
     assert not warehouse.publish(NOTES, reader(rows.to_batches(max_chunksize=777)), since=0).changed
+
+
+@pytest.fixture
+def only_mail(warehouse):
+    """A table of one file: gives what reads some of its columns, the path of the file, and the parts of the file."""
+    warehouse.publish(MAIL, mail("a", *range(100)), since=None, partition="a")
+    (file,) = warehouse.files("mail")
+    path = Path(warehouse.uri("mail"), file.path)
+    ranges = byte_ranges(path.read_bytes())
+
+    def read(*names):
+        return read_columns(warehouse.storage, "mail", file, ranges, names)
+
+    return read, path, [*pairwise([*(part.start for part in ranges), file.size_bytes])]
+
+
+def test_a_commit_has_the_hashes_of_each_column(warehouse):
+    warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
+    warehouse.publish(MAIL, mail("b", 2), since=0, partition="b")
+    for version, file in enumerate(warehouse.files("mail")):
+        recorded = TableLog(warehouse.storage, "mail").entry(version).metadata["ranges"]
+        content = Path(warehouse.uri("mail"), file.path).read_bytes()
+        assert recorded == {file.path: [list(part) for part in byte_ranges(content)]}
+
+
+def test_a_flipped_byte_is_an_error_or_not_among_the_columns_that_are_read(only_mail):
+    read, path, parts = only_mail
+    columns = dict(zip(["id", "text", "collection"], parts[:-1], strict=True))
+    good = path.read_bytes()
+    for names in [*combinations(columns, 1), *combinations(columns, 2)]:
+        rows = pq.read_table(read(*names), columns=list(names))
+        assert rows.equals(mail("a", *range(100)).select(names))
+        verified = [parts[-1], *(columns[name] for name in names)]
+        for position in range(len(good)):
+            flip(path, position)
+            if any(start <= position < end for start, end in verified):
+                with pytest.raises(DamagedFileError, match="not those that were committed"):
+                    read(*names)
+            else:
+                assert pq.read_table(read(*names), columns=list(names)).equals(rows)
+            flip(path, position)
+    assert path.read_bytes() == good
+
+
+def test_a_column_that_was_not_read_cannot_be_decoded(only_mail):
+    read, _, _ = only_mail
+    pq.read_table(read("id", "text", "collection"))  # memory that is used again may have the bytes of before
+    for names in (["id", "text"], ["id"], []):
+        with pytest.raises(OSError, match="Couldn't deserialize thrift"):
+            pq.read_table(read(*names), columns=["collection"])
+
+
+@pytest.mark.parametrize("cut", [1, 8, 500])
+def test_a_file_of_another_size_is_damaged(only_mail, cut):
+    read, path, _ = only_mail
+    content = path.read_bytes()
+    for other in (content[:-cut], content + bytes(cut), b""):
+        path.write_bytes(other)
+        with pytest.raises(DamagedFileError, match="not those that were committed"):
+            read("id")
+    path.unlink()
+    with pytest.raises(DamagedFileError, match="is gone"):
+        read("id")
