@@ -5,7 +5,7 @@ a table is in the table's own file.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial, wraps
@@ -200,6 +200,22 @@ def table_assets(definitions: dg.Definitions) -> set[dg.AssetKey]:
     """The assets that make tables. An asset without a contract, such as `pages`, is none of them."""
     keys = definitions.resolve_asset_graph().materializable_asset_keys
     return {key for key in keys if table_and_part(key)[0] in CONTRACTS}
+
+
+def column_lineage(contract: Contract, inputs: Iterable[dg.AssetKey]) -> dg.TableColumnLineage:
+    """The columns that each column is made from, as Dagster takes them; `inputs` are the assets that were read.
+
+    An input may be one partition of a table (`part_key`), so its key is not always the table's name.
+    """
+    keys = {table_and_part(key)[0]: key for key in inputs}
+
+    def source(name: str) -> dg.TableColumnDep:
+        table, column = name.split(".")
+        return dg.TableColumnDep(keys.get(table, dg.AssetKey(table)), column)
+
+    return dg.TableColumnLineage(
+        {column.name: [source(name) for name in column.made_from] for column in contract.columns if column.made_from}
+    )
 
 
 def empty_outputs(*contracts: Contract, reason: str) -> Iterator[dg.Output]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
-from assets.table import CONTRACTS, Draft, part_key, table_and_part
+from assets.table import CONTRACTS, Draft, column_lineage, part_key, table_and_part
 from pipelines.dagster_internals import config_type, input_record_id, instance_and_run, set_data_version
 from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
@@ -262,6 +262,9 @@ class StepTables(dg.IOManager):
         # Dagster's pages list metadata in this order: what people look for comes first.
         figure = self._figure(context.asset_key, published, draft.final_figure())
         metadata = {**self._row_changes(published, partition), **self._metadata(published, origin, seconds)}
+        lineage = column_lineage(CONTRACTS[table], [dep.asset_key for dep in context.asset_spec.deps])
+        if lineage.deps_by_column:
+            metadata["dagster/column_lineage"] = lineage
         context.add_output_metadata({**figure, **draft.final_metadata(), **metadata})
         # If one process runs all steps, Dagster keeps their outputs to the end, and Arrow its peak of memory.
         draft.rows = draft.figure = None

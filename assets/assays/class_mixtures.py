@@ -35,16 +35,20 @@ from taproom.warehouse.foreign_keys import ForeignKey
 
 LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
 
+_HELD_OUT = ("held_out_events.class", "held_out_events.log_densities")
+_LABELLED = ("events.label", "events.transformed")
+
 CLASS_MIXTURES = Contract(
     table="class_mixtures",
     grain="a component of a class's mixture",
     columns=(
-        Column("class", pa.string(), "name of the class"),
+        Column("class", pa.string(), "name of the class", made_from=("events.label",)),
         Column("component", pa.int32(), "number of the component, from 0, ordered by falling weight"),
-        Column("weight", pa.float64(), "mixing weight of the component within the class"),
+        Column("weight", pa.float64(), "mixing weight of the component within the class", made_from=_LABELLED),
         Column("mean", pa.list_(pa.float64()), "mean of the component in each of the class's channels, on the "
-               "transformed scale"),
-        Column("covariance", pa.list_(pa.float64()), "covariance matrix of the component, row by row"),
+               "transformed scale", made_from=_LABELLED),
+        Column("covariance", pa.list_(pa.float64()), "covariance matrix of the component, row by row",
+               made_from=_LABELLED),
     ),
     key=("class", "component"),
     usual=FOLLOWS_SETTINGS,
@@ -58,30 +62,34 @@ CLASSES = Contract(
     table="classes",
     grain="a class that has wells",
     columns=(
-        Column("class", pa.string(), "name of the class"),
+        Column("class", pa.string(), "name of the class", made_from=("events.label",)),
         Column("prior", pa.float64(), "prior probability of the class"),
         Column("wells", pa.int64(), "number of wells that the class's mixture was fitted to"),
         Column("events", pa.int64(), "number of events that the class's mixture was fitted to, the same of each well"),
         Column("components", pa.int32(), "number of components of the class's mixture"),
-        Column("channels", pa.list_(pa.string()), "channels of means and covariances, the same for all classes"),
+        Column("channels", pa.list_(pa.string()), "channels of means and covariances, the same for all classes",
+               made_from=("wells.channels",)),
         Column("transforms", pa.list_(pa.string()), "transform of each channel: linear, arcsinh(cofactor) or "
-               "logicle(T, M, W, A)"),
+               "logicle(T, M, W, A)", made_from=("wells.transforms",)),
         Column("anomalous_below", pa.float64(), "threshold of the log density, below which few held-out events of the "
-               "class lie; an event below the thresholds of all classes is anomalous", unit="nats"),
+               "class lie; an event below the thresholds of all classes is anomalous", unit="nats",
+               made_from=_HELD_OUT),
         Column("ambiguous_below", pa.float64(), "threshold of the largest posterior, below which a call is ambiguous; "
-               "the same for all classes"),
+               "the same for all classes", made_from=_HELD_OUT),
         Column("wanted_accuracy", pa.float64(), "accuracy that ambiguous_below was chosen to reach; the same for all "
                "classes"),
         Column("reached_accuracy", pa.float64(), "accuracy of the held-out calls that are not ambiguous; over all "
-               "classes"),
+               "classes", made_from=_HELD_OUT),
         Column("held_out_events", pa.int64(), "number of held-out events of the class: called by models that were "
-               "fitted without the event's well"),
-        Column("held_out_accuracy", pa.float64(), "share of the class's held-out events with the right call"),
+               "fitted without the event's well", made_from=("held_out_events.class",)),
+        Column("held_out_accuracy", pa.float64(), "share of the class's held-out events with the right call",
+               made_from=_HELD_OUT),
         Column("held_out_sure_accuracy", pa.float64(), "share of right calls among the class's held-out events whose "
-               "call is not ambiguous; null if there are none", nullable=True),
+               "call is not ambiguous; null if there are none", nullable=True, made_from=_HELD_OUT),
         Column("held_out_ambiguous_share", pa.float64(), "share of the class's held-out events whose call is "
-               "ambiguous"),
-        Column("held_out_anomalous_share", pa.float64(), "share of the class's held-out events that are anomalous"),
+               "ambiguous", made_from=_HELD_OUT),
+        Column("held_out_anomalous_share", pa.float64(), "share of the class's held-out events that are anomalous",
+               made_from=_HELD_OUT),
     ),
     key=("class",),
     usual=FOLLOWS_BATCHES,
@@ -111,12 +119,12 @@ HELD_OUT_EVENTS = Contract(
     table="held_out_events",
     grain="a labelled event, scored by mixtures that were fitted without its well",
     columns=(
-        Column("sample", pa.string(), "key of the event's sample"),
-        Column("event", pa.int64(), "number of the event in its sample"),
-        Column("class", pa.string(), "class of the event's well"),
+        Column("sample", pa.string(), "key of the event's sample", made_from=("events.sample",)),
+        Column("event", pa.int64(), "number of the event in its sample", made_from=("events.event",)),
+        Column("class", pa.string(), "class of the event's well", made_from=("events.label",)),
         Column("log_densities", pa.list_(pa.float64()), "log density under each class, in alphabetical order, by "
                "mixtures fitted without the event's well (without its fold of events, if the class has only one well)",
-               unit="nats"),
+               unit="nats", made_from=_LABELLED),
     ),
     key=("sample", "event"),
     usual=FOLLOWS_SETTINGS,
@@ -137,12 +145,13 @@ SHARE_ERRORS = Contract(
     grain="a class in a blend of held-out events whose shares are known",
     columns=(
         Column("blend", pa.int32(), "number of the blend"),
-        Column("class", pa.string(), "name of the class"),
+        Column("class", pa.string(), "name of the class", made_from=("held_out_events.class",)),
         Column("events", pa.int64(), "number of events in the blend"),
-        Column("true_share", pa.float64(), "true share of the class in the blend"),
-        Column("share", pa.float64(), "share of the class estimated by EM over the class priors"),
+        Column("true_share", pa.float64(), "true share of the class in the blend",
+               made_from=("held_out_events.class",)),
+        Column("share", pa.float64(), "share of the class estimated by EM over the class priors", made_from=_HELD_OUT),
         Column("argmax_share", pa.float64(), "share of the events for which the class is the most likely one; a biased "
-               "estimate"),
+               "estimate", made_from=_HELD_OUT),
     ),
     key=("blend", "class"),
     usual=FOLLOWS_SETTINGS,

@@ -5,6 +5,7 @@ integrated out.
 Grain: a point of the grid.
 """
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -21,22 +22,32 @@ if TYPE_CHECKING:
     from taproom.assays.densities import Grid
 
 
-def grid_contract(table: str, limit: str) -> Contract:
-    """The contract of a table with a density on a grid over two channels; `limit` is one of its own."""
+def grid_contract(table: str, limit: str, made_from: Mapping[str, tuple[str, ...]]) -> Contract:
+    """The contract of a table with a density on a grid over two channels.
+
+    `limit` is one of its own, and `made_from` that of its columns.
+    """
     return Contract(
         table=table,
         grain="a point of a grid over two channels",
         columns=(
-            Column("x_channel", pa.string(), "name of the channel along x"),
-            Column("y_channel", pa.string(), "name of the channel along y"),
-            Column("x", pa.float64(), "value in the channel x_channel, on its transformed scale"),
-            Column("y", pa.float64(), "value in the channel y_channel, on its transformed scale"),
-            Column("density", pa.float64(), "probability density, per unit of both scales"),
+            Column("x_channel", pa.string(), "name of the channel along x", made_from=made_from["x_channel"]),
+            Column("y_channel", pa.string(), "name of the channel along y", made_from=made_from["y_channel"]),
+            Column(
+                "x", pa.float64(), "value in the channel x_channel, on its transformed scale", made_from=made_from["x"]
+            ),
+            Column(
+                "y", pa.float64(), "value in the channel y_channel, on its transformed scale", made_from=made_from["y"]
+            ),
+            Column(
+                "density", pa.float64(), "probability density, per unit of both scales", made_from=made_from["density"]
+            ),
             Column(
                 "enclosed",
                 pa.float64(),
                 "share of the grid's probability at points with a higher density; points with at most 0.95 are inside "
                 "the contour that encloses 95 % of the probability",
+                made_from=made_from["density"],
             ),
         ),
         key=("x", "y"),
@@ -54,7 +65,15 @@ def grid_contract(table: str, limit: str) -> Contract:
     )
 
 
-CONTRACT = grid_contract("density", "Events that are alike in two channels may differ in the others.")
+CONTRACT = grid_contract(
+    "density",
+    "Events that are alike in two channels may differ in the others.",
+    made_from={
+        **dict.fromkeys(("x_channel", "y_channel"), ("wells.channels",)),
+        **dict.fromkeys("xy", ("events.transformed",)),
+        "density": ("mixture.weight", "mixture.mean", "mixture.covariance"),
+    },
+)
 
 
 class DensityConfig(dg.Config):

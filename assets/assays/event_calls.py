@@ -23,18 +23,24 @@ from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, se
 from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, NotBlank, SumsTo
 from taproom.warehouse.foreign_keys import ForeignKey
 
+_DENSITIES = ("events.transformed", "class_mixtures.weight", "class_mixtures.mean", "class_mixtures.covariance")
+
 EVENT_CALLS = Contract(
     table="event_calls",
     grain="an event",
     columns=(
-        Column("sample", pa.string(), "key of the event's sample"),
-        Column("event", pa.int64(), "number of the event in its sample"),
-        Column("called", pa.string(), "called class: the one with the largest posterior"),
-        Column("posteriors", pa.list_(pa.float64()), "posterior probability of each class, in alphabetical order"),
+        Column("sample", pa.string(), "key of the event's sample", made_from=("events.sample",)),
+        Column("event", pa.int64(), "number of the event in its sample", made_from=("events.event",)),
+        Column("called", pa.string(), "called class: the one with the largest posterior",
+               made_from=("classes.class", "classes.prior", *_DENSITIES)),
+        Column("posteriors", pa.list_(pa.float64()), "posterior probability of each class, in alphabetical order",
+               made_from=("classes.prior", *_DENSITIES)),
         Column("log_density", pa.float64(), "log density of the measured values under all classes, weighted by their "
-               "priors", unit="nats"),
-        Column("ambiguous", pa.bool_(), "whether the largest posterior is below the threshold for ambiguous calls"),
-        Column("anomalous", pa.bool_(), "whether the event's density is below the thresholds of all classes"),
+               "priors", unit="nats", made_from=("classes.prior", *_DENSITIES)),
+        Column("ambiguous", pa.bool_(), "whether the largest posterior is below the threshold for ambiguous calls",
+               made_from=("classes.prior", "classes.ambiguous_below", *_DENSITIES)),
+        Column("anomalous", pa.bool_(), "whether the event's density is below the thresholds of all classes",
+               made_from=("classes.prior", "classes.anomalous_below", *_DENSITIES)),
     ),
     key=("sample", "event"),
     usual=FOLLOWS_BATCHES,
@@ -57,19 +63,23 @@ WELL_SHARES = Contract(
     table="well_shares",
     grain="a class in a well",
     columns=(
-        Column("plate", pa.string(), "name of the plate"),
-        Column("well", pa.string(), "name of the well on the plate"),
-        Column("class", pa.string(), "name of the class"),
-        Column("events", pa.int64(), "number of the well's events that count: not anomalous, with at least one value"),
-        Column("anomalous_share", pa.float64(), "share of the well's events that are anomalous and therefore left out"),
+        Column("plate", pa.string(), "name of the plate", made_from=("wells.plate",)),
+        Column("well", pa.string(), "name of the well on the plate", made_from=("wells.well",)),
+        Column("class", pa.string(), "name of the class", made_from=("classes.class",)),
+        Column("events", pa.int64(), "number of the well's events that count: not anomalous, with at least one value",
+               made_from=("event_calls.anomalous",)),
+        Column("anomalous_share", pa.float64(), "share of the well's events that are anomalous and therefore left out",
+               made_from=("event_calls.anomalous",)),
         Column("share", pa.float64(), "share of the class in the well, estimated by EM over the class priors; null "
-               "without events", nullable=True),
-        Column("low", pa.float64(), "lower end of the bootstrap interval of the share", nullable=True),
-        Column("high", pa.float64(), "upper end of the bootstrap interval of the share", nullable=True),
+               "without events", nullable=True, made_from=_DENSITIES),
+        Column("low", pa.float64(), "lower end of the bootstrap interval of the share", nullable=True,
+               made_from=_DENSITIES),
+        Column("high", pa.float64(), "upper end of the bootstrap interval of the share", nullable=True,
+               made_from=_DENSITIES),
         Column("argmax_share", pa.float64(), "share of the events for which the class is the most likely one; a biased "
-               "estimate", nullable=True),
+               "estimate", nullable=True, made_from=_DENSITIES),
         Column("known_share", pa.float64(), "true share in a labelled well: 1 for the class of its label, else 0; null "
-               "in other wells", nullable=True),
+               "in other wells", nullable=True, made_from=("events.label",)),
     ),
     key=("plate", "well", "class"),
     usual=FOLLOWS_BATCHES,

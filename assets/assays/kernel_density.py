@@ -21,7 +21,12 @@ from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract
 
 KERNEL_DENSITY = grid_contract(
-    "kernel_density", "It is smoothed by the bandwidth: peaks are lower and wider than those of the events."
+    "kernel_density",
+    "It is smoothed by the bandwidth: peaks are lower and wider than those of the events.",
+    made_from={
+        **{name: (f"density.{name}",) for name in ("x_channel", "y_channel", "x", "y")},
+        "density": ("events.transformed",),
+    },
 )
 
 KERNEL_BANDWIDTHS = Contract(
@@ -30,7 +35,7 @@ KERNEL_BANDWIDTHS = Contract(
     columns=(
         Column("bandwidth", pa.float64(), "standard deviation of the kernel, in standard deviations of each channel"),
         Column("held_out_log_density", pa.float64(), "mean log density of held-out events; null if the bandwidth "
-               "is too small for a grid", unit="nats", nullable=True),
+               "is too small for a grid", unit="nats", nullable=True, made_from=("events.transformed",)),
         Column("chosen", pa.bool_(), "whether kernel_density uses this bandwidth"),
     ),
     key=("bandwidth",),

@@ -42,23 +42,32 @@ PICTURED_ITERATIONS = (0, 1, 2, 3, 4, 5, 6, 20)
 LARGEST_DIFFERENCE = 0.1
 
 _VECTOR = pa.list_(pa.float64())
-_CHANNELS = Column("channels", pa.list_(pa.string()), "channels of mean and covariance")
-_MEAN = Column("mean", _VECTOR, "mean of the component in each channel, on the transformed scale")
-_COVARIANCE = Column("covariance", _VECTOR, "covariance matrix of the component, row by row")
-_WEIGHT = Column("weight", pa.float64(), "mixing weight of the component")
+_EVENTS = ("events.transformed",)
+_EVENTS_AND_MIXTURE = ("events.transformed", "mixture.weight", "mixture.mean", "mixture.covariance")
+
+_CHANNELS = Column("channels", pa.list_(pa.string()), "channels of mean and covariance", made_from=("wells.channels",))
+_MEAN = Column("mean", _VECTOR, "mean of the component in each channel, on the transformed scale", made_from=_EVENTS)
+_COVARIANCE = Column("covariance", _VECTOR, "covariance matrix of the component, row by row", made_from=_EVENTS)
+_WEIGHT = Column("weight", pa.float64(), "mixing weight of the component", made_from=_EVENTS)
 
 MIXTURE = Contract(
     table="mixture",
     grain="a component of the mixture",
     columns=(
         Column("component", pa.int32(), "number of the component, from 0, ordered by falling weight"),
-        Column("population", pa.int32(), "population of the component, from 0, ordered by falling weight"),
+        Column(
+            "population",
+            pa.int32(),
+            "population of the component, from 0, ordered by falling weight",
+            made_from=_EVENTS,
+        ),
         _WEIGHT,
         _CHANNELS,
         Column(
             "transforms",
             pa.list_(pa.string()),
             "transform of each channel: linear, arcsinh(cofactor) or logicle(T, M, W, A)",
+            made_from=("wells.transforms",),
         ),
         _MEAN,
         _COVARIANCE,
@@ -78,10 +87,10 @@ MIXTURE_FITS = Contract(
     columns=(
         Column("components", pa.int32(), "number of components"),
         Column("seed", pa.int64(), "seed of the random start"),
-        Column("log_density", pa.float64(), "mean log density of the fitted events", unit="nats"),
+        Column("log_density", pa.float64(), "mean log density of the fitted events", unit="nats", made_from=_EVENTS),
         Column("held_out_log_density", pa.float64(), "mean log density of as many held-out events; null without any",
-               unit="nats", nullable=True),
-        Column("bic", pa.float64(), "Bayesian information criterion; smaller is better"),
+               unit="nats", nullable=True, made_from=_EVENTS),
+        Column("bic", pa.float64(), "Bayesian information criterion; smaller is better", made_from=_EVENTS),
         Column("iterations", pa.int32(), "number of iterations of EM"),
         Column("converged", pa.bool_(), "whether EM converged before the largest number of iterations"),
         Column("chosen", pa.bool_(), "whether the mixture has this number of components and this start"),
@@ -98,7 +107,13 @@ MIXTURE_TRACE = Contract(
     columns=(
         Column("iteration", pa.int32(), "iteration of EM; 0 is the start"),
         Column("component", pa.int32(), "number of the component in the table mixture"),
-        Column("log_likelihood", pa.float64(), "log-likelihood of all events after this iteration", unit="nats"),
+        Column(
+            "log_likelihood",
+            pa.float64(),
+            "log-likelihood of all events after this iteration",
+            unit="nats",
+            made_from=_EVENTS,
+        ),
         _WEIGHT,
         _MEAN,
         _COVARIANCE,
@@ -125,12 +140,28 @@ ASSIGNMENTS = Contract(
     table="assignments",
     grain="an event",
     columns=(
-        Column("sample", pa.string(), "key of the event's sample"),
-        Column("event", pa.int64(), "number of the event in its sample"),
-        Column("component", pa.int32(), "most likely component"),
-        Column("population", pa.int32(), "most likely population: the largest sum of its components' responsibilities"),
-        Column("responsibilities", _VECTOR, "posterior probability of each component, given the event"),
-        Column("log_density", pa.float64(), "log density of the event's measured values", unit="nats"),
+        Column("sample", pa.string(), "key of the event's sample", made_from=("events.sample",)),
+        Column("event", pa.int64(), "number of the event in its sample", made_from=("events.event",)),
+        Column("component", pa.int32(), "most likely component", made_from=_EVENTS_AND_MIXTURE),
+        Column(
+            "population",
+            pa.int32(),
+            "most likely population: the largest sum of its components' responsibilities",
+            made_from=("mixture.population", *_EVENTS_AND_MIXTURE),
+        ),
+        Column(
+            "responsibilities",
+            _VECTOR,
+            "posterior probability of each component, given the event",
+            made_from=_EVENTS_AND_MIXTURE,
+        ),
+        Column(
+            "log_density",
+            pa.float64(),
+            "log density of the event's measured values",
+            unit="nats",
+            made_from=_EVENTS_AND_MIXTURE,
+        ),
     ),
     key=("sample", "event"),
     usual=FOLLOWS_BATCHES,

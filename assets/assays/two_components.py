@@ -21,17 +21,33 @@ CONTRACT = Contract(
     table="two_component_trace",
     grain="one of two components in a channel after an iteration of EM",
     columns=(
-        Column("channel", pa.string(), "name of the channel"),
+        Column("channel", pa.string(), "name of the channel", made_from=("wells.channels",)),
         Column("iteration", pa.int32(), "iteration of EM; 0 is the start"),
         Column(
             "component",
             pa.int32(),
             "number of the component: 0 for the one with the larger weight at the end, 1 for the other",
         ),
-        Column("log_likelihood", pa.float64(), "log-likelihood of all events after this iteration", unit="nats"),
-        Column("weight", pa.float64(), "mixing probability of the component"),
-        Column("mean", pa.float64(), "mean of the component, on the channel's transformed scale"),
-        Column("variance", pa.float64(), "variance of the component, on the channel's transformed scale"),
+        Column(
+            "log_likelihood",
+            pa.float64(),
+            "log-likelihood of all events after this iteration",
+            unit="nats",
+            made_from=("events.transformed",),
+        ),
+        Column("weight", pa.float64(), "mixing probability of the component", made_from=("events.transformed",)),
+        Column(
+            "mean",
+            pa.float64(),
+            "mean of the component, on the channel's transformed scale",
+            made_from=("events.transformed",),
+        ),
+        Column(
+            "variance",
+            pa.float64(),
+            "variance of the component, on the channel's transformed scale",
+            made_from=("events.transformed",),
+        ),
     ),
     key=("iteration", "component"),
     usual=Usual(

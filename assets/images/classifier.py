@@ -15,19 +15,34 @@ from pydantic import Field
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 
+_SUMS_AND_FEATURES = (
+    "gram.centre",
+    "gram.spread",
+    "gram.sum",
+    "gram.with_targets",
+    "gram.products",
+    "images.label",
+    "images.pixels",
+    "whitening.mean",
+    "whitening.weights",
+    "filters.weights",
+)
+
 CONTRACT = Contract(
     table="classifier",
     grain="a class",
     columns=(
-        Column("class", pa.string(), "name of the class; rows are in alphabetical order"),
-        Column("images", pa.int64(), "number of training images of the class"),
+        Column("class", pa.string(), "name of the class; rows are in alphabetical order", made_from=("images.label",)),
+        Column("images", pa.int64(), "number of training images of the class",
+               made_from=("images.label", "images.split")),
         Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy, for features of about "
                "unit variance; the fit to all training images scales it by their number; the same in all rows"),
         Column("validation_accuracy", pa.float64(), "accuracy on the validation images, before the classifier was "
                "fitted to these too; the same in all rows"),
-        Column("intercept", pa.float32(), "score of the class for an image whose features are all 0"),
+        Column("intercept", pa.float32(), "score of the class for an image whose features are all 0",
+               made_from=_SUMS_AND_FEATURES),
         Column("weights", pa.list_(pa.float32()), "one weight for each feature; the predicted class is the one "
-               "with the highest score, intercept + weights x features"),
+               "with the highest score, intercept + weights x features", made_from=_SUMS_AND_FEATURES),
     ),
     key=("class",),
     invariants=(

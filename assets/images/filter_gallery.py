@@ -31,8 +31,9 @@ CONTRACT = Contract(
     table="filter_gallery",
     grain="an operation on an image",
     columns=(
-        Column("image_id", pa.string(), f"id of the image; {DECK} for the deck's example of 5 x 5 numbers"),
-        Column("label", pa.string(), "label of the image", nullable=True),
+        Column("image_id", pa.string(), f"id of the image; {DECK} for the deck's example of 5 x 5 numbers",
+               made_from=("images.image_id",)),
+        Column("label", pa.string(), "label of the image", nullable=True, made_from=("images.label",)),
         Column("step", pa.int32(), "number of the operation among those on the image, from 0"),
         Column("operation", pa.string(), "name of the operation: a filter of the deck's table, the stack of these "
                "filters' responses, a non-linearity, or max pooling over 2 x 2; with the prefix 'pipeline:', a step of "
@@ -48,7 +49,7 @@ CONTRACT = Contract(
         Column("width", pa.int32(), "width of the result; a vector is 1 x 1", "pixels"),
         Column("channels", pa.int32(), "number of channels of the result"),
         Column("values", pa.list_(pa.float32()), "the result, row by row, with all channels of a pixel together; "
-               "images have values from 0 to 1"),
+               "images have values from 0 to 1", made_from=("images.pixels",)),
     ),
     key=("image_id", "operation"),
     usual=FOLLOWS_SETTINGS,

@@ -36,10 +36,17 @@ PATCHES = Contract(
     grain="a random patch of a training image",
     columns=(
         Column("patch", pa.int32(), "number of the patch, from 0, in the order of drawing"),
-        Column("image_id", pa.string(), "id of the image that the patch was cut out of"),
+        Column(
+            "image_id", pa.string(), "id of the image that the patch was cut out of", made_from=("images.image_id",)
+        ),
         Column("row", pa.int32(), "top row of the patch in the image", "pixels"),
         Column("column", pa.int32(), "leftmost column of the patch in the image", "pixels"),
-        Column("pixels", pa.binary(), "pixels of the patch, row by row, with a byte each for red, green and blue"),
+        Column(
+            "pixels",
+            pa.binary(),
+            "pixels of the patch, row by row, with a byte each for red, green and blue",
+            made_from=("images.pixels",),
+        ),
     ),
     key=("patch",),
     usual=FOLLOWS_SETTINGS,
@@ -54,11 +61,17 @@ WHITENING = Contract(
         Column("row", pa.int32(), "row of the pixel in the patch", "pixels"),
         Column("column", pa.int32(), "column of the pixel in the patch", "pixels"),
         Column("channel", pa.string(), "colour channel of the value: red, green or blue"),
-        Column("mean", pa.float32(), "mean of the value over standardized patches and their mirror images"),
+        Column(
+            "mean",
+            pa.float32(),
+            "mean of the value over standardized patches and their mirror images",
+            made_from=("patches.pixels",),
+        ),
         Column(
             "weights",
             pa.list_(pa.float32()),
             "the value's row of the ZCA matrix; a patch x is whitened to (x - mean) ZCA",
+            made_from=("patches.pixels",),
         ),
     ),
     key=("row", "column", "channel"),
@@ -77,11 +90,17 @@ FILTERS = Contract(
     grain="a filter",
     columns=(
         Column("filter", pa.int32(), "number of the filter, from 0, ordered by falling number of patches"),
-        Column("patches", pa.int64(), "number of random patches in the filter's cluster"),
+        Column(
+            "patches",
+            pa.int64(),
+            "number of random patches in the filter's cluster",
+            made_from=("patches.pixels", "whitening.mean", "whitening.weights"),
+        ),
         Column(
             "weights",
             pa.list_(pa.float32()),
             "weights for the values of a whitened patch; of length 1 if learned by spherical k-means",
+            made_from=("patches.pixels", "whitening.mean", "whitening.weights"),
         ),
     ),
     key=("filter",),

@@ -27,20 +27,25 @@ if TYPE_CHECKING:
 FEW_BYTES = 10**9
 MOST_DEAD = 0.05
 
+_FEATURES = ("images.pixels", "whitening.mean", "whitening.weights", "filters.weights")
+
 GRAM = Contract(
     table="gram",
     grain="a feature",
     columns=(
         Column("feature", pa.int32(), "number of the feature, from 0; the last is the constant 1, whose sum is the "
                "number of images"),
-        Column("centre", pa.float32(), "subtracted from the feature: its mean over a first part of the images"),
+        Column("centre", pa.float32(), "subtracted from the feature: its mean over a first part of the images",
+               made_from=_FEATURES),
         Column("spread", pa.float32(), "by which the feature is then divided: its standard deviation over the same "
-               "images"),
-        Column("sum", pa.float64(), "sum of the feature over the training images without those for validation"),
+               "images", made_from=_FEATURES),
+        Column("sum", pa.float64(), "sum of the feature over the training images without those for validation",
+               made_from=_FEATURES),
         Column("with_targets", pa.list_(pa.float64()), "sums of products of the feature with the targets, one for each "
-               "class in alphabetical order: 1 for images of the class, -1 for the others"),
+               "class in alphabetical order: 1 for images of the class, -1 for the others",
+               made_from=("images.label", *_FEATURES)),
         Column("products", pa.list_(pa.float32()), "sums of products of the feature with itself and with each later "
-               "feature"),
+               "feature", made_from=_FEATURES),
     ),
     key=("feature",),
     usual=FOLLOWS_SETTINGS,
@@ -59,10 +64,20 @@ IMAGE_FEATURES = Contract(
     table="image_features",
     grain="an image",
     columns=(
-        Column("image_id", pa.string(), "id of the image; rows are in the order of the table images"),
-        Column("split", pa.string(), "split that the image belongs to: training or test"),
-        Column("label", pa.string(), "class of the image; null if unknown", nullable=True),
-        Column("features", pa.list_(pa.float32()), "mean responses raised to a power, by window, sign and filter"),
+        Column(
+            "image_id",
+            pa.string(),
+            "id of the image; rows are in the order of the table images",
+            made_from=("images.image_id",),
+        ),
+        Column("split", pa.string(), "split that the image belongs to: training or test", made_from=("images.split",)),
+        Column("label", pa.string(), "class of the image; null if unknown", nullable=True, made_from=("images.label",)),
+        Column(
+            "features",
+            pa.list_(pa.float32()),
+            "mean responses raised to a power, by window, sign and filter",
+            made_from=_FEATURES,
+        ),
     ),
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), Between("features")),

@@ -21,15 +21,39 @@ from taproom.warehouse.foreign_keys import ForeignKey
 
 MOST_WRONG = 0.5  # of the errors of always predicting the most frequent class
 
+_FEATURES = ("images.pixels", "whitening.mean", "whitening.weights", "filters.weights")
+
 PREDICTIONS = Contract(
     table="predictions",
     grain="an image that the classifier was not fitted to",
     columns=(
-        Column("image_id", pa.string(), "id of the image; rows are in the order of the table images"),
-        Column("split", pa.string(), "split of the image: test, or training if it has no label"),
-        Column("label", pa.string(), "true class of the image; null if unknown", nullable=True),
-        Column("predicted", pa.string(), "predicted class: the one with the highest score"),
-        Column("scores", pa.list_(pa.float32()), "score of each class, in alphabetical order of the classes"),
+        Column(
+            "image_id",
+            pa.string(),
+            "id of the image; rows are in the order of the table images",
+            made_from=("images.image_id",),
+        ),
+        Column(
+            "split",
+            pa.string(),
+            "split of the image: test, or training if it has no label",
+            made_from=("images.split",),
+        ),
+        Column(
+            "label", pa.string(), "true class of the image; null if unknown", nullable=True, made_from=("images.label",)
+        ),
+        Column(
+            "predicted",
+            pa.string(),
+            "predicted class: the one with the highest score",
+            made_from=("classifier.class", "classifier.intercept", "classifier.weights", *_FEATURES),
+        ),
+        Column(
+            "scores",
+            pa.list_(pa.float32()),
+            "score of each class, in alphabetical order of the classes",
+            made_from=("classifier.intercept", "classifier.weights", *_FEATURES),
+        ),
     ),
     key=("image_id",),
     invariants=(NotBlank("image_id"), OneOf("split", SPLITS), NotBlank("predicted"), Between("scores")),
@@ -48,11 +72,20 @@ CONFUSION = Contract(
     table="confusion",
     grain="a true class and a predicted class",
     columns=(
-        Column("label", pa.string(), "true class of the test images"),
-        Column("predicted", pa.string(), "predicted class"),
-        Column("images", pa.int64(), "number of test images of the true class with this prediction"),
+        Column("label", pa.string(), "true class of the test images", made_from=("predictions.label",)),
+        Column("predicted", pa.string(), "predicted class", made_from=("predictions.predicted",)),
         Column(
-            "share", pa.float64(), "share of the test images of the true class; null if there are none", nullable=True
+            "images",
+            pa.int64(),
+            "number of test images of the true class with this prediction",
+            made_from=("predictions.label", "predictions.predicted"),
+        ),
+        Column(
+            "share",
+            pa.float64(),
+            "share of the test images of the true class; null if there are none",
+            nullable=True,
+            made_from=("predictions.label", "predictions.predicted"),
         ),
     ),
     key=("label", "predicted"),

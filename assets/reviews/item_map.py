@@ -33,18 +33,20 @@ DIMENSIONS = (2, 3)
 ANCHORS_CHECKED = 1_000
 MEDIAN_MOVE = 0.5  # in RMS radii; two unrelated maps are more than 1 apart
 
+_GRAPH = ("neighbors.neighbor_ids", "neighbors.distances", "tfidf.term_ids", "tfidf.weights")
+
 ITEM_MAP = Contract(
     table="item_map",
     grain="an item on the map of a dimension",
     columns=(
         Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
-        Column("item_id", pa.string(), "the item"),
-        Column("item_name", pa.string(), "name of the item"),
-        Column("category", pa.string(), "category of the item", nullable=True),
+        Column("item_id", pa.string(), "the item", made_from=("neighbors.item_id",)),
+        Column("item_name", pa.string(), "name of the item", made_from=("items.item_name",)),
+        Column("category", pa.string(), "category of the item", nullable=True, made_from=("items.category",)),
         Column("x", pa.float64(), "first coordinate; on the first version of the map the direction of largest "
-               "variance; the RMS distance of all items to the centre is 1"),
-        Column("y", pa.float64(), "second coordinate"),
-        Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True),
+               "variance; the RMS distance of all items to the centre is 1", made_from=_GRAPH),
+        Column("y", pa.float64(), "second coordinate", made_from=_GRAPH),
+        Column("z", pa.float64(), "third coordinate; null on the map of dimension 2", nullable=True, made_from=_GRAPH),
     ),
     key=("dimension", "item_id"),
     usual=FOLLOWS_BATCHES,
@@ -65,8 +67,10 @@ MAP_ERRORS = Contract(
                "k+1 to 10k; within: a farther one of the k neighbours"),
         Column("split", pa.string(), "training: triplets that the map may have been fitted to; held_out: it was not"),
         Column("triplets", pa.int64(), "number of triplets examined"),
-        Column("violated", pa.int64(), "number of triplets whose farther item is not farther on the map"),
-        Column("error", pa.float64(), "violated / triplets; 0.5 is chance; null without triplets", nullable=True),
+        Column("violated", pa.int64(), "number of triplets whose farther item is not farther on the map",
+               made_from=("item_map.x", "item_map.y", "item_map.z", *_GRAPH)),
+        Column("error", pa.float64(), "violated / triplets; 0.5 is chance; null without triplets", nullable=True,
+               made_from=("item_map.x", "item_map.y", "item_map.z", *_GRAPH)),
     ),
     key=("dimension", "kind", "split"),
     invariants=(
@@ -82,11 +86,22 @@ MAP_MOVES = Contract(
     grain="an item on the map of a dimension that was on the map which this one continues",
     columns=(
         Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
-        Column("item_id", pa.string(), "the item"),
-        Column("x", pa.float64(), "previous first coordinate, in the unit of `item_map`"),
-        Column("y", pa.float64(), "previous second coordinate"),
-        Column("z", pa.float64(), "previous third coordinate; null on the map of dimension 2", nullable=True),
-        Column("moved", pa.float64(), "distance between the previous and the present position, in the same unit"),
+        Column("item_id", pa.string(), "the item", made_from=("item_map.item_id",)),
+        Column("x", pa.float64(), "previous first coordinate, in the unit of `item_map`", made_from=("item_map.x",)),
+        Column("y", pa.float64(), "previous second coordinate", made_from=("item_map.y",)),
+        Column(
+            "z",
+            pa.float64(),
+            "previous third coordinate; null on the map of dimension 2",
+            nullable=True,
+            made_from=("item_map.z",),
+        ),
+        Column(
+            "moved",
+            pa.float64(),
+            "distance between the previous and the present position, in the same unit",
+            made_from=("item_map.x", "item_map.y", "item_map.z"),
+        ),
     ),
     key=("dimension", "item_id"),
     usual=Usual(

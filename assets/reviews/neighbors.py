@@ -16,9 +16,19 @@ CONTRACT = Contract(
     table="neighbors",
     grain="an item with a weighted word",
     columns=(
-        Column("item_id", pa.string(), "the item; rows are sorted by it"),
-        Column("neighbor_ids", pa.list_(pa.string()), "the k nearest items, nearest first"),
-        Column("distances", pa.list_(pa.float64()), "cosine distance to each neighbor"),
+        Column("item_id", pa.string(), "the item; rows are sorted by it", made_from=("tfidf.item_id",)),
+        Column(
+            "neighbor_ids",
+            pa.list_(pa.string()),
+            "the k nearest items, nearest first",
+            made_from=("tfidf.item_id", "tfidf.term_ids", "tfidf.weights"),
+        ),
+        Column(
+            "distances",
+            pa.list_(pa.float64()),
+            "cosine distance to each neighbor",
+            made_from=("tfidf.term_ids", "tfidf.weights"),
+        ),
     ),
     key=("item_id",),
     usual=FOLLOWS_BATCHES,

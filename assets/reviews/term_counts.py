@@ -20,15 +20,18 @@ CONTRACT = Contract(
     table="term_counts",
     grain="an item in a batch of reviews",
     columns=(
-        Column("batch", pa.string(), "the batch of reviews"),
-        Column("item_id", pa.string(), "the reviewed item"),
+        Column("batch", pa.string(), "the batch of reviews", made_from=("reviews.batch",)),
+        Column("item_id", pa.string(), "the reviewed item", made_from=("reviews.item_id",)),
         Column("token_pattern", pa.string(), "regular expression that words were found with"),
         Column(
             "words",
             pa.list_(pa.string()),
             "distinct words of the item's reviews in this batch, in normal form, ascending",
+            made_from=("reviews.text",),
         ),
-        Column("counts", pa.list_(pa.int32()), "number of occurrences of each of these words"),
+        Column(
+            "counts", pa.list_(pa.int32()), "number of occurrences of each of these words", made_from=("reviews.text",)
+        ),
     ),
     key=("batch", "item_id"),
     invariants=(SameLength("words", "counts"), Ascending("words"), NotBlank("words"), Between("counts", 1)),

@@ -19,16 +19,33 @@ from taproom.errors import InputError
 from taproom.warehouse.contracts import COUNTS_BATCHES, Ascending, Between, Column, Contract, NotBlank, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
 
+_COUNTS = ("term_counts.words", "term_counts.counts", "duplicate_reviews.words", "duplicate_reviews.counts")
+
 VOCABULARY = Contract(
     table="vocabulary",
     grain="a word",
     columns=(
-        Column("term_id", pa.int32(), "index of the word in the alphabetical list of the vocabulary, from 0"),
-        Column("word", pa.string(), "the word, in normal form (lower case)"),
-        Column("document_frequency", pa.int64(), "number of items that have the word"),
-        Column("count", pa.int64(), "number of occurrences"),
-        Column("idf", pa.float64(), "log(1/DF), natural logarithm; DF is the share of items that have the word"),
-        Column("token_pattern", pa.string(), "regular expression that words were found with, the same in every row"),
+        Column(
+            "term_id",
+            pa.int32(),
+            "index of the word in the alphabetical list of the vocabulary, from 0",
+            made_from=("term_counts.words",),
+        ),
+        Column("word", pa.string(), "the word, in normal form (lower case)", made_from=("term_counts.words",)),
+        Column("document_frequency", pa.int64(), "number of items that have the word", made_from=_COUNTS),
+        Column("count", pa.int64(), "number of occurrences", made_from=_COUNTS),
+        Column(
+            "idf",
+            pa.float64(),
+            "log(1/DF), natural logarithm; DF is the share of items that have the word",
+            made_from=_COUNTS,
+        ),
+        Column(
+            "token_pattern",
+            pa.string(),
+            "regular expression that words were found with, the same in every row",
+            made_from=("term_counts.token_pattern",),
+        ),
     ),
     key=("word",),
     usual=COUNTS_BATCHES,
@@ -49,10 +66,20 @@ TFIDF = Contract(
     table="tfidf",
     grain="an item",
     columns=(
-        Column("item_id", pa.string(), "the item; rows are sorted by it"),
-        Column("words", pa.int64(), "number of words in its reviews, including those outside the vocabulary"),
-        Column("term_ids", pa.list_(pa.int32()), "words with a weight, as term_id of `vocabulary`, ascending"),
-        Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of these words"),
+        Column("item_id", pa.string(), "the item; rows are sorted by it", made_from=("term_counts.item_id",)),
+        Column(
+            "words",
+            pa.int64(),
+            "number of words in its reviews, including those outside the vocabulary",
+            made_from=("term_counts.counts", "duplicate_reviews.counts"),
+        ),
+        Column(
+            "term_ids",
+            pa.list_(pa.int32()),
+            "words with a weight, as term_id of `vocabulary`, ascending",
+            made_from=_COUNTS,
+        ),
+        Column("weights", pa.list_(pa.float64()), "TF * log(1/DF) of each of these words", made_from=_COUNTS),
     ),
     key=("item_id",),
     usual=COUNTS_BATCHES,

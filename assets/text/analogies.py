@@ -37,9 +37,24 @@ ANALOGIES = Contract(
         Column("b", pa.string(), "second word of the question, such as king"),
         Column("c", pa.string(), "third word of the question, such as woman"),
         Column("expected", pa.string(), "right answer, such as queen"),
-        Column("answered", pa.string(), "word nearest to b - a + c, other than a, b and c"),
-        Column("rank", pa.int64(), "rank of the expected word among all words but a, b and c; 1: answered right"),
-        Column("similarity", pa.float64(), "cosine similarity of the expected word and b - a + c"),
+        Column(
+            "answered",
+            pa.string(),
+            "word nearest to b - a + c, other than a, b and c",
+            made_from=("word_vectors.word", "word_vectors.vector"),
+        ),
+        Column(
+            "rank",
+            pa.int64(),
+            "rank of the expected word among all words but a, b and c; 1: answered right",
+            made_from=("word_vectors.word", "word_vectors.vector"),
+        ),
+        Column(
+            "similarity",
+            pa.float64(),
+            "cosine similarity of the expected word and b - a + c",
+            made_from=("word_vectors.vector",),
+        ),
     ),
     key=("section", "a", "b", "c", "expected"),
     invariants=(NotBlank("answered"), Between("rank", 1), Between("similarity", -1.000001, 1.000001)),
@@ -64,12 +79,14 @@ ANALOGY_SECTIONS = Contract(
     columns=(
         Column("section", pa.string(), "category of the question; deck: the examples of the lecture deck"),
         Column("questions", pa.int64(), "number of questions"),
-        Column("known", pa.int64(), "number of questions whose four words all have a vector"),
-        Column("known_share", pa.float64(), "known / questions"),
-        Column("right", pa.int64(), "number of known questions answered right"),
-        Column("accuracy", pa.float64(), "right / known; null if no question is known", nullable=True),
+        Column("known", pa.int64(), "number of questions whose four words all have a vector",
+               made_from=("word_vectors.word",)),
+        Column("known_share", pa.float64(), "known / questions", made_from=("word_vectors.word",)),
+        Column("right", pa.int64(), "number of known questions answered right", made_from=("analogies.rank",)),
+        Column("accuracy", pa.float64(), "right / known; null if no question is known", nullable=True,
+               made_from=("analogies.rank",)),
         Column("accuracy_of_5", pa.float64(), "share of the known questions whose expected word is among the five best "
-               "answers; null if no question is known", nullable=True),
+               "answers; null if no question is known", nullable=True, made_from=("analogies.rank",)),
     ),
     key=("section",),
     invariants=(
@@ -87,9 +104,21 @@ NEAREST_WORDS = Contract(
     table="nearest_words",
     grain="a frequent word",
     columns=(
-        Column("word", pa.string(), "the word; rows are in descending order of frequency"),
-        Column("neighbors", pa.list_(pa.string()), "words with the most similar vectors, most similar first"),
-        Column("similarities", pa.list_(pa.float64()), "cosine similarity of the word and each neighbor"),
+        Column(
+            "word", pa.string(), "the word; rows are in descending order of frequency", made_from=("word_vectors.word",)
+        ),
+        Column(
+            "neighbors",
+            pa.list_(pa.string()),
+            "words with the most similar vectors, most similar first",
+            made_from=("word_vectors.word", "word_vectors.vector"),
+        ),
+        Column(
+            "similarities",
+            pa.list_(pa.float64()),
+            "cosine similarity of the word and each neighbor",
+            made_from=("word_vectors.vector",),
+        ),
     ),
     key=("word",),
     invariants=(SameLength("neighbors", "similarities"), Between("similarities", -1.000001, 1.000001)),

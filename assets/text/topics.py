@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 LARGEST_TOPIC = 0.5
 
+_SHARES = ("bag_of_words.term_ids", "bag_of_words.shares", "terms.idf")
+
 _WEIGHTING = Column(
     "weighting", pa.string(), "weights that are factorized: tfidf (TF * log(1/DF), scaled to length 1) or bag_of_words"
 )
@@ -49,13 +51,17 @@ TOPICS = Contract(
     columns=(
         _WEIGHTING,
         Column("topic", pa.int32(), "number of the topic, from 0, in descending order of share"),
-        Column("share", pa.float64(), "share of the topic in the mixtures of the training documents"),
-        Column("top_words", pa.list_(pa.string()), "ten words with the largest weights, heaviest first"),
+        Column("share", pa.float64(), "share of the topic in the mixtures of the training documents",
+               made_from=_SHARES),
+        Column("top_words", pa.list_(pa.string()), "ten words with the largest weights, heaviest first",
+               made_from=("terms.word", *_SHARES)),
         Column("npmi", pa.float64(), "coherence: mean normalized pointwise mutual information of pairs of these words "
                "in the test documents (or the training documents if there are none), from -1 to 1; null with fewer "
-               "than two words", nullable=True),
-        Column("term_ids", pa.list_(pa.int32()), "all words with a positive weight, as term_id of `terms`, ascending"),
-        Column("weights", pa.list_(pa.float64()), "weight of each of these words; the squares sum to 1"),
+               "than two words", nullable=True, made_from=("terms.word", "bag_of_words.split", *_SHARES)),
+        Column("term_ids", pa.list_(pa.int32()), "all words with a positive weight, as term_id of `terms`, ascending",
+               made_from=_SHARES),
+        Column("weights", pa.list_(pa.float64()), "weight of each of these words; the squares sum to 1",
+               made_from=_SHARES),
     ),
     key=("weighting", "topic"),
     usual=FOLLOWS_SETTINGS,
@@ -81,12 +87,15 @@ DOCUMENT_TOPICS = Contract(
     grain="a document in a weighting",
     columns=(
         _WEIGHTING,
-        Column("document_id", pa.string(), "the document; rows are sorted by it"),
-        Column("label", pa.string(), "label of the document", nullable=True),
-        Column("split", pa.string(), "training: topics were fitted to the document; test: they were not"),
-        Column("topic", pa.int32(), "dominant topic, the one with the largest share; null without any", nullable=True),
+        Column("document_id", pa.string(), "the document; rows are sorted by it",
+               made_from=("bag_of_words.document_id",)),
+        Column("label", pa.string(), "label of the document", nullable=True, made_from=("bag_of_words.label",)),
+        Column("split", pa.string(), "training: topics were fitted to the document; test: they were not",
+               made_from=("bag_of_words.split",)),
+        Column("topic", pa.int32(), "dominant topic, the one with the largest share; null without any", nullable=True,
+               made_from=_SHARES),
         Column("mixture", pa.list_(pa.float64()), "share of each topic, in the order of topics; null without any",
-               nullable=True),
+               nullable=True, made_from=_SHARES),
     ),
     key=("weighting", "document_id"),
     invariants=(

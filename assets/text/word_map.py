@@ -16,10 +16,17 @@ CONTRACT = Contract(
     table="word_map",
     grain="a frequent word",
     columns=(
-        Column("word", pa.string(), "the word; rows are in descending order of frequency"),
-        Column("count", pa.int64(), "number of occurrences in the documents"),
-        Column("x", pa.float64(), "first coordinate; the RMS distance of all words to the centre is 1"),
-        Column("y", pa.float64(), "second coordinate"),
+        Column(
+            "word", pa.string(), "the word; rows are in descending order of frequency", made_from=("word_vectors.word",)
+        ),
+        Column("count", pa.int64(), "number of occurrences in the documents", made_from=("word_vectors.count",)),
+        Column(
+            "x",
+            pa.float64(),
+            "first coordinate; the RMS distance of all words to the centre is 1",
+            made_from=("word_vectors.vector",),
+        ),
+        Column("y", pa.float64(), "second coordinate", made_from=("word_vectors.vector",)),
     ),
     key=("word",),
     invariants=(NotBlank("word"), Between("count", 1), Between("x"), Between("y")),

@@ -33,12 +33,14 @@ WORD_VECTORS = Contract(
             "word",
             pa.string(),
             "the word, in normal form; rows are in descending order of frequency, then alphabetic",
+            made_from=("documents.text",),
         ),
-        Column("count", pa.int64(), "number of occurrences in the documents"),
+        Column("count", pa.int64(), "number of occurrences in the documents", made_from=("documents.text",)),
         Column(
             "vector",
             pa.list_(pa.float32()),
             "vector of the word, as trained; similarity is the cosine, so its length does not matter",
+            made_from=("documents.text",),
         ),
     ),
     key=("word",),
@@ -54,12 +56,21 @@ TRAINING_PAIRS = Contract(
     table="training_pairs",
     grain="a pair of words in one of a few sentences",
     columns=(
-        Column("document_id", pa.string(), "document that begins with the sentence"),
-        Column("sentence", pa.string(), f"the first words of the document, at most {WORDS_SHOWN}"),
+        Column(
+            "document_id", pa.string(), "document that begins with the sentence", made_from=("documents.document_id",)
+        ),
+        Column(
+            "sentence",
+            pa.string(),
+            f"the first words of the document, at most {WORDS_SHOWN}",
+            made_from=("documents.text",),
+        ),
         Column("position", pa.int32(), "index of the centre word in the sentence, from 0"),
-        Column("centre", pa.string(), "centre word, the input of the network"),
+        Column("centre", pa.string(), "centre word, the input of the network", made_from=("documents.text",)),
         Column("place", pa.int32(), "index of the context word in the sentence, from 0"),
-        Column("context", pa.string(), "context word, which the network learns to predict"),
+        Column(
+            "context", pa.string(), "context word, which the network learns to predict", made_from=("documents.text",)
+        ),
     ),
     key=("document_id", "position", "place"),
     usual=FOLLOWS_SETTINGS,

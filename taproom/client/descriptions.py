@@ -3,7 +3,7 @@
 A version that was committed by an older release has no key, rules, limits and contract version on record.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -16,13 +16,17 @@ from taproom.warehouse.storage import Storage
 
 @dataclass(frozen=True)
 class ColumnDescription:
-    """A column: name, Arrow type, whether it may be null, meaning and unit."""
+    """A column: name, Arrow type, whether it may be null, meaning and unit.
+
+    `made_from` are the columns of other tables that it is made from ("table.column"); empty: none, or not on record.
+    """
 
     name: str
     type: str
     nullable: bool
     description: str
     unit: str | None
+    made_from: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -71,17 +75,25 @@ class TableDescription:
         columns = [
             f"  {column.name}: {column.type}{'' if column.nullable else ', not null'}{_in_unit(column)}"
             f"\n      {column.description}"
+            + (f"\n      made from {', '.join(column.made_from)}" if column.made_from else "")
             for column in self.columns
         ]
         return "\n".join([f"{self._title}", *self._facts(), "columns:", *columns])
 
     def _repr_html_(self) -> str:
         rows = [
-            (column.name, column.type, "" if column.nullable else "not null", column.unit, column.description)
+            (
+                column.name,
+                column.type,
+                "" if column.nullable else "not null",
+                column.unit,
+                column.description,
+                ", ".join(column.made_from),
+            )
             for column in self.columns
         ]
         facts = html_table(self._title, (), [fact.split(": ", 1) for fact in self._facts()])
-        return facts + html_table("columns", ("column", "type", "nulls", "unit", "meaning"), rows)
+        return facts + html_table("columns", ("column", "type", "nulls", "unit", "meaning", "made from"), rows)
 
     @property
     def _title(self) -> str:
@@ -157,7 +169,7 @@ def describe_table(storage: Storage, table: str, version: int, others: Mapping[s
         grain=contract.get("grain") or snapshot.delta.metadata().description or "",
         rows=metadata.get("table_rows"),
         made=snapshot.entry.time,
-        columns=tuple(_column(field) for field in snapshot.arrow_schema),
+        columns=tuple(_column(field, contract.get("made_from", {})) for field in snapshot.arrow_schema),
         key=tuple(contract["key"]) if contract else None,
         rules=tuple(contract["rules"]) if contract else None,
         limits=tuple(contract.get("limits", ())),
@@ -173,10 +185,15 @@ def describe_table(storage: Storage, table: str, version: int, others: Mapping[s
     )
 
 
-def _column(field: Any) -> ColumnDescription:
+def _column(field: Any, made_from: Mapping[str, Sequence[str]]) -> ColumnDescription:
     about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
     return ColumnDescription(
-        field.name, str(field.type), field.nullable, about.get("description", ""), about.get("unit")
+        field.name,
+        str(field.type),
+        field.nullable,
+        about.get("description", ""),
+        about.get("unit"),
+        tuple(made_from.get(field.name, ())),
     )
 
 

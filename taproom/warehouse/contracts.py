@@ -27,7 +27,8 @@ class Column:
     """A column: its exact Arrow type, whether it may be null, and what its values mean.
 
     A `volatile` column may differ between two runs on the same inputs (durations, wall-clock times), so it is left out
-    of the content hash.
+    of the content hash. `made_from` are the columns of other tables that its values are made from, as "table.column",
+    without those that only choose or order rows; empty: none (parameters, random draws), or not stated.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Column:
     unit: str | None = None
     nullable: bool = False
     volatile: bool = False
+    made_from: tuple[str, ...] = ()
 
     def arrow_field(self) -> pa.Field:
         """The Arrow field, with description and unit in its metadata."""

@@ -142,6 +142,7 @@ def _commit_metadata(
             "foreign_keys": [asdict(foreign_key) for foreign_key in contract.foreign_keys],
             "rules": contract.rules,
             "limits": list(contract.limits),
+            "made_from": {column.name: column.made_from for column in contract.columns if column.made_from},
         },
     }
 

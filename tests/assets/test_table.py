@@ -10,10 +10,14 @@ from assets.table import (
     OWNER,
     Draft,
     code_reference,
+    column_lineage,
     column_schema,
     declare,
+    part_key,
     several_tables,
+    table_and_part,
 )
+from pipelines.definitions import defs
 from taproom.warehouse.contracts import Between, Column, Contract
 
 BEERS = Contract(
@@ -90,3 +94,40 @@ def test_of_tables_made_in_one_step_the_first_depends_on_the_inputs_and_the_othe
     first, second, third = (dg.AssetKey(name) for name in ("first", "second", "third"))
     inputs = {dg.AssetKey(each) for each in (["champions", "beers"], "events", "wells", "seen")}
     assert beers.asset_deps == {first: inputs, second: {first}, third: {first}}
+
+
+def test_columns_are_made_from_columns_of_what_their_step_reads_or_makes():
+    stated = set()
+    for step in defs.resolve_asset_graph().assets_defs:
+        known = {table_and_part(key)[0] for key in (*step.dependency_keys, *step.keys)}
+        for table in {table_and_part(key)[0] for key in step.keys} & CONTRACTS.keys():
+            for column in CONTRACTS[table].columns:
+                for name in column.made_from:
+                    source, source_column = name.split(".")
+                    assert source in known, f"{table}.{column.name}"
+                    assert source_column in CONTRACTS[source].schema.names, f"{table}.{column.name}"
+                assert len(set(column.made_from)) == len(column.made_from), f"{table}.{column.name}"
+                stated |= {table} if column.made_from else set()
+    first_or_summary = {"reviews", "rejected_reviews", "documents", "events", "samples", "images", "digits", "trials"}
+    rest = {"encoder", "map_methods", "topic_methods", "street_fight"}
+    comparisons = {"classifier_comparison", "classifier_wells", "classifier_calibration"}
+    assert CONTRACTS.keys() - stated == first_or_summary | rest | comparisons
+
+
+def test_lineage_names_the_asset_that_was_read():
+    contract = Contract(
+        "mixes",
+        "a mix",
+        (
+            Column("name", pa.string(), "its name", made_from=("beers.name", "champions.why")),
+            Column("seed", pa.int64(), "of the draw"),
+        ),
+        key=("name",),
+    )
+    lineage = column_lineage(contract, [dg.AssetKey("beers"), part_key("champions", "topics")])
+    assert lineage.deps_by_column == {
+        "name": [
+            dg.TableColumnDep(dg.AssetKey("beers"), "name"),
+            dg.TableColumnDep(part_key("champions", "topics"), "why"),
+        ]
+    }

@@ -26,7 +26,8 @@ def contract(table: str, **more) -> Contract:
     return Contract(table, "a number", columns, key=("n",), invariants=(Between("n", 0),), **more)
 
 
-NUMBERS, DOUBLES = contract("numbers"), contract("doubles")
+NUMBERS = contract("numbers")
+DOUBLES = Contract("doubles", "a number", (Column("n", pa.int64(), "double", made_from=("numbers.n",)),), key=("n",))
 WISHES = contract("wishes", may_be_empty=True)
 PARTS = contract("parts", partition="part")
 PART_NAMES = dg.DynamicPartitionsDefinition(name="part_names")
@@ -263,6 +264,13 @@ def test_a_commit_remembers_run_inputs_code_and_config(warehouse, instance):
     assert commit["code_version"] == "abc"
     assert commit["config"] == {"factor": 3}
     assert told(instance, "doubles")["config"].value == {"factor": 3}
+
+
+def test_the_ui_gets_the_columns_that_a_column_is_made_from(instance):
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    wanted = dg.TableColumnLineage({"n": [dg.TableColumnDep(dg.AssetKey("numbers"), "n")]})
+    assert told(instance, "doubles")["dagster/column_lineage"].value == wanted
+    assert "dagster/column_lineage" not in told(instance, "numbers")
 
 
 def test_rows_bytes_and_seconds_are_in_the_metadata(warehouse, instance):

@@ -39,7 +39,9 @@ BEERS = Contract(
 FIRST = BEERS.table_of(batch=["a", "a"], beer=["ale", "bock"], abv_percent=[5.5, None], ratings=[[4, 5], []])
 SECOND = BEERS.table_of(batch=["b"], beer=["stout"], abv_percent=[7.0], ratings=[[3]])
 BOTH = pa.concat_tables([FIRST, SECOND])
-STYLES = Contract("styles", "one style", (Column("style", pa.string(), "name"),), key=("style",))
+STYLES = Contract(
+    "styles", "one style", (Column("style", pa.string(), "name", made_from=("beers.beer",)),), key=("style",)
+)
 
 
 @pytest.fixture
@@ -131,6 +133,10 @@ def test_a_table_is_described(reader):
     assert (about.made_from, about.used_for) == ({}, ("styles",))
     styles = reader.describe("styles")
     assert (styles.made_from, styles.outdated) == ({"beers": 0}, {"beers": 1})
+    assert [column.made_from for column in styles.columns] == [("beers.beer",)]
+    assert "made from beers.beer" in str(styles)
+    assert "<td>beers.beer</td>" in styles._repr_html_()
+    assert [column.made_from for column in about.columns] == [()] * 4
     wanted = ("one beer", "alcohol by volume", "used for", "styles", "The alcohol is what the label says.", "1.1.0")
     for text in (str(about), about._repr_html_()):
         assert {word for word in wanted if word not in text} == set()

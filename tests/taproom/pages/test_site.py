@@ -81,6 +81,7 @@ def test_pages_say_what_a_table_is_made_from_and_used_by(shown):
     assert b'data-start="word_map" data-end="item_map"' in pages["tables/item_map.html"]
     assert b'<a href="../tables/word_map.html"' in pages["tables/item_map.html"]
     assert b'<a href="../tables/item_map.html"' in pages["tables/word_map.html"]
+    assert b'<a href="../tables/items.html#item_name"><code>items.item_name</code></a>' in pages["tables/item_map.html"]
 
 
 @pytest.mark.slow
