@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, is_dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from taproom.errors import TaproomError
@@ -34,7 +35,7 @@ class Command:
     help: str
     example: str
     arguments: tuple[Argument, ...]
-    run: "Callable[[WarehouseReader, argparse.Namespace], Any]"
+    run: Callable[[argparse.Namespace], Any]
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,19 @@ VERSION: Argument = ("--version", {"type": int, "metavar": "N", "help": "a versi
 TEXT: Argument = ("text", {"metavar": "TEXT", "help": "the text"})
 
 
+def _reads(answer: "Callable[[WarehouseReader, argparse.Namespace], Any]") -> Callable[[argparse.Namespace], Any]:
+    """Decorate a command that reads the warehouse, or the snapshot of it, that its arguments name."""
+
+    @wraps(answer)
+    def run(given: argparse.Namespace) -> Any:
+        from taproom.client.reader import open_reader
+
+        return answer(open_reader(given.warehouse, given.snapshot, given.at), given)
+
+    return run
+
+
+@_reads
 def _tables(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     tables = reader.tables()
     if not given.json:
@@ -66,11 +80,13 @@ def _tables(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     ]
 
 
+@_reads
 def _show(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     about = reader.describe(given.table)
     return about.as_dict() if given.json else str(about)
 
 
+@_reads
 def _head(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     import pyarrow as pa
 
@@ -89,10 +105,12 @@ def _head(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return pa.Table.from_batches(found, schema=rows.schema)
 
 
+@_reads
 def _sql(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return reader.sql(given.query)
 
 
+@_reads
 def _history(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     commits = reader.history(given.table)
     if given.json:
@@ -105,11 +123,13 @@ def _history(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return "\n".join(lines)
 
 
+@_reads
 def _diff(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     difference = reader.diff(given.table, given.old, given.new)
     return difference.to_dict() if given.json else str(difference)
 
 
+@_reads
 def _export(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     exported = reader.export(given.folder, given.tables or None, format=given.format)
     if given.json:
@@ -117,6 +137,7 @@ def _export(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return "\n".join(f"{given.folder}/{each.path}: {each.rows:,} rows" for each in exported)
 
 
+@_reads
 def _verify(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     from taproom.warehouse.verification import verify
 
@@ -131,6 +152,7 @@ def _verify(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     )
 
 
+@_reads
 def _place(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     placement = reader.map.place(given.text)
     if given.json:
@@ -138,14 +160,17 @@ def _place(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return "\n".join(f"{near.distance:.3f}  {near.item_name}" for near in placement.neighbors[:10])
 
 
+@_reads
 def _call(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return reader.cells.call(given.file)
 
 
+@_reads
 def _classify(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return reader.images.classify(given.file)
 
 
+@_reads
 def _topics(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     mixture = reader.topics.of(given.text)
     if given.json:
@@ -153,16 +178,27 @@ def _topics(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     return "\n".join(f"{topic.share:.0%}  {' '.join(topic.top_words[:8])}" for topic in mixture.topics)
 
 
+@_reads
 def _nearest(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     found = reader.words.nearest(given.word, given.k)
     return found if given.json else "\n".join(f"{cosine:.3f}  {word}" for word, cosine in found)
 
 
+@_reads
 def _snapshot(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     snapshot = reader.snapshot()
     if given.file:
         snapshot.save(given.file)
     return json.loads(snapshot.as_json()) if given.json else str(snapshot)
+
+
+def _completion(given: argparse.Namespace) -> str:
+    from taproom.client.completion import SCRIPTS, completions
+
+    if not given.words:
+        return SCRIPTS[given.shell]
+    commands = {command.name: dict(command.arguments + COMMON) for command in COMMANDS}
+    return "\n".join(completions(given.words, commands))
 
 
 COMMANDS = (
@@ -248,6 +284,22 @@ COMMANDS = (
         (("file", {"nargs": "?", "metavar": "FILE", "help": "the lock file"}),),
         _snapshot,
     ),
+    Command(
+        "completion",
+        "print a script that completes commands, options and names of tables in a shell",
+        "taproom completion bash",
+        (
+            ("shell", {"choices": ("bash", "zsh", "fish"), "metavar": "SHELL", "help": "bash, zsh or fish"}),
+            ("words", {"nargs": argparse.REMAINDER, "metavar": "WORD", "help": "print what completes the last word"}),
+        ),
+        _completion,
+    ),
+)
+COMMON: tuple[Argument, ...] = (
+    ("--warehouse", {"metavar": "ROOT", "help": "a folder or a URL (default: $TAPROOM_WAREHOUSE)"}),
+    ("--snapshot", {"metavar": "FILE", "help": "read the versions of this lock file"}),
+    ("--at", {"metavar": "TIME", "help": "read the versions of this time, such as 2026-11-28"}),
+    ("--json", {"action": "store_true", "help": "print JSON"}),
 )
 
 
@@ -255,10 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a subcommand, print its answer, and give the exit status."""
     given = _parser().parse_args(arguments)
     try:
-        from taproom.client.reader import open_reader
-
-        reader = open_reader(given.warehouse, given.snapshot, given.at)
-        answer = given.command.run(reader, given)
+        answer = given.command.run(given)
         _print(answer, given.json)
     except BrokenPipeError:  # as by `taproom history items | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -272,11 +321,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--warehouse", metavar="ROOT", help="a folder or a URL (default: $TAPROOM_WAREHOUSE)")
-    common.add_argument("--snapshot", metavar="FILE", help="read the versions of this lock file")
-    common.add_argument("--at", metavar="TIME", help="read the versions of this time, such as 2026-11-28")
-    common.add_argument("--json", action="store_true", help="print JSON")
     parser = argparse.ArgumentParser(prog="taproom", description="Read the tables of a warehouse, and use its models.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
@@ -285,9 +329,8 @@ def _parser() -> argparse.ArgumentParser:
             help=command.help,
             description=f"{command.help[0].upper()}{command.help[1:]}.",
             epilog=f"example: {command.example}",
-            parents=[common],
         )
-        for name, options in command.arguments:
+        for name, options in command.arguments + COMMON:
             sub.add_argument(name, **options)
         sub.set_defaults(command=command)
     return parser

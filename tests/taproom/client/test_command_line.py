@@ -1,13 +1,17 @@
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from assets.text.word_vectors import WORD_VECTORS
 from taproom.client.command_line import COMMANDS, main
 from taproom.warehouse.publishing import Origin
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
+from tests.shown_tables import publish_map, publish_words
 from tests.taproom.client.test_reader import BEERS, FIRST, SECOND, STYLES
 
 
@@ -130,6 +134,35 @@ def test_each_command_has_help_and_an_example(capsys):
         assert ended.value.code == 0
         assert command.example.startswith(f"taproom {command.name}")
         assert f"example: {command.example}" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+def test_the_examples_work(tmp_path, monkeypatch, capsys):
+    warehouse = Warehouse(tmp_path / "warehouse")
+    publish_words(warehouse)
+    for _ in range(2):  # the example of `diff` compares two versions
+        publish_map(warehouse, seed=warehouse.head("item_map") is None)
+    words = {
+        "word": ["orbit", *"abcde"],
+        "count": [6, 5, 4, 3, 2, 1],
+        "vector": [[1.0, each / 10] for each in range(6)],
+    }
+    warehouse.publish(WORD_VECTORS, WORD_VECTORS.table_of(**words), since=None)
+    monkeypatch.setenv(WAREHOUSE_VARIABLE, warehouse.root)
+    monkeypatch.chdir(tmp_path)
+    # these reach the models, which are of other words here, or absent
+    refused = {
+        "place": "None of the 2 words",
+        "topics": "None of the",
+        "call": "no table 'event_calls'",
+        "classify": "no table 'classifier'",
+    }
+    for command in COMMANDS:
+        status = main(shlex.split(command.example)[1:])
+        output, errors = capsys.readouterr()
+        assert status == (1 if command.name in refused else 0), errors
+        assert refused.get(command.name, "") in errors
+        assert output.strip() or command.name in refused
 
 
 @pytest.mark.parametrize(
