@@ -119,7 +119,8 @@ class WarehouseReader:
         Raises:
             UnknownTableError: there is no such table, version or partition.
             UnknownColumnError: there is no such column.
-            InputError: `where` is not an expression, or cannot be applied to the columns' types.
+            InputError: `where` is not an expression, or cannot be applied to the columns' types; `columns` or
+                `partitions` is a single name instead of several, or there is no column in it.
             DamagedFileError: a file differs from what was committed, or is gone.
         """
         found = self._opened(table, version, partitions, some_columns=columns is not None)
@@ -195,6 +196,7 @@ class WarehouseReader:
         """
         from taproom.warehouse.difference import diff
 
+        _check_several("key", key)
         new = self.version(table) if new is None else new
         return diff(self._storage, table, old, new, key=key, ignore=ignore, rtol=rtol, atol=atol)
 
@@ -202,6 +204,7 @@ class WarehouseReader:
         """The rows added or changed, and the keys gone, since a version that a consumer has; raises as `diff` does."""
         from taproom.warehouse.difference import changes
 
+        _check_several("key", key)
         return changes(self._storage, table, since_version, self.version(table), key=key)
 
     def export(
@@ -226,6 +229,7 @@ class WarehouseReader:
         """
         from taproom.warehouse.export import export
 
+        _check_several("tables", tables)
         wanted = tables if isinstance(tables, Mapping) else dict.fromkeys(tables or self._versions())
         versions = {name: self.version(name) if version is None else version for name, version in wanted.items()}
         return export(self._storage, folder, versions, format=format)
@@ -293,6 +297,7 @@ class WarehouseReader:
     ) -> "VerifiedVersion":
         from taproom.warehouse.verified_dataset import VerifiedVersion
 
+        _check_several("partitions", partitions)
         version = self.version(table) if version is None else version
         return VerifiedVersion(self._storage, table, version, partitions, some_columns=some_columns)
 
@@ -304,6 +309,9 @@ def _checked(
     """Check which columns and rows are wanted; raises as `WarehouseReader.load` does."""
     import pyarrow.compute as pc
 
+    _check_several("columns", columns)
+    if columns is not None and not columns:
+        raise InputError(f"{table}: columns = {columns!r} names no column. Wanted: at least one, or None for all.")
     for name in columns or ():
         if name not in schema.names:
             raise _unknown_column(table, name, schema.names)
@@ -314,10 +322,16 @@ def _checked(
         )
     try:
         yield
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
         if match := _NO_SUCH_FIELD.match(str(error)):
             raise _unknown_column(table, match["name"], schema.names) from error
         raise InputError(f"{table}: where = {where} cannot be applied. {error}") from error
+
+
+def _check_several(argument: str, names: Iterable[str] | None) -> None:
+    """Refuse a single name, which would be taken for names of one letter each."""
+    if isinstance(names, str):
+        raise InputError(f"{argument} = {names!r} is a text. Wanted: a list, such as {argument}=[{names!r}].")
 
 
 def open_reader(

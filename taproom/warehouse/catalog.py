@@ -3,16 +3,21 @@
 Newest versions are found by the names of log entries, so a damaged table has one too, and is listed.
 """
 
+import operator
+import re
+
 import pyarrow.fs as pafs
 
-from taproom.errors import UnknownTableError, did_you_mean
+from taproom.errors import InputError, UnknownTableError, did_you_mean
 from taproom.warehouse.delta_log import Snapshot, TableLog
 from taproom.warehouse.storage import Storage
 
+_TABLE_NAME = re.compile(r"\w[\w.-]*")
+
 
 def head(storage: Storage, table: str) -> int | None:
-    """The newest version of a table; None where there is no such table."""
-    return TableLog(storage, table).newest()
+    """The newest version of a table; None where there is no such table. A path is no table's name."""
+    return TableLog(storage, table).newest() if _TABLE_NAME.fullmatch(str(table)) else None
 
 
 def heads(storage: Storage) -> dict[str, int]:
@@ -30,8 +35,9 @@ def existing_head(storage: Storage, table: str) -> int:
     """
     if (newest := head(storage, table)) is None:
         known = heads(storage)
+        near = did_you_mean(str(table), known)
         names = ", ".join(known) or "none yet: `make run` makes them"
-        raise UnknownTableError(f"{storage.root} has no table {table!r}{did_you_mean(table, known)}; it has: {names}")
+        raise UnknownTableError(f"{storage.root} has no table {table!r}{near}; it has: {names}")
     return newest
 
 
@@ -42,9 +48,14 @@ def open_version(storage: Storage, table: str, version: int | None = None, *, ev
 
     Raises:
         UnknownTableError: there is no such table or version, or a repair has lost it.
+        InputError: the version is no whole number.
         DamagedLogError: the table's log is damaged.
     """
     newest = existing_head(storage, table)
-    if version is not None and not 0 <= version <= newest:
-        raise UnknownTableError(f"{table} has versions 0 to {newest}; version {version} was wanted")
-    return TableLog(storage, table).snapshot(newest if version is None else version, even_if_lost)
+    try:
+        number = newest if version is None else operator.index(version)
+    except TypeError as error:
+        raise InputError(f"{table}: version {version!r} was given. Wanted: a number from 0 to {newest}.") from error
+    if not 0 <= number <= newest:
+        raise UnknownTableError(f"{table} has versions 0 to {newest}; version {number} was wanted")
+    return TableLog(storage, table).snapshot(number, even_if_lost)

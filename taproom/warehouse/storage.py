@@ -63,7 +63,8 @@ class Storage:
         """Open `root`, without reading from it or creating it.
 
         Raises:
-            StorageError: a URL has keys or options in it. Both belong in the environment, which is not printed.
+            StorageError: a URL is of an unknown kind, or has keys or options in it. These belong in the environment,
+                which is not printed.
         """
         self.options: dict[str, str] = {}  # for deltalake
         if root.startswith(("s3://", "s3a://")):
@@ -83,7 +84,13 @@ class Storage:
             }
         elif "://" in root:
             self.root = root.rstrip("/")
-            self.files, self._base = pafs.FileSystem.from_uri(root)
+            try:
+                self.files, self._base = pafs.FileSystem.from_uri(root)
+            except pa.ArrowInvalid as error:
+                raise StorageError(
+                    f"The warehouse {root!r} cannot be opened: {reason(error)}. Give a folder, or a URL as "
+                    "s3://bucket/path."
+                ) from error
         else:
             self.files, self._base = pafs.LocalFileSystem(), str(Path(root).resolve())
             self.root = self._base

@@ -96,10 +96,12 @@ class VerifiedVersion:
         """The schema of the wanted columns.
 
         Raises:
-            pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError: `where` cannot be applied to the columns.
+            pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError, pyarrow.ArrowTypeError: `where` cannot be applied to
+                the columns.
         """
         names = None if columns is None else list(columns)
-        return pads.dataset(self.schema.empty_table()).scanner(columns=names, filter=where).projected_schema
+        # of no rows: only then Arrow says that a condition gives no booleans
+        return pads.dataset(self.schema.empty_table()).to_table(columns=names, filter=where).schema
 
     def _columns_read(self, columns: Sequence[str] | None, where: pc.Expression | None) -> set[str] | None:
         """The columns that are wanted and those that `where` uses; None for all."""

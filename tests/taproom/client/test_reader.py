@@ -114,6 +114,14 @@ def test_a_version_that_was_swept_is_a_named_error(beers, reader):
         ({"table": "beers", "where": "abv_percent > 5"}, InputError, "'abv_percent > 5' is no expression"),
         ({"table": "beers", "where": pc.field("beer") > 1}, InputError, "cannot be applied"),
         ({"table": "beers", "partitions": ["c"]}, UnknownTableError, "no partition 'c' in version 1"),
+        ({"table": "beers", "where": pc.field("abv_percent") + 1}, InputError, "cannot be applied"),
+        ({"table": "beers", "partitions": "a"}, InputError, r"such as partitions=\['a'\]"),
+        ({"table": "beers", "columns": "beer"}, InputError, r"such as columns=\['beer'\]"),
+        ({"table": "beers", "columns": []}, InputError, "names no column"),
+        ({"table": "beers", "version": "1"}, InputError, "version '1' was given. Wanted: a number from 0 to 1"),
+        ({"table": "../warehouse/beers"}, UnknownTableError, "no table '../warehouse/beers'"),
+        ({"table": "beers/"}, UnknownTableError, "no table 'beers/'"),
+        ({"table": None}, UnknownTableError, "no table None"),
     ],
 )
 def test_what_is_not_there_is_refused_and_the_nearest_name_offered(reader, wanted, error, message):
@@ -141,6 +149,17 @@ def test_a_table_is_described(reader):
     for text in (str(about), about._repr_html_()):
         assert {word for word in wanted if word not in text} == set()
     assert about.as_dict()["made"] == about.made.isoformat()
+
+
+def test_a_single_name_instead_of_several_is_refused(reader, tmp_path):
+    for ask in (
+        lambda: reader.export(tmp_path / "export", "beers"),
+        lambda: reader.diff("beers", 0, key="beer"),
+        lambda: reader.changes("beers", 0, key="beer"),
+    ):
+        with pytest.raises(InputError, match=r"is a text\. Wanted: a list"):
+            ask()
+    assert not (tmp_path / "export").exists()
 
 
 def test_versions_are_compared_and_followed(reader):

@@ -144,6 +144,11 @@ def test_deltalake_has_the_same_time_limits(stalled):
     assert time.monotonic() - began < 15
 
 
+def test_a_url_of_an_unknown_kind_is_refused():
+    with pytest.raises(StorageError, match="'beer://cellar/warehouse' cannot be opened"):
+        Warehouse("beer://cellar/warehouse")
+
+
 def test_a_url_with_keys_in_it_is_refused_and_not_repeated():
     for url in (f"s3://somebody:{SECRET}@bucket/warehouse", f"s3://bucket/warehouse?secret_key={SECRET}"):
         with pytest.raises(StorageError, match="has keys or options in it") as raised:
