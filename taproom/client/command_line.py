@@ -113,14 +113,7 @@ def _sql(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
 @_reads
 def _history(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
     commits = reader.history(given.table)
-    if given.json:
-        return commits
-    lines = [
-        f"{commit['version']:>4}  {commit['time']:%Y-%m-%d %H:%M}  {commit['rows']:>9} rows  "
-        + ", ".join(f"{name}@{version}" for name, version in commit["inputs"].items())
-        for commit in commits
-    ]
-    return "\n".join(lines)
+    return commits if given.json else str(commits)
 
 
 @_reads

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from taproom.client.html import html_table
+from taproom.html import html_table
 from taproom.warehouse.catalog import head, open_version
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.storage import Storage
@@ -140,6 +140,28 @@ class TableList:
     def _repr_html_(self) -> str:
         rows = ((name, version, grain, f"{made:%Y-%m-%d %H:%M}") for name, version, grain, made in self.rows)
         return html_table(f"{len(self)} tables", ("table", "version", "a row is", "made (UTC)"), rows)
+
+
+class History(list[dict[str, Any]]):
+    """The versions of a table, as `taproom.warehouse.history` describes them, newest first."""
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{commit['version']:>4}  {commit['time']:%Y-%m-%d %H:%M}  {commit['rows']:>9} rows  {_inputs(commit)}"
+            for commit in self
+        )
+
+    def _repr_html_(self) -> str:
+        header = ("version", "made (UTC)", "partition", "rows", "made from")
+        rows = (
+            (each["version"], f"{each['time']:%Y-%m-%d %H:%M}", each["partition"], each["rows"], _inputs(each))
+            for each in self
+        )
+        return html_table(f"{len(self)} versions", header, rows)
+
+
+def _inputs(commit: Mapping[str, Any]) -> str:
+    return ", ".join(f"{table}@{version}" for table, version in commit["inputs"].items())
 
 
 def list_tables(storage: Storage, versions: Mapping[str, int]) -> TableList:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import pyarrow as pa
 
 from taproom.client import descriptions, snapshots
-from taproom.client.descriptions import TableDescription, TableList
+from taproom.client.descriptions import History, TableDescription, TableList
 from taproom.client.snapshots import Snapshot
 from taproom.errors import InputError, MissingPackageError, UnknownColumnError, did_you_mean
 from taproom.warehouse import catalog
@@ -73,7 +73,7 @@ class WarehouseReader:
         """
         return descriptions.describe_table(self._storage, table, self.version(table), self._versions())
 
-    def history(self, table: str) -> list[dict[str, Any]]:
+    def history(self, table: str) -> History:
         """The provenance of each version of a table (run, inputs and their versions, config), newest first.
 
         A handle that reads a snapshot lists no versions after the snapshot's.
@@ -83,7 +83,7 @@ class WarehouseReader:
             DamagedLogError: a commit is damaged.
         """
         newest = self.version(table)
-        return [commit for commit in history(self._storage, table) if commit["version"] <= newest]
+        return History(commit for commit in history(self._storage, table) if commit["version"] <= newest)
 
     def version(self, table: str) -> int:
         """The version of a table that is read if no other is asked for.

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time
 from functools import cache
 from pathlib import Path
 
-from taproom.client.html import html_table
 from taproom.errors import InputError, UnknownTableError, did_you_mean
+from taproom.html import html_table
 from taproom.warehouse.catalog import heads, open_version
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.history import entries

@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import InputError
+from taproom.html import html_table
 from taproom.maps.item_map import positions_on
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
@@ -77,6 +78,10 @@ class Placement:
     positions: dict[int, np.ndarray]
     words: tuple[str, ...]
     unknown_words: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = ((near.item_name, f"{near.distance:.3f}") for near in self.neighbors[:10])
+        return html_table("nearest items", ("item", "distance"), rows)
 
 
 class ItemMap:

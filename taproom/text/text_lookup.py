@@ -10,6 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from taproom.errors import InputError
+from taproom.html import html_table
 from taproom.text.topics import document_weights, mixtures, topics_of_table
 from taproom.warehouse.history import recorded_inputs
 from taproom.warehouse.warehouse import Warehouse
@@ -42,6 +43,10 @@ class TopicMixture:
     topics: tuple[TopicShare, ...]
     words: tuple[str, ...]
     unknown_words: tuple[str, ...]
+
+    def _repr_html_(self) -> str:
+        rows = ((topic.topic, f"{topic.share:.0%}", " ".join(topic.top_words)) for topic in self.topics)
+        return html_table("topics of the text", ("topic", "share", "heaviest words"), rows)
 
 
 class TopicModel:

@@ -44,6 +44,7 @@ def test_planted_themes_are_the_topics_of_either_weighting(topics, themes, make,
 
     with subtests.test("a new text is told with its topics' words"):
         about = taproom.open().topics.of("Lemon, tart and zzz!")
+        assert f"<td>{about.topics[0].share:.0%}</td>" in about._repr_html_()
         assert set(about.topics[0].top_words) >= {"lemon", "tart"}
         assert (about.words, about.unknown_words) == (("lemon", "tart"), ("and", "zzz"))
         assert taproom.open().topics.of("lemon", "bag_of_words").topics[0].share == pytest.approx(1, abs=0.2)

@@ -151,6 +151,13 @@ def test_a_table_is_described(reader):
     assert about.as_dict()["made"] == about.made.isoformat()
 
 
+def test_the_history_is_a_list_that_prints_as_a_table(reader):
+    history = reader.history("styles")
+    assert [commit["version"] for commit in history] == [0]
+    assert str(history).split()[-3:] == ["1", "rows", "beers@0"]
+    assert "<td>beers@0</td>" in history._repr_html_()
+
+
 def test_a_single_name_instead_of_several_is_refused(reader, tmp_path):
     for ask in (
         lambda: reader.export(tmp_path / "export", "beers"),

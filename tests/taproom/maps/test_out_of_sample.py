@@ -201,6 +201,7 @@ def test_a_placement_says_what_it_knows(themed_map):
     assert len(placement.neighbors) == 5
     first = placement.neighbors[0]
     assert (first.item_name, first.category) == (f"The {first.item_id}", "hoppy")
+    assert f"<td>{first.item_name}</td>" in placement._repr_html_()
     assert {dimension: (len(at), at.dtype) for dimension, at in placement.positions.items()} == {
         2: (2, np.float64),
         3: (3, np.float64),
