@@ -101,7 +101,7 @@ class VerifiedVersion:
         """
         names = None if columns is None else list(columns)
         # of no rows: only then Arrow says that a condition gives no booleans
-        return pads.dataset(self.schema.empty_table()).to_table(columns=names, filter=where).schema
+        return pads.dataset(self.schema.empty_table()).to_table(names, filter=where, use_threads=False).schema
 
     def _columns_read(self, columns: Sequence[str] | None, where: pc.Expression | None) -> set[str] | None:
         """The columns that are wanted and those that `where` uses; None for all."""
