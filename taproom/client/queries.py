@@ -35,6 +35,8 @@ def query_tables(
         InputError: it is not one statement that reads, or DuckDB refuses it.
         TaproomError: what `open_table` raises.
     """
+    if not isinstance(query, str):
+        raise InputError(f"The query {query!r} is no text. Wanted: one SELECT statement.")
     with duckdb.connect(config=_CONFIG) as connection:
         for name in _tables_named(connection, query):
             connection.register(name, open_table(*_table_and_version(name, versions)))

@@ -163,6 +163,8 @@ class WarehouseReader:
         """
         from taproom.client.queries import query_tables
 
+        for name in versions or ():
+            self.version(name)  # raises for a misspelt name, which would count for nothing
         return query_tables(query, versions or {}, lambda *table: self._opened(*table).dataset())
 
     # What changed, and copies

@@ -42,6 +42,10 @@ def test_versions_are_given_beside_the_query(reader):
     assert reader.sql("select count(*) as n from beers", versions={"beers": 0}).to_pylist() == [{"n": 1}]
     with pytest.raises(UnknownTableError, match="versions 0 to 1; version 5"):
         reader.sql('from "beers@5"')
+    with pytest.raises(InputError, match="version '0' was given"):
+        reader.sql("from beers", versions={"beers": "0"})
+    with pytest.raises(UnknownTableError, match="did you mean 'beers'"):
+        reader.sql("from beers", versions={"beer": 0})
 
 
 @pytest.mark.parametrize(
@@ -55,6 +59,11 @@ def test_versions_are_given_beside_the_query(reader):
 def test_what_is_not_one_query_is_refused(reader, query):
     with pytest.raises(InputError, match="One SELECT statement was wanted; tables can only be read"):
         reader.sql(query)
+
+
+def test_a_query_is_a_text(reader):
+    with pytest.raises(InputError, match="The query None is no text"):
+        reader.sql(None)
 
 
 def test_files_and_variables_of_the_program_are_out_of_reach(reader, tmp_path):
