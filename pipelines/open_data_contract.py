@@ -109,6 +109,7 @@ def _property(contract: Contract, column: Column) -> dict[str, Any]:
         "required": not column.nullable,
         **(_primary_key(contract, column) if column.name in contract.key else {}),
         **({"partitioned": True, "partitionKeyPosition": 1} if column.name == contract.partition else {}),
+        **({"transformSourceObjects": list(column.made_from)} if column.made_from else {}),
         "customProperties": [
             {"property": "arrowType", "value": str(column.type)},
             *([{"property": "unit", "value": column.unit}] if column.unit else []),
