@@ -62,7 +62,7 @@ audit: setup .venv/validators  ## look up the licences and the known vulnerabili
 	@.venv/validators/bin/pip-licenses --python=$(BIN)/python --summary
 	@$(BIN)/python .ci/audit.py requirements.lock
 
-contracts: setup  ## generate data/contracts/
+contracts: setup  ## generate data/contracts/ and docs/contract-changes.md
 	@$(BIN)/python -m pipelines.contracts
 
 lock:  ## update the lock files (needs uv)

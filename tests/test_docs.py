@@ -28,6 +28,7 @@ from tests.planted_images import planted_images, write_images
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "data").rglob("inbox/**/*.md")])
 READING = ROOT / "docs" / "reading_tables.md"
+RULES = ROOT / "docs" / "contracts.md"
 # A guide is called after the chain whose input it is about, and has an example of one.
 GUIDES = {chain: ROOT / "docs" / f"{chain.name}.md" for chain in CHAINS if chain.name != "tuning"}
 
@@ -102,7 +103,7 @@ def test_snippets_run_and_the_examples_of_the_guides_are_read(capsys, instance, 
                 run_as_script(snippet, document)
                 assert capsys.readouterr().out.strip()
 
-    for command in "".join(snippets(READING, "sh")).splitlines():
+    for command in "".join(snippets(READING, "sh") + snippets(RULES, "sh")).splitlines():
         if command.startswith("taproom "):
             with subtests.test(command):
                 assert command_line.main(shlex.split(command)[1:]) == 0
