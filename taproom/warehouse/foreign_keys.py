@@ -56,32 +56,47 @@ class ForeignKey:
             f"where {present} and not exists (select 1 from {sql_name(self.table)} as t where {equal})"
         )
 
-    def missing(self, rows: pa.RecordBatch, keys: pa.Table) -> pa.Table:
-        """The references that no row of `keys` has, as the columns `row` (int64, of `rows`) and those of the key."""
+    def references(self, rows: pa.RecordBatch, first_row: int = 0) -> pa.Table:
+        """The references of rows: the row of each, counted from `first_row` (`row`, int64), and the columns of the key."""
         entries, row_of = list_entries(rows.column(self.columns[0]))
         others = [rows.column(name).take(pa.array(row_of)) for name in self.columns[1:]]
         values = dict(zip(self.key, [entries, *others], strict=True))
-        references = pa.table({"row": row_of, **values}).drop_null()
+        return pa.table({"row": row_of + first_row, **values}).drop_null()
+
+    def missing(self, references: pa.Table, keys: pa.Table) -> pa.Table:
+        """Those of the references that no row of `keys` has, by their row."""
         return references.join(keys, keys=list(self.key), join_type="left anti").sort_by("row")
 
 
 def checked_references(
     table: str, foreign_key: ForeignKey, keys: pa.Table, version: int, batches: Iterable[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """Check each batch of rows of `table` against the keys of the version that they refer to, and yield it.
+    """Yield the rows of `table`, and check them against the keys of the version that they refer to.
+
+    A comparison reads all keys. So references are collected until there are as many as keys, and the time does not grow
+    with the number of batches.
 
     Raises:
-        ContractError: a batch refers to rows that are not there.
+        ContractError: rows refer to rows that are not there. The batch that has them may have been yielded before.
     """
-    rows = 0
-    for batch in batches:
-        missing = foreign_key.missing(batch, keys)
+
+    def check(references: list[pa.Table]) -> None:
+        missing = foreign_key.missing(pa.concat_tables(references), keys)
         if missing.num_rows:
             row, *_ = missing["row"].to_pylist()
             example = missing.drop_columns("row").slice(0, 1).to_pylist()[0]
             raise ContractError(
                 f"{table}: {missing.num_rows} references break the rule '{foreign_key}', version {version}; the first "
-                f"is in row {rows + row}, {example}. Make {table} again from tables that belong together"
+                f"is in row {row}, {example}. Make {table} again from tables that belong together"
             )
+
+    rows, collected = 0, []
+    for batch in batches:
+        collected.append(foreign_key.references(batch, rows))
         rows += batch.num_rows
+        if sum(each.num_rows for each in collected) >= keys.num_rows:
+            check(collected)
+            collected = []
         yield batch
+    if collected:
+        check(collected)

@@ -23,16 +23,20 @@ def rows_of(*rows):
     return pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True)) for row in rows], schema=SCHEMA)
 
 
+def missing(reference, rows, keys):
+    return reference.missing(reference.references(rows), keys)
+
+
 def test_references_without_a_row_are_found():
     rows = rows_of(
         ("ale", ["bock", "ale"], "a", 1), ("stout", ["ale", "stout", "porter"], "b", 1), (None, None, None, 7)
     )
-    assert WORD.missing(rows, WORDS).to_pylist() == [{"row": 1, "word": "stout"}]
-    assert NEAREST.missing(rows, WORDS)["row"].to_pylist() == [1, 1]
-    assert PLACE.missing(rows, PLACES).to_pylist() == [{"row": 1, "shelf": "b", "number": 1}]
-    assert WORD.missing(rows, WORDS.slice(0, 0))["row"].to_pylist() == [0, 1]
-    assert WORD.missing(rows.slice(0, 0), WORDS).num_rows == 0
-    assert WORD.missing(rows.slice(1), WORDS)["row"].to_pylist() == [0]
+    assert missing(WORD, rows, WORDS).to_pylist() == [{"row": 1, "word": "stout"}]
+    assert missing(NEAREST, rows, WORDS)["row"].to_pylist() == [1, 1]
+    assert missing(PLACE, rows, PLACES).to_pylist() == [{"row": 1, "shelf": "b", "number": 1}]
+    assert missing(WORD, rows, WORDS.slice(0, 0))["row"].to_pylist() == [0, 1]
+    assert missing(WORD, rows.slice(0, 0), WORDS).num_rows == 0
+    assert missing(WORD, rows.slice(1), WORDS)["row"].to_pylist() == [0]
 
 
 TEXT = st.none() | st.sampled_from(["ale", "bock", "stout"])
@@ -57,19 +61,27 @@ def test_the_query_counts_the_same_references(rows):
             connection.register(name, table)
         for reference, keys in ((WORD, WORDS), (NEAREST, WORDS), (PLACE, PLACES)):
             counted = connection.sql(reference.query("shelves", SCHEMA)).fetchall()
-            assert counted == [(reference.missing(batch, keys).num_rows,)]
+            assert counted == [(missing(reference, batch, keys).num_rows,)]
 
 
-def test_a_broken_reference_is_named_with_count_row_and_version():
-    good, bad = rows_of(("ale", [], "a", 0)), rows_of(("bock", [], "a", 0), ("stout", [], "a", 0), ("gose", [], "a", 0))
-    stream = checked_references("shelves", WORD, WORDS, 4, [good, bad])
-    assert next(stream) is good
+@pytest.mark.parametrize("keys", [WORDS, WORDS.slice(0, 0), pa.table({"word": [str(n) for n in range(9)] + ["ale"]})])
+def test_a_broken_reference_is_named_with_count_row_and_version(keys):
+    good, bad = rows_of(("ale", [], "a", 0)), rows_of((None, [], "a", 0), ("stout", [], "a", 0), ("gose", [], "a", 0))
+    first = [good] if keys.num_rows else []
     with pytest.raises(ContractError) as error:
-        next(stream)
+        list(checked_references("shelves", WORD, keys, 4, [*first, bad, *first]))
     assert str(error.value) == (
-        "shelves: 2 references break the rule 'word refers to word of words', version 4; the first is in row 2, "
-        "{'word': 'stout'}. Make shelves again from tables that belong together"
+        "shelves: 2 references break the rule 'word refers to word of words', version 4; the first is in row "
+        f"{1 + len(first)}, {{'word': 'stout'}}. Make shelves again from tables that belong together"
     )
+
+
+def test_references_are_checked_however_the_rows_are_cut():
+    rows = rows_of(*[("ale", [], "a", 0)] * 5)
+    for size in (1, 2, 5):
+        batches = [rows.slice(start, size) for start in range(0, 5, size)]
+        assert list(checked_references("shelves", WORD, WORDS, 0, batches)) == batches
+    assert list(checked_references("shelves", WORD, WORDS, 0, [])) == []
 
 
 def test_a_foreign_key_has_as_many_columns_as_the_key():
