@@ -57,7 +57,7 @@ class ForeignKey:
         )
 
     def references(self, rows: pa.RecordBatch, first_row: int = 0) -> pa.Table:
-        """The references of rows: the row of each, counted from `first_row` (`row`, int64), and the columns of the key."""
+        """The references of rows: the row of each, counted from `first_row` (`row`, int64), and the key's columns."""
         entries, row_of = list_entries(rows.column(self.columns[0]))
         others = [rows.column(name).take(pa.array(row_of)) for name in self.columns[1:]]
         values = dict(zip(self.key, [entries, *others], strict=True))

@@ -5,6 +5,8 @@ from pathlib import Path
 import dagster as dg
 import yaml
 
+import taproom
+from assets.table import CONTRACTS
 from pipelines.definitions import defs
 from taproom.warehouse.warehouse import Warehouse
 
@@ -25,6 +27,17 @@ def tables_of(chain: str) -> list[str]:
     """All that a run makes for a chain."""
     of_chain = dg.AssetSelection.groups(chain).resolve(defs.resolve_asset_graph())
     return sorted(TUNED | {key.path[0] for key in of_chain})
+
+
+def broken_rules(warehouse: Warehouse) -> dict[str, int]:
+    """The rules and references of all tables that rows break, by their queries, with how many do."""
+    reader = taproom.open(warehouse.root)
+    made = [CONTRACTS[table] for table in warehouse.tables()]
+    queries = {f"{each.table}: {rule}": query for each in made for rule, query in each.queries.items()} | {
+        f"{each.table}: {key}": key.query(each.table, each.schema) for each in made for key in each.foreign_keys
+    }
+    counts = {rule: reader.sql(query).column(0)[0].as_py() for rule, query in queries.items()}
+    return {rule: count for rule, count in counts.items() if count}
 
 
 def changed(warehouse: Warehouse, before: dict[str, int]) -> set[str]:

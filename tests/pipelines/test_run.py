@@ -8,7 +8,7 @@ from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.products import Products
 from pipelines.run import main
-from tests.pipelines.made_by_run import BRIEF, ROOT, TUNED, changed, tables_of, write_config
+from tests.pipelines.made_by_run import BRIEF, ROOT, TUNED, broken_rules, changed, tables_of, write_config
 
 TABLES = tables_of("reviews")
 
@@ -33,6 +33,9 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         assert str(picture) in first.stdout
         assert picture.read_bytes().startswith(b"\x89PNG")
         assert "make ui" in first.stdout
+
+    with subtests.test("all rows keep the rules of their contracts, and their references lead to rows"):
+        assert broken_rules(warehouse) == {}
 
     with subtests.test("an unchanged second run makes nothing and says so"):
         heads = warehouse.heads()

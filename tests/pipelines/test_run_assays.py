@@ -1,7 +1,7 @@
 import numpy as np
 
 from tests.fcs_file import fcs_bytes
-from tests.pipelines.made_by_run import BRIEF, changed, tables_of
+from tests.pipelines.made_by_run import BRIEF, broken_rules, changed, tables_of
 
 
 def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_label_is_noticed(
@@ -31,6 +31,9 @@ def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_lab
         assert warehouse.tables() == tables_of("assays")
         assert "Classes in the unlabelled wells" in first.stdout
         assert "Accuracy on wells left out" in first.stdout
+
+    with subtests.test("all rows keep the rules of their contracts, and their references lead to rows"):
+        assert broken_rules(warehouse) == {}
 
     with subtests.test("an unchanged second run makes nothing and says so"):
         heads = warehouse.heads()

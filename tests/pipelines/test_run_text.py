@@ -1,6 +1,6 @@
 from itertools import islice
 
-from tests.pipelines.made_by_run import BRIEF, changed, tables_of
+from tests.pipelines.made_by_run import BRIEF, broken_rules, changed, tables_of
 from tests.planted_corpus import planted_corpus
 
 
@@ -26,6 +26,9 @@ def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_cha
         assert warehouse.tables() == tables_of("text")
         assert "3 of 3 topics" in first.stdout
         assert "king - man + woman = " in first.stdout
+
+    with subtests.test("all rows keep the rules of their contracts, and their references lead to rows"):
+        assert broken_rules(warehouse) == {}
 
     with subtests.test("an unchanged second run makes nothing and says so"):
         heads = warehouse.heads()

@@ -1,8 +1,10 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from taproom.warehouse.history import key_of
+from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.history import foreign_keys_of, key_of
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.warehouse.tables import MAIL, NOTES, ids, mail, notes
@@ -32,6 +34,14 @@ def test_a_commit_records_the_columns_that_identify_a_row(warehouse):
     warehouse.publish(MAIL, mail("a", 1), since=None, partition="a")
     assert key_of(warehouse.storage, "notes", 0) == ("id",)
     assert key_of(warehouse.storage, "mail", 0) == ("batch", "id")  # ids are unique within a batch
+
+
+def test_a_commit_records_the_foreign_keys(warehouse):
+    keys = (ForeignKey(("id",), "others", ("number",)), ForeignKey(("id", "text"), "texts", ("id", "text")))
+    warehouse.publish(NOTES, notes(1), since=None)
+    warehouse.publish(replace(NOTES, foreign_keys=keys), notes(2), since=0)
+    assert foreign_keys_of(warehouse.storage, "notes", 0) == ()
+    assert foreign_keys_of(warehouse.storage, "notes", 1) == keys
 
 
 @pytest.mark.slow
