@@ -280,9 +280,12 @@ class StepTables(dg.IOManager):
 
         A table that this step publishes later has no version yet, and references to it are not checked.
         """
-        behind = [self.warehouse.commit_of(name, version)["inputs"] for name, version in self.inputs.items()]
-        known = dict(ChainMap(self.published, self.inputs, *behind))
-        return {each.table: known[each.table] for each in CONTRACTS[table].foreign_keys if each.table in known}
+        wanted = {foreign_key.table for foreign_key in CONTRACTS[table].foreign_keys}
+        known = self.inputs | self.published
+        if not wanted <= known.keys():
+            behind = (self.warehouse.commit_of(name, version)["inputs"] for name, version in self.inputs.items())
+            known = dict(ChainMap(known, *behind))
+        return {name: known[name] for name in wanted & known.keys()}
 
     def _requested_config(
         self, instance: dg.DagsterInstance, run: dg.DagsterRun, op: dg.OpDefinition, key: dg.AssetKey

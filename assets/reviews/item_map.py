@@ -53,7 +53,7 @@ ITEM_MAP = Contract(
     invariants=(Between("dimension", 2, 3), Between("x"), Between("y"), Between("z")),
     foreign_keys=(ForeignKey(("item_id",), "items", ("item_id",)),),
     limits=(
-        "Only the order of distances is fitted: axes and directions have no meaning, and distances no unit.",
+        "Only the order of distances is fitted: axes, directions and ratios of distances have no meaning.",
         "The map continues the previous one, so positions also depend on earlier versions.",
     ),
 )  # fmt: skip

@@ -32,7 +32,7 @@ CONTRACT = Contract(
     invariants=(NotBlank("word"), Between("count", 1), Between("x"), Between("y")),
     foreign_keys=(ForeignKey(("word",), "word_vectors", ("word",)),),
     limits=(
-        "Only the order of distances is fitted: axes and directions have no meaning, and distances no unit.",
+        "Only the order of distances is fitted: axes, directions and ratios of distances have no meaning.",
         "Similar vectors mean similar contexts, not the same meaning: opposites are often near each other.",
     ),
 )

@@ -29,7 +29,7 @@ def test_a_table_is_described(visit, pages):
     text = tab.inner_text("main")
     for said in (
         "an item on the map of a dimension", "120 rows", "dimension, item_id is unique",
-        "item_id refers to item_id of items", "axes and directions have no meaning", "20 of 120 rows",
+        "item_id refers to item_id of items", "Only the order of distances is fitted", "20 of 120 rows",
     ):  # fmt: skip
         assert said in text
     assert tab.locator("table.rows tbody tr").count() == 20
