@@ -12,6 +12,8 @@ from taproom.errors import ContractError
 from taproom.warehouse.list_entries import list_entries
 from taproom.warehouse.sql_names import sql_name
 
+_ROW = "row number"  # unlike the name of any column
+
 
 @dataclass(frozen=True)
 class ForeignKey:
@@ -57,15 +59,15 @@ class ForeignKey:
         )
 
     def references(self, rows: pa.RecordBatch, first_row: int = 0) -> pa.Table:
-        """The references of rows: the row of each, counted from `first_row` (`row`, int64), and the key's columns."""
+        """The references of rows: the row of each, counted from `first_row` (int64), and the key's columns."""
         entries, row_of = list_entries(rows.column(self.columns[0]))
         others = [rows.column(name).take(pa.array(row_of)) for name in self.columns[1:]]
         values = dict(zip(self.key, [entries, *others], strict=True))
-        return pa.table({"row": row_of + first_row, **values}).drop_null()
+        return pa.table({_ROW: row_of + first_row, **values}).drop_null()
 
     def missing(self, references: pa.Table, keys: pa.Table) -> pa.Table:
         """Those of the references that no row of `keys` has, by their row."""
-        return references.join(keys, keys=list(self.key), join_type="left anti").sort_by("row")
+        return references.join(keys, keys=list(self.key), join_type="left anti").sort_by(_ROW)
 
 
 def checked_references(
@@ -83,8 +85,8 @@ def checked_references(
     def check(references: list[pa.Table]) -> None:
         missing = foreign_key.missing(pa.concat_tables(references), keys)
         if missing.num_rows:
-            row, *_ = missing["row"].to_pylist()
-            example = missing.drop_columns("row").slice(0, 1).to_pylist()[0]
+            row, *_ = missing[_ROW].to_pylist()
+            example = missing.drop_columns(_ROW).slice(0, 1).to_pylist()[0]
             raise ContractError(
                 f"{table}: {missing.num_rows} references break the rule '{foreign_key}', version {version}; the first "
                 f"is in row {row}, {example}. Make {table} again from tables that belong together"

@@ -150,12 +150,14 @@ def _commit_metadata(
 def _with_checked_references(
     storage: Storage, contract: Contract, versions: Mapping[str, int], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
-    """The batches, each checked against the tables that it refers to; these are read once, only their keys."""
+    """The batches, checked against the tables that they refer to; of these, the columns of each key are read once."""
+    keys: dict[tuple[str, tuple[str, ...]], pa.Table] = {}
     for foreign_key in contract.foreign_keys:
-        version = versions.get(foreign_key.table)
-        if version is not None:
-            keys = stream(storage, foreign_key.table, version, columns=foreign_key.key).read_all()
-            batches = checked_references(contract.table, foreign_key, keys, version, batches)
+        table, key = foreign_key.table, foreign_key.key
+        if table in versions:
+            if (table, key) not in keys:
+                keys[table, key] = stream(storage, table, versions[table], columns=key).read_all()
+            batches = checked_references(contract.table, foreign_key, keys[table, key], versions[table], batches)
     return batches
 
 

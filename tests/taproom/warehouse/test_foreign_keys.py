@@ -31,12 +31,12 @@ def test_references_without_a_row_are_found():
     rows = rows_of(
         ("ale", ["bock", "ale"], "a", 1), ("stout", ["ale", "stout", "porter"], "b", 1), (None, None, None, 7)
     )
-    assert missing(WORD, rows, WORDS).to_pylist() == [{"row": 1, "word": "stout"}]
-    assert missing(NEAREST, rows, WORDS)["row"].to_pylist() == [1, 1]
-    assert missing(PLACE, rows, PLACES).to_pylist() == [{"row": 1, "shelf": "b", "number": 1}]
-    assert missing(WORD, rows, WORDS.slice(0, 0))["row"].to_pylist() == [0, 1]
+    assert missing(WORD, rows, WORDS).to_pylist() == [{"row number": 1, "word": "stout"}]
+    assert missing(NEAREST, rows, WORDS)["row number"].to_pylist() == [1, 1]
+    assert missing(PLACE, rows, PLACES).to_pylist() == [{"row number": 1, "shelf": "b", "number": 1}]
+    assert missing(WORD, rows, WORDS.slice(0, 0))["row number"].to_pylist() == [0, 1]
     assert missing(WORD, rows.slice(0, 0), WORDS).num_rows == 0
-    assert missing(WORD, rows.slice(1), WORDS)["row"].to_pylist() == [0]
+    assert missing(WORD, rows.slice(1), WORDS)["row number"].to_pylist() == [0]
 
 
 TEXT = st.none() | st.sampled_from(["ale", "bock", "stout"])
