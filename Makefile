@@ -62,7 +62,7 @@ audit: setup .venv/validators  ## look up the licences and the known vulnerabili
 	@.venv/validators/bin/pip-licenses --python=$(BIN)/python --summary
 	@$(BIN)/python .ci/audit.py requirements.lock
 
-contracts: setup  ## generate data/contracts/ and docs/contract-changes.md
+contracts: setup  ## generate data/contracts/
 	@$(BIN)/python -m pipelines.contracts
 
 lock:  ## update the lock files (needs uv)
@@ -91,7 +91,7 @@ setup: .venv/ready dagster_home
 	@touch $@
 
 # What checks generated contracts and exports has an environment of its own, because its packages conflict with ours.
-.venv/validators: requirements-validators.lock .venv/ready
+.venv/validators: requirements-validators.lock | .venv/ready
 	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 	  -r requirements-validators.lock || { rm -rf $@; exit 1; }
 	@touch $@
