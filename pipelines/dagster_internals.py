@@ -31,15 +31,21 @@ __all__ = [
     "fresh_for",
     "input_record_id",
     "instance_and_run",
+    "newest_check_evaluations",
     "newest_record_ids",
     "recorded_code_version",
     "run_database_files",
     "runs_with_pool_slots",
     "set_data_version",
+    "silent_daemons",
     "stale_statuses",
     "version_tags",
     "workspace_context",
 ]
+
+
+# The daemon reports every half minute; the UI waits for half an hour.
+SILENT_SECONDS = 300
 
 
 class _Loading(LoadingContext):
@@ -134,6 +140,34 @@ def newest_record_ids(instance: dg.DagsterInstance, key: dg.AssetKey) -> Sequenc
     """
     kind = dg.DagsterEventType.ASSET_MATERIALIZATION
     return list(instance.event_log_storage.get_latest_storage_id_by_partition(key, kind).values())
+
+
+def newest_check_evaluations(
+    instance: dg.DagsterInstance, keys: Iterable[dg.AssetCheckKey]
+) -> dict[dg.AssetCheckKey, tuple[str, dg.AssetCheckEvaluation]]:
+    """The newest evaluation of each check, with its run; of a check that is planned or being run there is none.
+
+    `DagsterInstance.get_latest_asset_check_evaluation_record` is public, but needs one query a check.
+    """
+    records = instance.event_log_storage.get_latest_asset_check_execution_by_key(list(keys))
+    evaluations = {key: record.event.asset_check_evaluation for key, record in records.items() if record.event}
+    return {key: (records[key].run_id, evaluation) for key, evaluation in evaluations.items() if evaluation}
+
+
+def silent_daemons(instance: dg.DagsterInstance) -> list[str]:
+    """The parts of the daemon that should run and have not reported for five minutes.
+
+    Publicly, only the UI shows them.
+    """
+    from dagster._daemon.controller import get_daemon_statuses  # noqa: PLC2701  # loads all that the daemon needs
+
+    statuses = get_daemon_statuses(
+        instance,
+        instance.get_required_daemon_types(),
+        ignore_errors=True,
+        heartbeat_tolerance_seconds=SILENT_SECONDS,
+    )
+    return sorted(name for name, status in statuses.items() if not status.healthy)
 
 
 def runs_with_pool_slots(instance: dg.DagsterInstance) -> set[str]:

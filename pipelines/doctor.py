@@ -3,25 +3,24 @@
     python -m pipelines.doctor [--repair]
 
 Compares Dagster's records with the warehouse and the running processes, and checks every byte of the newest version of
-every table, the free disk space, and which sensors are switched on. Exit status: 0 if nothing is wrong, 1 if something
-is (with --repair: if something is left), so that cron can notice it.
+every table, the free disk space, which sensors are switched on, and whether the daemon that they need runs. Exit
+status: 0 if nothing is wrong, 1 if something is (with --repair: if something is left), so that cron can notice it.
 """
 
 import argparse
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import dagster as dg
 
+from pipelines.dagster_internals import silent_daemons
 from pipelines.definitions import defs
+from pipelines.disk_space import little_disk_space
 from pipelines.reconcile import Finding, differences
 from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
-
-LEAST_FREE_BYTES = 2 * 2**30
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,7 +45,8 @@ def findings(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Fin
     """All that is wrong."""
     yield from _damage(warehouse)
     yield from differences(instance, warehouse, defs)
-    yield from _little_free_space(warehouse)
+    yield from _little_free_space(instance, warehouse)
+    yield from _silent_daemon(instance)
     yield from _half_switched_on(instance)
 
 
@@ -71,15 +71,23 @@ def _damage(warehouse: Warehouse) -> Iterator[Finding]:
             yield Finding(problem, partial(warehouse.repair, table) if number == 0 else None)
 
 
-def _little_free_space(warehouse: Warehouse) -> Iterator[Finding]:
+def _little_free_space(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[Finding]:
     """A disk that the next run may fill up."""
-    if "://" not in warehouse.root and warehouse.tables():
-        free = shutil.disk_usage(warehouse.root).free
-        if free < LEAST_FREE_BYTES:
-            yield Finding(
-                f"{warehouse.root} has {free / 2**30:.1f} GB left; {LEAST_FREE_BYTES / 2**30:.0f} GB are wanted. "
-                "Run the job maintain_warehouse with a smaller keep_days, or free some space"
-            )
+    for name, left in little_disk_space(instance, warehouse):
+        yield Finding(
+            f"the disk of {name} has {left}. Run the job maintain_warehouse with a smaller keep_days, or free some "
+            "space"
+        )
+
+
+def _silent_daemon(instance: dg.DagsterInstance) -> Iterator[Finding]:
+    """A daemon that does not run although schedules or sensors are switched on."""
+    on = sorted(state.name for state in instance.all_instigator_state() if state.is_running)
+    if on and (silent := silent_daemons(instance)):
+        yield Finding(
+            f"the daemon has not reported for five minutes ({', '.join(silent).lower()}), so what is switched on does "
+            f"not run: {', '.join(on)}. Start it with `make ui`"
+        )
 
 
 def _half_switched_on(instance: dg.DagsterInstance) -> Iterator[Finding]:

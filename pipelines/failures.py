@@ -1,6 +1,7 @@
 """Why runs have failed, from Dagster's event log."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -11,6 +12,7 @@ from taproom.pages.tables import Failure
 # Runs that failed longer ago than this many others are not looked at.
 NEWEST_RUNS = 100
 
+_NEVER = datetime.fromtimestamp(0, UTC)
 _OWN = "taproom.errors."  # messages begin with the error's class
 _READ = {
     DagsterEventType.ASSET_MATERIALIZATION_PLANNED,
@@ -39,33 +41,65 @@ def last_failures(
     return failures
 
 
+def failure_of(instance: dg.DagsterInstance, run_id: str) -> Failure:
+    """Why a run failed: its step that failed first, or what ended the run outside of its steps."""
+    log = _read_log(instance, run_id)
+    return log.failure(log.first_failed)
+
+
 def failed_steps(result: dg.ExecuteInProcessResult) -> str:
     """Why each failed step failed, one a line."""
     reasons = [f"{event.step_key}: {_message(event)}" for event in result.get_step_failure_events()]
     return "\n".join(reasons) or "the run failed; the UI (make ui) has its log"
 
 
-def _failures_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[dg.AssetKey, Failure]]:
-    """The assets that a failed run should have made and did not, each with the reason."""
-    planned: dict[dg.AssetKey, str | None] = {}  # asset -> step
-    made: set[dg.AssetKey] = set()
-    by_step: dict[str | None, str] = {}
-    of_run, time = "the run failed", datetime.fromtimestamp(0, UTC)
+@dataclass
+class _RunLog:
+    """What the log of a failed run says: the step of each planned asset, the assets made, why each failed step failed.
+
+    `of_run` is why the run failed, `time` when.
+    """
+
+    run_id: str
+    planned: dict[dg.AssetKey, str | None] = field(default_factory=dict)
+    made: set[dg.AssetKey] = field(default_factory=set)
+    by_step: dict[str | None, str] = field(default_factory=dict)
+    of_run: str = "the run failed"
+    time: datetime = _NEVER
+
+    @property
+    def first_failed(self) -> str | None:
+        """The step that failed first; None where the run failed outside of its steps."""
+        return next(iter(self.by_step), None)
+
+    def failure(self, step: str | None) -> Failure:
+        """The failure of a step, or of the run where that is None."""
+        return Failure(self.run_id, self.time, step, self.by_step.get(step, self.of_run))
+
+
+def _read_log(instance: dg.DagsterInstance, run_id: str) -> _RunLog:
+    log = _RunLog(run_id)
     for entry in instance.all_logs(run_id, of_type=_READ):
         event = entry.get_dagster_event()
         match event.event_type:
             case DagsterEventType.ASSET_MATERIALIZATION_PLANNED if event.asset_key:
-                planned[event.asset_key] = event.step_key
+                log.planned[event.asset_key] = event.step_key
             case DagsterEventType.ASSET_MATERIALIZATION if event.asset_key:
-                made.add(event.asset_key)
+                log.made.add(event.asset_key)
             case DagsterEventType.STEP_FAILURE:
-                by_step[event.step_key] = _message(event)
+                log.by_step[event.step_key] = _message(event)
             case DagsterEventType.RUN_FAILURE:
-                of_run, time = event.message or of_run, datetime.fromtimestamp(entry.timestamp, UTC)
-    first = next(iter(by_step), None)  # what follows a step that failed is not made
-    for key in planned.keys() - made:
-        step = planned[key] if planned[key] in by_step else first
-        yield key, Failure(run_id, time, step, by_step.get(step, of_run))
+                log.of_run, log.time = event.message or log.of_run, datetime.fromtimestamp(entry.timestamp, UTC)
+    return log
+
+
+def _failures_of(instance: dg.DagsterInstance, run_id: str) -> Iterator[tuple[dg.AssetKey, Failure]]:
+    """The assets that a failed run should have made and did not, each with the reason."""
+    log = _read_log(instance, run_id)
+    for key in log.planned.keys() - log.made:
+        step = log.planned[key]
+        # What follows a step that failed is not made.
+        yield key, log.failure(step if step in log.by_step else log.first_failed)
 
 
 def _message(event: dg.DagsterEvent) -> str:

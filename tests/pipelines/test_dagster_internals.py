@@ -1,10 +1,12 @@
 """Each function that uses a part of Dagster that is not public: a test fails when a release changes that part."""
 
 import asyncio
+import time
 from datetime import timedelta
 
 import dagster as dg
 import pytest
+from dagster._daemon.types import DaemonHeartbeat
 from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -16,11 +18,13 @@ from pipelines.dagster_internals import (
     fresh_for,
     input_record_id,
     instance_and_run,
+    newest_check_evaluations,
     newest_record_ids,
     recorded_code_version,
     run_database_files,
     runs_with_pool_slots,
     set_data_version,
+    silent_daemons,
     stale_statuses,
     version_tags,
     workspace_context,
@@ -166,6 +170,26 @@ def test_newest_record_ids(instance):
     records = instance.fetch_materializations(parted.key, limit=10).records  # newest first
     assert sorted(newest_record_ids(instance, parted.key)) == sorted(record.storage_id for record in records[:2])
     assert newest_record_ids(instance, whole.key) == []
+
+
+def test_newest_check_evaluations(instance):
+    @dg.asset_check(asset=whole)
+    def is_whole() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+    key = dg.AssetCheckKey(whole.key, "is_whole")
+    assert newest_check_evaluations(instance, [key]) == {}
+    run_id = make(instance, whole, is_whole).run_id
+    ((of_run, evaluation),) = newest_check_evaluations(instance, [key]).values()
+    assert (of_run, evaluation.passed, evaluation.severity) == (run_id, False, dg.AssetCheckSeverity.WARN)
+
+
+def test_silent_daemons(home):
+    required = home.get_required_daemon_types()
+    assert silent_daemons(home) == sorted(required)
+    for part in required:
+        home.add_daemon_heartbeat(DaemonHeartbeat(time.time(), part, "a daemon"))
+    assert silent_daemons(home) == []
 
 
 def test_pool_slots(home):

@@ -1,12 +1,21 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteInstigatorOrigin, RemoteRepositoryOrigin
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
+from dagster._daemon.types import DaemonHeartbeat
 
 from assets.reviews.items import REVIEW_BATCHES
-from pipelines import doctor
+from pipelines import disk_space, doctor
 from pipelines.chains import REVIEWS
 from pipelines.definitions import defs
 from pipelines.products import Products
@@ -62,9 +71,35 @@ def test_a_damaged_table_is_named_and_its_newest_undamaged_version_restored(two_
 
 
 def test_a_full_disk_is_listed(two_versions, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "LEAST_FREE_BYTES", 2**60)
+    monkeypatch.setattr(disk_space, "LEAST_FREE_BYTES", 2**60)
     assert doctor.main([]) == 1
     assert "GB left" in capsys.readouterr().out
+
+
+def switch_on(instance: dg.DagsterInstance, sensor: str) -> None:
+    """What the UI records when somebody switches a sensor on."""
+    location = GrpcServerCodeLocationOrigin(host="localhost", socket="code.sock", location_name="pipelines.definitions")
+    origin = RemoteInstigatorOrigin(RemoteRepositoryOrigin(location, "__repository__"), sensor)
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData())
+    instance.add_instigator_state(state)
+
+
+def test_a_daemon_that_does_not_run_is_listed_if_something_is_switched_on(home):
+    assert list(doctor._silent_daemon(home)) == []
+    switch_on(home, "notify_operators")
+    (finding,) = doctor._silent_daemon(home)
+    assert "the daemon has not reported for five minutes (asset, " in finding.what
+    assert "what is switched on does not run: notify_operators" in finding.what
+    report_daemon(home, seconds_ago=0)
+    assert list(doctor._silent_daemon(home)) == []
+    report_daemon(home, seconds_ago=360)
+    assert len(list(doctor._silent_daemon(home))) == 1
+
+
+def report_daemon(instance: dg.DagsterInstance, seconds_ago: float) -> None:
+    """What the daemon records while it runs."""
+    for part in instance.get_required_daemon_types():
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - seconds_ago, part, "a daemon"))
 
 
 KILLED = """
