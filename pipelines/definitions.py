@@ -8,6 +8,7 @@ import dagster as dg
 import assets
 from pipelines import jobs, maintenance, removal
 from pipelines.io_manager import table_io_manager
+from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
 from pipelines.usual_versions import usual_version_checks
 
@@ -32,7 +33,12 @@ def build_definitions(**resources: object) -> dg.Definitions:
             removal.remove_batch,
         ],
         schedules=[*jobs.SCHEDULES, maintenance.maintain_warehouse_weekly],
-        sensors=[*jobs.SENSORS, maintenance.reconciling_sensor(list(jobs.INGEST_BATCHES.values()))],
+        sensors=[
+            *jobs.SENSORS,
+            maintenance.reconciling_sensor(list(jobs.INGEST_BATCHES.values())),
+            notify_operators,
+            notify_consumers,
+        ],
         resources={"io_manager": table_io_manager, **resources},
         # A process for each step would take seconds to start, and would outlive a run that is killed. Steps run one
         # by one in either case.
@@ -40,4 +46,4 @@ def build_definitions(**resources: object) -> dg.Definitions:
     )
 
 
-defs = build_definitions()
+defs: dg.Definitions = build_definitions()

@@ -25,6 +25,8 @@ SETTLE_SECONDS = 5
 FEW_BATCHES = 50
 BATCHES_PER_RUN = 200
 RUNS_AT_ONCE = 2
+# The run of a batch has a tag of this name, with the run that reads several.
+READ_BY = "taproom/read_by"
 
 
 class BatchesConfig(dg.Config):
@@ -49,7 +51,7 @@ def ingest_batches(chain: BatchChain) -> dg.JobDefinition:
             if finding.repair:
                 finding.repair()
         warehouse = Warehouse(default_root())
-        products = Products(context.instance, warehouse, defs, {}, tags={"taproom/read_by": context.run.run_id})
+        products = Products(context.instance, warehouse, defs, {}, tags={READ_BY: context.run.run_id})
         errors = {}
         for key, settings in config.batches.items():
             check_run_goes_on(context.instance, context.run.run_id)
