@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.automation import WHEN_TABLES_HAVE_CHANGED
 from assets.table import OWNER
+from pipelines.notices.links import pages_address
 from pipelines.table_descriptions import described_tables
 from taproom.pages.site import WrittenPages, write_pages
 from taproom.warehouse.storage import default_root
@@ -59,4 +60,4 @@ def make_pages(instance: dg.DagsterInstance, warehouse: Warehouse, definitions: 
         SourceError: a library of the pages cannot be fetched.
         StorageError: the warehouse cannot be read or written.
     """
-    return write_pages(warehouse, described_tables(instance, warehouse, definitions))
+    return write_pages(warehouse, described_tables(instance, warehouse, definitions), pages_address())

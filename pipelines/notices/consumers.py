@@ -90,7 +90,7 @@ def _row_changes(
 
 
 def entry_of(table: str, old: int | None, new: range, changes: Mapping[int, RowChanges | None]) -> Entry:
-    """The entry of a table with the versions `new` after `old`; `changes` has what each has changed, where it is known."""
+    """The entry of a table with the versions `new` after `old`; `changes` has what each has changed if it is known."""
     known = [change for version in new if (change := changes.get(version)) is not None]
     total = RowChanges(*map(sum, zip(*known, strict=True))) if len(known) == len(new) else None
     rows = "; rows: " + ", ".join(f"{count:,} {what}" for what, count in total._asdict().items()) if total else ""

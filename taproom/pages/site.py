@@ -3,6 +3,7 @@
 The pages depend only on the newest two versions of each table and on what is said of the tables (`TableDescription`):
 the same versions give the same bytes. Nothing local goes in: no absolute path, no environment, no address of the
 warehouse.
+    files |= feeds(newest_versions(warehouse, states), address)
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from taproom.errors import DamagedFileError, InputError, UnknownTableError
 from taproom.pages.cells_data import cells_data
 from taproom.pages.chains import INTRODUCTIONS, ChainIntroduction
 from taproom.pages.changes import TableChange, changes_of
+from taproom.pages.feed import feeds, newest_versions
 from taproom.pages.item_map_data import item_map_data
 from taproom.pages.libraries import FOR_TESTS, LIBRARIES, Library, read_libraries
 from taproom.pages.lineage import Graph, layered_graph, stacked_graph, without_shortcuts
@@ -59,18 +61,19 @@ class WrittenPages:
     size_bytes: int
 
 
-def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> WrittenPages:
+def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription], address: str | None = None) -> WrittenPages:
     """Write all pages and delete files of earlier ones.
 
     Args:
         warehouse: where the tables are, and the pages will be.
         tables: every table that there may be, made or not.
+        address: where the pages are served, for the links of the feeds; None where that is not known.
 
     Raises:
         SourceError: a library of the pages cannot be fetched.
         StorageError: the warehouse cannot be read or written.
     """
-    storage, pages = warehouse.storage, build_pages(warehouse, tables)
+    storage, pages = warehouse.storage, build_pages(warehouse, tables, address)
     for path, content in sorted(pages.items(), key=lambda page: page[0] == "index.html"):  # the entrance last
         if storage.read(f"{FOLDER}/{path}") != content:
             with storage.errors(f"{FOLDER}/{path} could not be written to {storage.root}"):
@@ -87,7 +90,9 @@ def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> Wri
     )
 
 
-def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dict[str, bytes]:
+def build_pages(
+    warehouse: Warehouse, tables: Sequence[TableDescription], address: str | None = None
+) -> dict[str, bytes]:
     """The content of every file of the pages, by its path."""
     tables = sorted(tables, key=lambda table: table.name)
     states, damaged = states_of(warehouse, tables)
@@ -105,6 +110,7 @@ def build_pages(warehouse: Warehouse, tables: Sequence[TableDescription]) -> dic
     changes = changes_of(warehouse, tables, states)
     files |= _catalogue(tables, states, changes, render)
     files["changes.html"] = render("changes.html", changes=changes)
+    files |= feeds(newest_versions(warehouse, states), address)
     files["index.html"] = render("home.html", **_home(tables, states, libraries))
     return files
 
