@@ -28,9 +28,9 @@ GIVEN_UP_AFTER_SECONDS = 24 * 3600.0
 
 Records = TypeVar("Records")
 
-# The thread that sends to a target, by the target's id. A connection that gets a byte now and then never exceeds its
-# time limit; its thread is left alone, and the target gets no other one until it has ended.
-_threads: dict[str, Thread] = {}
+# The thread that sends to a target, by the target's id and the kinds. A connection that gets a byte now and then never
+# exceeds its time limit; its thread is left alone, and the target gets no other one until it has ended.
+_threads: dict[tuple[str, ...], Thread] = {}
 
 
 @dataclass(frozen=True)
@@ -80,18 +80,15 @@ def report(
     before = {target: {kind: progress.get(target.id, {}).get(kind, Progress()) for kind in kinds} for target in targets}
     tasks = {
         target: {
-            kind: _Task(target, known, kinds[kind](records, known.reported), now) for kind, known in of_target.items()
+            kind: _Task(kind, target, known, kinds[kind](records, known.reported), now)
+            for kind, known in of_target.items()
         }
         for target, of_target in before.items()
     }
     until = time.monotonic() + DELIVERY_SECONDS
-    for target, of_target in tasks.items():
-        if target.id not in _threads or not _threads[target.id].is_alive():
-            due = [task for task in of_target.values() if task.is_due]
-            _threads[target.id] = Thread(target=_send_all, args=(due, until), daemon=True)
-            _threads[target.id].start()
-    for target in targets:
-        _threads[target.id].join(max(0.0, until - time.monotonic()))
+    threads = [_sending(target, list(of_target.values()), until) for target, of_target in tasks.items()]
+    for thread in threads:
+        thread.join(max(0.0, until - time.monotonic()))
     return {
         target.id: {kind: task.progress() for kind, task in of_target.items()} for target, of_target in tasks.items()
     }
@@ -100,7 +97,8 @@ def report(
 class _Task:
     """A kind of notice for a target, at one evaluation."""
 
-    def __init__(self, target: Target, before: Progress, finding: Finding, now: float) -> None:
+    def __init__(self, kind: str, target: Target, before: Progress, finding: Finding, now: float) -> None:
+        self.kind = kind
         self._target, self._before, self._finding, self._now = target, before, finding, now
         self._error: NotDeliveredError | None = NotDeliveredError(
             f"{target.name} has not taken all notices in {DELIVERY_SECONDS:.0f} s", is_temporary=True
@@ -134,6 +132,16 @@ class _Task:
         log.warning("%s; to be sent again: %s", error, notice.subject)
         wait = min(error.wait_seconds or 0.0, LONGEST_WAIT_SECONDS)
         return replace(self._before, failing_since=since, not_before=self._now + wait)
+
+
+def _sending(target: Target, tasks: Sequence[_Task], until: float) -> Thread:
+    """The thread that sends what is due to a target, or the one that still does so from an earlier evaluation."""
+    of_kinds = (target.id, *(task.kind for task in tasks))
+    if of_kinds not in _threads or not _threads[of_kinds].is_alive():
+        due = [task for task in tasks if task.is_due]
+        _threads[of_kinds] = Thread(target=_send_all, args=(due, until), daemon=True)
+        _threads[of_kinds].start()
+    return _threads[of_kinds]
 
 
 def _send_all(tasks: Sequence[_Task], until: float) -> None:

@@ -176,7 +176,7 @@ def _failed_run(records: Records, run: dg.DagsterRun) -> Entry | None:
     reason = redacted(failure.reason)
     name = _run_name(run)
     place = f"{name}, step {failure.step}" if failure.step else name
-    retried = " It is tried again." if run.tags.get(WILL_RETRY_TAG) == "true" else ""
+    retried = " (it is tried again)" if run.tags.get(WILL_RETRY_TAG) == "true" else ""
     facts = {"job": run.job_name, "step": failure.step, "reason": reason, "run_id": run.run_id}
     return Entry(run.run_id, name, f"{place}: {reason}{retried}", {"run": run_link(run.run_id)}, facts)
 

@@ -33,7 +33,7 @@ def notify_operators(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Report what is wrong to operators, and request the address of the watcher."""
     cursor = _report("OPERATORS", OPERATOR_KINDS, context)
     cursor["heartbeat"] = beat(last=cursor.get("heartbeat", 0.0))
-    return dg.SensorResult(cursor=json.dumps(cursor))
+    return _result(cursor)
 
 
 @dg.sensor(
@@ -44,7 +44,7 @@ def notify_operators(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 )
 def notify_consumers(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Report new versions to consumers."""
-    return dg.SensorResult(cursor=json.dumps(_report("CONSUMERS", CONSUMER_KINDS, context)))
+    return _result(_report("CONSUMERS", CONSUMER_KINDS, context))
 
 
 def _report(audience: str, kinds: Mapping[str, Kind[Records]], context: dg.SensorEvaluationContext) -> dict[str, Any]:
@@ -62,3 +62,15 @@ def _report(audience: str, kinds: Mapping[str, Kind[Records]], context: dg.Senso
         target: {kind: asdict(known) for kind, known in of_target.items()} for target, of_target in after.items()
     }
     return {**cursor, "targets": progress}
+
+
+def _result(cursor: dict[str, Any]) -> dg.SensorResult:
+    """The result of an evaluation, which shows what was not delivered."""
+    failing = [
+        f"{kind} to {target}"
+        for target, of_target in cursor["targets"].items()
+        for kind, progress in of_target.items()
+        if progress["failing_since"] is not None
+    ]
+    summary = f"to be sent again: {', '.join(failing)}" if failing else "nothing is left to be sent"
+    return dg.SensorResult(cursor=json.dumps(cursor), skip_reason=dg.SkipReason(summary))

@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from pipelines.definitions import defs
-from pipelines.failures import last_failures
+from pipelines.failures import failure_of, last_failures
 from pipelines.records import newest_materializations
 from pipelines.table_descriptions import described_tables
 from taproom.errors import SourceError
@@ -30,6 +30,7 @@ def test_a_failed_run_is_the_failure_of_all_that_it_should_have_made(themes, mak
     assert found.keys() == set(KEYS)
     (run,) = instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
     assert {failure.run_id for failure in found.values()} == {run.run_id}
+    assert failure_of(instance, run.run_id) == found[KEYS[0]]
     assert "nowhere" in found[KEYS[0]].reason
     assert "taproom.errors" not in found[KEYS[0]].reason
     assert {(failure.step, failure.reason) for failure in found.values()} == {("documents", found[KEYS[0]].reason)}

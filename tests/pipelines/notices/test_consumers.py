@@ -30,7 +30,7 @@ def facts(finding) -> dict[str, dict]:
     return {entry.facts["table"]: dict(entry.facts) for entry in finding.notice.entries}
 
 
-def test_versions_with_other_rows_are_told_with_what_has_changed(write_csv, ingest, look):
+def test_versions_with_other_rows_are_reported_with_what_has_changed(write_csv, ingest, look):
     assert look(None).notice is None
     reported = look({}).reported
     assert reported == {}
@@ -71,7 +71,7 @@ def test_settings_that_change_no_row_are_no_news(write_csv, ingest, look, wareho
     assert finding.reported == warehouse.heads()
 
 
-def test_a_version_that_is_not_recorded_is_told_some_minutes_later_without_numbers(write_csv, ingest, look, warehouse):
+def test_a_version_without_a_record_is_reported_some_minutes_later(write_csv, ingest, look, warehouse):
     ingest(write_csv("a.csv", [ALE]))
     ingest(write_csv("b.csv", [STOUT]))
     reported = look(None).reported

@@ -49,7 +49,7 @@ def webhook(receiver) -> Webhook:
     return Webhook(receiver.url(), "json", "whsec_" + "A" * 32)
 
 
-def test_what_is_new_is_told_once(receiver, webhook):
+def test_what_is_new_is_reported_once(receiver, webhook):
     reporter = Reporter(webhook)
     reporter.report("a", "b")
     reporter.report()

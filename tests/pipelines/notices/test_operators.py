@@ -52,7 +52,7 @@ def run(instance, **tags: str) -> str:
     return serve.execute_in_process(instance=instance, raise_on_error=False, tags=tags).run_id
 
 
-def test_a_run_that_failed_is_told_once_with_its_first_failure(records, instance):
+def test_a_run_that_failed_is_reported_once_with_its_first_failure(records, instance):
     run(instance)
     reported = failed_runs(records(), None).reported
     failed = run(instance)
@@ -74,10 +74,10 @@ def test_retries_that_fail_are_left_out_and_the_first_failure_says_that_it_is_re
     run(instance, **{"dagster/retry_number": "2", "dagster/parent_run_id": first, "dagster/root_run_id": first})
     (entry,) = failed_runs(records(), 0).notice.entries
     assert entry.id == first
-    assert entry.text.endswith("is empty It is tried again.")
+    assert entry.text.endswith("is empty (it is tried again)")
 
 
-def test_runs_of_assets_without_a_job_and_runs_whose_process_is_gone_are_told(records, instance):
+def test_runs_of_assets_without_a_job_and_runs_whose_process_is_gone_are_reported(records, instance):
     job = dg.Definitions([beer]).resolve_implicit_global_asset_job_def()
     job.execute_in_process(instance=instance, asset_selection=[beer.key], raise_on_error=False)
     killed = instance.create_run_for_job(serve)
@@ -89,7 +89,7 @@ def test_runs_of_assets_without_a_job_and_runs_whose_process_is_gone_are_told(re
     assert "its process is gone" in job.text.lower()
 
 
-def test_a_batch_that_was_refused_is_told_instead_of_the_run_that_should_have_read_it(records, instance):
+def test_a_batch_that_was_refused_is_reported_instead_of_the_run_that_should_have_read_it(records, instance):
     reader = run(instance, **READS_BATCHES)
     refused = run(instance, **{READ_BY: reader, "dagster/partition": "ales.csv-12345678"})
     alone = run(instance, **READS_BATCHES)
@@ -129,7 +129,7 @@ def checked(instance) -> Checked:
     return Checked(instance)
 
 
-def test_a_check_is_told_when_it_fails_first_and_when_it_passes_again(checked, records):
+def test_a_check_is_reported_when_it_fails_first_and_when_it_passes_again(checked, records):
     checked.make(passes=True)
     assert failed_checks(records(checked.definitions), None).notice is None
     failed = checked.make(passes=False)
@@ -148,7 +148,7 @@ def test_a_check_is_told_when_it_fails_first_and_when_it_passes_again(checked, r
     assert second.reported == {}
 
 
-def test_warnings_are_told_if_that_is_set(checked, records, monkeypatch):
+def test_warnings_are_reported_if_that_is_set(checked, records, monkeypatch):
     checked.make(passes=False, severity=dg.AssetCheckSeverity.WARN)
     assert failed_checks(records(checked.definitions), {}).notice is None
     monkeypatch.setenv("TAPROOM_NOTICE_WARNINGS", "yes")
@@ -163,7 +163,7 @@ def test_a_check_that_is_being_run_is_not_over(checked, records, instance):
     assert (finding.notice, finding.reported) == (None, reported)
 
 
-def test_a_table_is_told_when_it_is_overdue_and_when_it_was_made_again(checked, records):
+def test_a_table_is_reported_when_it_is_overdue_and_when_it_was_made_again(checked, records):
     def look(reported, hours: float):
         now = records(checked.definitions)
         now.time += timedelta(hours=hours)
@@ -182,7 +182,7 @@ def test_a_table_is_told_when_it_is_overdue_and_when_it_was_made_again(checked, 
     assert over.reported == {}
 
 
-def test_little_disk_space_is_told_once_and_when_it_is_over(warehouse, records, monkeypatch, write_csv, ingest):
+def test_little_disk_space_is_reported_once_and_when_it_is_over(warehouse, records, monkeypatch, write_csv, ingest):
     ingest(write_csv("a.csv", [{"review_id": "r1", "item_id": "ale", "text": "pine"}]))
     assert little_space(records(), {}).notice is None
     monkeypatch.setattr(disk_space, "LEAST_FREE_BYTES", 2**60)
@@ -195,7 +195,7 @@ def test_little_disk_space_is_told_once_and_when_it_is_over(warehouse, records, 
     assert little_space(records(), first.reported).notice.subject == "Enough disk space again: the warehouse"
 
 
-def test_a_new_champion_is_told_and_the_first_one_is_not(records, crown, instance, warehouse):
+def test_a_new_champion_is_reported_and_the_first_one_is_not(records, crown, instance, warehouse):
     def record() -> None:
         list(reconcile(instance, warehouse, defs))
 
@@ -213,7 +213,7 @@ def test_a_new_champion_is_told_and_the_first_one_is_not(records, crown, instanc
     assert changed_champions(records(), first.reported).notice.entries[0].facts["study"] == "topics"
 
 
-def test_of_a_champion_that_a_search_found_the_reason_is_told(records, instance, warehouse, crown):
+def test_of_a_champion_that_a_search_found_the_reason_is_reported(records, instance, warehouse, crown):
     crown("topics", topics=10)
     key = dg.AssetKey(["champions", "topics_champions"])
     metadata = {"content_hash": "another hash", "verdict": "crowned", "why": "better by 0.02"}
