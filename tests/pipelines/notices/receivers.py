@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
-STALL_SECONDS = 1.0
+STALL_SECONDS = 0.4
 
 
 class Receiver(ThreadingHTTPServer):

@@ -106,7 +106,7 @@ def test_the_next_attempt_is_when_the_target_wants_it(receiver, webhook):
 
 
 def test_a_target_that_is_down_holds_up_neither_the_others_nor_the_sensor(webhook, receiver, monkeypatch):
-    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 0.5)
+    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 0.3)
     with receiving() as stalling:
         stalling.answers = ["stall"] * 50
         down = Webhook(stalling.url(), "slack")

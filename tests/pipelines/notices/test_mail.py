@@ -26,7 +26,7 @@ class Mailbox:
 
     async def handle_DATA(self, server, session, envelope):
         if self.answer == "stall":
-            time.sleep(0.5)
+            time.sleep(0.3)
             return "250 OK"
         if self.answer.startswith("250"):
             self.messages.append(envelope.content.decode())
