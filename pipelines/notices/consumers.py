@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from assets.table import table_and_part
+from assets.table import CONTRACTS, table_and_part
 from pipelines.notices.delivery import Finding, Kind
 from pipelines.notices.links import table_link
 from pipelines.notices.notice import Entry, Notice, subject_of
@@ -96,6 +96,7 @@ def entry_of(table: str, old: int | None, new: range, changes: Mapping[int, RowC
     rows = "; rows: " + ", ".join(f"{count:,} {what}" for what, count in total._asdict().items()) if total else ""
     before = "" if old is None else f", after version {old}"
     facts: dict[str, Any] = {"table": table, "old_version": old, "new_version": new[-1]}
+    facts["contract_version"] = CONTRACTS[table].version
     facts |= {f"rows_{what}": getattr(total, what, None) for what in RowChanges._fields}
     text = f"{table} has version {new[-1]}{before}{rows}"
     return Entry(f"{table}@{new[-1]}", table, text, {"table": table_link(table)}, facts)
