@@ -37,7 +37,8 @@ def test_versions_with_other_rows_are_reported_with_what_has_changed(write_csv, 
     ingest(write_csv("a.csv", [ALE, STOUT]))
     first = look(reported)
     assert facts(first)["reviews"] == {
-        "table": "reviews", "old_version": None, "new_version": 0, "rows_added": 2, "rows_gone": 0, "rows_changed": 0,
+        "table": "reviews", "old_version": None, "new_version": 0, "contract_version": "1.0.0",
+        "rows_added": 2, "rows_gone": 0, "rows_changed": 0,
     }  # fmt: skip
     assert first.notice.subject == "New version: reviews and 1 more"  # the table of rejected reviews has no rows
     reported = first.reported
@@ -51,7 +52,8 @@ def test_versions_with_other_rows_are_reported_with_what_has_changed(write_csv, 
     ingest(write_csv("c.csv", [{**ALE, "review_id": "r4"}, {**ALE, "review_id": "r5"}]))
     second = look(reported)
     assert facts(second)["reviews"] == {
-        "table": "reviews", "old_version": 0, "new_version": 2, "rows_added": 3, "rows_gone": 0, "rows_changed": 0,
+        "table": "reviews", "old_version": 0, "new_version": 2, "contract_version": "1.0.0",
+        "rows_added": 3, "rows_gone": 0, "rows_changed": 0,
     }  # fmt: skip
     (reviews,) = [entry for entry in second.notice.entries if entry.name == "reviews"]
     assert reviews.id == "reviews@2"
