@@ -1,0 +1,98 @@
+"""The state of `make stack`: its folder, and the environment that its processes and their clients share.
+
+The folder is `$TAPROOM_STACK`, by default `data/stack`. The first start writes `stack.env` there, readable by its owner
+alone, with random passwords and free ports. Later starts use the same.
+"""
+
+import os
+import random
+import secrets
+import socket
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pipelines.serving.environment import ADDRESS
+from taproom.errors import TaproomError
+
+STACK_VARIABLE = "TAPROOM_STACK"
+REPO = Path(__file__).resolve().parents[2]
+DEFAULT_STACK = REPO / "data" / "stack"
+SETTINGS = REPO / "deploy" / "dagster.yaml"
+BUCKET = "taproom"
+# PostgreSQL and the S3 server with its parts. Below the ports that Linux gives to outgoing connections.
+PORTS = 10
+FIRST_PORTS = range(20_000, 30_000, PORTS)
+
+
+def stack_folder() -> Path:
+    """The folder of the stack's state: `$TAPROOM_STACK`, by default `data/stack`."""
+    return Path(os.environ.get(STACK_VARIABLE) or DEFAULT_STACK).resolve()
+
+
+def stack_environment(folder: Path) -> dict[str, str]:
+    """The variables of the stack in `folder`; the first call makes its passwords and chooses its ports.
+
+    Raises:
+        TaproomError: `stack.env` is not of the form NAME=VALUE.
+    """
+    file = folder / "stack.env"
+    if not file.exists():
+        _make_folder(folder)
+        content = "".join(f"{name}={value}\n" for name, value in _new_environment(folder).items())
+        temporary = file.with_suffix(".part")
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+            output.write(content)
+        temporary.rename(file)
+    lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
+    if wrong := [line.partition("=")[0] for line in lines if "=" not in line]:
+        raise TaproomError(f"{file}: {wrong[0]!r} is not NAME=VALUE. Correct the line, or delete it.")
+    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+
+
+def store_port() -> int:
+    """The port of the S3 server; the ports of its parts follow it."""
+    return urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
+
+
+def _make_folder(folder: Path) -> None:
+    home = folder / "dagster_home"
+    home.mkdir(parents=True, exist_ok=True)
+    if not (home / "dagster.yaml").is_symlink():
+        (home / "dagster.yaml").symlink_to(SETTINGS)
+
+
+def _new_environment(folder: Path) -> dict[str, str]:
+    first = _free_ports()
+    return {
+        "DAGSTER_HOME": str(folder / "dagster_home"),
+        "TAPROOM_WAREHOUSE": f"s3://{BUCKET}/warehouse",
+        "PGHOST": ADDRESS,
+        "PGPORT": str(first),
+        "PGUSER": "taproom",
+        "PGPASSWORD": secrets.token_urlsafe(24),
+        "PGDATABASE": "dagster",
+        "AWS_ENDPOINT_URL": f"http://{ADDRESS}:{first + 1}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": secrets.token_hex(10),
+        "AWS_SECRET_ACCESS_KEY": secrets.token_urlsafe(30),
+    }
+
+
+def _free_ports() -> int:
+    """The first of `PORTS` ports in a row that no program uses."""
+    for first in random.sample(FIRST_PORTS, len(FIRST_PORTS)):
+        if all(is_free(port) for port in range(first, first + PORTS)):
+            return first
+    raise TaproomError(f"No {PORTS} ports in a row are free from {FIRST_PORTS[0]} on. End programs that use them.")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on a port of the loopback interface."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError:
+            return False
+    return True
