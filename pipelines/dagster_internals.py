@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StaleStatus",
+    "assets_of_step",
     "config_type",
     "database_bytes",
     "free_pool_slots",
@@ -122,6 +123,11 @@ def set_data_version(context: dg.OutputContext, data_version: str) -> None:
 def instance_and_run(context: dg.OutputContext) -> tuple[dg.DagsterInstance, dg.DagsterRun]:
     """The instance and the run of an output. Publicly, an output's context has only the run's id."""
     return context.step_context.instance, context.step_context.dagster_run
+
+
+def assets_of_step(context: dg.InputContext) -> dg.AssetsDefinition | None:
+    """The assets that the step of an input makes; None for an asset check. Publicly, an input has only its own key."""
+    return context.step_context.assets_def
 
 
 def input_record_id(context: dg.InputContext) -> int | None:

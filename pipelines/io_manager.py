@@ -10,7 +10,7 @@ import dagster as dg
 import pyarrow as pa
 
 from assets.table import CONTRACTS, Draft, column_lineage, part_key, table_and_part
-from pipelines.dagster_internals import config_type, input_record_id, instance_and_run, set_data_version
+from pipelines.dagster_internals import assets_of_step, config_type, input_record_id, instance_and_run, set_data_version
 from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
@@ -37,7 +37,7 @@ class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
         """An object for one step, made when the step starts and before its inputs are loaded.
 
         Every executor does so, also one that runs all steps in one process (`test_dagster_behaviour.py`). So each step
-        knows the tables' heads at its own start, which its writes are compared with.
+        notes the tables' heads at its own start, which its writes are compared with.
         """
         return StepTables(Warehouse(default_root()))
 
@@ -59,18 +59,42 @@ def table_io_manager(context: dg.InitResourceContext) -> Iterator[TableIOManager
         yield TableIOManager()
 
 
-class StepTables(dg.IOManager):
-    """One step's view of the warehouse: the heads at its start, and the versions that it has read and published."""
+class Heads(dict[str, int | None]):
+    """The newest version of each table when a step began; None for a table that did not exist.
+
+    In a folder, those of all tables are noted at once. In an object store that would cost three requests for each
+    table: there a table is noted when it is first asked for, and a step asks for those that it makes and reads before
+    it reads (`StepTables.note`).
+    """
 
     def __init__(self, warehouse: Warehouse) -> None:
-        """Note the heads of all tables."""
+        """Note the heads of all tables, or none yet."""
+        super().__init__(warehouse.heads() if warehouse.storage.is_local else {})
+        self._warehouse = warehouse
+
+    def __missing__(self, table: str) -> int | None:
+        """Note a table that is asked for first now."""
+        self[table] = None if self._warehouse.storage.is_local else self._warehouse.head(table)
+        return self[table]
+
+
+class StepTables(dg.IOManager):
+    """One step's view of the warehouse: the heads of tables when it began, the versions that it has read and published."""
+
+    def __init__(self, warehouse: Warehouse) -> None:
+        """Note the heads of tables."""
         self.warehouse = warehouse
-        self.heads = warehouse.heads()
+        self.heads = Heads(warehouse)
         self.inputs: dict[str, int] = {}
         self.published: dict[str, int] = {}
         self.started = time.monotonic()
         self._measures_memory = reset_peak_memory()
         self._step_config: StepConfig | None = None
+
+    def note(self, assets: dg.AssetsDefinition | None) -> None:
+        """Note the heads of the tables that a step makes and reads, all at the same time."""
+        for key in sorted({*assets.keys, *assets.dependency_keys}) if assets else ():
+            _ = self.heads[table_and_part(key)[0]]
 
     def resolve_config(
         self, context: dg.AssetExecutionContext, kind: type[dg.Config], of_batch: Callable[[str], Any] | None
@@ -80,6 +104,7 @@ class StepTables(dg.IOManager):
         The settings are the first of these that there are: what the run names for the op; those that the partition was
         last made with; `of_batch` of the partition's key, or without that those of the table.
         """
+        self.note(context.assets_def)
         op = context.op_def.name
         partition = context.partition_key if context.has_partition_key else None
         key = next(iter(context.assets_def.keys_by_output_name.values()))
@@ -98,7 +123,7 @@ class StepTables(dg.IOManager):
     ) -> dict[str, Any] | None:
         """The settings that a partition (None: the table) was last made with; None where it never was made."""
         table, part = table_and_part(key)
-        head = self.heads.get(table)
+        head = self.heads[table]
         if partition is None and head is not None:
             return self._committed_settings(table, part, head, kind)
         record = newest_materialization(instance, key, [partition] if partition else None)
@@ -124,6 +149,7 @@ class StepTables(dg.IOManager):
         An input's metadata may name the `columns` to read, and a table `as_read_by`: then the input is read at the
         version that the newest version of that table was made from.
         """
+        self.note(assets_of_step(context))
         table, part = table_and_part(context.asset_key)
         wanted = context.definition_metadata or {}
         wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
@@ -142,13 +168,13 @@ class StepTables(dg.IOManager):
 
     def _version_of_all_batches(self, context: dg.InputContext, table: str, reader: str | None) -> int | None:
         """The newest version; or the one that the newest version of `reader` on record was made from."""
-        if table not in self.heads:
+        if (head := self.heads[table]) is None:
             self._check_may_be_missing(table)
             return None
         version = recorded_version(context.instance, self.warehouse, dg.AssetKey(reader)) if reader else None
         if reader is None or version is None:
-            return self.heads[table]
-        return self.warehouse.commit_of(reader, version)["inputs"].get(table, self.heads[table])
+            return head
+        return self.warehouse.commit_of(reader, version)["inputs"].get(table, head)
 
     def _version_to_read(
         self, context: dg.InputContext, table: str, keys: Sequence[str] | None, partitions: Sequence[str] | None
@@ -157,9 +183,9 @@ class StepTables(dg.IOManager):
         recorded = recorded_version(context.instance, self.warehouse, context.asset_key, input_record_id(context), keys)
         if recorded is not None:
             return recorded
-        if table in self.heads and self._has_any(table, partitions):
+        if (head := self.heads[table]) is not None and self._has_any(table, head, partitions):
             log.warning("%s has no materialization on record for this warehouse: its newest version is read", table)
-            return self.heads[table]
+            return head
         self._check_may_be_missing(table)
         return None
 
@@ -168,9 +194,9 @@ class StepTables(dg.IOManager):
         if table not in CONTRACTS or not CONTRACTS[table].may_be_empty:
             raise UnknownTableError(f"{table} has not been made in {self.warehouse.root}; materialize it first")
 
-    def _has_any(self, table: str, partitions: Sequence[str] | None) -> bool:
-        """Whether a table has at least one of the wanted partitions (or none is wanted)."""
-        return not partitions or not set(partitions).isdisjoint(self.warehouse.partitions(table, self.heads[table]))
+    def _has_any(self, table: str, version: int, partitions: Sequence[str] | None) -> bool:
+        """Whether a table version has at least one of the wanted partitions (or none is wanted)."""
+        return not partitions or not set(partitions).isdisjoint(self.warehouse.partitions(table, version))
 
     def read_previous(self, table: str, made_from: str) -> pa.Table | None:
         """The rows of the version of `table` that the next one continues, recorded as an input; None if there is none.
@@ -178,7 +204,7 @@ class StepTables(dg.IOManager):
         That is the newest version. But if the newest was made from the same version of the table `made_from` that this
         step has read, it is the version that the newest one continued: the same rows must give the same table again.
         """
-        head = self.heads.get(table)
+        head = self.heads[table]
         if head is None:
             return None
         inputs = self.warehouse.commit_of(table, head)["inputs"]
@@ -190,15 +216,15 @@ class StepTables(dg.IOManager):
 
     def newest_rows(self, table: str, partition: str) -> pa.Table:
         """The newest rows of a partition, empty where there is none yet; a step that was killed goes on from them."""
-        if table not in self.heads:
+        if (head := self.heads[table]) is None:
             return CONTRACTS[table].schema.empty_table()
-        return self.warehouse.read(table, self.heads[table], partitions=[partition])
+        return self.warehouse.read(table, head, partitions=[partition])
 
     def commit_by_this_code(
         self, context: dg.AssetExecutionContext, table: str, partition: str
     ) -> Mapping[str, Any] | None:
         """The newest commit of a partition (as in `Warehouse.history`); None where other code made it."""
-        head = self.heads.get(table)
+        head = self.heads[table]
         commit = None if head is None else self.warehouse.newest_commit_of(table, partition, head)
         code_version = context.assets_def.specs_by_key[dg.AssetKey(table)].code_version
         return commit if commit and commit["code_version"] == code_version else None
@@ -217,7 +243,7 @@ class StepTables(dg.IOManager):
         published = self.warehouse.publish(
             CONTRACTS[table],
             rows,
-            since=self.heads.get(table),
+            since=self.heads[table],
             partition=partition,
             origin=self._origin(context.run.run_id, code_version, config),
         )
@@ -232,9 +258,8 @@ class StepTables(dg.IOManager):
             UnknownTableError: there is no such table.
         """
         known = as_read_by or table
-        if known not in self.heads:
+        if (head := self.heads[known]) is None:
             raise UnknownTableError(f"{known} has not been made in {self.warehouse.root}; materialize it first")
-        head = self.heads[known]
         self.inputs[table] = self.warehouse.commit_of(known, head)["inputs"][table] if as_read_by else head
         return self.warehouse.stream(table, self.inputs[table], columns=columns)
 
@@ -250,7 +275,7 @@ class StepTables(dg.IOManager):
         published = self.warehouse.publish(
             CONTRACTS[table],
             draft.rows,
-            since=self.heads.get(table),
+            since=self.heads[table],
             partition=partition,
             origin=origin,
             always_commit=config.has_new_settings(),

@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from pipelines.dagster_internals import (
     StaleStatus,
+    assets_of_step,
     config_type,
     free_pool_slots,
     fresh_for,
@@ -42,6 +43,7 @@ class HashingIOManager(dg.IOManager):
 
     def __init__(self):
         self.input_records: list[int | None] = []
+        self.assets: list[dg.AssetsDefinition | None] = []
         self.runs: list[tuple[dg.DagsterInstance, str]] = []
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
@@ -51,6 +53,7 @@ class HashingIOManager(dg.IOManager):
 
     def load_input(self, context: dg.InputContext) -> int:
         self.input_records.append(input_record_id(context))
+        self.assets.append(assets_of_step(context))
         return 0
 
 
@@ -220,3 +223,9 @@ def test_workspace_context(home, tmp_path):
         app.routes.insert(0, Route("/figures/{name}", lambda request: PlainTextResponse(request.path_params["name"])))
         assert answer(app, "/figures/beers") == b"beers"
         assert b"dagster_webserver_version" in answer(app, "/server_info")
+
+
+def test_the_assets_that_the_step_of_an_input_makes_are_found(home):
+    io_manager = HashingIOManager()
+    make(home, whole, dependent, io_manager=io_manager)
+    assert [assets.keys for assets in io_manager.assets] == [{dependent.key}]

@@ -4,7 +4,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from assets.table import CONTRACTS, Draft, part_key
+from assets.table import CONTRACTS, Draft, part_key, table_assets
 from pipelines.definitions import defs
 from pipelines.freshness import is_fresh
 from pipelines.io_manager import TableIOManager
@@ -108,6 +108,13 @@ def test_each_step_of_one_process_knows_the_heads_of_its_own_start(warehouse, in
     assert materialize(numbers, doubles, instance=instance).success
     assert values(warehouse, "doubles") == [2, 4]
     assert warehouse.head("doubles") == 1
+
+
+def test_every_step_notes_the_heads_of_its_tables_before_it_computes():
+    """It does so when it loads its first input or looks up its settings, so each has one or the other."""
+    for assets in defs.assets:
+        if isinstance(assets, dg.AssetsDefinition) and table_assets(defs) & assets.keys:
+            assert assets.op.ins or assets.op.has_config_field, assets.keys
 
 
 def test_a_damaged_table_does_not_stop_a_step_that_has_nothing_to_do_with_it(warehouse, instance):
