@@ -79,7 +79,7 @@ class Heads(dict[str, int | None]):
 
 
 class StepTables(dg.IOManager):
-    """One step's view of the warehouse: the heads of tables when it began, the versions that it has read and published."""
+    """One step's view of the warehouse: the heads when it began, and the versions that it has read and published."""
 
     def __init__(self, warehouse: Warehouse) -> None:
         """Note the heads of tables."""

@@ -71,7 +71,7 @@ def _make_cluster(binaries: Path, data: Path) -> None:
     shutil.rmtree(begun, ignore_errors=True)
     begun.mkdir(mode=0o700, parents=True)
     initdb = [
-        binaries / "initdb", "--pgdata", begun, "--username", os.environ["PGUSER"], "--pwfile", "/dev/stdin",
+        str(binaries / "initdb"), "--pgdata", str(begun), "--username", os.environ["PGUSER"], "--pwfile", "/dev/stdin",
         "--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-instructions",
     ]  # fmt: skip
     subprocess.run(initdb, input=os.environ["PGPASSWORD"], text=True, check=True)

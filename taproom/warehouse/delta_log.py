@@ -21,6 +21,7 @@ from deltalake import DeltaTable, Schema
 from deltalake.transaction import AddAction, CommitProperties, RemoveAction, create_table_with_add_actions
 
 from taproom.errors import DamagedFileError, DamagedLogError, StorageError, UnknownTableError
+from taproom.object_store import reason
 from taproom.warehouse.data_files import DataFile, paths
 from taproom.warehouse.log_entries import (
     Entry,
@@ -31,7 +32,7 @@ from taproom.warehouse.log_entries import (
     partition_values,
     with_hash,
 )
-from taproom.warehouse.storage import Storage, reason
+from taproom.warehouse.storage import Storage
 
 LOG = "_delta_log"
 # The log is never cleaned up: commits are looked up by run id and read by version for as long as their files are kept.

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from taproom.errors import InputError, StorageError, TaproomError
+from taproom.object_store import reason
 from taproom.warehouse import reading
 from taproom.warehouse.catalog import existing_head, open_version
 from taproom.warehouse.data_files import DataFile
 from taproom.warehouse.delta_log import Snapshot
 from taproom.warehouse.difference_report import ColumnChange, Difference
 from taproom.warehouse.history import key_of
-from taproom.warehouse.storage import Storage, reason
+from taproom.warehouse.storage import Storage
 
 if TYPE_CHECKING:
     import duckdb

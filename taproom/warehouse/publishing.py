@@ -14,6 +14,7 @@ import pyarrow as pa
 from taproom.errors import ContractError, UnknownTableError
 from taproom.warehouse.catalog import open_version
 from taproom.warehouse.compare_and_swap import Swap, commit, files_of, schema_changed
+from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.content_hash import ContentHash
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.data_files import write_files
@@ -72,6 +73,7 @@ def publish(
 ) -> Published:
     """Publish `rows`; see `Warehouse.publish`."""
     _check_partition(contract, partition)
+    check_conditional_writes(storage)
     contract.check_schema(rows.schema)  # a stream without batches has one too
     known = open_version(storage, contract.table, since, even_if_lost=True) if since is not None else None
     before = files_of(known, partition)
@@ -97,6 +99,7 @@ def publish(
 
 def remove(storage: Storage, contract: Contract, partition: str, *, since: int, origin: Origin) -> Published:
     """Publish a table without one of its partitions; see `Warehouse.remove`."""
+    check_conditional_writes(storage)
     before = files_of(open_version(storage, contract.table, since), partition)
     if not before:
         raise UnknownTableError(f"{contract.table} has no {contract.partition} {partition!r} in version {since}")

@@ -1,33 +1,26 @@
 """Where a warehouse is stored: a folder or an object store, with durable writes, time limits and named errors.
 
-Here belongs what pyarrow's file systems and deltalake's stores have in common. What the files mean does not.
-
-The environment configures an object store for both libraries: `AWS_ENDPOINT_URL`, `AWS_ALLOW_HTTP`, `AWS_REGION`,
-`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`.
+Here belongs what pyarrow's file systems and deltalake's stores have in common. What the files mean does not. The
+environment configures an object store for both libraries (`taproom.object_store`).
 """
 
 import os
-import re
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pyarrow.fs as pafs
 from deltalake.exceptions import DeltaError
 
+from taproom import object_store
 from taproom.errors import StorageError
+from taproom.object_store import reason
 
 WAREHOUSE_VARIABLE = "TAPROOM_WAREHOUSE"
 _REPO = Path(__file__).resolve().parents[2]
 DEFAULT_WAREHOUSE = _REPO / "data" / "warehouse"
-
-# After these times a server that does not answer is tried once more, then given up.
-CONNECT_SECONDS = 5
-REQUEST_SECONDS = 10
-_TRIES = 2
 # pyarrow lists the names of a local folder, then looks at each file: it fails if a writer has renamed one meanwhile.
 _LISTING_TRIES = 10
 
@@ -67,20 +60,15 @@ class Storage:
                 which is not printed.
         """
         self.options: dict[str, str] = {}  # for deltalake
-        if root.startswith(("s3://", "s3a://")):
-            url = urlsplit(root)
-            if "@" in url.netloc or url.query:
-                raise StorageError(
-                    f"The warehouse's URL ({url.scheme}://{url.hostname}...) has keys or options in it. Give those in "
-                    f"the environment (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL ...) and the URL as {url.scheme}://bucket/path."
-                )
+        if root.startswith(object_store.SCHEMES):
             self.root = root.rstrip("/")
-            self.files, self._base = _s3(), f"{url.netloc}{url.path}".rstrip("/")
+            self._base = object_store.bucket_and_path(root, "The warehouse's URL")
+            self.files = object_store.s3_files()
             self.options = {
-                "connect_timeout": f"{CONNECT_SECONDS}s",
-                "timeout": f"{REQUEST_SECONDS}s",
-                "max_retries": str(_TRIES - 1),
-                "retry_timeout": f"{_TRIES * REQUEST_SECONDS}s",
+                "connect_timeout": f"{object_store.CONNECT_SECONDS}s",
+                "timeout": f"{object_store.REQUEST_SECONDS}s",
+                "max_retries": str(object_store.TRIES - 1),
+                "retry_timeout": f"{object_store.TRIES * object_store.REQUEST_SECONDS}s",
             }
         elif "://" in root:
             self.root = root.rstrip("/")
@@ -95,6 +83,7 @@ class Storage:
             self.files, self._base = pafs.LocalFileSystem(), str(Path(root).resolve())
             self.root = self._base
         self.is_local = isinstance(self.files, pafs.LocalFileSystem)
+        self.is_object_store = isinstance(self.files, pafs.S3FileSystem)
 
     def uri(self, path: str) -> str:
         """The address of a path, as deltalake takes it."""
@@ -146,7 +135,7 @@ class Storage:
         selector = pafs.FileSelector(self._full(folder), allow_not_found=True, recursive=recursive)
         with self.errors(f"{self.uri(folder) if folder else self.root} could not be listed"):
             found = self._file_infos(selector)
-            if not found and isinstance(self.files, pafs.S3FileSystem):
+            if not found and self.is_object_store:
                 bucket = self._base.partition("/")[0]
                 if self.files.get_file_info(bucket).type == pafs.FileType.NotFound:
                     raise FileNotFoundError(f"there is no bucket {bucket!r}")
@@ -180,7 +169,8 @@ class Storage:
         full = self._full(path)
         folder = full.rpartition("/")[0]
         is_new_folder = self.is_local and not Path(folder).is_dir()
-        self.files.create_dir(folder, recursive=True)
+        if not self.is_object_store:  # which has no folders, only names with slashes
+            self.files.create_dir(folder, recursive=True)
         try:
             with self.files.open_output_stream(full) as stream:
                 stream.write(content)
@@ -241,7 +231,7 @@ class Storage:
 
     @property
     def _what_to_check(self) -> str:
-        return "Free some space, check the disk or the permissions." if self.is_local else _CHECK_THE_SERVER
+        return "Free some space, check the disk or the permissions." if self.is_local else object_store.CHECK_THE_SERVER
 
     def _file_infos(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
         for _ in range(_LISTING_TRIES - 1):
@@ -251,32 +241,6 @@ class Storage:
 
     def _full(self, path: str) -> str:
         return f"{self._base}/{path}" if path else self._base
-
-
-_CHECK_THE_SERVER = (
-    "Check that the server answers, the bucket's name, AWS_ENDPOINT_URL (with AWS_ALLOW_HTTP=true for http), "
-    "AWS_REGION, and that the key of AWS_ACCESS_KEY_ID may read and write there."
-)
-
-
-def reason(error: BaseException) -> str:
-    """A library's error message in one line of 300 characters at most, without colours and backtrace.
-
-    >>> reason(OSError("no space\\nleft. "))
-    'no space left'
-    """
-    text = re.split(r"(?i)\n?(stack )?backtrace|\s0: ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)))[0]
-    return " ".join(text.split())[:300].rstrip(". ")
-
-
-def _s3() -> pafs.S3FileSystem:
-    return pafs.S3FileSystem(
-        endpoint_override=os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"),
-        region=os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
-        connect_timeout=CONNECT_SECONDS,
-        request_timeout=REQUEST_SECONDS,
-        retry_strategy=pafs.AwsStandardS3RetryStrategy(max_attempts=_TRIES),
-    )
 
 
 def _sync(path: Path) -> None:

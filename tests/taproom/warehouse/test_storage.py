@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 
+from taproom import object_store
 from taproom.errors import StorageError
-from taproom.warehouse import storage
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.publishing import Published
 from taproom.warehouse.warehouse import Warehouse
@@ -108,8 +108,8 @@ def test_a_bucket_without_anything_under_the_root_is_an_empty_warehouse(answers)
 @pytest.fixture
 def stalled(bucket, monkeypatch):
     """A warehouse whose server takes connections and never says a word."""
-    monkeypatch.setattr(storage, "CONNECT_SECONDS", 1)
-    monkeypatch.setattr(storage, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(object_store, "CONNECT_SECONDS", 1)
+    monkeypatch.setattr(object_store, "REQUEST_SECONDS", 1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = []
 
