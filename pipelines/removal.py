@@ -9,13 +9,10 @@ from assets.table import CONTRACTS
 from pipelines.chains import CHAINS, Chain
 from pipelines.reconcile import partitions_name
 from taproom.errors import InputError
-from taproom.sources.inbox import find_batch, inbox_folder
+from taproom.sources.inbox import find_batch, inbox_folder, set_aside
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
-
-# The inbox ignores hidden folders.
-REMOVED_FOLDER = ".removed"
 
 BatchedChain = Enum(  # type: ignore[misc]  # mypy wants to read the members, which are the chains
     "BatchedChain", {chain.name: chain.name for chain in CHAINS if chain.batches}
@@ -85,12 +82,8 @@ def remove_batch_of(
         instance.report_runless_asset_event(dg.AssetObservation(table, partition=batch, metadata=metadata))
     assert chain.batches is not None  # others have no partitions, and were refused above
     instance.delete_dynamic_partition(partitions_name(chain), batch)
-    folder = inbox_folder(chain.name)
-    if found := find_batch(folder, batch, chain.batches.dropped):
-        path, _ = found
-        target = folder / REMOVED_FOLDER / path.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.rename(target)
+    if found := find_batch(inbox_folder(chain.name), batch, chain.batches.dropped):
+        set_aside(chain.name, found[0])
 
 
 def replaced_batches(batches: list[str], by: str, name: str) -> list[str]:

@@ -34,6 +34,7 @@ from tqdm import tqdm
 
 from taproom.errors import SourceError
 from taproom.progress import progress
+from taproom.sources.cache import cache_folder
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ def fetch(source: Source, cache: Path | None = None) -> Path:
         return _verified(source, Path(local).expanduser(), called=local)
     assert source.kind is not None  # a source with another origin is refused when it is made
     download_from = DOWNLOADS[source.kind]
-    cache = _cache_folder(cache)
+    cache = cache_folder(cache)
     archive = cache / source.sha256 / "archive"
     with _writing(source, cache, source.size_bytes):
         if archive.is_file():
@@ -186,7 +187,7 @@ def member(source: Source, name: str, cache: Path | None = None) -> Path:
         listed = ", ".join(source.members) or "none"
         raise SourceError(f"{source.id}: {name!r} is not among the members that may be unpacked (listed: {listed}).")
     archive = fetch(source, cache)
-    cache = _cache_folder(cache)
+    cache = cache_folder(cache)
     folder = cache / source.sha256
     unpacked, digest = folder / "members" / name, folder / "digests" / name
     with _writing(source, cache, source.size_bytes):
@@ -240,14 +241,6 @@ def _refusal(source: Source, what: str) -> SourceError:
 def _unreachable(source: Source, reason: object) -> SourceError:
     what = f"{source.origin} could not be fetched, and is not in the cache. Is there a network? ({reason})"
     return _refusal(source, what)
-
-
-def _cache_folder(cache: Path | None) -> Path:
-    if cache is None:
-        import pooch
-
-        cache = Path(os.environ.get("TAPROOM_CACHE") or pooch.os_cache("taproom"))
-    return cache.expanduser().absolute()
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The inbox: folders into which people drop files, one folder for each chain; and the partition keys of files.
 
 A file is read once it has settled, that is, once two looks some seconds apart find the same size and modification time:
-a file may still be being copied. `inbox.toml` in the folder says how to read the files.
+a file may still be being copied. `inbox.toml` in the folder says how to read the files. The inbox may be a prefix of an
+object store; then the folders are a copy of it (`inbox_copy`).
 
 Here belongs what is the same for every chain. What a dropped file means to a chain belongs to the chain's assets.
 """
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from taproom.errors import SourceError
+from taproom.object_store import SCHEMES, endpoint
+from taproom.sources.cache import cache_folder
+from taproom.sources.inbox_copy import move_object, update_copy
 
 INBOX_VARIABLE = "TAPROOM_INBOX"
 DEFAULT_INBOX = Path(__file__).resolve().parents[2] / "data" / "inbox"
 SETTINGS_FILE = "inbox.toml"
 PLATE_MAP_FILE = "plate_map.csv"
+REMOVED_FOLDER = ".removed"
 _NOT_DATA = {SETTINGS_FILE, PLATE_MAP_FILE, "README.md"}
 
 
@@ -44,13 +49,49 @@ class Drop:
 
 
 def inbox_root() -> Path:
-    """The folder that holds all inboxes: `$TAPROOM_INBOX`, by default `data/inbox`."""
-    return Path(os.environ.get(INBOX_VARIABLE) or DEFAULT_INBOX)
+    """The folder that holds all inboxes: `$TAPROOM_INBOX`, by default `data/inbox`.
+
+    Of a URL, the folder of its copy, in the cache folder.
+    """
+    given = os.environ.get(INBOX_VARIABLE) or str(DEFAULT_INBOX)
+    if given.startswith(SCHEMES):
+        return cache_folder() / "inbox" / hashlib.sha256(f"{endpoint()} {given}".encode()).hexdigest()[:16]
+    return Path(given)
 
 
 def inbox_folder(chain: str) -> Path:
-    """The inbox of a chain."""
-    return inbox_root() / chain
+    """The inbox of a chain. In an object store: a copy of it, as it is now.
+
+    Raises:
+        SourceError: the object store cannot be read.
+    """
+    folder = inbox_root() / chain
+    if url := _inbox_url(chain):
+        update_copy(url, folder)
+    return folder
+
+
+def set_aside(chain: str, path: Path) -> None:
+    """Move a file of a chain's inbox to the folder `.removed` there, which is not read.
+
+    Raises:
+        SourceError: the object store refuses.
+    """
+    folder = inbox_root() / chain
+    name = path.relative_to(folder).as_posix()
+    if url := _inbox_url(chain):
+        move_object(url, name, f"{REMOVED_FOLDER}/{name}")
+        path.unlink(missing_ok=True)
+        return
+    target = folder / REMOVED_FOLDER / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(target)
+
+
+def _inbox_url(chain: str) -> str | None:
+    """The URL of a chain's inbox; None where it is a folder."""
+    given = os.environ.get(INBOX_VARIABLE, "")
+    return f"{given.rstrip('/')}/{chain}" if given.startswith(SCHEMES) else None
 
 
 def look(folder: Path, before: dict[str, Look], now: float | None = None) -> dict[str, Look]:

@@ -11,9 +11,10 @@ import pytest
 
 import taproom
 from pipelines.definitions import defs
-from taproom.sources.inbox import file_key, file_sha256
+from taproom.errors import SourceError
+from taproom.sources.inbox import INBOX_VARIABLE, data_files, file_key, file_sha256, inbox_folder, set_aside
 from taproom.warehouse.contracts import Column, Contract
-from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.storage import WAREHOUSE_VARIABLE, Storage
 from taproom.warehouse.warehouse import Warehouse
 from tests.servers import ROOT, Between, running_object_store, stack_in_a_folder
 
@@ -99,3 +100,37 @@ def test_reviews_become_neighbors_and_pages_and_no_key_is_left_behind(
     left["output"] = "".join([*capfd.readouterr(), caplog.text]).encode()
     assert len(left) > 60
     assert not [name for name, content in left.items() if any(secret in content for secret in secrets)]
+
+
+def test_files_under_a_prefix_are_read_like_those_of_a_folder(
+    bucket, instance, write_csv, themed_reviews, tmp_path, monkeypatch
+):
+    file = write_csv("ales.csv", themed_reviews(items=4))
+    inbox = Storage("s3://taproom/inbox")
+    for name, content in {"ales.csv": file.read_bytes(), ".hidden/b.csv": b"x", "..x/c.csv": b"x"}.items():
+        inbox.write(f"reviews/{name}", content)
+    monkeypatch.setenv(INBOX_VARIABLE, inbox.root)
+    monkeypatch.setenv("TAPROOM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("pipelines.inbox.SETTLE_SECONDS", 0)
+    with dg.build_sensor_context(instance=instance, definitions=defs) as context:
+        (request,) = defs.resolve_sensor_def("review_inbox")(context).run_requests
+    key = file_key(file.name, file_sha256(file))
+    instance.add_dynamic_partitions("review_batches", [key])
+    assert defs.resolve_job_def("ingest_reviews_batches").execute_in_process(request.run_config, instance).success
+    assert bucket.partitions("reviews") == [key]
+
+    (copied,) = data_files(inbox_folder("reviews"))
+    assert copied.read_bytes() == file.read_bytes()
+    inbox.write("reviews/ales.csv", b"longer" * 1000)
+    inbox.write("reviews/more/plate.csv", b"another")
+    assert [path.stat().st_size for path in data_files(inbox_folder("reviews"))] == [6000, 7]
+    set_aside("reviews", copied)
+    assert [path.name for path in data_files(inbox_folder("reviews"))] == ["plate.csv"]
+    assert inbox.read("reviews/.removed/ales.csv") == b"longer" * 1000
+
+
+def test_an_inbox_that_cannot_be_read_is_a_named_error(store, monkeypatch):
+    monkeypatch.setenv(INBOX_VARIABLE, "s3://taproom/inbox")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    with pytest.raises(SourceError, match="The inbox s3://taproom/inbox/reviews could not be read"):
+        inbox_folder("reviews")
