@@ -1,0 +1,84 @@
+"""Copies of a warehouse, made while runs go on: a backup, and its restoration.
+
+    python -m taproom.warehouse.backup TARGET [--warehouse ROOT]
+
+Copies the warehouse to another root, a folder or an object store's URL. A later copy to the same target adds what is
+new. To restore, copy the other way, to a root without tables.
+
+The copy is of one moment although others write meanwhile: log entries that are younger than the beginning are left out,
+so a version is there with all that it was made from. Entries are copied after the files that they name. Two files of a
+log are left out because every commit writes them anew: `_newest_commit` and `_last_checkpoint`; the next commit to the
+copy does so there. Maintenance should not run meanwhile, since it deletes files of old versions.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import pyarrow.fs as pafs
+
+from taproom.errors import StorageError, TaproomError
+from taproom.warehouse.delta_log import LOG
+from taproom.warehouse.storage import Storage, default_root
+
+# How far the clocks of this machine and of the store may be apart.
+CLOCKS_DIFFER = timedelta(seconds=5)
+WRITTEN_ANEW = ("_newest_commit", "_last_checkpoint")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Copy, and print how much; the exit status is 1 if that failed."""
+    parser = argparse.ArgumentParser(
+        prog="python -m taproom.warehouse.backup", description="Copy a warehouse, also while runs go on."
+    )
+    parser.add_argument("target", help="where to: a folder, or an object store's URL")
+    parser.add_argument("--warehouse", help="the warehouse to copy (default: $TAPROOM_WAREHOUSE, or data/warehouse)")
+    given = parser.parse_args(arguments)
+    try:
+        source, target = Storage(given.warehouse or default_root()), Storage(given.target)
+        copied = copy_warehouse(source, target)
+    except TaproomError as error:
+        print(f"Failed: {error}", file=sys.stderr)
+        return 1
+    print(f"{copied} files were copied from {source.root} to {target.root}")
+    return 0
+
+
+def copy_warehouse(source: Storage, target: Storage) -> int:
+    """Copy all tables, figures and pages; gives the number of files copied.
+
+    What the target has under the same name is not copied again, but for figures and pages, whose names stay.
+
+    Raises:
+        StorageError: a storage fails, or both are the same.
+    """
+    if source.root == target.root:
+        raise StorageError(f"{source.root} cannot be copied to itself. Name another root.")
+    began = datetime.now(UTC) - CLOCKS_DIFFER
+    entries = [path for path, info in _files(source).items() if f"/{LOG}/" in path and info.mtime <= began]
+    data = [path for path in _files(source) if f"/{LOG}/" not in path]  # listed later: whatever those entries name
+    present = _files(target)
+    copied = 0
+    for path in (*data, *entries):
+        if path.rpartition("/")[2] in WRITTEN_ANEW or (path in present and not path.startswith("_")):
+            continue
+        if (content := source.read(path)) is not None:  # else it was deleted since it was listed
+            _write(target, path, content)
+            copied += 1
+    return copied
+
+
+def _files(storage: Storage) -> dict[str, pafs.FileInfo]:
+    """All files, by path."""
+    found = storage.listing(recursive=True)
+    return {storage.relative(info, ""): info for info in found if info.type == pafs.FileType.File}
+
+
+def _write(target: Storage, path: str, content: bytes) -> None:
+    with target.errors(f"{path} could not be written to {target.root}"):
+        target.replace(path, content)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
