@@ -218,7 +218,9 @@ def database_bytes(instance: dg.DagsterInstance) -> int:
         return int(connection.execute(text("select pg_database_size(current_database())")).scalar_one())
 
 
-def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: str) -> "WorkspaceProcessContext":
+def workspace_context(
+    instance: dg.DagsterInstance, workspace: Path, version: str, read_only: bool = False
+) -> "WorkspaceProcessContext":
     """The code locations of a workspace file, for `dagster_webserver`'s app, which can then get routes and middleware.
 
     Publicly, the web server is started by a command, which takes neither. `version` is that of the web server.
@@ -226,4 +228,5 @@ def workspace_context(instance: dg.DagsterInstance, workspace: Path, version: st
     from dagster._core.workspace.context import WorkspaceProcessContext  # noqa: PLC2701
     from dagster._core.workspace.load_target import WorkspaceFileTarget  # noqa: PLC2701
 
-    return WorkspaceProcessContext(instance, WorkspaceFileTarget([str(workspace)]), version=version)
+    target = WorkspaceFileTarget([str(workspace)])
+    return WorkspaceProcessContext(instance, target, version=version, read_only=read_only)

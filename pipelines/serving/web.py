@@ -1,10 +1,13 @@
-"""Dagster's web server behind the guard, on the loopback interface.
+"""Dagster's web server behind the guard, with the figures and the pages of the warehouse.
 
-Its port and the socket of the code server come from the environment (`pipelines.serving.environment`).
+Its port, the socket of the code server, and in a container its address (by default the loopback interface) come from
+the environment (`pipelines.serving.environment`).
 """
 
 import io
+import mimetypes
 import os
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -22,12 +25,16 @@ from starlette.routing import Route
 from pipelines.dagster_internals import workspace_context
 from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.metrics import registry
-from pipelines.serving.environment import ADDRESS, PORT_VARIABLE
+from pipelines.serving.environment import ADDRESS, ADDRESS_VARIABLE, PORT_VARIABLE, READ_ONLY_VARIABLE
 from pipelines.serving.guard import HOSTS_VARIABLE, Guard, own_hosts
+from taproom.pages.site import FOLDER
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
 WORKSPACE = Path(__file__).with_name("workspace.yaml")
+PAGES_ADDRESS = "/pages/{path:path}"
+# Names with slashes between them; none is hidden or leads upwards.
+_PAGE_PATH = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]*/)*[A-Za-z0-9_-][A-Za-z0-9._-]*")
 SMALL_PIXELS = 480  # the longer side: about the width of the column of values in Dagster's tables
 STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW = 15_000, 3_600, 20  # Dagster's own defaults
 
@@ -37,12 +44,15 @@ def main() -> None:
     port = int(os.environ[PORT_VARIABLE])
     with dg.DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
-        with workspace_context(instance, WORKSPACE, __version__) as workspace:
+        read_only = bool(os.environ.get(READ_ONLY_VARIABLE))
+        with workspace_context(instance, WORKSPACE, __version__, read_only) as workspace:
             app = create_app_from_workspace_process_context(workspace)
-            own = [Route(FIGURE_ADDRESS, figure), Route("/metrics", metrics_of(instance))]
-            app.routes[:0] = own  # Dagster's last route matches any address
+            # Before Dagster's routes, of which the last matches any address.
+            own = [Route(FIGURE_ADDRESS, figure), Route(PAGES_ADDRESS, page), Route("/metrics", metrics_of(instance))]
+            app.routes[:0] = own
             app.add_middleware(Guard, hosts=own_hosts(port, os.environ.get(HOSTS_VARIABLE, "")))
-            uvicorn.run(app, host=ADDRESS, port=port, log_level="warning", timeout_graceful_shutdown=3)
+            address = os.environ.get(ADDRESS_VARIABLE, ADDRESS)
+            uvicorn.run(app, host=address, port=port, log_level="warning", timeout_graceful_shutdown=3)
 
 
 def figure(request: Request) -> Response:
@@ -51,6 +61,16 @@ def figure(request: Request) -> Response:
     if png is None:
         return PlainTextResponse("There is no such figure, or it was deleted with its version of the table.\n", 404)
     return Response(_small(png) if "small" in request.query_params else png, media_type="image/png")
+
+
+def page(request: Request) -> Response:
+    """A file of the pages, from the warehouse; for a folder, its index."""
+    path = request.path_params["path"]
+    path += "index.html" if not path or path.endswith("/") else ""
+    content = Warehouse(default_root()).storage.read(f"{FOLDER}/{path}") if _PAGE_PATH.fullmatch(path) else None
+    if content is None:
+        return PlainTextResponse("There is no such page. The job make_pages writes them.\n", 404)
+    return Response(content, media_type=mimetypes.guess_type(path)[0] or "application/octet-stream")
 
 
 def metrics_of(instance: dg.DagsterInstance) -> Callable[[Request], Response]:
