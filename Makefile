@@ -16,7 +16,7 @@ FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
 
-.PHONY: run pages open test test-fast coverage soak ui doctor bench lint check audit contracts lock clean
+.PHONY: run pages open test test-fast coverage soak ui stack stack-stop doctor bench lint check audit contracts lock clean
 .DEFAULT_GOAL := run
 
 run: setup  ## make every table that is not fresh, then print a summary
@@ -38,11 +38,17 @@ test-fast: setup  ## what a developer runs between edits, less than a minute: no
 coverage: setup .venv/validators  ## the tests with the lines and branches that they reach; TESTS='$$(FAST)' for those of test-fast
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) --cov --cov-report=term $(TESTS)
 
-soak: setup  ## test failures, every job and every schedule with the real daemon (20 minutes)
-	@$(BIN)/python -m pytest tests/pipelines -m soak
+soak: setup  ## test failures, every job, every schedule and `make stack` with the real daemon (25 minutes)
+	@$(BIN)/python -m pytest tests/pipelines tests/deploy -m soak
 
 ui: setup  ## start Dagster's UI and daemon on the loopback interface; PORT=3001 for another port
 	@$(BIN)/python -m pipelines.serving --port $(PORT)
+
+stack: setup  ## the same with PostgreSQL and an S3 server, and state of its own in data/stack (docs/deployment.md)
+	@$(BIN)/python -m pipelines.serving --stack --port $(PORT)
+
+stack-stop:  ## end what `make stack` started
+	@$(BIN)/python -m pipelines.serving --stack --stop
 
 doctor: setup  ## check this installation; REPAIR=yes repairs what can be repaired safely
 	@$(BIN)/python -m pipelines.doctor $(if $(REPAIR),--repair)

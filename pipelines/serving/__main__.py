@@ -1,6 +1,8 @@
-"""`make ui`: run Dagster's processes under a supervisor until it is interrupted.
+"""`make ui` and `make stack`: run Dagster's processes under a supervisor until it is interrupted.
 
-    python -m pipelines.serving [--port 3000]
+    python -m pipelines.serving [--port 3000]            `make ui`
+    python -m pipelines.serving --stack [--port 3000]    with PostgreSQL and an S3 server: `make stack`
+    python -m pipelines.serving --stack --stop           `make stack-stop`
 
 It prints the address of the UI, and which process died or did not start and is started again. Everything else is in
 the processes' logs, under `$DAGSTER_HOME/logs`. Exits 1 if the port is in use or if another `make ui` serves the same
@@ -19,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import psutil
 from supervisor import events
@@ -28,16 +31,19 @@ from supervisor.supervisord import Supervisor
 
 from pipelines.serving.environment import (
     ADDRESS,
+    CODE_WAITS_VARIABLE,
     LOGS_VARIABLE,
     PORT_VARIABLE,
     SERVED_VARIABLE,
     SOCKET_VARIABLE,
 )
+from pipelines.serving.stack import check_ports_are_free, stack_environment, stack_folder
 from taproom.errors import TaproomError
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import inbox_root
 
 CONFIGURATION = Path(__file__).with_name("supervisord.conf")
+STACK_CONFIGURATION = Path(__file__).with_name("stack.conf")
 GRACE_SECONDS = 10
 
 
@@ -45,23 +51,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal ends it; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.serving", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--port", type=int, default=3000, help="port of the web server, on the loopback interface")
-    port = parser.parse_args(arguments).port
+    parser.add_argument("--stack", action="store_true", help="serve PostgreSQL and an S3 server, too")
+    parser.add_argument("--stop", action="store_true", help="end what serves the same DAGSTER_HOME")
+    options = parser.parse_args(arguments)
+    port = options.port
     try:
+        if options.stack:
+            os.environ |= stack_environment(stack_folder())
         home = _dagster_home()
+        if options.stop:
+            stop(home)
+            return 0
         with _locked(home, port), tempfile.TemporaryDirectory(prefix="taproom-") as folder:
             _check_port_is_free(port)
             _set_environment(home, port, Path(folder))
-            # The warehouse may have been lost, or restored, since Dagster last ran. In a process of its own, because
-            # it loads the definitions, which would stay in memory.
-            subprocess.run([sys.executable, "-m", "pipelines.reconcile"], check=False)
+            if options.stack:
+                check_ports_are_free()
+                os.environ[CODE_WAITS_VARIABLE] = "python -m pipelines.serving.prepare "
+            else:
+                # The warehouse may have been lost, or restored, since Dagster last ran. In a process of its own,
+                # because it loads the definitions, which would stay in memory.
+                subprocess.run([sys.executable, "-m", "pipelines.reconcile"], check=False)
             try:
-                _supervise(port)
+                _supervise(port, STACK_CONFIGURATION if options.stack else CONFIGURATION)
             finally:
                 end_processes(home)
     except TaproomError as error:
         print(f"Failed: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def stop(home: Path) -> None:
+    """End the supervisor that serves `home`, and what a killed one has left."""
+    with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess), (home / "served.lock").open() as lock:
+        supervisor = psutil.Process(int(lock.read().split()[1].rstrip(",")))
+        if _is_locked(lock):
+            supervisor.terminate()
+        while _is_locked(lock):
+            time.sleep(0.2)
+    end_processes(home)
 
 
 def end_processes(home: Path) -> int:
@@ -95,6 +124,14 @@ def _dagster_home() -> Path:
     if not (given := os.environ.get("DAGSTER_HOME")):
         raise TaproomError("DAGSTER_HOME is not set. Run `make ui`, which sets it, or set it to Dagster's folder.")
     return Path(given).resolve()
+
+
+def _is_locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
 
 
 @contextmanager
@@ -138,16 +175,17 @@ def _set_environment(home: Path, port: int, folder: Path) -> None:
         SOCKET_VARIABLE: str(folder / "code.sock"),
         LOGS_VARIABLE: str(logs),
         SERVED_VARIABLE: str(home),
+        CODE_WAITS_VARIABLE: "",
         # Runs that are launched from a browser, a schedule or a sensor may read files of the inbox only.
         FOLDERS_VARIABLE: os.environ.get(FOLDERS_VARIABLE) or str(inbox_root().resolve()),
     }
 
 
-def _supervise(port: int) -> None:
+def _supervise(port: int, configuration: Path) -> None:
     _print(f"Starting Dagster; the logs of its processes are in {os.environ[LOGS_VARIABLE]}")
     threading.Thread(target=_print_when_up, args=[port], daemon=True).start()
     options = ServerOptions()
-    options.realize(["--configuration", str(CONFIGURATION)])
+    options.realize(["--configuration", str(configuration)])
     options.first, options.test = True, False  # as `supervisord.main` sets them
     with suppress(ExitNow):
         _ReportingSupervisor(options).main()

@@ -54,6 +54,16 @@ def store_port() -> int:
     return urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
 
 
+def check_ports_are_free() -> None:
+    """Raise `TaproomError` if another program uses a port of the stack, which would fail again and again."""
+    first = int(os.environ["PGPORT"])
+    if taken := [port for port in range(first, first + PORTS) if not is_free(port)]:
+        raise TaproomError(
+            f"port {taken[0]} of {ADDRESS} is in use. End the program that uses it, or change the ports of PGPORT and "
+            f"AWS_ENDPOINT_URL in {stack_folder() / 'stack.env'}: of ports in a row, the first and the second."
+        )
+
+
 def _make_folder(folder: Path) -> None:
     home = folder / "dagster_home"
     home.mkdir(parents=True, exist_ok=True)
@@ -65,6 +75,7 @@ def _new_environment(folder: Path) -> dict[str, str]:
     first = _free_ports()
     return {
         "DAGSTER_HOME": str(folder / "dagster_home"),
+        "DAGSTER_DISABLE_TELEMETRY": "yes",
         "TAPROOM_WAREHOUSE": f"s3://{BUCKET}/warehouse",
         "PGHOST": ADDRESS,
         "PGPORT": str(first),

@@ -25,6 +25,8 @@ FINISHED = ("SUCCESS", "FAILURE", "CANCELED")
 class Installation:
     """What an operator has: folders, processes, and the web server's API."""
 
+    arguments: tuple[str, ...] = ()
+
     def __init__(self, folder: Path) -> None:
         self.home, self.inbox = folder / "dagster_home", folder / "inbox"
         self.home.mkdir()
@@ -44,7 +46,7 @@ class Installation:
     def start(self) -> None:
         """Start it as `make ui` does, and wait until the web server knows the jobs."""
         self._supervisor = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.serving", "--port", str(self.port)],
+            [sys.executable, "-m", "pipelines.serving", "--port", str(self.port), *self.arguments],
             cwd=ROOT,
             env=self.environment,
             stdout=self._log,
