@@ -1,0 +1,101 @@
+"""The files of `deploy/`: each is checked by the tool of its kind, and names only variables that something reads."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.servers import ROOT
+
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+# Variables of the images and of Python, which no file of the repo reads.
+OF_OTHERS = {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "PYTHONUNBUFFERED", "DAGSTER_DISABLE_TELEMETRY"}
+
+
+def run(*command: str | Path, **more) -> str:
+    """What a tool says; it has to be content."""
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, check=False, **more)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tool(name: str) -> str:
+    """A program that is installed beside Python, or on the PATH."""
+    beside = Path(sys.executable).with_name(name)
+    return str(beside) if beside.exists() else shutil.which(name) or name
+
+
+def test_yaml():
+    files = [*DEPLOY.glob("*.yaml"), *DEPLOY.glob("kubernetes/*.yaml")]
+    assert run(tool("yamllint"), "--strict", "--config-file", DEPLOY / ".yamllint", *files) == ""
+
+
+def test_the_containerfile():
+    assert run(tool("hadolint"), DEPLOY / "Containerfile") == ""
+    copied = re.findall(r"^COPY (.*) \S+$", (DEPLOY / "Containerfile").read_text(), flags=re.MULTILINE)
+    assert [name for line in copied for name in line.split() if not (ROOT / name).exists()] == []
+
+
+def test_the_services_are_whole():
+    services, volumes, networks = COMPOSE["services"], COMPOSE["volumes"], COMPOSE["networks"]
+    for name, service in services.items():
+        assert set(service.get("depends_on", ())) <= services.keys(), name
+        assert set(service["networks"]) <= networks.keys(), name
+        named = {volume.partition(":")[0] for volume in service["volumes"]}
+        assert {volume for volume in named if not volume.startswith(".")} <= volumes.keys(), name
+    assert {name for name, service in services.items() if "ports" in service} == {"proxy"}
+
+
+def test_compose_takes_the_file(tmp_path):
+    """Where the plugin of docker is installed."""
+    if subprocess.run([tool("docker"), "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("docker compose is not installed")
+    example = DEPLOY / ".env.example"
+    resolved = json.loads(
+        run("docker", "compose", "--env-file", example, "--file", DEPLOY / "compose.yaml", "config", "--format", "json")
+    )
+    assert resolved["services"].keys() == COMPOSE["services"].keys()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd is not installed")
+def test_the_units(tmp_path):
+    units = [*DEPLOY.glob("systemd/*.service"), *DEPLOY.glob("systemd/*.timer")]
+    for unit in units:
+        text = unit.read_text().replace("/opt/taproom/.venv/bin/python", sys.executable)
+        (tmp_path / unit.name).write_text(text.replace("/opt/taproom", str(ROOT)))
+    assert run("systemd-analyze", "verify", *(tmp_path / unit.name for unit in units)) == ""
+
+
+def test_every_variable_is_read_by_something():
+    read = "".join(path.read_text() for folder in ("assets", "pipelines", "taproom") for path in code(ROOT / folder))
+    read += (DEPLOY / "dagster.yaml").read_text() + (DEPLOY / "Caddyfile").read_text()
+    known = set(re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*\b", read)) | OF_OTHERS
+    assert {name: sorted(names - known) for name, names in variables().items() if names - known} == {}
+
+
+def test_the_example_has_every_variable_of_the_services_and_no_secret():
+    given = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE))
+    assert given.keys() == set(re.findall(r"\$\{(\w+)\}", (DEPLOY / "compose.yaml").read_text()))
+    secret = {name for name in given if re.search("PASSWORD|KEY", name)}
+    assert {name for name in secret if given[name]} == set()
+
+
+def code(folder: Path) -> list[Path]:
+    return [path for suffix in ("py", "conf", "yaml") for path in folder.rglob(f"*.{suffix}")]
+
+
+def variables() -> dict[str, set[str]]:
+    """The variables that each file sets."""
+    units = {unit.name: re.findall(r"(?<=[= ])([A-Z_]+)=", unit.read_text()) for unit in DEPLOY.glob("systemd/*")}
+    return {
+        "compose.yaml": {name for service in COMPOSE["services"].values() for name in service["environment"]},
+        ".env.example": set(re.findall(r"^([A-Z_]+)=", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE)),
+        "Containerfile": set(re.findall(r"([A-Z_]+)=", (DEPLOY / "Containerfile").read_text())),
+        **{name: set(names) for name, names in units.items()},
+    }
