@@ -2,10 +2,10 @@
 
     python -m pipelines.serving.object_store
 
-The key of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` is given to it in a file that only its owner can read, because
-it logs the id of a key that is in its environment. It refuses requests without the key. Its other parts have no login;
-they refuse requests that the S3 server has not signed: else any page that is open in a browser on this machine could
-write to them.
+The key of `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` is given to it in a file that only its owner can read,
+because it logs the id of a key that is in its environment. It refuses requests without the key. Its other parts have no
+login; they refuse requests that the S3 server has not signed: else any page that is open in a browser on this machine
+could write to them.
 """
 
 import json
