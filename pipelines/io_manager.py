@@ -16,6 +16,7 @@ from pipelines.records import newest_materialization, recorded_value, recorded_v
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
 from taproom.errors import StorageError, TaproomError, UnknownTableError
+from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.difference import MAX_COMPARED_BYTES, MAX_COMPARED_ROWS, diff
 from taproom.warehouse.publishing import Origin, Published
 from taproom.warehouse.storage import default_root
@@ -92,8 +93,15 @@ class StepTables(dg.IOManager):
         self._step_config: StepConfig | None = None
 
     def note(self, assets: dg.AssetsDefinition | None) -> None:
-        """Note the heads of the tables that a step makes and reads, all at the same time."""
-        for key in sorted({*assets.keys, *assets.dependency_keys}) if assets else ():
+        """Note the heads of the tables that a step makes and reads, all at the same time (None: of an asset check).
+
+        Raises:
+            StorageError: what the step makes could not be written safely, which is better known before it computes.
+        """
+        if assets is None:
+            return
+        check_conditional_writes(self.warehouse.storage)
+        for key in sorted({*assets.keys, *assets.dependency_keys}):
             _ = self.heads[table_and_part(key)[0]]
 
     def resolve_config(

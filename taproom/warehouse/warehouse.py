@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 
 from taproom.warehouse import catalog, figures, history, log_repair, publishing, reading, sweep
+from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.data_files import DataFile, read_verified
 from taproom.warehouse.delta_log import TableLog
@@ -237,8 +238,9 @@ class Warehouse:
     def repair(self, table: str) -> RepairReport:
         """Make the newest version that verifies completely the newest again; see `log_repair.repair`.
 
-        Raises what that raises.
+        Raises what that raises, and `StorageError` where two writers would not notice each other.
         """
+        check_conditional_writes(self.storage)
         return log_repair.repair(self._existing_log(table), partial(read_verified, self.storage, table))
 
     def _existing_log(self, table: str) -> TableLog:
