@@ -7,11 +7,13 @@ import sys
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from pipelines.serving.__main__ import served_processes
 from pipelines.serving.postgres import postgres_binaries
 from pipelines.serving.stack import STACK_VARIABLE
+from taproom.errors import StorageError
 from taproom.sources.inbox import INBOX_VARIABLE, file_key
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
@@ -85,8 +87,17 @@ def test_stores_that_are_killed_are_started_again_and_runs_succeed(stack):
         (killed,) = servers(stack, program)
         killed.kill()
         wait_for(lambda program=program: servers(stack, program), 60, f"{program} runs again")
+        wait_for(lambda: answers(stack), 60, "the stores answer")
         run_id = wait_for(lambda: launched(stack), 90, "a run can be launched")
         assert stack.end(run_id) == "SUCCESS", stack.reason(run_id)
+
+
+def answers(stack: Stack) -> bool:
+    try:
+        psycopg2.connect("").close()
+        return bool(stack.warehouse.heads())
+    except (StorageError, psycopg2.OperationalError):
+        return False
 
 
 def launched(stack: Stack) -> str | None:
