@@ -12,6 +12,7 @@ the processes' logs, under `$DAGSTER_HOME/logs`. Exits 1 if the port is in use o
 import argparse
 import fcntl
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -84,10 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def stop(home: Path) -> None:
     """End the supervisor that serves `home`, and what a killed one has left."""
-    with suppress(FileNotFoundError, ValueError, psutil.NoSuchProcess), (home / "served.lock").open() as lock:
-        supervisor = psutil.Process(int(lock.read().split()[1].rstrip(",")))
+    with suppress(FileNotFoundError), (home / "served.lock").open() as lock:
         if _is_locked(lock):
-            supervisor.terminate()
+            os.kill(int(lock.read().split()[1].rstrip(",")), signal.SIGTERM)
         while _is_locked(lock):
             time.sleep(0.2)
     end_processes(home)

@@ -1,12 +1,13 @@
 """The state of `make stack`: its folder, and the environment that its processes and their clients share.
 
 The folder is `$TAPROOM_STACK`, by default `data/stack`. The first start writes `stack.env` there, readable by its owner
-alone, with random passwords and free ports. Later starts use the same.
+alone, with random passwords and free ports. Later starts use the same, and a shell can read it, too.
 """
 
 import os
 import random
 import secrets
+import shlex
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -38,7 +39,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
     file = folder / "stack.env"
     if not file.exists():
         _make_folder(folder)
-        content = "".join(f"{name}={value}\n" for name, value in _new_environment(folder).items())
+        content = "".join(f"{name}={shlex.quote(value)}\n" for name, value in _new_environment(folder).items())
         temporary = file.with_suffix(".part")
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
             output.write(content)
@@ -46,7 +47,7 @@ def stack_environment(folder: Path) -> dict[str, str]:
     lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
     if wrong := [line.partition("=")[0] for line in lines if "=" not in line]:
         raise TaproomError(f"{file}: {wrong[0]!r} is not NAME=VALUE. Correct the line, or delete it.")
-    return {name: value for name, _, value in (line.partition("=") for line in lines)}
+    return {name: "".join(shlex.split(value)) for name, _, value in (line.partition("=") for line in lines)}
 
 
 def store_port() -> int:

@@ -1,7 +1,9 @@
 """The state of `make stack`; `tests/deploy/test_stack.py` starts it."""
 
+import shlex
 import socket
 import stat
+import subprocess
 
 import pytest
 
@@ -21,7 +23,7 @@ from taproom.errors import TaproomError
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    monkeypatch.setenv(STACK_VARIABLE, str(tmp_path / "stack"))
+    monkeypatch.setenv(STACK_VARIABLE, str(tmp_path / "a stack"))
     return stack_folder()
 
 
@@ -34,6 +36,15 @@ def test_the_first_start_makes_secrets_that_only_their_owner_can_read(folder, tm
     for name in ("PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         assert len(environment[name]) >= 20
         assert environment[name] != other[name]
+
+
+def test_a_shell_reads_the_same_variables(folder):
+    environment = stack_environment(folder)
+    read = subprocess.run(
+        ["sh", "-c", f"set -a; . {shlex.quote(str(folder / 'stack.env'))}; env"],
+        env={}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert environment.items() <= dict(line.split("=", 1) for line in read.stdout.splitlines()).items()
 
 
 def test_a_line_that_is_no_variable_is_named_without_its_value(folder):
