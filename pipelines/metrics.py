@@ -21,7 +21,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from assets.table import table_assets
-from pipelines.dagster_internals import database_bytes, fresh_for
+from pipelines.dagster_internals import database_bytes, fresh_for, newest_check_evaluations
 from pipelines.records import newest_materializations, recorded_value
 from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
@@ -98,12 +98,10 @@ class StateCollector(Collector):
             "check",
             "severity",
         )
-        for check in sorted(key for each in self._keys for key in self._graph.get(each).check_keys):
-            record = self._instance.get_latest_asset_check_evaluation_record(check)
-            evaluation = record.event.asset_check_evaluation if record and record.event else None
-            if evaluation is not None:
-                labels = [check.asset_key.to_user_string(), check.name, evaluation.severity.value.lower()]
-                passed.add_metric(labels, float(evaluation.passed))
+        checks = [check for key in self._keys for check in self._graph.get(key).check_keys]
+        for check, (_, evaluation) in sorted(newest_check_evaluations(self._instance, checks).items()):
+            labels = [check.asset_key.to_user_string(), check.name, evaluation.severity.value.lower()]
+            passed.add_metric(labels, float(evaluation.passed))
         return passed
 
     def _runs(self) -> Iterator[Metric]:

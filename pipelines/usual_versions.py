@@ -82,15 +82,12 @@ def _passed(reason: str) -> dg.AssetCheckResult:
 def _change(
     warehouse: Warehouse, contract: Contract, partition: str | None, old: int, new: int, record: dg.EventLogRecord
 ) -> VersionChange:
-    before, after = (_rows(warehouse, contract.table, version, partition) for version in (old, new))
-    added, gone = (recorded_value(record, name) for name in ("rows_added", "rows_gone"))
+    after, added, gone = (recorded_value(record, name) for name in ("dagster/row_count", "rows_added", "rows_gone"))
     if added is None:  # too large
-        return VersionChange(before, after)
-    return VersionChange(before, after, added, gone, drift(warehouse.storage, contract, old, new, partition=partition))
-
-
-def _rows(warehouse: Warehouse, table: str, version: int, partition: str | None) -> int:
-    return sum(file.rows for file in warehouse.files(table, version) if partition in (None, file.partition))
+        files = warehouse.files(contract.table, old)
+        return VersionChange(sum(file.rows for file in files if partition in (None, file.partition)), after)
+    change = drift(warehouse.storage, contract, old, new, partition=partition)
+    return VersionChange(after - added + gone, after, added, gone, change)
 
 
 def _drift_metadata(change: VersionChange) -> dict[str, float | dg.JsonMetadataValue]:
