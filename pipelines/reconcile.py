@@ -18,7 +18,13 @@ import psutil
 from assets.table import CONTRACTS, table_and_part, table_assets
 from pipelines.chains import CHAINS, Chain
 from pipelines.dagster_internals import free_pool_slots, runs_with_pool_slots, version_tags
-from pipelines.records import newest_materialization, recorded_value, recorded_version
+from pipelines.records import (
+    newest_materialization,
+    newest_materializations,
+    recorded_value,
+    recorded_version,
+    version_in_record,
+)
 from pipelines.run_watch import UNFINISHED
 from taproom.errors import TaproomError
 from taproom.warehouse.storage import default_root
@@ -57,9 +63,11 @@ def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions:
     for chain in CHAINS:
         if chain.batches:
             yield from _batches_on_one_side(instance, warehouse, chain)
+    newest = newest_materializations(instance, keys)
     for key in sorted(keys):
         try:
-            yield from _commits_on_one_side(instance, warehouse, key)
+            recorded = version_in_record(newest.get(key), warehouse, key)
+            yield from _commits_on_one_side(instance, warehouse, key, recorded)
         except TaproomError as error:  # the other tables are compared even if one is damaged
             yield Finding(f"{key.to_user_string()} could not be compared: {error}")
 
@@ -124,13 +132,13 @@ def partitions_name(chain: Chain) -> str:
     return name
 
 
-def lost_commits(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> list[dict[str, Any]]:
-    """The commits of an asset (as in `Warehouse.history`) that are newer than any recorded one, newest first.
+def lost_commits(warehouse: Warehouse, key: dg.AssetKey, recorded: int | None) -> list[dict[str, Any]]:
+    """The commits of an asset (as in `Warehouse.history`) that are newer than the version `recorded`, newest first.
 
     Of each partition only the newest, because the others are not read.
     """
     table, part = table_and_part(key)
-    recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
+    head = warehouse.head(table)
     first, last = (0 if recorded is None else recorded + 1), (-1 if head is None else head)
     found: dict[Any, dict[str, Any]] = {}
     for version in range(last, first - 1, -1):
@@ -157,15 +165,17 @@ def _batches_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, cha
         )
 
 
-def _commits_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey) -> Iterator[Finding]:
+def _commits_on_one_side(
+    instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey, recorded: int | None
+) -> Iterator[Finding]:
     table, _ = table_and_part(key)
-    recorded, head = recorded_version(instance, warehouse, key), warehouse.head(table)
+    head = warehouse.head(table)
     if recorded is not None and (head is None or head < recorded):
         has = "has no such table" if head is None else f"has only version {head}"
         yield Finding(
             f"{key.to_user_string()}: version {recorded} is recorded, the warehouse {has}. `make run` makes it again"
         )
-    lost = list(reversed(lost_commits(instance, warehouse, key)))
+    lost = list(reversed(lost_commits(warehouse, key, recorded)))
     if lost:
         numbers = [str(commit["version"]) for commit in lost]
         versions = ", ".join(numbers) if len(numbers) < 6 else f"{numbers[0]} ... {numbers[-1]}"

@@ -23,7 +23,7 @@ from pipelines.jobs import INGEST, MAKE
 from pipelines.pages import print_pages
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
-from pipelines.records import newest_materialization, recorded_value
+from pipelines.records import newest_materializations, recorded_value
 from taproom.errors import DamagedFileError, InputError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS
@@ -94,9 +94,8 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
 def seconds_by_table(instance: dg.DagsterInstance) -> dict[str, float]:
     """Seconds of the newest materialization of each table, summed over its assets if it has several."""
     seconds: dict[str, float] = {}
-    for key in table_assets(defs):
-        record = newest_materialization(instance, key)
-        if record and (own := recorded_value(record, "seconds")) is not None:
+    for key, record in newest_materializations(instance, table_assets(defs)).items():
+        if (own := recorded_value(record, "seconds")) is not None:
             table, _ = table_and_part(key)
             seconds[table] = seconds.get(table, 0.0) + own
     return seconds

@@ -7,7 +7,6 @@ from datetime import timedelta
 import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
-from dagster_webserver.app import create_app_from_workspace_process_context
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
@@ -215,7 +214,19 @@ def test_run_database_files_of_another_database(instance):
     assert run_database_files(instance, make(instance, whole).run_id) == []
 
 
+def test_newest_check_evaluations_are_those_of_the_last_runs(instance):
+    keys = [dg.AssetCheckKey(dg.AssetKey("whole"), name) for name in ("finite", "drift", "never run")]
+    for name, passed in (("finite", True), ("drift", True), ("drift", False)):
+        instance.report_runless_asset_event(
+            dg.AssetCheckEvaluation(asset_key=whole.key, check_name=name, passed=passed)
+        )
+    found = newest_check_evaluations(instance, keys)
+    assert {key.name: evaluation.passed for key, (_, evaluation) in found.items()} == {"finite": True, "drift": False}
+
+
 def test_workspace_context(home, tmp_path):
+    from dagster_webserver.app import create_app_from_workspace_process_context  # takes a second to load
+
     workspace = tmp_path / "workspace.yaml"
     workspace.write_text("load_from: []\n")
     with workspace_context(home, workspace, "1.0") as context:
