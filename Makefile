@@ -15,6 +15,8 @@ FAST := -m "not slow and not soak" --ignore-glob="*_figures.py" --ignore-glob="*
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
+# Compiled modules are kept in __pycache__ in any case: otherwise each process compiles hundreds of files, for seconds.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: run pages open test test-fast coverage soak ui stack stack-stop doctor bench lint check audit contracts lock clean
 .DEFAULT_GOAL := run

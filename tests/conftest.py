@@ -53,6 +53,7 @@ def pytest_collection_finish() -> None:
     """Look for garbage less often, and not among modules and tests: that took a twentieth of the suite's time."""
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -14,13 +14,6 @@ from taproom.words.normal_form import normal_form
 
 pytestmark = pytest.mark.slow
 
-# A browser may know characters that this Python does not; those are left out. No capital sigma is beside them: its
-# lower case depends on its neighbours, and Unicode has changed what three of these characters are.
-KNOWN = [
-    f"{character} a{character} {character}{character}b 日{character}"
-    for character in map(chr, range(sys.maxunicode + 1))
-    if unicodedata.category(character) not in ("Cn", "Cs")
-]
 # Cases, marks, widths, invisible characters, digits and letters of scripts with and without blanks between words.
 MEAN_CHARACTERS = (
     "ab Cé1_-'ß\u0130\x00.\n\u0301\u0307\u0345Σςσ٣७²Ⅷ𝔸ªǅ€—\u2028\u200d\u00ad\u200bﬁＷ😀"
@@ -57,6 +50,20 @@ UNTRANSLATED = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def known() -> list[str]:
+    """A text of each character that this Python knows; a browser may know more, which are left out.
+
+    No capital sigma is beside them: its lower case depends on its neighbours, and Unicode has changed what three of
+    these characters are.
+    """
+    return [
+        f"{character} a{character} {character}{character}b 日{character}"
+        for character in map(chr, range(sys.maxunicode + 1))
+        if unicodedata.category(character) not in ("Cn", "Cs")
+    ]
+
+
 @pytest.fixture
 def tab(visit):
     for name in ("base.js", "words.js"):
@@ -75,8 +82,8 @@ def words(tab, texts, pattern):
     return of_each(tab, f"Taproom.words(text, {json.dumps(pattern)})", texts)
 
 
-def test_the_normal_form_is_that_of_the_product(tab):
-    texts = [*WRITTEN, *MIXED, *KNOWN]
+def test_the_normal_form_is_that_of_the_product(tab, known):
+    texts = [*WRITTEN, *MIXED, *known]
     assert of_each(tab, "Taproom.normalForm(text)", texts) == [normal_form(text) for text in texts]
 
 
@@ -85,8 +92,8 @@ def test_what_is_typed_without_accents_is_found(tab):
     assert of_each(tab, "Taproom.folded(text)", typed) == ["suffig", "istanbul", "fine wide", "naive"]
 
 
-def test_every_character_is_in_the_words_of_the_product(tab):
-    texts = [" ".join(KNOWN[start : start + 1_000]) for start in range(0, len(KNOWN), 1_000)]
+def test_every_character_is_in_the_words_of_the_product(tab, known):
+    texts = [" ".join(known[start : start + 1_000]) for start in range(0, len(known), 1_000)]
     assert words(tab, texts, DEFAULT_TOKEN_PATTERN) == [tokens(text) for text in texts]
 
 

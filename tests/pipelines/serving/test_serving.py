@@ -24,7 +24,6 @@ from websockets.sync.client import connect
 from pipelines.io_manager import FIGURE_ADDRESS
 from pipelines.serving import __main__ as serving
 from pipelines.serving.environment import SERVED_VARIABLE
-from pipelines.serving.web import SMALL_PIXELS
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
@@ -193,6 +192,8 @@ def test_a_run_reads_the_inbox_and_nothing_else(served):
 
 
 def test_the_figure_of_a_materialization_is_served(served):
+    from pipelines.serving.web import SMALL_PIXELS  # loads Dagster's web server, which no other test does
+
     run = served.launch(served.inbox / "themes.txt")
     assert served.result(run)["status"] == "SUCCESS"
     warehouse = Warehouse(str(served.home.parent / "warehouse"))
