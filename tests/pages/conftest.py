@@ -1,6 +1,7 @@
 """A browser without a network, and pages of small tables for it."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -49,10 +50,23 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(warehouse)
 
 
-@pytest.fixture
-def visit(chromium) -> Iterator[Visit]:
+@contextmanager
+def visiting(chromium) -> Iterator[Visit]:
     """A tab as wide as a laptop's."""
     visit = Visit(chromium, viewport={"width": 1200, "height": 800})
     yield visit
     visit.context.close()
     assert visit.problems == []
+
+
+@pytest.fixture
+def visit(chromium) -> Iterator[Visit]:
+    with visiting(chromium) as visit:
+        yield visit
+
+
+@pytest.fixture(scope="module")
+def shared_visit(chromium) -> Iterator[Visit]:
+    """One tab for the tests of a file that do not depend on what others have done in it: opening one takes a second."""
+    with visiting(chromium) as visit:
+        yield visit

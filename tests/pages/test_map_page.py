@@ -22,6 +22,12 @@ def tab(visit, pages):
     return visit.open(pages, "map.html")
 
 
+@pytest.fixture(scope="module")
+def shared_tab(shared_visit, pages):
+    """For tests of functions without effects, and of choices that each of them makes."""
+    return shared_visit.open(pages, "map.html")
+
+
 def picture(tab) -> np.ndarray:
     """The pixels of the map as they are drawn, without its labels."""
     tab.evaluate("document.querySelector('.labels').style.visibility = 'hidden'")
@@ -98,9 +104,10 @@ def test_a_name_with_a_typing_error_is_found_and_flown_to(tab):
         ("qqqqq", None),
     ],
 )
-def test_names_are_found_in_a_sensible_order(tab, typed, first):
-    tab.evaluate("Taproom.page.search.indexed")
-    found = tab.evaluate("(typed) => Taproom.page.search.find(typed).map((id) => Taproom.data.map.names[id])", typed)
+def test_names_are_found_in_a_sensible_order(shared_tab, typed, first):
+    shared_tab.evaluate("Taproom.page.search.indexed")
+    names = "(typed) => Taproom.page.search.find(typed).map((id) => Taproom.data.map.names[id])"
+    found = shared_tab.evaluate(names, typed)
     assert (found or [None])[0] == first
 
 
@@ -159,14 +166,14 @@ def test_three_dimensions_turn(tab):
 
 
 @pytest.mark.parametrize("colour", ["category", "mean score", "number of reviews", "brewer", "strength", "taste"])
-def test_colours_follow_what_is_chosen(tab, colour):
-    tab.select_option("#colour", label=colour)
-    shades = tab.evaluate(
+def test_colours_follow_what_is_chosen(shared_tab, colour):
+    shared_tab.select_option("#colour", label=colour)
+    shades = shared_tab.evaluate(
         "[...document.querySelectorAll('.swatch')].map((each) => getComputedStyle(each).backgroundColor)"
     )
     assert 2 <= len(shades) <= 9
     assert len(set(shades)) == len(shades)
-    drawn = {tuple(pixel) for pixel in picture(tab).reshape(-1, 3)[::3]}
+    drawn = {tuple(pixel) for pixel in picture(shared_tab).reshape(-1, 3)[::3]}
     assert len(drawn) > 20
 
 
@@ -283,8 +290,8 @@ def test_what_is_in_view_is_chosen_by_keyboard_and_saved(tab):
     [("ale", "ale"), ("a, b", '"a, b"'), ('say "x"\n', '"say ""x""\n"'), ("=1+1", "'=1+1"), ("@a,b", '"\'@a,b"'),
      ("-ale", "'-ale"), (None, "")],
 )  # fmt: skip
-def test_fields_of_csv_are_quoted_and_no_formulas(tab, text, field):
-    assert tab.evaluate("(text) => Taproom.csvText(text)", text) == field
+def test_fields_of_csv_are_quoted_and_no_formulas(shared_tab, text, field):
+    assert shared_tab.evaluate("(text) => Taproom.csvText(text)", text) == field
 
 
 def place_text(tab, text: str) -> None:

@@ -64,11 +64,11 @@ def known() -> list[str]:
     ]
 
 
-@pytest.fixture
-def tab(visit):
+@pytest.fixture(scope="module")
+def tab(shared_visit):
     for name in ("base.js", "words.js"):
-        visit.tab.add_script_tag(path=SOURCE / "scripts" / name)
-    return visit.tab
+        shared_visit.tab.add_script_tag(path=SOURCE / "scripts" / name)
+    return shared_visit.tab
 
 
 def of_each(tab, function, texts):
