@@ -135,8 +135,8 @@ def checks_of(result: dg.ExecuteInProcessResult) -> dict[str, bool]:
     return {check.check_name: check.passed for check in result.get_asset_check_evaluations()}
 
 
-def test_a_search_finds_a_champion_and_the_product_is_made_with_it(tune, warehouse, instance):
-    assert tune().success
+def test_a_search_finds_a_champion_and_the_product_is_made_with_it(tuned, warehouse, instance):
+    assert tuned.success
     trials = rows(warehouse, "trials")
     assert [row["number"] for row in trials] == list(range(12))
     assert json.loads(trials[0]["parameters"]) == {"x": 0.5}
@@ -160,11 +160,10 @@ def test_the_same_search_again_changes_nothing(tuned, tune, warehouse):
     assert warehouse.heads() == heads
 
 
-def test_the_tables_do_not_depend_on_the_workers(tune, warehouse, monkeypatch, tmp_path, instance):
+def test_the_tables_do_not_depend_on_the_workers(tuned, tune, warehouse, monkeypatch, tmp_path, instance):
     def hashes() -> dict[str, str]:
         return {table: told(instance, table)["content_hash"] for table in ("trials", "challenges", "champions")}
 
-    tune(workers=1)
     alone = hashes()
     monkeypatch.setenv(WAREHOUSE_VARIABLE, str(tmp_path / "another"))
     tune(workers=2)
@@ -267,9 +266,9 @@ def test_trials_that_fail_are_kept_with_the_reason_and_the_champion_stays(tune, 
     assert told(instance, "trials")["failed"] == 12
 
 
-def test_checks_tell_of_a_champion_at_the_end_of_its_range_but_not_of_one_that_a_person_chose(tune):
-    assert set(checks_of(tune()).values()) == {True}
-    beyond = tune(replace(STUDY, space={"x": Real(0.4, 1.0)}), search="narrow", trials=200)
+def test_checks_tell_of_a_champion_at_the_end_of_its_range_but_not_of_one_that_a_person_chose(tuned, tune):
+    assert set(checks_of(tuned).values()) == {True}
+    beyond = tune(replace(STUDY, space={"x": Real(0.4, 1.0)}), search="narrow", method="grid")
     assert checks_of(beyond) == {
         "most_trials_succeed": True, "newest_is_settled": True, "inside_the_ranges": False
     }  # fmt: skip
@@ -374,21 +373,21 @@ def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
 
         CONTRACTS.update(targets=TARGETS, made_with=MADE_WITH)
         slow = replace(STUDY, objective=lambda targets, seed: Nearness(0.25, seconds=float(sys.argv[1])))
-        config = {"ops": {"tune_planted": {"config": {"workers": 2, "trials": 40}}}}
+        config = {"ops": {"tune_planted": {"config": {"workers": int(sys.argv[2]), "trials": 40}}}}
         with dg.DagsterInstance.ephemeral() as instance:
             dg.materialize(
                 planted(slow), resources={"io_manager": TableIOManager()}, instance=instance, run_config=config
             )
     """)
 
-    def start(seconds: str) -> subprocess.Popen:
+    def start(seconds: float, workers: int) -> subprocess.Popen:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.Popen(
-            [sys.executable, "-c", script, seconds], cwd=ROOT, env=environment, start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            [sys.executable, "-c", script, str(seconds), str(workers)], cwd=ROOT, env=environment,
+            start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 
-    killed = start("0.3")
+    killed = start(seconds=0.3, workers=2)
     while (warehouse.head("trials") or 0) < 1:
         assert killed.poll() is None
         time.sleep(0.05)
@@ -398,7 +397,7 @@ def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
     assert 0 < len(there) < 40
     assert len(there) % 4 == 0
     assert {row["state"] for row in there} == {"complete"}
-    assert start("0").wait() == 0
+    assert start(seconds=0, workers=1).wait() == 0
     after = rows(warehouse, "trials")
     assert [row["number"] for row in after] == list(range(40))
     assert after[: len(there)] == there  # to the second that they took
