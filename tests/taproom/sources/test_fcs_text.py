@@ -14,6 +14,7 @@ def segment(pairs: dict[str, str], delimiter: str = "/") -> bytes:
     return (delimiter + delimiter.join(doubled) + delimiter).encode()
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from([each for each in DELIMITERS if each not in ",$"]),
     st.dictionaries(

@@ -13,6 +13,7 @@ def recoded(content, encoding):
     return io.BufferedReader(Recoded(io.BytesIO(content), Path("r.csv"), encoding)).read()
 
 
+@pytest.mark.slow
 @given(st.text(st.characters(codec="utf-16")), st.sampled_from(["utf-16", "utf-32", "utf-16-le", "utf-8"]))
 def test_text_is_the_same_in_utf_8_but_for_line_ends(text, encoding):
     assert recoded(text.encode(encoding), encoding).decode() == text.replace("\r\n", "\n").replace("\r", "\n")

@@ -92,6 +92,7 @@ def brute_force(before: pa.Table, after: pa.Table, rtol: float, atol: float):
     return counts["right_only"], counts["left_only"], changed, columns
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=PUBS, after=PUBS, tolerance=st.sampled_from([(0.0, 0.0), (0.1, 0.0), (0.0, 4.5), (0.01, 0.01)]))
 def test_counts_are_those_of_a_merge_in_pandas(tmp_path_factory, before, after, tolerance):
