@@ -161,6 +161,14 @@ def served(tmp_path_factory) -> Iterator[Served]:
                 supervisor.wait(60)
 
 
+@pytest.fixture(scope="module")
+def themes_run(served) -> str:
+    """The id of a run that has read the inbox; starting one takes seconds."""
+    run = served.launch(served.inbox / "themes.txt")
+    assert served.result(run)["status"] == "SUCCESS"
+    return run
+
+
 def test_the_ui_is_answered_and_other_sites_are_not(served):
     address, evil = f"{served.address}/graphql", {"Origin": "http://evil.example"}
     query = {"query": "{ version }"}
@@ -182,23 +190,20 @@ def test_the_ui_is_answered_and_other_sites_are_not(served):
         connect(address.replace("http", "ws"), origin="http://evil.example", subprotocols=["graphql-ws"])
 
 
+@pytest.mark.usefixtures("themes_run")
 def test_a_run_reads_the_inbox_and_nothing_else(served):
-    inside = served.launch(served.inbox / "themes.txt")
     outside = served.launch(served.inbox / ".." / "outside.txt")
-    assert served.result(inside)["status"] == "SUCCESS"
     refused = served.result(outside)
     assert refused["status"] == "FAILURE"
     assert f"Allowed are paths in {served.inbox}" in str(refused)
 
 
-def test_the_figure_of_a_materialization_is_served(served):
+def test_the_figure_of_a_materialization_is_served(served, themes_run):
     from pipelines.serving.web import SMALL_PIXELS  # loads Dagster's web server, which no other test does
 
-    run = served.launch(served.inbox / "themes.txt")
-    assert served.result(run)["status"] == "SUCCESS"
     warehouse = Warehouse(str(served.home.parent / "warehouse"))
     address = FIGURE_ADDRESS.format(table="documents", content_hash=warehouse.history("documents")[0]["content_hash"])
-    assert f"[![documents]({address}?small)]({address})" in str(served.ask(MATERIALIZED, id=run))
+    assert f"[![documents]({address}?small)]({address})" in str(served.ask(MATERIALIZED, id=themes_run))
     figure = requests.get(f"{served.address}{address}", timeout=20)
     assert figure.headers["Content-Type"] == "image/png"
     assert figure.content == Path(warehouse.root, "_figures", "documents.png").read_bytes()
