@@ -10,6 +10,7 @@ from assets.table import CONTRACTS, table_and_part, table_assets
 from pipelines.definitions import build_definitions, defs
 
 ROOT = Path(__file__).resolve().parents[2]
+OPERATION = ROOT / "docs" / "operation.md"
 GRAPH = defs.resolve_asset_graph()
 TABLES = {key.to_user_string(): key for key in table_assets(defs)}
 
@@ -44,8 +45,9 @@ def test_every_table_has_a_code_version_and_a_freshness_policy(name):
     assert isinstance(node.freshness_policy, dg.FreshnessPolicy)
 
 
-def test_every_table_has_a_check():
-    assert not [name for name, key in TABLES.items() if not GRAPH.get(key).check_keys]
+def test_every_table_has_a_check_of_its_own_and_that_of_all():
+    checks = {name: {check.name for check in GRAPH.get(key).check_keys} for name, key in TABLES.items()}
+    assert not [name for name, of_table in checks.items() if "usual_version" not in of_table or len(of_table) < 2]
 
 
 def test_no_two_assets_have_one_title_in_the_graph():
@@ -97,3 +99,10 @@ def test_taproom_imports_no_dagster():
     count, *found = python("-c", code).stdout.split()
     assert int(count) > 10
     assert found == []
+
+
+def test_the_guide_lists_the_blocking_checks():
+    blocking = {check.name for check in GRAPH.asset_check_keys if GRAPH.get(check).blocking}
+    (section,) = re.findall(r"## Checks\n(.*?)\n## ", OPERATION.read_text(encoding="utf-8"), re.DOTALL)
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert set(re.findall(r"`(\w+)`", " ".join(rows))) == blocking
