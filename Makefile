@@ -89,7 +89,7 @@ setup: .venv/ready dagster_home
 
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taproom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.")'
-	@echo "setting up .venv: about 165 packages, one to three minutes, once"
+	@echo "setting up .venv: about 190 packages, one to three minutes, once"
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@touch $@
