@@ -249,6 +249,4 @@ def column_schema(contract: Contract) -> dg.TableSchema:
         )
         for column in contract.columns
     ]
-    keys = [f"unique key: {', '.join(contract.key)}"]
-    rules = [str(rule) for rule in (*contract.invariants, *contract.foreign_keys)]
-    return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=keys + rules))
+    return dg.TableSchema(columns=columns, constraints=dg.TableConstraints(other=contract.guarantees))

@@ -361,7 +361,8 @@ class StepTables(dg.IOManager):
         if published.since is None or not published.rows_before:
             return {"rows_added": published.rows, "rows_gone": 0, "rows_changed": 0}
         compared = {"previous_version": published.since}
-        if max(published.rows, published.rows_before) > MAX_COMPARED_ROWS or published.size_bytes > MAX_COMPARED_BYTES:
+        most_rows = max(published.rows, published.rows_before)
+        if most_rows > MAX_COMPARED_ROWS or max(published.size_bytes, published.bytes_before) > MAX_COMPARED_BYTES:
             return compared
         try:
             found = diff(

@@ -54,6 +54,7 @@ def open_data_contract(contract: Contract, definitions: dg.Definitions) -> str:
                 "properties": [_property(contract, column) for column in contract.columns],
                 **_relationships(contract),
                 "quality": list(_quality(contract)),
+                "customProperties": [{"property": "usualChange", "value": str(contract.usual)}],
             }
         ],
         "team": {"name": OWNER.removeprefix("team:"), "members": [{"username": OWNER, "role": "owner"}]},

@@ -147,8 +147,8 @@ class History(list[dict[str, Any]]):
 
     def __str__(self) -> str:
         return "\n".join(
-            f"{commit['version']:>4}  {commit['time']:%Y-%m-%d %H:%M}  {commit['rows']:>9} rows  {_inputs(commit)}"
-            for commit in self
+            f"{each['version']:>4}  {each['time']:%Y-%m-%d %H:%M}  {_count(each['rows']):>11} rows  {_inputs(each)}"
+            for each in self
         )
 
     def _repr_html_(self) -> str:
@@ -158,6 +158,10 @@ class History(list[dict[str, Any]]):
             for each in self
         )
         return html_table(f"{len(self)} versions", header, rows)
+
+
+def _count(rows: int | None) -> str:
+    return "" if rows is None else f"{rows:,}"
 
 
 def _inputs(commit: Mapping[str, Any]) -> str:

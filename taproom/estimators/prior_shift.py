@@ -101,7 +101,7 @@ class PriorShiftClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """The posteriors under `shares_`, (2.4) in Saerens et al.: (n_samples, n_classes) float64, rows sum to 1."""
         check_is_fitted(self)
-        weighted = self.estimator_.predict_proba(X) * (self.shares_ / self.priors_)
+        weighted = self._posteriors(X) * (self.shares_ / self.priors_)
         return weighted / weighted.sum(axis=1, keepdims=True)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -111,9 +111,11 @@ class PriorShiftClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):
 
     def _log_ratios(self, X: Any) -> np.ndarray:
         """The log densities of the classes up to a constant for each row, by Bayes' rule: posterior / prior."""
-        posteriors = self.estimator_.predict_proba(X)
-        # A posterior of exactly 0, which trees give, would make the logarithm infinite.
-        return np.log(np.maximum(posteriors, SMALLEST)) - np.log(self.priors_)
+        return np.log(self._posteriors(X)) - np.log(self.priors_)
+
+    def _posteriors(self, X: Any) -> np.ndarray:
+        """The classifier's, but none is exactly 0, as those of trees: its logarithm and 0/0 would not be finite."""
+        return np.maximum(self.estimator_.predict_proba(X), SMALLEST)
 
     def __sklearn_tags__(self) -> Tags:
         """What the classifier accepts."""

@@ -10,6 +10,7 @@ are an average pooling. The features of an image and of its mirror image are ave
 Source: the specification of the operators, https://onnx.ai/onnx/operators, opset 17.
 """
 
+import json
 import os
 from typing import Any
 
@@ -33,7 +34,8 @@ def export_classifier(warehouse: Warehouse, target: str | os.PathLike, *, versio
 
     Its input `images` is (n, height, width, 3) uint8, R G B, of the size of the classifier's images. Its outputs are
     `predicted` (n,) string, the class of the highest score, and `scores` (n, classes) float32. The scores are those of
-    `taproom.classify` up to rounding in single precision. Its metadata have the `classes`, in the order of the scores.
+    `taproom.classify` up to rounding in single precision. Its metadata have the `classes` as JSON, in the
+    order of the scores.
 
     Args:
         warehouse: where the tables are.
@@ -179,7 +181,7 @@ class _Graph:
             ir_version=IR_VERSION,
             producer_name="taproom",
         )
-        onnx.helper.set_model_props(model, {"classes": ",".join(classes)})
+        onnx.helper.set_model_props(model, {"classes": json.dumps(list(classes), ensure_ascii=False)})
         onnx.checker.check_model(model, full_check=True)
         return model
 

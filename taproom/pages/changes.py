@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from taproom.errors import TaproomError
+from taproom.errors import DamagedFileError, TaproomError, UnknownTableError
 from taproom.pages.tables import TableDescription, TableState
 from taproom.warehouse.catalog import open_version
 from taproom.warehouse.data_files import DataFile
@@ -27,7 +27,9 @@ class TableChange:
         rows_before, rows_after: their rows; `rows_before` is None if the old version cannot be read.
         old_time, new_time: when they were committed.
         volatile: columns that are not compared, because they may differ between two runs on the same inputs.
-        difference: the comparison; None if the old version cannot be read, or too much would have to be read.
+        difference: the comparison; None if the old version cannot be read, too much would have to be read, or the
+            versions cannot be compared.
+        is_comparable: whether they can: not if the old version has other keys, for instance.
     """
 
     old: int
@@ -38,6 +40,7 @@ class TableChange:
     new_time: datetime
     volatile: tuple[str, ...] = ()
     difference: Difference | None = None
+    is_comparable: bool = True
 
     @property
     def bar(self) -> Iterator[tuple[str, float, float]]:
@@ -81,6 +84,7 @@ def _change(
     """The change of a table, and the bytes that were read for it: at most `most_bytes`."""
     new, old = state.commits[:2]
     unread = TableChange(old["version"], new["version"], None, state.rows, old["time"], new["time"])
+    counted = unread
     try:
         before, after = (open_version(warehouse.storage, table.name, each["version"]) for each in (old, new))
         counted = replace(unread, rows_before=sum(file.rows for file in before.files))
@@ -97,15 +101,21 @@ def _change(
             ignore=volatile,
             first=FIRST_ROWS,
         )
-    except TaproomError:
+    except (DamagedFileError, UnknownTableError):
         return unread, 0
+    except TaproomError:
+        return replace(counted, is_comparable=False), 0
     return replace(counted, volatile=tuple(sorted(volatile)), difference=difference), size
 
 
 def _bytes_to_read(old: Snapshot, new: Snapshot) -> int | None:
-    """The bytes of the files that are in only one of two versions; None if one of them has more than are compared."""
-    both = {file.sha256 for file in old.files} & {file.sha256 for file in new.files}
-    sides = [[file for file in side.files if file.sha256 not in both] for side in (old, new)]
+    """The bytes of the files that are in only one of two versions; None if one of them has more than are compared.
+
+    If the columns differ, equal files are read too.
+    """
+    places = [{(file.partition, file.sha256) for file in side.files} for side in (old, new)]
+    both = places[0] & places[1] if old.arrow_schema.equals(new.arrow_schema) else set()
+    sides = [[file for file in side.files if (file.partition, file.sha256) not in both] for side in (old, new)]
     return sum(map(_size, sides)) if all(_is_small(files) for files in sides) else None
 
 

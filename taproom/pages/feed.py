@@ -120,7 +120,7 @@ def _json_feed(versions: Sequence[NewVersion], address: str | None) -> bytes:
 def _atom(versions: Sequence[NewVersion], address: str | None) -> bytes:
     base = f"{address}/" if address else ""
     feed = ElementTree.Element("feed", xmlns=_ATOM_NAMESPACE)
-    _add(feed, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, 'feed')}")
+    _add(feed, "id", f"urn:uuid:{uuid.uuid5(_NAMESPACE, address or '')}")
     _add(feed, "title", TITLE)
     _add(feed, "updated", _timestamp(versions[0].time if versions else datetime.fromtimestamp(0, UTC)))
     _add(feed, "link", rel="self", type="application/atom+xml", href=f"{base}{ATOM}")

@@ -1,9 +1,8 @@
 """All pages with their files, written to the folder `_pages` of the warehouse.
 
-The pages depend only on the newest two versions of each table and on what is said of the tables (`TableDescription`):
-the same versions give the same bytes. Nothing local goes in: no absolute path, no environment, no address of the
-warehouse.
-    files |= feeds(newest_versions(warehouse, states), address)
+The pages depend only on the versions of the tables, on what is said of the tables (`TableDescription`) and on the
+address that they are served at: the same versions give the same bytes. Nothing local goes in: no absolute path, no
+environment, no address of the warehouse.
 """
 
 from collections.abc import Callable, Mapping, Sequence

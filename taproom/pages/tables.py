@@ -92,8 +92,7 @@ class TableDescription:
     @property
     def rules(self) -> list[str]:
         """What each version of the table guarantees, as sentences."""
-        rules = (*self.contract.invariants, *self.contract.foreign_keys)
-        return [f"{', '.join(self.contract.key)} is unique", *map(str, rules)]
+        return self.contract.guarantees
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from taproom.warehouse.data_files import DataFile
 from taproom.warehouse.delta_log import Snapshot
 from taproom.warehouse.difference_report import ColumnChange, Difference
 from taproom.warehouse.history import key_of
+from taproom.warehouse.sql_names import sql_name
 from taproom.warehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -292,7 +293,7 @@ class _Joined:
     def gone(self, schema: pa.Schema) -> pa.Table:
         """The keys that are gone, in the types of `schema`."""
         old = self.versions.schemas[0]
-        wanted = ", ".join(f"o{old.names.index(name)} as {_quoted(name)}" for name in self.versions.key)
+        wanted = ", ".join(f"o{old.names.index(name)} as {sql_name(name)}" for name in self.versions.key)
         keys = self.database.sql(f"select {wanted} from differing where kind = 'gone'").to_arrow_table()
         return keys.cast(pa.schema([schema.field(name) for name in self.versions.key]))
 
@@ -427,13 +428,9 @@ def _is_number(kind: pa.DataType) -> bool:
 
 def _numbered(side: str, names: Sequence[str]) -> str:
     """SQL: columns by name, as columns by position."""
-    return ", ".join(f"{_quoted(name)} as {side}{place}" for place, name in enumerate(names))
+    return ", ".join(f"{sql_name(name)} as {side}{place}" for place, name in enumerate(names))
 
 
 def _named(side: str, names: Sequence[str]) -> str:
     """SQL: columns by position, as columns by name."""
-    return ", ".join(f"{side}{place} as {_quoted(name)}" for place, name in enumerate(names))
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return ", ".join(f"{side}{place} as {sql_name(name)}" for place, name in enumerate(names))

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from taproom.errors import ContractError
-from taproom.warehouse.list_entries import list_entries
 from taproom.warehouse.sql_names import sql_name
 
 _ROW = "row number"  # unlike the name of any column
@@ -60,6 +59,8 @@ class ForeignKey:
 
     def references(self, rows: pa.RecordBatch, first_row: int = 0) -> pa.Table:
         """The references of rows: the row of each, counted from `first_row` (int64), and the key's columns."""
+        from taproom.warehouse.list_entries import list_entries  # here: readers have no NumPy
+
         entries, row_of = list_entries(rows.column(self.columns[0]))
         others = [rows.column(name).take(pa.array(row_of)) for name in self.columns[1:]]
         values = dict(zip(self.key, [entries, *others], strict=True))
@@ -67,7 +68,9 @@ class ForeignKey:
 
     def missing(self, references: pa.Table, keys: pa.Table) -> pa.Table:
         """Those of the references that no row of `keys` has, by their row."""
-        return references.join(keys, keys=list(self.key), join_type="left anti").sort_by(_ROW)
+        return references.join(keys, keys=list(self.key), join_type="left anti").sort_by(
+            [(name, "ascending") for name in (_ROW, *self.key)]
+        )
 
 
 def checked_references(
@@ -92,13 +95,14 @@ def checked_references(
                 f"is in row {row}, {example}. Make {table} again from tables that belong together"
             )
 
-    rows, collected = 0, []
+    rows, collected, waiting = 0, [], 0
     for batch in batches:
         collected.append(foreign_key.references(batch, rows))
         rows += batch.num_rows
-        if sum(each.num_rows for each in collected) >= keys.num_rows:
+        waiting += collected[-1].num_rows
+        if waiting >= keys.num_rows:
             check(collected)
-            collected = []
+            collected, waiting = [], 0
         yield batch
     if collected:
         check(collected)

@@ -46,8 +46,8 @@ class Origin:
 class Published:
     """The version of a table that has the published rows.
 
-    `changed` is False where an earlier commit had made it. `rows_before` is the number of rows that they replace, and
-    `since` the version that had these (None: there was no table).
+    `changed` is False where an earlier commit had made it. `rows_before` and `bytes_before` are those of the rows that
+    they replace, and `since` the version that had these (None: there was no table).
     """
 
     table: str
@@ -58,6 +58,7 @@ class Published:
     content_hash: str
     since: int | None = None
     rows_before: int = 0
+    bytes_before: int = 0
 
 
 def publish(
@@ -93,8 +94,8 @@ def publish(
     metadata = _commit_metadata(contract, partition, content, single_values, origin or Origin())
     version, changed = _commit(storage, Swap(contract, partition, since, before, after, metadata, always_commit))
     size = sum(file.size_bytes for file in after)
-    rows_before = sum(file.rows for file in before)
-    return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"], since, rows_before)
+    replaced = sum(file.rows for file in before), sum(file.size_bytes for file in before)
+    return Published(contract.table, version, changed, content.rows, size, metadata["content_hash"], since, *replaced)
 
 
 def remove(storage: Storage, contract: Contract, partition: str, *, since: int, origin: Origin) -> Published:
@@ -106,8 +107,8 @@ def remove(storage: Storage, contract: Contract, partition: str, *, since: int, 
     content = ContentHash(contract.schema, contract.volatile)
     metadata = _commit_metadata(contract, partition, content, {}, origin)
     version, changed = _commit(storage, Swap(contract, partition, since, before, (), metadata))
-    rows_before = sum(file.rows for file in before)
-    return Published(contract.table, version, changed, 0, 0, metadata["content_hash"], since, rows_before)
+    replaced = sum(file.rows for file in before), sum(file.size_bytes for file in before)
+    return Published(contract.table, version, changed, 0, 0, metadata["content_hash"], since, *replaced)
 
 
 def _commit(storage: Storage, swap: Swap) -> tuple[int, bool]:

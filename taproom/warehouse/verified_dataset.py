@@ -15,7 +15,7 @@ import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from taproom.errors import UnknownTableError, did_you_mean
+from taproom.errors import DamagedLogError, UnknownTableError, did_you_mean
 from taproom.warehouse.catalog import open_version
 from taproom.warehouse.column_ranges import ByteRange
 from taproom.warehouse.data_files import DataFile, read_columns, read_verified
@@ -177,5 +177,8 @@ def _recorded_ranges(
         found |= {path: [ByteRange(*each) for each in recorded[path]] for path in wanted & recorded.keys()}
         if entry.version == 0:
             break
-        entry = TableLog(storage, table).entry(entry.version - 1)
+        try:
+            entry = TableLog(storage, table).entry(entry.version - 1)
+        except DamagedLogError:  # the files of earlier commits are read whole
+            break
     return found

@@ -9,6 +9,7 @@ import pyarrow as pa
 from taproom.warehouse import reading
 from taproom.warehouse.catalog import open_version
 from taproom.warehouse.contracts import Contract, Usual
+from taproom.warehouse.sql_names import sql_name
 from taproom.warehouse.storage import Storage
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def drift(
 
     Left out are columns of the key, volatile columns, those that are not in both versions with the same type, and
     those of texts with fewer than `MIN_ROWS_OF_CATEGORY` rows for each value. With fewer than `MIN_ROWS` rows, all are
-    left out. Of large versions, a sample of about `SAMPLE` rows is compared, with the same keys in both versions.
+    left out. Of large versions, a sample is compared: about `SAMPLE` rows of the smaller one, with the same keys.
 
     Args:
         storage: the warehouse.
@@ -105,12 +106,12 @@ def drift(
     schemas = [each.arrow_schema for each in snapshots]
     names = [column.name for column in contract.columns if _is_compared(contract, column.name, *schemas)]
     key = [name for name in contract.row_key if all(name in schema.names for schema in schemas)]
-    one_of = -(-max(rows) // SAMPLE)
+    one_of = -(-min(rows) // SAMPLE)
     with duckdb.connect() as database:
         for side, version in (("old", old), ("new", new)):
             partitions = None if partition is None else [partition]
             stored = reading.stream(storage, contract.table, version, partitions=partitions, columns=[*key, *names])
-            database.register("stored", stored.read_all())
+            database.register("stored", stored)
             database.execute(f"create table {side} as select * from stored where {_is_in_sample(key, one_of)}")
             database.unregister("stored")
         found = {name: _distance(database, schemas[1].field(name)) for name in names}
@@ -139,12 +140,12 @@ def _is_category(kind: pa.DataType) -> bool:
 
 def _is_in_sample(key: Sequence[str], one_of: int) -> str:
     """SQL: whether a row is in a sample of one row of `one_of`, which is chosen by the key."""
-    return f"hash({', '.join(map(_quoted, key))}) % {one_of} = 0" if key and one_of > 1 else "true"
+    return f"hash({', '.join(map(sql_name, key))}) % {one_of} = 0" if key and one_of > 1 else "true"
 
 
 def _distance(database: "duckdb.DuckDBPyConnection", column: pa.Field) -> float | None:
     """The distance of the distributions of a column in the tables `old` and `new`; None if it cannot be compared."""
-    value = f"unnest({_quoted(column.name)})" if pa.types.is_list(column.type) else _quoted(column.name)
+    value = f"unnest({sql_name(column.name)})" if pa.types.is_list(column.type) else sql_name(column.name)
     counts = f"""
         select value, count(*) filter (side = 'old') as before, count(*) filter (side = 'new') as after
         from (select {value} as value, 'old' as side from old union all select {value}, 'new' from new)
@@ -164,7 +165,3 @@ def _distance(database: "duckdb.DuckDBPyConnection", column: pa.Field) -> float 
 
 def _row(database: "duckdb.DuckDBPyConnection", query: str) -> tuple[Any, ...]:
     return database.execute(query).fetchall()[0]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -62,7 +62,7 @@ def test_a_contract_shows_as_a_column_schema():
         "string", "its name", False, True,
     )  # fmt: skip
     assert (abv.type, abv.description, abv.constraints.nullable) == ("double", "its strength [percent]", True)
-    assert column_schema(BEERS).constraints.other == ["unique key: name", str(BEERS.invariants[0])]
+    assert column_schema(BEERS).constraints.other == BEERS.guarantees
 
 
 def test_a_table_has_one_contract():

@@ -67,6 +67,15 @@ def test_a_fitted_classifier_and_one_with_certain_posteriors_can_be_used():
     np.testing.assert_allclose(classifier.estimate_shares(X), [0.25, 0.5, 0.25], atol=1e-6)
 
 
+def test_posteriors_that_are_certain_stay_numbers_if_the_class_has_no_share():
+    X, y = drawn([50, 50, 50], 0)
+    classifier = PriorShiftClassifier(DecisionTreeClassifier(random_state=0)).fit(X, y)
+    classifier.shares_ = np.array([0.0, 0.5, 0.5])
+    posteriors = classifier.predict_proba(X)
+    assert np.isfinite(posteriors).all()
+    assert np.allclose(posteriors.sum(axis=1), 1)
+
+
 def test_it_takes_what_its_classifier_takes():
     X, y = drawn([100, 200, 100], 0)
     dense = PriorShiftClassifier(LogisticRegression()).fit(X, y)

@@ -112,6 +112,33 @@ def test_a_version_before_that_is_damaged_is_said_to_be(warehouse):
     assert b"The version before cannot be read." in pages["changes.html"]
 
 
+def test_equal_files_count_where_the_columns_differ(warehouse, monkeypatch):
+    old = Contract(
+        "casks", "a cask", CASKS.columns, key=("cask",), partition="pub",
+    )  # fmt: skip
+    for pub, casks in (("a", 100), ("b", 5)):
+        warehouse.publish(
+            old, old.table_of(pub=[pub] * casks, cask=range(casks)), since=warehouse.head("casks"), partition=pub
+        )
+    more = (*CASKS.columns, Column("litres", pa.float64(), "its size", nullable=True))
+    new = Contract("casks", "a cask", more, key=("cask",), partition="pub")
+    rows = new.table_of(pub=["b"] * 5, cask=range(5), litres=[9.0] * 5)
+    warehouse.publish(new, rows, since=warehouse.head("casks"), partition="b")
+    monkeypatch.setattr(changes_module, "MAX_COMPARED_ROWS", 10)
+    assert found(warehouse)["casks"].difference is None
+
+
+def test_versions_with_other_keys_are_said_to_be_incomparable(warehouse):
+    twice = Contract("beers", "a beer", BEERS.columns, key=("beer", "abv"))
+    warehouse.publish(twice, twice.table_of(beer=[1, 1], abv=[5.0, 6.0], seconds=[0.0, 0.0]), since=None)
+    publish(warehouse, [5.0])
+    change = found(warehouse)["beers"]
+    assert (change.rows_before, change.difference, change.is_comparable) == (2, None, False)
+    pages = build_pages(warehouse, TABLES)
+    assert b"cannot be compared by the" in pages["tables/beers.html"]
+    assert b"They cannot be compared by the present key." in pages["changes.html"]
+
+
 def test_equal_rows_are_no_difference(warehouse):
     for seconds in (1.0, 2.0):
         publish(warehouse, [5.0], seconds)

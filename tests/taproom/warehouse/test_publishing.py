@@ -294,4 +294,5 @@ def test_a_commit_records_what_readers_should_know_of_the_contract(warehouse):
         "foreign_keys": [{"columns": ["to"], "table": "notes", "key": ["id"]}],
         "rules": REPLIES.rules,
         "limits": ["a reply may be a joke"],
+        "made_from": {},
     }

@@ -87,6 +87,11 @@ def test_the_sample_has_the_same_keys_in_both_versions(warehouse):
     assert drifted(warehouse, beers(values), beers(values + 0.5))["abv"] == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_small_version_is_not_sampled_for_the_sake_of_a_large_one(warehouse):
+    random = np.random.default_rng(0)
+    assert drifted(warehouse, beers(random.random(150)), beers(random.random(20 * SAMPLE)))["abv"] < 0.15
+
+
 def test_only_the_partition_is_compared(warehouse):
     contract = Contract(
         "casks",
