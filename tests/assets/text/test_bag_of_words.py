@@ -35,7 +35,7 @@ def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make,
     (row,) = [row for row in warehouse.read("bag_of_words").to_pylist() if row["document_id"] == "odd.txt"]
     assert (row["label"], row["words"], row["term_ids"], row["shares"]) == (None, 1, [], [])
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
-    assert set(checks) == {"documents_have_terms", "few_long_words", "terms_are_words"}
+    assert set(checks) >= {"documents_have_terms", "few_long_words", "terms_are_words"}
     assert all(check.passed for check in checks.values())
     assert checks["documents_have_terms"].metadata["documents_without_terms"].value == 1
 

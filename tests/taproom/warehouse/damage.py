@@ -63,5 +63,5 @@ def assert_right_or_named(outcome: Callable[[], object], right: object) -> bool:
     else:
         assert found == right
         return True
-    assert not any(word in message for word in ("acktrace", "<unknown>", "\x1b", "\n"))
+    assert not any(word in message for word in ("acktrace", "<unknown>", "\x1b", "\n")), repr(message)
     return False
