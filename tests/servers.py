@@ -98,7 +98,10 @@ def wait_for_server(process: subprocess.Popen, ask: Callable[[], object]) -> Non
 
 
 class Between(socketserver.ThreadingTCPServer):
-    """Between this process and a store: passes bytes on, notes requests, and may claim that conditions were ignored."""
+    """Between this process and a store: passes bytes on and notes requests.
+
+    It may claim that conditions were ignored, and refuse writes.
+    """
 
     daemon_threads = True
 
@@ -107,7 +110,7 @@ class Between(socketserver.ThreadingTCPServer):
         self.store = ("127.0.0.1", urlsplit(store).port)
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
         self.requests: list[str] = []
-        self.ignores_conditions = False
+        self.ignores_conditions = self.refuses_writes = False
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
@@ -120,6 +123,9 @@ class _PassedOn(socketserver.BaseRequestHandler):
             while sent := self.request.recv(2**16):
                 found = re.findall(rb"([A-Z]+ /\S*) HTTP/1.1\r\n", sent)
                 self.server.requests += [request.decode() for request in found]
+                if self.server.refuses_writes and sent.startswith(b"PUT "):
+                    self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                    return
                 store.sendall(sent)
 
     def _pass_back(self, store: socket.socket) -> None:

@@ -166,29 +166,29 @@ class Storage:
         Raises:
             OSError: it could not be written. What was written of it is deleted.
         """
-        full = self._full(path)
-        folder = full.rpartition("/")[0]
-        is_new_folder = self.is_local and not Path(folder).is_dir()
-        if not self.is_object_store:  # which has no folders, only names with slashes
-            self.files.create_dir(folder, recursive=True)
+        is_new_folder = self.is_local and not Path(self._full(path)).parent.is_dir()
+        self._make_folder_of(path)
         try:
-            with self.files.open_output_stream(full) as stream:
-                stream.write(content)
+            self._put(path, content)
             if is_durable:
                 self.sync(path, is_new_folder)
         except OSError:
             with suppress(OSError):
-                self.files.delete_file(full)  # or a full disk would stay full
+                self.delete(path)  # or a full disk would stay full
             raise
 
     def replace(self, path: str, content: bytes, is_durable: bool = True) -> None:
-        """As `write`, but over a file that may exist: a reader finds either the old bytes or the new ones."""
+        """As `write`, but over a file that may exist: a reader finds either the old bytes or the new ones.
+
+        If it fails, the old file stays.
+        """
         if not self.is_local:
-            self.write(path, content)
+            self._make_folder_of(path)
+            self._put(path, content)  # not `write`, which would delete the old object after a failure
             return
         temporary = f"{path.partition('/')[0]}/_{uuid.uuid4().hex[:8]}.part"
         self.write(temporary, content, is_durable)
-        self.files.create_dir(self._full(path).rpartition("/")[0], recursive=True)
+        self._make_folder_of(path)
         self.files.move(self._full(temporary), self._full(path))
         if is_durable:
             self.sync(path)
@@ -232,6 +232,14 @@ class Storage:
     @property
     def _what_to_check(self) -> str:
         return "Free some space, check the disk or the permissions." if self.is_local else object_store.CHECK_THE_SERVER
+
+    def _make_folder_of(self, path: str) -> None:
+        if not self.is_object_store:  # which has no folders, only names with slashes
+            self.files.create_dir(self._full(path).rpartition("/")[0], recursive=True)
+
+    def _put(self, path: str, content: bytes) -> None:
+        with self.files.open_output_stream(self._full(path)) as stream:
+            stream.write(content)
 
     def _file_infos(self, selector: pafs.FileSelector) -> list[pafs.FileInfo]:
         for _ in range(_LISTING_TRIES - 1):

@@ -119,6 +119,17 @@ def test_the_old_way_to_write_to_s3_is_refused(bucket, monkeypatch):
     assert bucket.tables() == []
 
 
+def test_an_object_that_could_not_be_replaced_is_as_it_was(between, bucket):
+    bucket.storage.write("_pages/index.html", b"old")
+    between.refuses_writes = True
+    with pytest.raises(OSError, match="index"):
+        bucket.storage.replace("_pages/index.html", b"new")
+    between.refuses_writes = False
+    assert bucket.storage.read("_pages/index.html") == b"old"
+    bucket.storage.replace("_pages/index.html", b"new")
+    assert bucket.storage.read("_pages/index.html") == b"new"
+
+
 def test_how_many_requests_a_table_costs(between, bucket):
     """docs/deployment.md states these numbers."""
     bucket.publish(NOTES, NOTES.table_of(id=[1]), since=None)
