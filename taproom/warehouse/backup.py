@@ -3,7 +3,8 @@
     python -m taproom.warehouse.backup TARGET [--warehouse ROOT]
 
 Copies the warehouse to another root, a folder or an object store's URL. A later copy to the same target adds what is
-new. To restore, copy the other way, to a root without tables.
+new or was written again. A warehouse that was made again needs a new target, or its log and the old one would be mixed.
+To restore, copy the other way, to a root without tables.
 
 The copy is of one moment although others write meanwhile: log entries that are younger than the beginning are left out,
 so a version is there with all that it was made from. Entries are copied after the files that they name. Two files of a
@@ -48,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def copy_warehouse(source: Storage, target: Storage) -> int:
     """Copy all tables, figures and pages; gives the number of files copied.
 
-    What the target has under the same name is not copied again, but for figures and pages, whose names stay.
+    A file that the target has is copied again if it has another size there or is older, since the repair of a log
+    writes entries again. Figures and pages are always copied.
 
     Raises:
         StorageError: a storage fails, or both are the same.
@@ -56,12 +58,14 @@ def copy_warehouse(source: Storage, target: Storage) -> int:
     if source.root == target.root:
         raise StorageError(f"{source.root} cannot be copied to itself. Name another root.")
     began = datetime.now(UTC) - CLOCKS_DIFFER
-    entries = [path for path, info in _files(source).items() if f"/{LOG}/" in path and info.mtime <= began]
-    data = [path for path in _files(source) if f"/{LOG}/" not in path]  # listed later: whatever those entries name
+    entries = {path: info for path, info in _files(source).items() if f"/{LOG}/" in path and info.mtime <= began}
+    data = {path: info for path, info in _files(source).items() if f"/{LOG}/" not in path}  # later: all that they name
     present = _files(target)
     copied = 0
-    for path in (*data, *entries):
-        if path.rpartition("/")[2] in WRITTEN_ANEW or (path in present and not path.startswith("_")):
+    for path, info in (*data.items(), *sorted(entries.items())):  # in order, so that a log has no gap if this fails
+        if path.rpartition("/")[2] in WRITTEN_ANEW or (
+            not path.startswith("_") and _is_current(present.get(path), info)
+        ):
             continue
         if (content := source.read(path)) is not None:  # else it was deleted since it was listed
             _write(target, path, content)
@@ -73,6 +77,10 @@ def _files(storage: Storage) -> dict[str, pafs.FileInfo]:
     """All files, by path."""
     found = storage.listing(recursive=True)
     return {storage.relative(info, ""): info for info in found if info.type == pafs.FileType.File}
+
+
+def _is_current(copy: pafs.FileInfo | None, original: pafs.FileInfo) -> bool:
+    return copy is not None and copy.size == original.size and copy.mtime >= original.mtime + CLOCKS_DIFFER
 
 
 def _write(target: Storage, path: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ import pytest
 from taproom.errors import StorageError
 from taproom.warehouse import backup
 from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.delta_log import LOG
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.verification import verify
@@ -55,6 +56,19 @@ def test_a_copy_has_everything_and_can_be_added_to(source, target):
     assert target.read("doubles")["n"].to_pylist() == [6]
     publish(target, 4)
     assert target.head("numbers") == 4
+
+
+def test_what_was_written_again_or_was_not_copied_completely_is_copied_again(source, target):
+    publish(source, 0)
+    backup.copy_warehouse(source.storage, target.storage)
+    entry, (data, *_) = f"numbers/{LOG}/{0:020}.json", source.files("numbers")
+    written = source.storage.read(entry)
+    source.storage.replace(entry, written.replace(b"{", b"{ ", 1)[:-1])  # of the same size
+    Path(target.root, "numbers", data.path).write_bytes(b"half")
+    assert backup.copy_warehouse(source.storage, target.storage) == 2
+    assert target.storage.read(entry) == source.storage.read(entry) != written
+    assert target.storage.read(f"numbers/{data.path}") == source.storage.read(f"numbers/{data.path}")
+    assert backup.copy_warehouse(source.storage, target.storage) == 0
 
 
 def test_a_copy_made_while_others_write_verifies(source, target):
