@@ -117,6 +117,8 @@ class _Task:
             self._error = None
         except NotDeliveredError as error:
             self._error = error
+        except Exception as error:  # of any kind, or the thread would end without the reason; its text may hold secrets
+            self._error = NotDeliveredError(f"{self._target.name}: {type(error).__name__}", is_temporary=False)
 
     def progress(self) -> Progress:
         """The progress after the evaluation."""

@@ -4,7 +4,7 @@ import smtplib
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from pipelines.notices.notice import Notice
@@ -36,7 +36,7 @@ class MailServer:
     port: int = PORTS["starttls"]
     encryption: str = "starttls"
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         """Check the encryption."""

@@ -79,17 +79,18 @@ def check_address(address: str) -> None:
     """Check that an address can be sent to.
 
     Raises:
-        InputError: it is not http or https, names no host, or holds a user's name.
+        InputError: it is not http or https, names no host, holds a user's name, or has characters that are not ASCII.
     """
     try:
         parts = urlsplit(address)
-        is_sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and address.isprintable()
+        is_sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        is_sound = is_sound and address.isprintable() and address.isascii()
     except ValueError:  # of a port that is no number
         is_sound = False
     if not is_sound or parts.username is not None:
         raise InputError(
             "the address of a webhook or a heartbeat must begin with http:// or https:// and a host, without a user's "
-            "name or a password. (It is not shown, because it may hold a token.)"
+            "name or a password, and have only ASCII characters. (It is not shown, because it may hold a token.)"
         )
 
 

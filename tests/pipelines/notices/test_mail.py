@@ -10,6 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
+from pipelines.notices.delivery import Finding, report
 from pipelines.notices.mail import Mail, MailServer
 from pipelines.notices.target import NotDeliveredError
 from taproom.errors import InputError
@@ -144,6 +145,16 @@ def test_a_password_is_sent_after_starttls(notice, certificate):
     assert "a wrong one" not in str(caught.value)
 
 
+def test_a_password_that_cannot_be_sent_is_an_error_with_its_reason(notice, certificate, caplog):
+    mailbox = Mailbox()
+    with mail_server(mailbox, **login_required(certificate)) as controller:
+        target = Mail(server(controller, "starttls", user="ann", password="geheimnisträger"), [RECIPIENT])
+        progress = report([target], {"run_failed": lambda _, reported: Finding(notice, 1)}, None, {})
+    assert progress["mail"]["run_failed"].reported is None
+    assert "the mail server localhost: UnicodeEncodeError; to be sent again" in caplog.text
+    assert "geheimnis" not in caplog.text
+
+
 def test_a_connection_may_be_encrypted_from_the_beginning(notice, certificate):
     mailbox = Mailbox()
     with mail_server(mailbox, ssl_context=certificate) as controller:
@@ -162,6 +173,10 @@ def test_a_certificate_that_is_not_trusted_is_refused(notice, certificate, monke
 def test_a_password_is_never_sent_without_encryption():
     with pytest.raises(InputError, match="must be encrypted"):
         MailServer("localhost", SENDER, 25, "none", user="ann", password="secret")
+
+
+def test_a_password_is_not_shown():
+    assert "secret" not in repr(MailServer("localhost", SENDER, user="ann", password="secret"))
 
 
 def test_an_unknown_encryption_is_refused():

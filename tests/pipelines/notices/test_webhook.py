@@ -117,6 +117,7 @@ def test_the_header_retry_after_is_read(receiver, notice, header, seconds):
         "https:///token",
         "https://me:token@host/",
         "http://host:token/",
+        "https://host/töken",
         "token",
     ],
 )
