@@ -14,8 +14,8 @@ from pipelines.notices.records import Records
 from pipelines.records import recorded_value, version_in_record
 from taproom.errors import DamagedFileError, UnknownTableError
 
-# A version is recorded after it was committed. What has no record after this time will not get one: a batch was
-# removed, or the run was killed in between.
+# A version is recorded after it was committed. A newest version that has no record after this time will not get one: a
+# batch was removed, or the run was killed in between. While newer ones follow without a record, the table waits.
 RECORDED_WITHIN = timedelta(minutes=5)
 MOST_RECORDS = 1000
 
@@ -33,7 +33,7 @@ def new_versions(records: Records, reported: Mapping[str, int] | None) -> Findin
 
     `reported` has the version of each table. Where it is None, nothing is new yet.
     """
-    heads = records.warehouse.heads()
+    heads = records.heads
     if reported is None:
         return Finding(None, heads)
     after, entries = dict(reported), []
@@ -43,9 +43,8 @@ def new_versions(records: Records, reported: Mapping[str, int] | None) -> Findin
             continue
         # If the newest version is the lower one, the warehouse was lost and made again.
         new = range(head if old is None or old > head else old + 1, head + 1)
-        made = _commit_time(records, table, new[0])
-        changes = _row_changes(records, keys, new, since=made)
-        if head not in changes and made is not None and records.time - made < RECORDED_WITHIN:
+        changes = _row_changes(records, keys, new, since=_commit_time(records, table, new[0]))
+        if head not in changes and _is_young(records, table, head):
             continue  # until the next evaluation
         after[table] = head
         if any(changes.get(version) != RowChanges(0, 0, 0) for version in new):
@@ -70,6 +69,12 @@ def _commit_time(records: Records, table: str, version: int) -> datetime | None:
         return records.warehouse.commit_of(table, version)["time"]
     except (DamagedFileError, UnknownTableError):
         return None
+
+
+def _is_young(records: Records, table: str, version: int) -> bool:
+    """Whether a version may still be recorded."""
+    made = _commit_time(records, table, version)
+    return made is not None and records.time - made < RECORDED_WITHIN
 
 
 def _row_changes(

@@ -33,6 +33,11 @@ class Records:
         return table_assets(self.definitions)
 
     @cached_property
+    def heads(self) -> Mapping[str, int]:
+        """The newest version of every table."""
+        return self.warehouse.heads()
+
+    @cached_property
     def newest(self) -> Mapping[dg.AssetKey, dg.EventLogRecord]:
         """The newest materialization of each of these assets that was ever made."""
         return newest_materializations(self.instance, self.tables)

@@ -1,11 +1,12 @@
 """New versions of tables, found in what real runs have recorded."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from assets.reviews.reviews import CONTRACT as REVIEWS
 from pipelines.definitions import defs
+from pipelines.notices import consumers
 from pipelines.notices.consumers import new_versions
 from pipelines.notices.records import Records
 from taproom.warehouse.publishing import Origin
@@ -85,6 +86,25 @@ def test_a_version_without_a_record_is_reported_some_minutes_later(write_csv, in
     later = look(reported, later=timedelta(minutes=6))
     assert facts(later)["reviews"]["rows_gone"] is None
     assert later.notice.entries[0].text == "reviews has version 2, after version 1"
+
+
+def test_a_newest_version_may_be_recorded_later_however_old_those_before_it_are(
+    write_csv, ingest, look, warehouse, monkeypatch
+):
+    ingest(write_csv("a.csv", [ALE]))
+    reported = look(None).reported
+    ingest(write_csv("b.csv", [STOUT]))
+    (batch, _) = warehouse.partitions("reviews")
+    warehouse.remove(REVIEWS, batch, since=1, origin=Origin(run_id="removal"))
+    before, newest = (warehouse.commit_of("reviews", version)["time"] for version in (1, 2))
+    monkeypatch.setattr(consumers, "RECORDED_WITHIN", datetime.now(UTC) - before - (newest - before) / 2)
+    assert look(reported).reported["reviews"] == 0
+    assert look(reported, later=timedelta(minutes=6)).reported["reviews"] == 2
+
+
+def test_tables_are_looked_up_once_for_all_targets(warehouse, instance):
+    records = Records(instance, warehouse, defs)
+    assert new_versions(records, None).reported is new_versions(records, None).reported
 
 
 def test_a_warehouse_that_was_lost_and_made_again_is_news(write_csv, ingest, look):
