@@ -30,12 +30,13 @@ def update_copy(url: str, folder: Path) -> None:
         found = files.get_file_info(pafs.FileSelector(base, allow_not_found=True, recursive=True))
         objects = {info.path[len(base) + 1 :]: info for info in found if info.type == pafs.FileType.File}
         wanted = {name: info for name, info in objects.items() if _is_safe(name)}
+        # First, since a new object may be below the name of one that is gone.
+        for path in [path for path in folder.rglob("*") if path.is_file() and not _is_being_fetched(path)]:
+            if path.relative_to(folder).as_posix() not in wanted:
+                path.unlink(missing_ok=True)
         for name, info in wanted.items():
             if not _is_current(folder / name, info):
                 _fetch(files, info, folder / name)
-        for path in [path for path in folder.rglob("*") if path.is_file()]:
-            if path.relative_to(folder).as_posix() not in wanted and not path.name.endswith(".part"):
-                path.unlink(missing_ok=True)
     except StorageError as error:
         raise SourceError(str(error)) from error
     except OSError as error:
@@ -61,9 +62,11 @@ def _is_safe(name: str) -> bool:
 
     >>> _is_safe("plates/A01.fcs"), _is_safe("../A01.fcs"), _is_safe(".removed/A01.fcs"), _is_safe("a//b")
     (True, False, False, False)
+    >>> _is_safe("A01.fcs" + chr(0)), _is_safe("A01" + chr(92) + "0.fcs")  # a null character, a backslash
+    (False, True)
     """
     parts = name.split("/")
-    return all(part and not part.startswith(".") and "\\0" not in part for part in parts) and (
+    return all(part and not part.startswith(".") and "\0" not in part for part in parts) and (
         PurePosixPath(name).as_posix() == name
     )
 
@@ -75,9 +78,16 @@ def _is_current(path: Path, info: pafs.FileInfo) -> bool:
     return (status.st_size, status.st_mtime_ns) == (info.size, info.mtime_ns)
 
 
+def _is_being_fetched(path: Path) -> bool:
+    """Whether this is a file that `_fetch` writes to, in this process or another."""
+    return path.name.startswith(".") and path.name.endswith(".part")
+
+
 def _fetch(files: pafs.FileSystem, info: pafs.FileInfo, target: Path) -> None:
     """Fetch an object to a file, which appears when it is complete and has the object's time."""
     target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_dir():
+        _remove_empty(target)
     part = target.with_name(f".{uuid.uuid4().hex[:8]}.part")
     try:
         with files.open_input_stream(info.path) as source, part.open("wb") as output:
@@ -87,3 +97,10 @@ def _fetch(files: pafs.FileSystem, info: pafs.FileInfo, target: Path) -> None:
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _remove_empty(folder: Path) -> None:
+    """Remove a folder that holds at most empty folders. Raises `OSError` if it holds a file."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.rmdir()
+    folder.rmdir()
