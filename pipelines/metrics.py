@@ -8,10 +8,13 @@ records and the warehouse when they are asked for, so that they survive restarts
 """
 
 import argparse
+import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +26,7 @@ from prometheus_client.registry import Collector
 from assets.table import table_assets
 from pipelines.dagster_internals import database_bytes, fresh_for, newest_check_evaluations
 from pipelines.records import newest_materializations, recorded_value
-from taproom.errors import TaproomError
+from taproom.errors import StorageError, TaproomError
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
@@ -59,13 +62,13 @@ class StateCollector(Collector):
         self._sizes_measured = -SECONDS_BETWEEN_SIZES
 
     def collect(self) -> Iterator[Metric]:
-        """All metrics."""
+        """All metrics; without the sizes of the stores while one does not answer."""
         yield from self._tables()
         yield self._checks()
         yield from self._runs()
         yield self._daemons()
         if time.monotonic() - self._sizes_measured >= SECONDS_BETWEEN_SIZES:
-            self._sizes, self._sizes_measured = list(self._stores()), time.monotonic()
+            self._sizes, self._sizes_measured = self._measured_stores(), time.monotonic()
         yield from self._sizes
 
     def describe(self) -> Iterable[Metric]:
@@ -125,6 +128,12 @@ class StateCollector(Collector):
                 heartbeats.add_metric([daemon.lower()], status.last_heartbeat.timestamp)
         return heartbeats
 
+    def _measured_stores(self) -> list[Metric]:
+        try:
+            return list(self._stores())
+        except StorageError:  # also tried again later: each try may take half a minute
+            return []
+
     def _stores(self) -> Iterator[Metric]:
         sizes = _gauge("taproom_store_bytes", "Bytes of all versions of all tables, and of Dagster's records.", "store")
         storage, home = self._warehouse.storage, Path(self._instance.root_directory)
@@ -171,7 +180,14 @@ def _gauge(name: str, meaning: str, *labels: str) -> GaugeMetricFamily:
 
 
 def _folder_bytes(folder: Path) -> int:
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    """Bytes of the files in a folder and those below it, where others may delete files meanwhile."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                status = Path(parent, name).lstat()
+                total += status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return total
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import json
 import re
+import threading
 from pathlib import Path
 
 import dagster as dg
@@ -10,6 +11,8 @@ from assets.reviews.items import REVIEW_BATCHES
 from pipelines import metrics
 from pipelines.definitions import defs
 from pipelines.metrics import StateCollector, registry
+from taproom.warehouse.warehouse import Warehouse
+from tests.pipelines.installation import free_port
 from tests.pipelines.test_maintenance import batches_of
 
 BOARD = Path(__file__).resolve().parents[2] / "deploy" / "grafana.json"
@@ -53,6 +56,36 @@ def test_the_sizes_of_the_stores_are_those_of_their_files(warehouse, instance):
     files = [path for path in Path(warehouse.root).rglob("*") if path.is_file()]
     assert values["taproom_store_bytes", "warehouse"] == sum(path.stat().st_size for path in files)
     assert values["taproom_store_free_bytes", "warehouse"] > 0
+
+
+def test_files_may_be_deleted_while_they_are_measured(warehouse, instance):
+    home, is_measured = Path(instance.root_directory), threading.Event()
+
+    def make_and_delete() -> None:
+        while not is_measured.is_set():
+            for number in range(200):
+                (home / f"{number}.log").touch()
+            for number in range(200):
+                (home / f"{number}.log").unlink()
+
+    writer = threading.Thread(target=make_and_delete)
+    writer.start()
+    try:
+        for _ in range(5):
+            assert ("taproom_store_bytes", "records") in collected(instance, warehouse)
+    finally:
+        is_measured.set()
+        writer.join()
+
+
+def test_without_an_answer_of_the_store_only_the_sizes_are_missing(instance, monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    values = collected(instance, Warehouse("s3://bucket/warehouse"))
+    assert values["taproom_runs", "waiting"] == 0
+    assert not [name for name, *_ in values if name.startswith("taproom_store")]
 
 
 def test_the_sizes_are_measured_once_in_a_while(warehouse, instance):
