@@ -63,11 +63,11 @@ def differences(instance: dg.DagsterInstance, warehouse: Warehouse, definitions:
     for chain in CHAINS:
         if chain.batches:
             yield from _batches_on_one_side(instance, warehouse, chain)
-    newest = newest_materializations(instance, keys)
+    newest, heads = newest_materializations(instance, keys), warehouse.heads()
     for key in sorted(keys):
         try:
             recorded = version_in_record(newest.get(key), warehouse, key)
-            yield from _commits_on_one_side(instance, warehouse, key, recorded)
+            yield from _commits_on_one_side(instance, warehouse, key, recorded, heads.get(table_and_part(key)[0]))
         except TaproomError as error:  # the other tables are compared even if one is damaged
             yield Finding(f"{key.to_user_string()} could not be compared: {error}")
 
@@ -132,13 +132,14 @@ def partitions_name(chain: Chain) -> str:
     return name
 
 
-def lost_commits(warehouse: Warehouse, key: dg.AssetKey, recorded: int | None) -> list[dict[str, Any]]:
-    """The commits of an asset (as in `Warehouse.history`) that are newer than the version `recorded`, newest first.
+def lost_commits(
+    warehouse: Warehouse, key: dg.AssetKey, recorded: int | None, head: int | None
+) -> list[dict[str, Any]]:
+    """The commits of an asset (as in `Warehouse.history`) after the version `recorded`, up to `head`, newest first.
 
     Of each partition only the newest, because the others are not read.
     """
     table, part = table_and_part(key)
-    head = warehouse.head(table)
     first, last = (0 if recorded is None else recorded + 1), (-1 if head is None else head)
     found: dict[Any, dict[str, Any]] = {}
     for version in range(last, first - 1, -1):
@@ -166,16 +167,14 @@ def _batches_on_one_side(instance: dg.DagsterInstance, warehouse: Warehouse, cha
 
 
 def _commits_on_one_side(
-    instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey, recorded: int | None
+    instance: dg.DagsterInstance, warehouse: Warehouse, key: dg.AssetKey, recorded: int | None, head: int | None
 ) -> Iterator[Finding]:
-    table, _ = table_and_part(key)
-    head = warehouse.head(table)
     if recorded is not None and (head is None or head < recorded):
         has = "has no such table" if head is None else f"has only version {head}"
         yield Finding(
             f"{key.to_user_string()}: version {recorded} is recorded, the warehouse {has}. `make run` makes it again"
         )
-    lost = list(reversed(lost_commits(warehouse, key, recorded)))
+    lost = list(reversed(lost_commits(warehouse, key, recorded, head)))
     if lost:
         numbers = [str(commit["version"]) for commit in lost]
         versions = ", ".join(numbers) if len(numbers) < 6 else f"{numbers[0]} ... {numbers[-1]}"

@@ -16,7 +16,7 @@ from taproom.warehouse.storage import Storage
 
 _TABLE_NAME = re.compile(r"\w[\w.-]*")
 
-# An answer of an object store takes some hundredths of a second, and each table needs two.
+# An answer of an object store takes some hundredths of a second, and each table needs three.
 REQUESTS_AT_ONCE = 16
 
 

@@ -44,11 +44,17 @@ def versions(commits: list[dict]) -> list[int]:
     return [commit["version"] for commit in commits]
 
 
+def lost(warehouse, instance, key: dg.AssetKey) -> list[dict]:
+    """The lost commits of a table of one asset."""
+    recorded = recorded_version(instance, warehouse, key)
+    return lost_commits(warehouse, key, recorded, warehouse.head(key.to_user_string()))
+
+
 def test_a_commit_whose_event_was_lost_is_recorded(warehouse, instance, maintain):
     made = {"inputs": {"reviews": 3}, "config": {"seed": 1}, "settings": {"seed": 1}}
     origin = Origin(run_id="killed", code_version="abc", **made)
     published = warehouse.publish(REVIEW_BATCHES, batches_of("b1"), since=None, origin=origin)
-    assert versions(lost_commits(warehouse, KEY, recorded_version(instance, warehouse, KEY))) == [0]
+    assert versions(lost(warehouse, instance, KEY)) == [0]
 
     maintain()
     record = newest_materialization(instance, KEY).asset_materialization
@@ -59,7 +65,7 @@ def test_a_commit_whose_event_was_lost_is_recorded(warehouse, instance, maintain
     assert {name: told[name] for name in made} == made
     assert recorded_version(instance, warehouse, KEY) == 0
 
-    assert lost_commits(warehouse, KEY, recorded_version(instance, warehouse, KEY)) == []
+    assert lost(warehouse, instance, KEY) == []
     assert list(reconcile(instance, warehouse, defs)) == []
 
 
@@ -80,7 +86,7 @@ def test_lost_partitions_are_recorded_as_these_partitions(warehouse, instance):
         rows = counts_of(name, word=f"w{since}")
         published = warehouse.publish(TERM_COUNTS, rows, since=since, partition=name, origin=Origin(run_id=name))
         since = published.version
-    assert versions(lost_commits(warehouse, COUNTS, recorded_version(instance, warehouse, COUNTS))) == [2, 1]
+    assert versions(lost(warehouse, instance, COUNTS)) == [2, 1]
     assert list(reconcile(instance, warehouse, defs))
     assert instance.get_materialized_partitions(COUNTS) == {"b1", "b2"}
     assert [recorded_version(instance, warehouse, COUNTS, partitions=[name]) for name in ("b1", "b2")] == [2, 1]
