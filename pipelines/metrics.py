@@ -131,7 +131,7 @@ class StateCollector(Collector):
     def _measured_stores(self) -> list[Metric]:
         try:
             return list(self._stores())
-        except StorageError:  # also tried again later: each try may take half a minute
+        except StorageError:  # tried again after the usual time, since a try may take half a minute
             return []
 
     def _stores(self) -> Iterator[Metric]:

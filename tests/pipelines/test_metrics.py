@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
@@ -58,20 +59,22 @@ def test_the_sizes_of_the_stores_are_those_of_their_files(warehouse, instance):
     assert values["taproom_store_free_bytes", "warehouse"] > 0
 
 
-def test_files_may_be_deleted_while_they_are_measured(warehouse, instance):
+def test_folders_may_be_deleted_while_they_are_measured(warehouse, instance):
     home, is_measured = Path(instance.root_directory), threading.Event()
 
     def make_and_delete() -> None:
         while not is_measured.is_set():
-            for number in range(200):
-                (home / f"{number}.log").touch()
-            for number in range(200):
-                (home / f"{number}.log").unlink()
+            folders = [home / "logs" / str(number) for number in range(500)]
+            for folder in folders:
+                folder.mkdir(parents=True)
+                (folder / "run.log").touch()
+            for folder in folders:
+                shutil.rmtree(folder)
 
     writer = threading.Thread(target=make_and_delete)
     writer.start()
     try:
-        for _ in range(5):
+        for _ in range(10):
             assert ("taproom_store_bytes", "records") in collected(instance, warehouse)
     finally:
         is_measured.set()
