@@ -38,7 +38,7 @@ from pipelines.serving.environment import (
     SERVED_VARIABLE,
     SOCKET_VARIABLE,
 )
-from pipelines.serving.stack import check_ports_are_free, stack_environment, stack_folder
+from pipelines.serving.stack import check_ports_are_free, stack_environment, stack_exists, stack_folder
 from taproom.errors import TaproomError
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import inbox_root
@@ -58,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     port = options.port
     try:
         if options.stack:
+            if options.stop and not stack_exists(stack_folder()):
+                print(f"There is no stack in {stack_folder()}.")
+                return 0
             os.environ |= stack_environment(stack_folder())
         home = _dagster_home()
         if options.stop:
@@ -86,9 +89,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def stop(home: Path) -> None:
     """End the supervisor that serves `home`, and what a killed one has left."""
     with suppress(FileNotFoundError), (home / "served.lock").open() as lock:
-        if _is_locked(lock):
-            os.kill(int(lock.read().split()[1].rstrip(",")), signal.SIGTERM)
+        signalled = ""
         while _is_locked(lock):
+            lock.seek(0)
+            holder = lock.read()  # empty between being locked and being written to
+            if holder not in ("", signalled):
+                signalled = holder
+                with suppress(ProcessLookupError):  # it has ended since
+                    os.kill(int(holder.split()[1].rstrip(",")), signal.SIGTERM)
             time.sleep(0.2)
     end_processes(home)
 

@@ -22,29 +22,47 @@ USER = "postgres"  # Debian's
 
 def main() -> None:
     """Become the server, on the loopback interface alone."""
-    binaries, folder = postgres_binaries(), stack_folder() / "postgres"
+    folder = stack_folder() / "postgres"
+    data = folder / "data"
+    binaries = postgres_binaries(data)
     if os.geteuid() == 0:
         folder.mkdir(mode=0o700, exist_ok=True)
         _become(USER, folder)
-    data = folder / "data"
     if not data.exists():
         _make_cluster(binaries, data)
     options = [f"listen_addresses={os.environ['PGHOST']}", f"port={os.environ['PGPORT']}", "unix_socket_directories="]
     os.execv(binaries / "postgres", ["postgres", "-D", str(data), *(f"--{option}" for option in options)])
 
 
-def postgres_binaries() -> Path:
-    """The folder of PostgreSQL's programs.
+def postgres_binaries(data: Path) -> Path:
+    """The folder of PostgreSQL's programs, of the version that made the cluster `data`.
+
+    Where there is no cluster yet: of the version on the PATH, else of Debian's newest.
 
     Raises:
-        TaproomError: PostgreSQL is not installed.
+        TaproomError: PostgreSQL is not installed, or not in the version of the cluster.
     """
-    if found := shutil.which("postgres"):
-        return Path(found).resolve().parent
-    versions = sorted(DEBIAN.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
-    if not versions:
+    on_path = shutil.which("postgres")
+    debian = sorted(DEBIAN.glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]), reverse=True)
+    installed = [program.resolve() for program in (*([Path(on_path)] if on_path else []), *debian)]
+    if not installed:
         raise TaproomError(f"PostgreSQL is neither on the PATH nor in {DEBIAN}. Install it: apt-get install postgresql")
-    return versions[-1].parent
+    if not (data / "PG_VERSION").exists():
+        return installed[0].parent
+    made_by = (data / "PG_VERSION").read_text().strip()
+    versions = {_major_version(program): program.parent for program in reversed(installed)}
+    if made_by not in versions:
+        raise TaproomError(
+            f"{data} was made by PostgreSQL {made_by}, which cannot be opened by the installed {', '.join(versions)}. "
+            f"Install the other version beside it (apt-get install postgresql-{made_by}), or use pg_upgrade."
+        )
+    return versions[made_by]
+
+
+def _major_version(program: Path) -> str:
+    """The major version that `postgres --version` prints, as in "postgres (PostgreSQL) 17.5"."""
+    printed = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return printed.split(")")[1].split()[0].partition(".")[0]
 
 
 def _become(name: str, folder: Path) -> None:

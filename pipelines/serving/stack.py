@@ -9,6 +9,7 @@ import random
 import secrets
 import shlex
 import socket
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -34,9 +35,9 @@ def stack_environment(folder: Path) -> dict[str, str]:
     """The variables of the stack in `folder`; the first call makes its passwords and chooses its ports.
 
     Raises:
-        TaproomError: `stack.env` is not of the form NAME=VALUE.
+        TaproomError: a line of `stack.env` is not NAME=VALUE, or a quotation mark in it has no pair.
     """
-    file = folder / "stack.env"
+    file = _settings_file(folder)
     if not file.exists():
         _make_folder(folder)
         content = "".join(f"{name}={shlex.quote(value)}\n" for name, value in _new_environment(folder).items())
@@ -45,9 +46,12 @@ def stack_environment(folder: Path) -> dict[str, str]:
             output.write(content)
         temporary.rename(file)
     lines = [line for line in file.read_text().splitlines() if line and not line.startswith("#")]
-    if wrong := [line.partition("=")[0] for line in lines if "=" not in line]:
-        raise TaproomError(f"{file}: {wrong[0]!r} is not NAME=VALUE. Correct the line, or delete it.")
-    return {name: "".join(shlex.split(value)) for name, _, value in (line.partition("=") for line in lines)}
+    return dict(_variable(line, file) for line in lines)
+
+
+def stack_exists(folder: Path) -> bool:
+    """Whether a stack was ever started in `folder`."""
+    return _settings_file(folder).exists()
 
 
 def store_port() -> int:
@@ -56,13 +60,31 @@ def store_port() -> int:
 
 
 def check_ports_are_free() -> None:
-    """Raise `TaproomError` if another program uses a port of the stack, which would fail again and again."""
+    """Check the ports of the stack, since its servers would fail again and again.
+
+    Raises:
+        TaproomError: another program uses one.
+    """
     first = int(os.environ["PGPORT"])
     if taken := [port for port in range(first, first + PORTS) if not is_free(port)]:
         raise TaproomError(
-            f"port {taken[0]} of {ADDRESS} is in use. End the program that uses it, or change the ports of PGPORT and "
-            f"AWS_ENDPOINT_URL in {stack_folder() / 'stack.env'}: of ports in a row, the first and the second."
+            f"port {taken[0]} of {ADDRESS} is in use. End the program that uses it, or change the ports in "
+            f"{_settings_file(stack_folder())}: PGPORT is the first of {PORTS} consecutive free ports, the port in "
+            "AWS_ENDPOINT_URL the second."
         )
+
+
+def _settings_file(folder: Path) -> Path:
+    return folder / "stack.env"
+
+
+def _variable(line: str, file: Path) -> tuple[str, str]:
+    """The name and the value in a line."""
+    name, is_given, value = line.partition("=")
+    with suppress(ValueError):  # of a quotation mark without its pair
+        if is_given:
+            return name, "".join(shlex.split(value))
+    raise TaproomError(f"{file}: {name!r} is not NAME=VALUE, as a shell reads it. Correct the line, or delete it.")
 
 
 def _make_folder(folder: Path) -> None:

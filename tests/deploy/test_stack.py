@@ -128,13 +128,14 @@ def test_a_backup_made_while_runs_go_on_is_restored_elsewhere(stack, tmp_path):
     going_on = [stack.launch("ingest_text", documents={"source": "reviews"}) for _ in range(3)]
     stack.wait_for_step(going_on[0])
     dump, copy = tmp_path / "records.dump", tmp_path / "warehouse"
-    command(stack, postgres_binaries() / "pg_dump", "--format=custom", f"--file={dump}")
+    programs = postgres_binaries(stack.home.parent / "postgres" / "data")
+    command(stack, programs / "pg_dump", "--format=custom", f"--file={dump}")
     command(stack, *BACKUP, copy)
     assert [stack.end(run_id) for run_id in going_on] == ["SUCCESS"] * 3
 
     restored = {"PGDATABASE": "restored", "TAPROOM_WAREHOUSE": "s3://taproom/restored"}
-    command(stack, postgres_binaries() / "createdb", "restored")
-    command(stack, postgres_binaries() / "pg_restore", "--no-owner", "--dbname=restored", dump)
+    command(stack, programs / "createdb", "restored")
+    command(stack, programs / "pg_restore", "--no-owner", "--dbname=restored", dump)
     command(stack, *BACKUP, restored["TAPROOM_WAREHOUSE"], "--warehouse", copy)
     command(stack, sys.executable, "-m", "pipelines.reconcile", **restored)
     warehouse = Warehouse(restored["TAPROOM_WAREHOUSE"])

@@ -1,5 +1,6 @@
 """`make ui` as it is: its processes are started once, asked, killed one after the other, and ended."""
 
+import fcntl
 import io
 import os
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -287,3 +289,29 @@ def test_what_a_killed_supervisor_has_left_is_ended(tmp_path, monkeypatch):
         assert other.poll() is None
         other.kill()
     assert serving.end_processes(tmp_path) == 0
+
+
+def test_what_holds_the_lock_is_ended_once_it_has_said_who_it_is(tmp_path):
+    holding = f"""
+import fcntl, os, time
+lock = open({str(tmp_path / "served.lock")!r}, "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+print(flush=True)
+time.sleep(0.5)
+print(f"process {{os.getpid()}}, http://127.0.0.1:3000", file=lock, flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen([sys.executable, "-c", holding], stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        serving.stop(tmp_path)
+        assert holder.wait(10) == -signal.SIGTERM
+
+
+def test_a_lock_that_an_ended_process_has_left_is_no_obstacle(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / "served.lock").write_text(f"process {ended.pid}, http://127.0.0.1:3000\n")
+    with (tmp_path / "served.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        threading.Timer(0.5, fcntl.flock, [lock, fcntl.LOCK_UN]).start()
+        serving.stop(tmp_path)

@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from pipelines.serving import postgres
+from pipelines.serving.__main__ import main
 from pipelines.serving.stack import (
     FIRST_PORTS,
     PORTS,
@@ -55,6 +56,20 @@ def test_a_line_that_is_no_variable_is_named_without_its_value(folder):
         stack_environment(folder)
 
 
+def test_a_quotation_mark_without_its_pair_is_named(folder):
+    stack_environment(folder)
+    with (folder / "stack.env").open("a") as file:
+        file.write("TAPROOM_INBOX='s3://taproom/inbox\n")
+    with pytest.raises(TaproomError, match=r"'TAPROOM_INBOX' is not NAME=VALUE"):
+        stack_environment(folder)
+
+
+def test_to_stop_a_stack_that_was_never_started_makes_none(folder, capsys):
+    assert main(["--stack", "--stop"]) == 0
+    assert capsys.readouterr().out == f"There is no stack in {folder}.\n"
+    assert not folder.exists()
+
+
 def test_all_servers_listen_on_the_loopback_interface_on_ports_of_their_own(folder, monkeypatch):
     for name, value in stack_environment(folder).items():
         monkeypatch.setenv(name, value)
@@ -68,8 +83,27 @@ def test_all_servers_listen_on_the_loopback_interface_on_ports_of_their_own(fold
 
 
 def test_postgresql_is_found_or_named(monkeypatch, tmp_path):
-    assert (postgres.postgres_binaries() / "initdb").exists()
+    assert (postgres.postgres_binaries(tmp_path) / "initdb").exists()
     monkeypatch.setattr(postgres, "DEBIAN", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(TaproomError, match="apt-get install postgresql"):
-        postgres.postgres_binaries()
+        postgres.postgres_binaries(tmp_path)
+
+
+def test_an_older_cluster_gets_the_programs_of_its_version(monkeypatch, tmp_path):
+    for version in (15, 16, 17):
+        program = tmp_path / "debian" / str(version) / "bin" / "postgres"
+        program.parent.mkdir(parents=True)
+        program.write_text(f"#!/bin/sh\necho 'postgres (PostgreSQL) {version}.4 (Debian {version}.4-1)'\n")
+        program.chmod(0o755)
+    monkeypatch.setattr(postgres, "DEBIAN", tmp_path / "debian")
+    monkeypatch.setenv("PATH", f"{tmp_path / 'debian' / '16' / 'bin'}:/usr/bin:/bin")
+    data = tmp_path / "data"
+    data.mkdir()
+    assert postgres.postgres_binaries(data).parts[-2] == "16"
+    for version in (15, 16):
+        (data / "PG_VERSION").write_text(f"{version}\n")
+        assert postgres.postgres_binaries(data).parts[-2] == str(version)
+    (data / "PG_VERSION").write_text("14\n")
+    with pytest.raises(TaproomError, match=r"PostgreSQL 14, which cannot be opened by the installed 15, 16, 17"):
+        postgres.postgres_binaries(data)
