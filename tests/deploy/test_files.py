@@ -14,8 +14,11 @@ from tests.servers import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
-# Variables of the images and of Python, which no file of the repo reads.
-OF_OTHERS = {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB", "PYTHONUNBUFFERED", "DAGSTER_DISABLE_TELEMETRY"}
+# Variables of the images, of Python and of libraries, which no file of the repo reads.
+OF_OTHERS = {
+    "DAGSTER_DISABLE_TELEMETRY", "NUMBA_CACHE_DIR", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER",
+    "PYTHONUNBUFFERED",
+}  # fmt: skip
 
 
 def run(*command: str | Path, **more) -> str:
@@ -56,10 +59,10 @@ def test_compose_takes_the_file(tmp_path):
     """Where the plugin of docker is installed."""
     if subprocess.run([tool("docker"), "compose", "version"], capture_output=True, check=False).returncode:
         pytest.skip("docker compose is not installed")
-    example = DEPLOY / ".env.example"
-    resolved = json.loads(
-        run("docker", "compose", "--env-file", example, "--file", DEPLOY / "compose.yaml", "config", "--format", "json")
-    )
+    filled_in = tmp_path / "env"
+    filled_in.write_text(re.sub("=$", "=secret", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE))
+    compose = ("docker", "compose", "--env-file", filled_in, "--file", DEPLOY / "compose.yaml")
+    resolved = json.loads(run(*compose, "config", "--format", "json"))
     assert resolved["services"].keys() == COMPOSE["services"].keys()
 
 
@@ -81,9 +84,17 @@ def test_every_variable_is_read_by_something():
 
 def test_the_example_has_every_variable_of_the_services_and_no_secret():
     given = dict(re.findall(r"^([A-Z_]+)=(.*)$", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE))
-    assert given.keys() == set(re.findall(r"\$\{(\w+)\}", (DEPLOY / "compose.yaml").read_text()))
+    used = re.findall(r"\$\{(\w+)(.*?)\}", (DEPLOY / "compose.yaml").read_text())
+    assert given.keys() == {name for name, _ in used}
+    assert {how for _, how in used} == {":?"}  # compose refuses to start while one is empty
     secret = {name for name in given if re.search("PASSWORD|KEY", name)}
     assert {name for name in secret if given[name]} == set()
+
+
+@pytest.mark.parametrize("name", [".env", "notices.env"])
+def test_files_with_passwords_are_neither_committed_nor_copied_into_the_image(name):
+    assert run("git", "check-ignore", f"deploy/{name}", cwd=ROOT)
+    assert f"**/{name}" in (ROOT / ".dockerignore").read_text().splitlines()
 
 
 def code(folder: Path) -> list[Path]:
