@@ -37,7 +37,7 @@ test-fast: WORKERS = logical
 test-fast: setup  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
 
-coverage: setup .venv/validators  ## the tests with the lines and branches that they reach; TESTS='$$(FAST)' for those of test-fast
+coverage: setup .venv/validators  ## the tests with the lines and branches that they reach; TESTS='$(FAST)' for those of test-fast
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) --cov --cov-report=term $(TESTS)
 
 soak: setup  ## test failures, every job, every schedule and `make stack` with the real daemon (25 minutes)
