@@ -58,14 +58,23 @@ def _tables_named(connection: duckdb.DuckDBPyConnection, query: str) -> set[str]
     (text,) = connection.execute("select json_serialize_sql(?)", [query]).fetchall()[0]
     parsed = json.loads(text)
     if parsed["error"] or len(parsed["statements"]) != 1:
-        found = parsed.get("error_message") or f"{len(parsed['statements'])} statements were given."
-        raise InputError(f"One SELECT statement was wanted; tables can only be read. {found}")
+        raise InputError(f"One SELECT statement was wanted; tables can only be read. {_reason(query, parsed)}".strip())
     nodes = list(_nodes(parsed))
     defined = {entry["key"] for node in nodes for entry in node.get("cte_map", {}).get("map", ())}
     named = {
         node["table_name"] for node in nodes if node.get("type") == "BASE_TABLE" and node["schema_name"] in ("", "main")
     }
     return named - defined
+
+
+def _reason(query: str, parsed: Mapping[str, Any]) -> str:
+    """Why a query is not one SELECT statement; empty for another statement, of which DuckDB says only how it parses."""
+    if not parsed["error"]:
+        return f"{len(parsed['statements'])} statements were given."
+    if parsed["error_type"] == "not implemented":
+        return ""
+    hint = ' A table at a version is quoted, as "items@3".' if _TABLE_AT_VERSION.search(query) else ""
+    return f"DuckDB says: {parsed['error_message']}.{hint}"
 
 
 def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,13 @@ def test_what_is_not_one_query_is_refused(reader, query):
         reader.sql(query)
 
 
+def test_the_reason_is_in_words_for_readers(reader):
+    with pytest.raises(InputError, match=r"tables can only be read\.$"):
+        reader.sql("delete from beers")
+    with pytest.raises(InputError, match=r'near "@"\. A table at a version is quoted, as "items@3"\.$'):
+        reader.sql("select * from beers@0")
+
+
 def test_a_query_is_a_text(reader):
     with pytest.raises(InputError, match="The query None is no text"):
         reader.sql(None)
