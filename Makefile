@@ -30,14 +30,14 @@ pages: setup  ## write the pages of the tables, as `make run` does at its end
 open: setup  ## serve the pages on the loopback interface and print their address; OPEN_PORT=3081 for another port
 	@$(BIN)/python -m pipelines.pages --open --port $(OPEN_PORT)
 
-test: setup .venv/validators  ## run the test suite on all cores, each test file on one core
+test: setup .venv/validators/ready  ## run the test suite on all cores, each test file on one core
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-fast: WORKERS = logical
 test-fast: setup  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
 
-coverage: setup .venv/validators  ## the tests with the lines and branches that they reach; TESTS='$(FAST)' for those of test-fast
+coverage: setup .venv/validators/ready  ## the tests with the lines and branches that they reach; TESTS='$(FAST)' for those of test-fast
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) --cov --cov-report=term $(TESTS)
 
 soak: setup  ## test failures, every job, every schedule and `make stack` with the real daemon (25 minutes)
@@ -66,7 +66,7 @@ check: setup lint audit  ## run all checks other than the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 	@$(BIN)/python -m pipelines.contracts --check
 
-audit: setup .venv/validators  ## look up the licences and the known vulnerabilities of all locked packages
+audit: setup .venv/validators/ready  ## look up the licences and the known vulnerabilities of all locked packages
 	@.venv/validators/bin/pip-licenses --python=$(BIN)/python --summary
 	@$(BIN)/python .ci/audit.py requirements.lock
 
@@ -99,9 +99,10 @@ setup: .venv/ready dagster_home
 	@touch $@
 
 # What checks generated contracts and exports has an environment of its own, because its packages conflict with ours.
-.venv/validators: requirements-validators.lock | .venv/ready
-	@$(PYTHON) -m venv $@ && $@/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  -r requirements-validators.lock || { rm -rf $@; exit 1; }
+.venv/validators/ready: requirements-validators.lock | .venv/ready
+	@$(PYTHON) -m venv .venv/validators
+	@.venv/validators/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-validators.lock
 	@touch $@
 
 # Dagster's settings are a link to this checkout's file, so that changes take effect; a link to another file is left

@@ -1,4 +1,4 @@
-"""Runs scripts with the validators of others, which have an environment of their own (`make .venv/validators`)."""
+"""Runs scripts with the validators of others; `make .venv/validators/ready` makes the environment that they need."""
 
 import json
 import os
@@ -13,7 +13,7 @@ PYTHON = Path(sys.prefix) / "validators" / "bin" / "python"
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not PYTHON.exists(), reason="the validators are missing: `make .venv/validators`"),
+    pytest.mark.skipif(not PYTHON.exists(), reason="the validators are missing: `make .venv/validators/ready`"),
 ]
 
 
