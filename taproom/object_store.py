@@ -60,10 +60,13 @@ def bucket_and_path(url: str, what: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """A library's error message in one line of 300 characters at most, without colours and backtrace.
+    """A library's error message as a line of at most 300 printable characters, without colours and backtrace.
 
     >>> reason(OSError("no space\\nleft. "))
     'no space left'
+    >>> reason(OSError("unexpected '\\x1b'"))
+    "unexpected '?'"
     """
     text = re.split(r"(?i)\n?(stack )?backtrace|\s0: ", re.sub(r"\x1b\[[0-9;]*m|↳", "", str(error)))[0]
-    return " ".join(text.split())[:300].rstrip(". ")
+    line = " ".join(text.split())[:300].rstrip(". ")
+    return "".join(character if character.isprintable() else "?" for character in line)

@@ -291,9 +291,11 @@ def test_what_a_killed_supervisor_has_left_is_ended(tmp_path, monkeypatch):
     assert serving.end_processes(tmp_path) == 0
 
 
+@pytest.mark.slow
 def test_what_holds_the_lock_is_ended_once_it_has_said_who_it_is(tmp_path):
     holding = f"""
-import fcntl, os, time
+import fcntl, os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_DFL)  # which other tests may have set, and a process inherits
 lock = open({str(tmp_path / "served.lock")!r}, "a")
 fcntl.flock(lock, fcntl.LOCK_EX)
 print(flush=True)
