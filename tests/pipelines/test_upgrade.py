@@ -1,7 +1,7 @@
 """A warehouse and a Dagster instance that an earlier release has made are used by this one.
 
 `tests/releases/` has one archive a release, of the folders `warehouse` and `home` (`DAGSTER_HOME`), made by its code
-(docs/upgrading.md).
+(`tests/releases/make_release.py`).
 """
 
 import sqlite3
@@ -25,11 +25,11 @@ from taproom.warehouse.warehouse import Warehouse
 
 pytestmark = pytest.mark.slow
 
-RELEASES = sorted(Path(__file__).parents[1].joinpath("releases").glob("*.tar.xz"))
+RELEASES = Path(__file__).parents[1] / "releases"
 PLACE = "/tmp/taproom-release"  # where the archives' folders were when they were made
 
 
-@pytest.fixture(params=RELEASES, ids=lambda path: path.name.removesuffix(".tar.xz"))
+@pytest.fixture(params=sorted(RELEASES.glob("*.tar.xz")), ids=lambda path: path.name.removesuffix(".tar.xz"))
 def upgraded(request, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     """The instance of a release, and its warehouse as the default one, at another place than they were made at."""
     with tarfile.open(request.param) as archive:
