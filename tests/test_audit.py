@@ -11,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests import validators
+
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = f"ale-malt==1.0 --hash=sha256:{'0' * 64}\nstout-yeast==2.0 --hash=sha256:{'1' * 64}\n"
 
-pytestmark = pytest.mark.slow
+pytestmark = validators.pytestmark
 
 
 class Database(BaseHTTPRequestHandler):
