@@ -408,11 +408,11 @@ def _types_changed(old: pa.Schema, new: pa.Schema) -> dict[str, tuple[str, str]]
 
 def _largest_difference(kind: pa.DataType, old: str, new: str) -> str:
     """SQL: by how much two values differ; null where that is no finite number."""
-    if pa.types.is_list(kind) and _is_number(kind.value_type):
+    if pa.types.is_list(kind) and is_number(kind.value_type):
         distance = _distance(kind.value_type, "x[1]", "x[2]")
         distances = f"list_max(list_transform(list_zip({old}, {new}), lambda x: {distance}))"
         return f"case when len({old}) = len({new}) then {distances} end"
-    return _distance(kind, old, new) if _is_number(kind) else "null"
+    return _distance(kind, old, new) if is_number(kind) else "null"
 
 
 def _distance(kind: pa.DataType, old: str, new: str) -> str:
@@ -422,7 +422,8 @@ def _distance(kind: pa.DataType, old: str, new: str) -> str:
     return f"case when isfinite({old}) and isfinite({new}) then abs({new} - {old}) end"
 
 
-def _is_number(kind: pa.DataType) -> bool:
+def is_number(kind: pa.DataType) -> bool:
+    """Whether values of a type have a distance."""
     return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 

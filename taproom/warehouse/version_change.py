@@ -9,6 +9,7 @@ import pyarrow as pa
 from taproom.warehouse import reading
 from taproom.warehouse.catalog import open_version
 from taproom.warehouse.contracts import Contract, Usual
+from taproom.warehouse.difference import is_number
 from taproom.warehouse.sql_names import sql_name
 from taproom.warehouse.storage import Storage
 
@@ -122,16 +123,12 @@ def _is_compared(contract: Contract, name: str, old: pa.Schema, new: pa.Schema) 
     if name in contract.row_key or name in contract.volatile or not (name in old.names and name in new.names):
         return False
     kind = new.field(name).type
-    return old.field(name).type == kind and (_is_category(kind) or _is_number(_entry(kind)))
+    return old.field(name).type == kind and (_is_category(kind) or is_number(_entry(kind)))
 
 
 def _entry(kind: pa.DataType) -> pa.DataType:
     """The type of the entries of a list; of anything else, the type itself."""
     return kind.value_type if pa.types.is_list(kind) else kind
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
 
 
 def _is_category(kind: pa.DataType) -> bool:
