@@ -9,7 +9,6 @@ records and the warehouse when they are asked for, so that they survive restarts
 
 import argparse
 import os
-import shutil
 import stat
 import sys
 import time
@@ -25,6 +24,7 @@ from prometheus_client.registry import Collector
 
 from assets.table import table_assets
 from pipelines.dagster_internals import database_bytes, fresh_for, newest_check_evaluations
+from pipelines.disk_space import free_bytes
 from pipelines.records import newest_materializations, recorded_value
 from taproom.errors import StorageError, TaproomError
 from taproom.warehouse.storage import default_root
@@ -141,10 +141,8 @@ class StateCollector(Collector):
         sizes.add_metric(["records"], _folder_bytes(home) + database_bytes(self._instance))
         yield sizes
         free = _gauge("taproom_store_free_bytes", "Free bytes on the disk of a local store.", "store")
-        folders = {"records": home, **({"warehouse": Path(self._warehouse.root)} if storage.is_local else {})}
-        for store, folder in folders.items():
-            if folder.exists():
-                free.add_metric([store], shutil.disk_usage(folder).free)
+        for store, free_there in free_bytes(self._instance, self._warehouse).items():
+            free.add_metric([store], free_there)
         yield free
 
 
