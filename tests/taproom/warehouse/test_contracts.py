@@ -299,6 +299,12 @@ def test_the_sql_of_equal_lengths_finds_the_same_rows(pairs):
     np.testing.assert_array_equal(broken_by_sql(rule, rows), rule.broken_rows(rows))
 
 
+def test_a_bound_is_compared_in_double_precision_by_sql_too():
+    rows = pa.record_batch({"x": pa.array([0.1, -0.1, 0.09], pa.float32())})  # 0.1 in single precision is more than 0.1
+    rule = Between("x", -0.1, 0.1)
+    assert broken_by_sql(rule, rows).tolist() == rule.broken_rows(rows).tolist() == [True, True, False]
+
+
 def test_white_space_is_the_same_for_arrow_and_duckdb():
     characters = [chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
     rows = pa.record_batch({"x": characters})
