@@ -7,6 +7,7 @@ What happens when two writers meet is in `compare_and_swap`.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from taproom.warehouse.content_hash import ContentHash
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.data_files import write_files
 from taproom.warehouse.delta_log import TableLog
-from taproom.warehouse.foreign_keys import checked_references
+from taproom.warehouse.foreign_keys import ForeignKey, checked_references
 from taproom.warehouse.reading import stream
 from taproom.warehouse.single_values import check_batch, committed_values
 from taproom.warehouse.storage import Storage
@@ -83,7 +84,7 @@ def publish(
 
     def checked() -> Iterator[pa.RecordBatch]:
         batches = contract.checked(rows.to_batches() if isinstance(rows, pa.Table) else rows)
-        for batch in _with_checked_references(storage, contract, references or {}, batches):
+        for batch in _with_checked_references(storage, contract, partition, references or {}, batches):
             _check_rows_of_partition(contract, partition, batch)
             check_batch(contract, batch, single_values, storage.root)
             content.update(batch)
@@ -152,17 +153,38 @@ def _commit_metadata(
 
 
 def _with_checked_references(
-    storage: Storage, contract: Contract, versions: Mapping[str, int], batches: Iterator[pa.RecordBatch]
+    storage: Storage,
+    contract: Contract,
+    partition: str | None,
+    versions: Mapping[str, int],
+    batches: Iterator[pa.RecordBatch],
 ) -> Iterator[pa.RecordBatch]:
     """The batches, checked against the tables that they refer to; of these, the columns of each key are read once."""
-    keys: dict[tuple[str, tuple[str, ...]], pa.Table] = {}
+
+    @cache
+    def keys_of(table: str, key: tuple[str, ...], partitions: tuple[str, ...] | None) -> pa.Table:
+        return stream(storage, table, versions[table], partitions=partitions, columns=key).read_all()
+
     for foreign_key in contract.foreign_keys:
-        table, key = foreign_key.table, foreign_key.key
-        if table in versions:
-            if (table, key) not in keys:
-                keys[table, key] = stream(storage, table, versions[table], columns=key).read_all()
-            batches = checked_references(contract.table, foreign_key, keys[table, key], versions[table], batches)
+        if (table := foreign_key.table) in versions:
+            partitions = _referenced_partitions(storage, contract, partition, foreign_key, versions[table])
+            keys = keys_of(table, foreign_key.key, partitions)
+            batches = checked_references(contract.table, foreign_key, keys, versions[table], batches)
     return batches
+
+
+def _referenced_partitions(
+    storage: Storage, contract: Contract, partition: str | None, foreign_key: ForeignKey, version: int
+) -> tuple[str, ...] | None:
+    """The partitions that rows of `partition` can refer to in another table; None: all.
+
+    Where the partition column refers to the partition column of the other table, it is the partition of the same name.
+    """
+    if partition is None or contract.partition not in foreign_key.columns:
+        return None
+    referenced = foreign_key.key[foreign_key.columns.index(contract.partition)]
+    is_partition = open_version(storage, foreign_key.table, version).partition_column == referenced
+    return (partition,) if is_partition else None
 
 
 def _check_partition(contract: Contract, partition: str | None) -> None:

@@ -285,6 +285,25 @@ def test_references_are_checked_against_the_given_version_before_the_commit(ware
     assert warehouse.publish(REPLIES, replies, since=None, references={"notes": 1}).rows == 2
 
 
+STAMPS = Contract(
+    "stamps",
+    "a stamp on a letter",
+    (Column("id", pa.int64(), "number"), Column("batch", pa.string(), "that of the letter")),
+    ("id",),
+    partition="batch",
+    foreign_keys=(ForeignKey(("batch",), "mail", ("batch",)), ForeignKey(("id",), "mail", ("id",))),
+)
+
+
+def test_a_partition_that_refers_to_the_partition_of_its_name_is_checked_against_that_alone(warehouse):
+    for version, batch in enumerate("abc"):
+        warehouse.publish(MAIL, mail(batch, version), since=version - 1 if version else None, partition=batch)
+    stamps = STAMPS.table_of(id=[0, 1], batch=["b", "b"])
+    with pytest.raises(ContractError, match=r"2 references break the rule 'batch refers to batch of mail', version 0"):
+        warehouse.publish(STAMPS, stamps, since=None, partition="b", references={"mail": 0})
+    assert warehouse.publish(STAMPS, stamps, since=None, partition="b", references={"mail": 1}).rows == 2
+
+
 def test_a_commit_records_what_readers_should_know_of_the_contract(warehouse):
     warehouse.publish(REPLIES, REPLIES.table_of(id=[1], to=[7]), since=None)
     assert TableLog(warehouse.storage, "replies").entry(0).metadata["contract"] == {
