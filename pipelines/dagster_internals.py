@@ -125,8 +125,11 @@ def instance_and_run(context: dg.OutputContext) -> tuple[dg.DagsterInstance, dg.
     return context.step_context.instance, context.step_context.dagster_run
 
 
-def assets_of_step(context: dg.InputContext) -> dg.AssetsDefinition | None:
-    """The assets that the step of an input makes; None for an asset check. Publicly, an input has only its own key."""
+def assets_of_step(context: dg.InputContext | dg.OutputContext) -> dg.AssetsDefinition | None:
+    """The assets that the step of an input or output makes; None for an asset check.
+
+    Publicly, an input or output has only its own key.
+    """
     return context.step_context.assets_def
 
 

@@ -15,7 +15,7 @@ from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
-from taproom.errors import StorageError, TaproomError, UnknownTableError
+from taproom.errors import ContractError, StorageError, TaproomError, UnknownTableError
 from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.difference import MAX_COMPARED_BYTES, MAX_COMPARED_ROWS, diff
 from taproom.warehouse.publishing import Origin, Published
@@ -287,7 +287,7 @@ class StepTables(dg.IOManager):
             partition=partition,
             origin=origin,
             always_commit=config.has_new_settings(),
-            references=self._referenced_versions(table),
+            references=self._referenced_versions(table, assets_of_step(context)),
         )
         self.published[table] = published.version
         set_data_version(context, published.content_hash)
@@ -308,12 +308,19 @@ class StepTables(dg.IOManager):
             "" if published.changed else "  (unchanged)",
         )  # fmt: skip
 
-    def _referenced_versions(self, table: str) -> dict[str, int]:
+    def _referenced_versions(self, table: str, assets: dg.AssetsDefinition | None) -> dict[str, int]:
         """The versions that the foreign keys of a table refer to: published by this step, else behind its inputs.
 
-        A table that this step publishes later has no version yet, and references to it are not checked.
+        Raises:
+            ContractError: the step publishes a table later that this one refers to.
         """
         wanted = {foreign_key.table for foreign_key in CONTRACTS[table].foreign_keys}
+        made = {table_and_part(key)[0] for key in assets.keys} if assets else set()
+        if later := wanted & made - self.published.keys():
+            raise ContractError(
+                f"{table} refers to {' and '.join(sorted(later))}, which this step has not published yet, so its "
+                "references cannot be checked. In the asset, yield a table before the tables that refer to it"
+            )
         known = self.inputs | self.published
         if not wanted <= known.keys():
             behind = (self.warehouse.commit_of(name, version)["inputs"] for name, version in self.inputs.items())

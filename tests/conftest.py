@@ -19,10 +19,12 @@ from hypothesis import settings
 
 from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
+from assets.table import Draft
 from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
+from taproom.warehouse.contracts import Contract
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
@@ -254,6 +256,19 @@ def crown(warehouse: Warehouse) -> Callable[..., None]:
         rows = pa.Table.from_pylist([row], CHAMPIONS.schema)
         planted = Origin(run_id="planted")
         warehouse.publish(CHAMPIONS, rows, since=warehouse.head("champions"), partition=study, origin=planted)
+
+    return run
+
+
+@pytest.fixture
+def change_rows(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes the asset in a module give other rows of a table than it has computed."""
+
+    def run(module: str, contract: Contract, change: Callable[[pa.Table], pa.Table]) -> None:
+        def draft(rows: pa.Table, **more: Any) -> Draft:
+            return Draft(change(rows) if rows.schema.equals(contract.schema) else rows, **more)
+
+        monkeypatch.setattr(f"{module}.Draft", draft)
 
     return run
 

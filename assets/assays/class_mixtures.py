@@ -161,7 +161,7 @@ SHARE_ERRORS = Contract(
     limits=("The true shares are those of the wells' labels: a cell in a labelled well may be of another class.",),
 )  # fmt: skip
 
-TABLES = (CLASS_MIXTURES, CLASSES, HELD_OUT_EVENTS, SHARE_ERRORS)
+TABLES = (CLASSES, CLASS_MIXTURES, HELD_OUT_EVENTS, SHARE_ERRORS)
 
 
 class ClassMixturesConfig(dg.Config):
@@ -209,11 +209,11 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 @several_tables(
     name="class_mixtures",
     outs={
-        "class_mixtures": _out(
-            CLASS_MIXTURES, "The density of each class, as a mixture of Gaussians fitted to its labelled wells."
-        ),
         "classes": _out(
             CLASSES, "The classes with their priors and thresholds, and the accuracy of calls on held-out events."
+        ),
+        "class_mixtures": _out(
+            CLASS_MIXTURES, "The density of each class, as a mixture of Gaussians fitted to its labelled wells."
         ),
         "held_out_events": _out(
             HELD_OUT_EVENTS,
@@ -251,6 +251,21 @@ def class_mixtures(
     crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
     model = model_of(crossed, chosen)
     component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)
+    fates = figures.calls(model.classes, held_out_fates(model), title="Held-out events")
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(
+                [{**row, "wanted_accuracy": chosen.wanted_accuracy} for row in class_rows], schema=CLASSES.schema
+            ),
+            metadata={
+                "ambiguous_below": model.ambiguous_below,
+                "reached_accuracy": model.reached_accuracy,
+                **{f"held_out_accuracy_{row['class']}": row["held_out_accuracy"] for row in class_rows},
+            },
+            figure=fates,
+        ),
+        "classes",
+    )
     by_class = dict(zip(model.classes, model.mixtures, strict=True))
     shown = separating_channels(pooled(model.mixtures))
     yield dg.Output(
@@ -267,21 +282,6 @@ def class_mixtures(
             ),
         ),
         "class_mixtures",
-    )
-    fates = figures.calls(model.classes, held_out_fates(model), title="Held-out events")
-    yield dg.Output(
-        Draft(
-            pa.Table.from_pylist(
-                [{**row, "wanted_accuracy": chosen.wanted_accuracy} for row in class_rows], schema=CLASSES.schema
-            ),
-            metadata={
-                "ambiguous_below": model.ambiguous_below,
-                "reached_accuracy": model.reached_accuracy,
-                **{f"held_out_accuracy_{row['class']}": row["held_out_accuracy"] for row in class_rows},
-            },
-            figure=fates,
-        ),
-        "classes",
     )
     seen = labelled.rows.take(pa.array(crossed.rows))
     yield dg.Output(

@@ -233,16 +233,16 @@ def _inbox_settings(sample: str) -> Mapping[str, Any] | None:
 @dg.multi_asset(
     name="events",
     outs={
-        "events": dg.AssetOut(
-            **batched(
-                EVENTS, __name__, config=EventsConfig,
-                description="The measured values of each cell (event), sample by sample, as measured and transformed.",
-            )
-        ),
         "samples": dg.AssetOut(
             **batched(
                 SAMPLE_FILES, __name__, config=EventsConfig,
                 description="The files of events: plate, well, label, channels, transforms, or why one was not read.",
+            )
+        ),
+        "events": dg.AssetOut(
+            **batched(
+                EVENTS, __name__, config=EventsConfig,
+                description="The measured values of each cell (event), sample by sample, as measured and transformed.",
             )
         ),
     },
@@ -270,10 +270,10 @@ def events(context: dg.AssetExecutionContext, config: EventsConfig) -> Iterator:
     shown = widest_channels(transformed, about["channels"], about["transforms"])
     names = [about["channels"][place] for place in shown]
     picture = figures.sample_events(transformed[:, shown], names, key) if len(shown) == 2 else None
-    yield dg.Output(Draft(rows, metadata=metadata, figure=picture), "events")
     yield dg.Output(
         Draft(pa.Table.from_pylist([about], schema=SAMPLE_FILES.schema), metadata=metadata, figure=picture), "samples"
     )
+    yield dg.Output(Draft(rows, metadata=metadata, figure=picture), "events")
 
     yield dg.AssetCheckResult(
         check_name="file_was_read",

@@ -143,10 +143,10 @@ _out = partial(refreshed_out, module=__name__, config=AnalogiesConfig)
 @several_tables(
     name="analogies",
     outs={
+        "analogy_sections": _out(ANALOGY_SECTIONS, "The accuracy of the answers in each section of questions."),
         "analogies": _out(
             ANALOGIES, 'Questions of the form "a is to b as c is to ?", with the expected word and the answer.'
         ),
-        "analogy_sections": _out(ANALOGY_SECTIONS, "The accuracy of the answers in each section of questions."),
         "nearest_words": _out(
             NEAREST_WORDS, "The words with the most similar vectors, for each of the most frequent words."
         ),
@@ -166,14 +166,6 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
     vectors = vectors_from_table(word_vectors)
     asked = questions()
     answers = answer(vectors, asked)
-    yield dg.Output(
-        Draft(
-            pa.Table.from_pylist(answers, schema=ANALOGIES.schema),
-            metadata={"questions": len(asked), "known": len(answers), **_deck_results(answers)},
-            figure=_capitals_figure(vectors),
-        ),
-        "analogies",
-    )
     sections = accuracy_by_section(asked, answers)
     right = sum(row["right"] for row in sections)
     yield dg.Output(
@@ -187,6 +179,14 @@ def analogies(config: AnalogiesConfig, word_vectors: pa.Table) -> Iterator[dg.Ou
             figure=figures.analogies_by_section(sections),
         ),
         "analogy_sections",
+    )
+    yield dg.Output(
+        Draft(
+            pa.Table.from_pylist(answers, schema=ANALOGIES.schema),
+            metadata={"questions": len(asked), "known": len(answers), **_deck_results(answers)},
+            figure=_capitals_figure(vectors),
+        ),
+        "analogies",
     )
     words = min(config.frequent_words, len(vectors.words))
     k = min(config.neighbors, len(vectors.words) - 1)

@@ -42,17 +42,21 @@ class HashingIOManager(dg.IOManager):
 
     def __init__(self):
         self.input_records: list[int | None] = []
-        self.assets: list[dg.AssetsDefinition | None] = []
+        self.assets: dict[type[dg.InputContext | dg.OutputContext], list[dg.AssetsDefinition | None]] = {
+            dg.InputContext: [],
+            dg.OutputContext: [],
+        }
         self.runs: list[tuple[dg.DagsterInstance, str]] = []
 
     def handle_output(self, context: dg.OutputContext, obj: object) -> None:
         instance, run = instance_and_run(context)
         self.runs.append((instance, run.run_id))
+        self.assets[dg.OutputContext].append(assets_of_step(context))
         set_data_version(context, f"hash of {obj}")
 
     def load_input(self, context: dg.InputContext) -> int:
         self.input_records.append(input_record_id(context))
-        self.assets.append(assets_of_step(context))
+        self.assets[dg.InputContext].append(assets_of_step(context))
         return 0
 
 
@@ -236,7 +240,8 @@ def test_workspace_context(home, tmp_path):
         assert b"dagster_webserver_version" in answer(app, "/server_info")
 
 
-def test_the_assets_that_the_step_of_an_input_makes_are_found(home):
+def test_the_assets_that_the_step_of_an_input_or_output_makes_are_found(home):
     io_manager = HashingIOManager()
     make(home, whole, dependent, io_manager=io_manager)
-    assert [assets.keys for assets in io_manager.assets] == [{dependent.key}]
+    assert [assets.keys for assets in io_manager.assets[dg.InputContext]] == [{dependent.key}]
+    assert [assets.keys for assets in io_manager.assets[dg.OutputContext]] == [{whole.key}, {dependent.key}]

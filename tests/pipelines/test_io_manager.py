@@ -207,6 +207,10 @@ def test_a_table_that_breaks_its_contract_is_not_published(warehouse, instance):
     assert told(instance, "numbers")["version"].value == 0
 
 
+class PartConfig(dg.Config):
+    n: int
+
+
 OF_NUMBERS = (ForeignKey(("n",), "numbers", ("n",)),)
 
 
@@ -236,6 +240,45 @@ def test_references_are_checked_against_what_the_inputs_were_made_from_and_what_
     with pytest.raises(ContractError, match=r"after: 1 references break .* of quadruples', version 0; .* {'n': 4}"):
         materialize(numbers_asset(0), doubles, made_of_doubles, instance=instance)
     assert values(warehouse, "quadruples") == [0]
+
+
+def test_a_table_is_not_published_before_one_of_its_step_that_it_refers_to(warehouse, instance, monkeypatch):
+    monkeypatch.setitem(CONTRACTS, "doubles", contract("doubles", foreign_keys=OF_NUMBERS))
+    warehouse.publish(NUMBERS, numbers_of(1), since=None)
+
+    @dg.multi_asset(outs={"doubles": dg.AssetOut(), "numbers": dg.AssetOut()})
+    def both():
+        yield dg.Output(numbers_of(1), "doubles")
+        yield dg.Output(numbers_of(1, 2), "numbers")
+
+    with pytest.raises(ContractError, match="doubles refers to numbers, which this step has not published yet"):
+        materialize(both, instance=instance)
+    assert warehouse.heads() == {"numbers": 0}
+
+
+def test_references_to_a_partition_of_the_step_are_checked_and_no_other_partition_is_read(
+    warehouse, instance, monkeypatch
+):
+    pieces = contract("pieces", partition="part", foreign_keys=(ForeignKey(("part", "n"), "parts", ("part", "n")),))
+    monkeypatch.setitem(CONTRACTS, "pieces", pieces)
+
+    @dg.multi_asset(outs={"parts": dg.AssetOut(), "pieces": dg.AssetOut()}, partitions_def=PART_NAMES)
+    def both(context: dg.AssetExecutionContext, config: PartConfig):
+        part = [context.partition_key]
+        yield dg.Output(PARTS.table_of(part=part, n=[1]), "parts")
+        yield dg.Output(pieces.table_of(part=part, n=[config.n]), "pieces")
+
+    def make_both(name: str, n: int):
+        instance.add_dynamic_partitions(PART_NAMES.name, [name])
+        materialize(both, instance=instance, partition_key=name, run_config={"ops": {"both": {"config": {"n": n}}}})
+
+    make_both("a", 1)
+    (file,) = warehouse.files("parts")
+    Path(warehouse.uri("parts"), file.path).write_bytes(b"damaged")
+    make_both("b", 1)
+    with pytest.raises(ContractError, match=r"pieces: 1 references break .* of parts', version 2; .* 'n': 2}"):
+        make_both("c", 2)
+    assert warehouse.partitions("pieces") == ["a", "b"]
 
 
 @pytest.mark.parametrize("before", [None, 0])
@@ -461,10 +504,6 @@ def test_an_input_that_only_some_configurations_read_is_read_as_another_table_di
     materialize(numbers_asset(1, 2, 3), instance=instance)
     materialize(wishes, instance=instance)
     assert warehouse.commit_of("wishes", 0)["inputs"] == {"numbers": 0}
-
-
-class PartConfig(dg.Config):
-    n: int
 
 
 @dg.asset(partitions_def=PART_NAMES)

@@ -6,6 +6,7 @@ import pytest
 import taproom
 from assets.assays.class_mixtures import (
     CLASS_MIXTURES,
+    CLASSES,
     HELD_OUT_EVENTS,
     held_out_events_beat_chance,
     no_component_has_collapsed,
@@ -16,7 +17,7 @@ from assets.assays.classifier_comparison import (
     posteriors_are_calibrated,
     some_method_works_on_every_well,
 )
-from taproom.errors import InputError, UnknownTableError
+from taproom.errors import ContractError, InputError, UnknownTableError
 
 CLASS_TABLES = ("class_mixtures", "classes", "held_out_events", "share_errors")
 CALL_TABLES = ("event_calls", "well_shares")
@@ -37,6 +38,13 @@ def test_classes_have_mixtures_priors_and_thresholds(called, warehouse):
     assert all(row["held_out_events"] == 240 for row in classes)
     mixtures = warehouse.read("class_mixtures").to_pandas()
     np.testing.assert_allclose(mixtures.groupby("class").weight.sum(), 1)
+
+
+def test_mixtures_of_a_class_that_is_not_described_are_not_published(plate, make, warehouse, change_rows):
+    change_rows("assets.assays.class_mixtures", CLASSES, lambda rows: rows.slice(1))
+    with pytest.raises(ContractError, match="class_mixtures: 2 references break the rule 'class refers to class of"):
+        make(*CLASS_TABLES, class_mixtures={"sizes": [2], "restarts": 1})
+    assert "class_mixtures" not in warehouse.tables()
 
 
 def test_the_champion_says_how_many_components_unless_sizes_are_given(plate, make, warehouse, crown):

@@ -9,7 +9,7 @@ import pytest
 import taproom
 from assets.assays.events import EVENTS, SAMPLE_FILES, EventsConfig, batches_of, dropped, events
 from pipelines.io_manager import StepTables
-from taproom.errors import InputError, SourceError
+from taproom.errors import ContractError, InputError, SourceError
 from tests.fcs_file import fcs_bytes
 
 CELLS = np.array([[150.0, -150.0], [0.0, 300.0]])
@@ -37,7 +37,7 @@ def test_the_asset_called_directly_gives_events_a_sample_and_checks(folder, ware
     ((key, _),) = batches_of(given).items()
     context = dg.build_asset_context(partition_key=key, resources={"io_manager": StepTables(warehouse)})
     outputs = list(events(context, EventsConfig(**given)))
-    rows, about = (output.value.rows for output in outputs[:2])
+    about, rows = (output.value.rows for output in outputs[:2])
     assert key.startswith("P1-A1-")
     assert rows["values"].to_pylist() == CELLS.tolist()
     np.testing.assert_allclose(rows["transformed"][0].as_py(), np.arcsinh([1, -1]))
@@ -77,6 +77,15 @@ def test_a_corrected_label_replaces_the_sample_without_its_file_being_read_again
     assert samples_now["events_hash"] != samples_then["events_hash"]
     ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1", label=""))
     assert warehouse.read("samples")["label"].to_pylist() == [None]
+
+
+def test_events_of_a_sample_that_is_not_described_are_not_published(folder, ingest_events, warehouse, change_rows):
+    ingest_events(**fcs(folder / "cells.fcs", plate="P1", well="A1"))
+    other = pa.array(["other"] * len(CELLS))
+    change_rows("assets.assays.events", EVENTS, lambda rows: rows.set_column(0, EVENTS.schema.field("sample"), other))
+    with pytest.raises(ContractError, match="events: 2 references break the rule 'sample refers to sample of samples'"):
+        ingest_events(**fcs(folder / "mixed.fcs", plate="P1", well="A2"))
+    assert (warehouse.head("samples"), warehouse.head("events")) == (1, 0)
 
 
 def test_a_sample_that_is_to_be_read_otherwise_is_read_again(folder, ingest_events, warehouse):

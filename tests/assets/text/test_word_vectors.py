@@ -4,9 +4,10 @@ import pytest
 import taproom
 from assets.text.analogies import ANALOGY_SECTIONS, NEAREST_WORDS, most_questions_are_known, no_word_is_near_most
 from assets.text.word_vectors import TRAINING_PAIRS, sentences_are_shown
-from taproom.errors import InputError, UnknownTableError
+from taproom.errors import ContractError, InputError, UnknownTableError
 from tests.planted_corpus import planted_corpus
 
+ANALOGY_TABLES = ("analogies", "analogy_sections", "nearest_words")
 SMALL = {"dimensions": 8, "min_count": 1, "epochs": 2, "window": 3}
 
 
@@ -39,7 +40,7 @@ def test_vectors_and_what_is_asked_of_them(vectors, themes, make, warehouse, sub
         make("word_vectors", "training_pairs", word_vectors=SMALL)
         assert warehouse.heads() == heads
 
-    result = make("analogies", "analogy_sections", "nearest_words", "word_map", word_map={"updates_per_word": 50})
+    result = make(*ANALOGY_TABLES, "word_map", word_map={"updates_per_word": 50})
     with subtests.test("a small corpus is said to be small"):
         checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
         told = checks["corpus_is_large_enough"]
@@ -62,16 +63,22 @@ def test_vectors_and_what_is_asked_of_them(vectors, themes, make, warehouse, sub
         assert warehouse.read("word_map")["word"].to_pylist() == [row["word"] for row in vectors]
 
 
-def test_a_corpus_in_which_analogies_hold_is_solved(make, warehouse, tmp_path):
+def test_a_corpus_in_which_analogies_hold_is_solved(make, warehouse, tmp_path, change_rows, subtests):
     (tmp_path / "planted.txt").write_text("\n".join(planted_corpus(seed=0)))
     make("documents", documents={"source": "files", "path": str(tmp_path / "planted.txt")})
     given = {"dimensions": 24, "epochs": 6, "sample": 0.0, "step": 0.05}
     make("word_vectors", "training_pairs", word_vectors=given)
-    make("analogies", "analogy_sections", "nearest_words")
+    make(*ANALOGY_TABLES)
     deck, *_ = warehouse.read("analogy_sections").to_pylist()
     assert (deck["section"], deck["known_share"]) == ("deck", 1.0)
     assert deck["accuracy"] >= 0.9
     assert taproom.open().words.analogy("man", "king", "woman", k=1)[0][0] == "queen"
+
+    with subtests.test("answers to questions of a section that is not described are not published"):
+        change_rows("assets.text.analogies", ANALOGY_SECTIONS, lambda rows: rows.slice(1))
+        with pytest.raises(ContractError, match="break the rule 'section refers to section of analogy_sections'"):
+            make(*ANALOGY_TABLES)
+        assert (warehouse.head("analogy_sections"), warehouse.head("analogies")) == (1, 0)
 
 
 @pytest.mark.usefixtures("warehouse")
