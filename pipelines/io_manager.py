@@ -1,6 +1,8 @@
 """The IO manager: assets' tables are published in the warehouse and read back from it."""
 
+import dataclasses
 import logging
+import sys
 import time
 from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.difference import MAX_COMPARED_BYTES, MAX_COMPARED_ROWS, diff
 from taproom.warehouse.publishing import Origin, Published
 from taproom.warehouse.storage import default_root
+from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 
 log = logging.getLogger("taproom.pipelines")
@@ -148,8 +151,10 @@ class StepTables(dg.IOManager):
         commit = self.warehouse.newest_commit_of(table, partition, version)
         return settings_of(commit, kind) if commit else None
 
-    def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader:
-        """The table at the version that its materialization recorded; a stream if the asset's annotation says so.
+    def load_input(self, context: dg.InputContext) -> pa.Table | pa.RecordBatchReader | TableVersion:
+        """The table at the version that its materialization recorded, in the form that the asset's annotation names.
+
+        That is the rows, a stream of them, or a description of the version, from which workers read the rows.
 
         A table of all batches is read at its head when the step began, whatever partitions Dagster knows: those that
         failed have no rows, and of two that were read at the same time, either may be recorded last.
@@ -160,19 +165,26 @@ class StepTables(dg.IOManager):
         self.note(assets_of_step(context))
         table, part = table_and_part(context.asset_key)
         wanted = context.definition_metadata or {}
-        wants_stream = context.dagster_type.typing_type is pa.RecordBatchReader
         if context.has_asset_partitions and not context.has_partition_key:
             partitions, version = None, self._version_of_all_batches(context, table, wanted.get("as_read_by"))
         else:
             keys = context.asset_partition_keys if context.has_asset_partitions else None
             partitions = [part] if part else keys
             version = self._version_to_read(context, table, keys, partitions)
-        if version is None:
-            empty = CONTRACTS[table].schema.empty_table()
-            return empty.to_reader() if wants_stream else empty
-        self.inputs[table] = version
-        read = self.warehouse.stream if wants_stream else self.warehouse.read
-        return read(table, version, partitions=partitions, columns=wanted.get("columns"))
+        if version is not None:
+            self.inputs[table] = version
+        described = TableVersion(
+            self.warehouse.root,
+            table,
+            version,
+            None if partitions is None else tuple(partitions),
+            wanted.get("columns") and tuple(wanted["columns"]),
+            CONTRACTS[table].schema if version is None else None,
+        )
+        form = context.dagster_type.typing_type
+        if form is TableVersion:
+            return described
+        return described.stream() if form is pa.RecordBatchReader else described.read()
 
     def _version_of_all_batches(self, context: dg.InputContext, table: str, reader: str | None) -> int | None:
         """The newest version; or the one that the newest version of `reader` on record was made from."""
@@ -348,6 +360,7 @@ class StepTables(dg.IOManager):
             "size_bytes": published.size_bytes,
             "seconds": seconds,
             **self._peak_memory(),
+            **_cluster_usage(),
             "inputs": dg.JsonMetadataValue(origin.inputs),
             "content_hash": published.content_hash,
             "config": dg.JsonMetadataValue(origin.config),
@@ -403,6 +416,16 @@ class StepTables(dg.IOManager):
         address = FIGURE_ADDRESS.format(table=published.table, content_hash=published.content_hash)
         picture = f"[![{f'{table}-{part}' if part else table}]({address}?small)]({address})"
         return {"figure": dg.MetadataValue.md(picture), "figure_path": dg.MetadataValue.path(path)}
+
+
+def _cluster_usage() -> Mapping[str, Any]:
+    """What the step has used of a Dask cluster since its last output; nothing where it used none."""
+    if "taproom.cluster" not in sys.modules:
+        return {}
+    from taproom.cluster import taken_usages
+
+    usages = [dataclasses.asdict(usage) for usage in taken_usages()]
+    return {"cluster": dg.JsonMetadataValue(usages)} if usages else {}
 
 
 def _ops(run: dg.DagsterRun) -> Mapping[str, Any]:

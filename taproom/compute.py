@@ -1,7 +1,12 @@
-"""Worker processes: call a function with each task of a sequence, and return the results in the order of the tasks.
+"""Workers: call a function with each of many blocks of work, and return the results in the order of the blocks.
 
-Here belongs starting and ending worker processes, on this machine or on a Dask cluster. What they compute belongs to
-the modules that call this one. Threads are started by joblib directly, since they need no clean-up.
+Here belongs where blocks are computed: on threads or processes of this machine, or on the Dask cluster whose address
+the environment variable `TAPROOM_CLUSTER` has. What they compute belongs to the modules that call this one. How a
+cluster is spoken to is in `taproom.cluster`.
+
+What all blocks share (a matrix, a model, the data of a search) is either a value, and then blocks are computed on this
+machine, or a `Made` value: a function and its short arguments, such as the version of a table in the warehouse. Only
+those go to a cluster; each worker makes the value for itself, once.
 
 joblib keeps its worker processes for five minutes after a call. The process of a step would wait for them, they would
 keep their memory, and they would outlive a process that is killed. Therefore workers end here with the `with` block,
@@ -14,10 +19,12 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Literal, TypeVar
 
-from taproom.errors import InputError
+T = TypeVar("T", covariant=True)
 
 Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 
@@ -25,46 +32,86 @@ Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 _SECONDS_BETWEEN_CHECKS = 1.0
 
 
-@contextmanager
-def worker_processes(n_jobs: int | None = None, cluster: str | None = None) -> Iterator[Run]:
-    """Yield `run(function, tasks)`, which calls a module-level function with each task, a tuple of its arguments.
+@dataclass(frozen=True)
+class Made(Generic[T]):
+    """A value that every process makes for itself, from a function and arguments that are quickly sent.
 
-    `run` returns a generator of the results, in the order of the tasks; it must be exhausted before the next call.
-    Tasks are taken from their iterable as workers become free. Workers start with the first call and end with the
-    block, also after an exception. If this process is killed, they end within seconds.
+    Attributes:
+        make: a module-level function.
+        given: its arguments, which can be pickled and are a few kilobytes at most; equal ones give equal values.
+        known: the value, where this process has it already.
+
+    >>> Made(sum, ((1, 2),)).here
+    3
+    """
+
+    make: Callable[..., T]
+    given: tuple[Any, ...]
+    known: T | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def here(self) -> T:
+        """The value in this process, made when it is first asked for."""
+        return self.make(*self.given) if self.known is None else self.known
+
+
+def made_here(shared: T | Made[T]) -> T:
+    """The value that blocks share, in this process."""
+    return shared.here if isinstance(shared, Made) else shared
+
+
+def cluster_address() -> str | None:
+    """The address of the Dask scheduler in `$TAPROOM_CLUSTER`, None where it is not set."""
+    return os.environ.get("TAPROOM_CLUSTER") or None
+
+
+@contextmanager
+def workers(
+    shared: Any, n_jobs: int | None = None, *, prefer: Literal["threads", "processes"] = "threads"
+) -> Iterator[Run]:
+    """Yield `run(function, blocks)`, which calls a module-level function with what is shared and each block.
+
+    A block is a tuple of further arguments. `run` returns a generator of the results, in the order of the blocks; it
+    must be exhausted before the next call. Blocks are taken from their iterable as workers become free. Workers of this
+    machine start with the first call and end with the `with` block, also after an exception; if this process is killed,
+    they end within seconds.
 
     Args:
-        n_jobs: number of workers, as for joblib. Workers are processes, unless a `joblib.parallel_config` around the
-            block says otherwise; with one worker, this process itself does the work.
-        cluster: address of a Dask scheduler whose workers are used instead.
+        shared: the first argument of all calls, or a `Made` value. A `Made` value is computed with on the cluster of
+            `$TAPROOM_CLUSTER` where that is set; there, arguments and results are pickled, so they should be small.
+        n_jobs: number of workers of this machine, as for joblib; with one, this process itself does the work.
+        prefer: what workers of this machine are, unless a `joblib.parallel_config` around the block says otherwise.
 
     Raises:
-        InputError: no scheduler answers at the address, or Dask is not installed.
+        ComputeError: the cluster cannot be used, or fails.
 
-    >>> with worker_processes(n_jobs=1) as run:
-    ...     list(run(divmod, [(7, 2), (9, 4)]))
-    [(3, 1), (2, 1)]
+    >>> with workers(10) as run:
+    ...     list(run(divmod, [(3,), (4,)]))
+    [(3, 1), (2, 2)]
     """
-    from joblib import Parallel, effective_n_jobs
+    address = cluster_address()
+    if address is not None and isinstance(shared, Made):
+        from taproom.cluster import cluster_workers
 
-    if cluster is not None:
-        with _dask(cluster), Parallel(n_jobs=-1, return_as="generator") as parallel:
-            yield _runner(parallel)
+        with cluster_workers(address, shared.make, shared.given) as run:
+            yield run
         return
-    workers = Parallel(n_jobs, return_as="generator", prefer="processes", initializer=_initializer(os.getpid()))
-    several = effective_n_jobs(n_jobs) > 1
+    with _local_workers(made_here(shared), n_jobs, prefer) as run:
+        yield run
+
+
+@contextmanager
+def _local_workers(shared: Any, n_jobs: int | None, prefer: str) -> Iterator[Run]:
+    from joblib import Parallel, delayed, effective_n_jobs
+
+    initializer = {"initializer": _initializer(os.getpid())} if prefer == "processes" else {}
+    several = prefer == "processes" and effective_n_jobs(n_jobs) > 1
     try:
-        with workers as parallel:
-            yield _runner(parallel)
+        with Parallel(n_jobs, return_as="generator", prefer=prefer, **initializer) as parallel:
+            yield lambda function, blocks: parallel(delayed(function)(shared, *block) for block in blocks)
     finally:
         if several:
             _end_workers()
-
-
-def _runner(parallel: Callable) -> Run:
-    from joblib import delayed
-
-    return lambda function, tasks: parallel(delayed(function)(*task) for task in tasks)
 
 
 def _end_workers() -> None:
@@ -94,21 +141,3 @@ def _initializer(parent: int) -> Callable[[], None]:
         threading.Thread(target=watch, daemon=True).start()
 
     return begin
-
-
-@contextmanager
-def _dask(cluster: str) -> Iterator[None]:
-    """Make joblib use the workers of a Dask cluster."""
-    from joblib import parallel_config
-
-    try:
-        from distributed import Client
-
-        client = Client(cluster, timeout=5, set_as_default=True)
-    except (ImportError, OSError, ValueError) as error:
-        raise InputError(
-            f"The Dask cluster {cluster!r} cannot be used: {error}. Give the address of a running scheduler and "
-            "install the package `distributed`, or set no cluster."
-        ) from error
-    with client, parallel_config("dask"):
-        yield

@@ -55,6 +55,10 @@ class InputError(TaproomError):
     """A computation was given data or parameters that it cannot use."""
 
 
+class ComputeError(TaproomError):
+    """The cluster that a step computes on cannot be used, or has failed; nothing was published."""
+
+
 class StorageError(TaproomError):
     """The warehouse's storage is not available or returned an error (full disk, no permission, no such bucket)."""
 

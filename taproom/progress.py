@@ -9,6 +9,7 @@ from typing import Any
 from tqdm import tqdm
 
 _SILENT = ContextVar("silent", default=False)
+_WHERE = ContextVar("where", default="")
 
 
 def progress(
@@ -27,8 +28,8 @@ def progress(
     """
     interval = 0.1 if sys.stderr.isatty() else 5.0
     return tqdm(
-        steps, desc=doing, total=total, unit=unit, unit_scale=True, delay=2.0, mininterval=interval, maxinterval=60.0,
-        disable=_SILENT.get(),
+        steps, desc=doing + _WHERE.get(), total=total, unit=unit, unit_scale=True, delay=2.0, mininterval=interval,
+        maxinterval=60.0, disable=_SILENT.get(),
     )  # fmt: skip
 
 
@@ -40,3 +41,18 @@ def silent() -> Iterator[None]:
         yield
     finally:
         _SILENT.reset(before)
+
+
+@contextmanager
+def progress_on(where: str) -> Iterator[None]:
+    """Have the progress bars of the block say where the work is done, such as "2 workers".
+
+    >>> with progress_on("2 workers"):
+    ...     progress([], doing="counting words").desc
+    'counting words on 2 workers'
+    """
+    before = _WHERE.set(f" on {where}")
+    try:
+        yield
+    finally:
+        _WHERE.reset(before)

@@ -27,6 +27,7 @@ from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse.contracts import Contract
 from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 
 THEMES = {
@@ -81,11 +82,39 @@ def warehouse(warehouse_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Wareho
 
 
 @pytest.fixture
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Contract, pa.Table], TableVersion]:
+    """A function that publishes rows of a table, as assets read them that are called directly."""
+
+    def store(contract: Contract, rows: pa.Table) -> TableVersion:
+        stored = Warehouse(tmp_path_factory.mktemp("stored"))
+        published = stored.publish(contract, rows, since=None)
+        return TableVersion(stored.root, contract.table, published.version)
+
+    return store
+
+
+@pytest.fixture
 def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv(INBOX_VARIABLE, str(tmp_path / "inbox"))
     folder = tmp_path / "inbox" / "reviews"
     folder.mkdir(parents=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def dask_cluster():
+    """The address of a Dask scheduler with two workers of one thread."""
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture
+def on_cluster(dask_cluster: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The cluster that blocks of work are computed on meanwhile."""
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    return dask_cluster
 
 
 class Records:

@@ -9,8 +9,10 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.compute import Made
 from taproom.warehouse.contracts import FOLLOWS_BATCHES, Ascending, Between, Column, Contract, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 CONTRACT = Contract(
     table="neighbors",
@@ -69,16 +71,17 @@ class NeighborsConfig(dg.Config):
     pool="numerics",
 )
 @keeps_settings
-def neighbors(config: NeighborsConfig, tfidf: pa.RecordBatchReader, vocabulary: pa.Table) -> Draft:
+def neighbors(config: NeighborsConfig, tfidf: TableVersion, vocabulary: pa.Table) -> Draft:
     """Search all pairs; items without a weighted word have no cosine and are left out."""
     import numpy as np
 
     from taproom.maps.map_figures import distances_by_rank
     from taproom.maps.neighbors import choose_k, nearest
-    from taproom.words.sparse import matrix_to_lists, weighted_items
+    from taproom.words.sparse import matrix_to_lists, stored_weights, weighted_items
 
-    item_ids, weights = weighted_items(tfidf, len(vocabulary))
-    indices, distances = nearest(weights, choose_k(len(item_ids), config.k), n_jobs=config.workers)
+    item_ids, weights = weighted_items(tfidf.stream(), len(vocabulary))
+    made = Made(stored_weights, (tfidf, len(vocabulary)), known=weights)
+    indices, distances = nearest(made, choose_k(len(item_ids), config.k), n_jobs=config.workers)
     table = CONTRACT.table_of(
         item_id=item_ids,
         neighbor_ids=matrix_to_lists(item_ids.take(pa.array(indices.ravel())), indices.shape[1]),

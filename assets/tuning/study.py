@@ -28,11 +28,13 @@ from pydantic import Field
 from assets.code import code_version
 from assets.table import Draft, part_key, refreshed_out
 from assets.tuning.champions import CHAMPIONS
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.search.space import Parameters, Space
 from taproom.search.trials import METHODS, STATES, Objective, Plan
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf, SameLength, Usual
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 if TYPE_CHECKING:
     from taproom.search.trials import Trial
@@ -149,7 +151,6 @@ class SearchConfig(dg.Config):
     seed: int = Field(0, ge=0, description="seed of the parts that data are cut into, and of all choices")
     seconds: float | None = Field(None, gt=0, description="after which no batch of trials is begun; null: no limit")
     workers: int = Field(-1, ge=-1, description="processes as joblib counts them; -1: one for each core")
-    cluster: str | None = Field(None, description="address of a Dask scheduler whose workers to use instead")
     pin: dict[str, Any] | None = Field(
         None, description="a setting that is to be the champion, whatever searches find, until it is released"
     )
@@ -188,9 +189,17 @@ class Study:
     plans: Mapping[SearchSize, Plan]
 
     def inputs(self) -> dict[str, dg.AssetIn]:
-        """The tables that the objective is made from, by name."""
+        """The tables that the objective is made from, by name; as versions, which workers read."""
         names = signature(self.objective).parameters.keys() - {"seed"}
-        return {name: self.ins.get(name, dg.AssetIn()) for name in sorted(names)}
+        given = {name: self.ins.get(name, dg.AssetIn()) for name in sorted(names)}
+        return {
+            name: dg.AssetIn(key=place.key, metadata=place.metadata, dagster_type=TableVersion)
+            for name, place in given.items()
+        }
+
+    def made_objective(self, tables: Mapping[str, TableVersion], seed: int) -> Made[Objective]:
+        """The objective, which each worker makes from the tables."""
+        return Made(_objective, (self.objective, tuple(tables.items()), seed))
 
     def first_setting(self) -> dict[str, Any]:
         """The values set by hand, of the parameters that are searched."""
@@ -248,13 +257,13 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         required_resource_keys={"io_manager"},
         pool="numerics",
     )
-    def tune(context: dg.AssetExecutionContext, config: SearchConfig, **tables: pa.Table) -> Iterator:
+    def tune(context: dg.AssetExecutionContext, config: SearchConfig, **tables: TableVersion) -> Iterator:
         run = StudyRun(study, context, config)
-        objective: Objective | None = None
+        objective = study.made_objective(tables, run.plan.seed)
         trials: list[Trial] = []
         reason: str | None
         try:
-            objective = study.objective(**tables, seed=run.plan.seed)
+            _ = objective.here
         except InputError as error:  # too few data for a search must not stop the product
             reason = str(error)
         else:
@@ -269,6 +278,10 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
         yield run.inside_the_ranges(rows)
 
     return tune
+
+
+def _objective(make: Callable[..., Objective], tables: tuple[tuple[str, TableVersion], ...], seed: int) -> Objective:
+    return make(**{name: table.read() for name, table in tables}, seed=seed)
 
 
 class StudyRun:
@@ -288,7 +301,7 @@ class StudyRun:
         self._before, self._own, self._after = parted(known, config.search, self._made_from)
         self._known_challenges = self._tables.newest_rows(CHALLENGES.table, study.name).to_pylist()
 
-    def search(self, objective: Objective) -> "list[Trial]":
+    def search(self, objective: Made[Objective]) -> "list[Trial]":
         """All trials of the search, each batch published as soon as it is done."""
         from taproom.search.trial_rows import best_of_last, trials_of_rows
         from taproom.search.trials import search
@@ -307,7 +320,6 @@ class StudyRun:
             record=self._publish_trials,
             n_jobs=config.workers,
             seconds=config.seconds,
-            cluster=config.cluster,
         )
 
     def _publish_trials(self, trials: "Sequence[Trial]") -> None:
@@ -380,7 +392,7 @@ class StudyRun:
         )
 
     def challenge(
-        self, objective: Objective | None, trials: "Sequence[Trial]", reason: str | None
+        self, objective: Made[Objective], trials: "Sequence[Trial]", reason: str | None
     ) -> list[dict[str, Any]]:
         """The rows of the study's challenges, with what is decided now; `reason` is why there is no best trial."""
         from taproom.search.challenge import Challenger, Comparison, decide, judge
@@ -398,9 +410,8 @@ class StudyRun:
         )
 
         def compared(challenger: Parameters, champion: Parameters) -> Comparison:
-            assert objective is not None  # or there were no trials, and so no challenger
             budget = self.study.full_budget
-            return judge(objective, challenger, champion, budget, self.plan, config.workers, config.cluster)
+            return judge(objective, challenger, champion, budget, self.plan, config.workers)
 
         first, space = self.study.first_setting(), self.study.space
         added = decide(self._known_challenges, challenger, first, space, compared, config.pin, config.release)

@@ -14,7 +14,7 @@ except that the bandwidth of the kernel densities is chosen by the held-out like
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, cycle
@@ -25,7 +25,7 @@ from scipy.special import softmax
 
 from taproom.assays.held_out_wells import checked_events, left_out_groups, only_wells
 from taproom.assays.mixture_starts import standardization
-from taproom.compute import worker_processes
+from taproom.compute import workers
 from taproom.progress import progress
 
 if TYPE_CHECKING:
@@ -133,8 +133,7 @@ def compare(
     judged = [well for well in np.unique(wells).tolist() if well not in only]
     mixed = softmax(ours, axis=1)
     posteriors, left_out = {OURS: [mixed[wells == well] for well in judged]} if judged else {}, {}
-    folds = (_fold(values, labels, wells, well, seed) for well in judged)
-    for method, found in _posteriors(folds, len(judged), n_jobs).items():
+    for method, found in _posteriors((values, labels, wells), judged, seed, n_jobs).items():
         reason = next((why for _, why in found if why), None)
         if reason:
             left_out[method] = reason
@@ -274,15 +273,14 @@ KINDS = {
 
 
 def _posteriors(
-    folds: Iterable[Fold], count: int, n_jobs: int | None
+    events: tuple[np.ndarray, np.ndarray, np.ndarray], judged: Sequence[str], seed: int, n_jobs: int | None
 ) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
-    """Posteriors (k, C) of each fold by each method, each with the reason where there are none."""
-    found: dict[str, list] = {method: [] for method in OTHERS} if count else {}
-    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing. Folds are made as they are
-    # wanted, since each is about as large as all events.
-    with worker_processes(n_jobs) as run:
-        fits = run(_attempt, ((method, fold) for fold in folds for method in OTHERS))
-        fits = progress(fits, doing="comparing classifiers", total=count * len(OTHERS), unit="fit")
+    """Posteriors (k, C) of the events of each well by each method, each with the reason where there are none."""
+    found: dict[str, list] = {method: [] for method in OTHERS} if judged else {}
+    # Processes: most of these methods hold the interpreter's lock, and threads gain nothing.
+    with workers(events, n_jobs, prefer="processes") as run:
+        fits = run(_attempt, ((method, well, seed) for well in judged for method in OTHERS))
+        fits = progress(fits, doing="comparing classifiers", total=len(judged) * len(OTHERS), unit="fit")
         for each, method in zip(fits, cycle(OTHERS), strict=False):
             found[method].append(each)
     return found
@@ -295,10 +293,13 @@ def _fold(values: np.ndarray, labels: np.ndarray, wells: np.ndarray, well: str, 
     return Fold(standard[seen], labels[seen], wells[seen], standard[~seen], seed)
 
 
-def _attempt(method: str, fold: Fold) -> tuple[np.ndarray | None, str | None]:
-    """The method's posteriors, or why there are none."""
+def _attempt(
+    events: tuple[np.ndarray, np.ndarray, np.ndarray], method: str, well: str, seed: int
+) -> tuple[np.ndarray | None, str | None]:
+    """The method's posteriors of a well's events, or why there are none."""
     from threadpoolctl import threadpool_limits
 
+    fold = _fold(*events, well, seed)  # in the worker, since a fold is about as large as all events
     try:
         with threadpool_limits(limits=1):
             return OTHERS[method](fold), None

@@ -13,11 +13,13 @@ bound is that of a sum of m products in any order, m times the unit roundoff (Hi
 Numerical Algorithms, 2002, section 3.1), so nothing that belongs among the nearest can be missed.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
+from taproom.compute import Made, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -33,7 +35,7 @@ PARALLEL, ORTHOGONAL = 1e-12, 1 - 1e-12
 
 
 def nearest(
-    weights: sparse.csr_array,
+    weights: sparse.csr_array | Made[sparse.csr_array],
     k: int,
     *,
     queries: np.ndarray | None = None,
@@ -51,12 +53,12 @@ def nearest(
     (array([1, 0, 1], dtype=int32), array([0.293, 0.293, 0.293]))
 
     Args:
-        weights: (rows, columns) finite float64; every row needs a weight.
+        weights: (rows, columns) finite float64; every row needs a weight. A `Made` matrix is searched on a cluster
+            where there is one.
         k: how many neighbours, at least 1 and fewer than there are rows.
         queries: (m,) the rows whose neighbours are wanted; all by default.
         block_rows: rows in one piece of work; a worker needs 4 * block_rows * rows bytes.
-        n_jobs: workers as joblib counts them. Threads, unless a `joblib.parallel_config` around the call says
-            otherwise.
+        n_jobs: threads, as joblib counts workers.
 
     Returns:
         indices: (m, k) int32, nearest first.
@@ -66,10 +68,13 @@ def nearest(
         InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
             no row.
     """
-    rows = _canonical(weights)
-    wanted = np.arange(rows.shape[0]) if queries is None else np.asarray(queries)
+    rows = _canonical(made_here(weights))
+    items = rows.shape[0]
+    wanted = np.arange(items) if queries is None else np.asarray(queries)
     _check(rows, k, wanted)
-    return _nearest(rows, k, wanted, rows.shape[0], queries is None, block_rows, n_jobs)
+    prepared = _prepare(rows)
+    of_workers = Made(_prepared_of, (weights.make, weights.given), prepared) if isinstance(weights, Made) else prepared
+    return _nearest(of_workers, k, wanted, items, queries is None, block_rows, n_jobs)
 
 
 def nearest_of_new(
@@ -108,11 +113,11 @@ def nearest_of_new(
         raise InputError(f"{k} neighbours were asked for among {among} rows. Set k to a number from 1 to that.")
     rows = _canonical(sparse.vstack([weights, new], format="csr"))
     _check_weights(rows)
-    return _nearest(rows, k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
+    return _nearest(_prepare(rows), k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
 
 
 def _nearest(
-    rows: sparse.csr_array,
+    shared: "_Prepared | Made[_Prepared]",
     k: int,
     wanted: np.ndarray,
     among: int,
@@ -121,37 +126,39 @@ def _nearest(
     n_jobs: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of the `wanted` rows among the first so many; if `mirrored`, these are all rows."""
-    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     from taproom.maps import _neighbor_kernels as kernels
 
     if not len(wanted):
         return np.empty((0, k), np.int32), np.empty((0, k))
-    prepared = _prepare(rows)
+    prepared = made_here(shared)
     lists = _empty_lists(wanted, k, prepared.tolerance)
     query_values = np.zeros(prepared.columns)
     starts = range(0, len(wanted), block_rows)
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
-    # sake of backends whose workers are other processes.
+    # sake of workers that are other processes.
     with (
         threadpool_limits(limits=1, user_api="blas"),
+        workers(shared, n_jobs) as score,
         progress(doing="finding neighbors", total=2 * len(starts)) as bar,
     ):
-        parallel = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")
         targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
-        for whose, which, scores in parallel(
-            delayed(_candidates)(prepared, wanted[block], block, k, among, lists.thresholds, mirrored)
+        blocks = (
+            (wanted[block], block, k, among, lists.thresholds[: block[0] if mirrored else 0], mirrored)
             for block in targets
-        ):
+        )
+        for whose, which, scores in score(_candidates, blocks):
             kernels.enter(lists, whose, which, scores, k, prepared.tolerance, prepared.rows, query_values)
             bar.update()
-        ranked = []
-        for block in parallel(
-            delayed(_ranked)(prepared, _part(lists, slice(first, first + block_rows)), k, among) for first in starts
-        ):
-            ranked.append(block)
-            bar.update()
+        # Here in any case: to send a list takes longer than to rank it.
+        with workers(prepared, n_jobs) as rank:
+            ranked = []
+            for block in rank(
+                _ranked, ((_part(lists, slice(first, first + block_rows)), k, among) for first in starts)
+            ):
+                ranked.append(block)
+                bar.update()
     indices, distances = zip(*ranked, strict=True)
     return np.concatenate(indices), np.concatenate(distances)
 
@@ -179,6 +186,11 @@ def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
     rows.sum_duplicates()
     rows.eliminate_zeros()
     return rows
+
+
+def _prepared_of(make: Callable[..., sparse.csr_array], given: tuple) -> _Prepared:
+    """On a worker: the prepared rows of a matrix that it makes."""
+    return _prepare(_canonical(make(*given)))
 
 
 def _prepare(weights: sparse.csr_array) -> _Prepared:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from taproom.compute import worker_processes
+from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.intervals import Interval, student_interval
 from taproom.progress import silent
@@ -63,25 +63,25 @@ def compare(challenger: np.ndarray, champion: np.ndarray, higher_is_better: bool
 
 
 def judge(
-    objective: Objective,
+    objective: Objective | Made[Objective],
     challenger: Parameters,
     champion: Parameters,
     budget: int,
     plan: Plan,
     n_jobs: int | None = None,
-    cluster: str | None = None,
 ) -> Comparison:
     """Compare two settings with a larger budget than a trial's, the product's own or one near it, and the same seed.
 
     What is best for a tenth of the data may be worse than the champion for all.
 
     Raises:
-        InputError: a setting that cannot be fitted, or as `compare` and `taproom.compute.worker_processes` do.
+        InputError: a setting that cannot be fitted, or as `compare` does.
+        ComputeError: as `taproom.compute.workers` does.
     """
     seed = seed_of(plan.seed, "fresh")
     settings = (challenger, champion)
-    with worker_processes(n_jobs, cluster) as run:
-        ours, theirs = run(_fresh_scores, [(objective, setting, budget, seed) for setting in settings])
+    with workers(objective, n_jobs, prefer="processes") as run:
+        ours, theirs = run(_fresh_scores, [(setting, budget, seed) for setting in settings])
     return compare(ours, theirs, plan.higher_is_better)
 
 

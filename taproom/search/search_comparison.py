@@ -18,15 +18,14 @@ Jamieson, DeSalvo, Rostamizadeh and Talwalkar, Hyperband, 2017; Spearman's rank 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from operator import call
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from taproom.compute import worker_processes
+from taproom.compute import workers
 from taproom.errors import InputError
 from taproom.progress import progress, silent
 from taproom.search.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameters, Judged
@@ -179,11 +178,11 @@ def compare(digits: Parted, spending: Spending, seed: int = 0, n_jobs: int | Non
     settings = [(setting, of) for setting in DECK_SETTINGS for of in seeds]
     # The long ones first, so that no worker is left with one at the end.
     tasks = [
-        *((_search, digits, spending, *what) for what in searches),
-        *((_train, digits, spending, *what) for what in settings),
+        *((_search, spending, *what) for what in searches),
+        *((_train, spending, *what) for what in settings),
     ]
-    with worker_processes(n_jobs) as run:
-        found = list(progress(run(call, tasks), doing="comparing searches", total=len(tasks), unit="task"))
+    with workers(digits, n_jobs, prefer="processes") as run:
+        found = list(progress(run(_call, tasks), doing="comparing searches", total=len(tasks), unit="task"))
     curves = dict(zip(searches, found, strict=False))
     judged = dict(zip(settings, found[len(searches) :], strict=True))
     return Compared(
@@ -226,6 +225,10 @@ def share_to_reach(rows: Sequence[Mapping], method: str) -> float | None:
 def _key(parameters: Parameters, seed: int) -> tuple[HiddenLayerParameters, int]:
     """The key of a network."""
     return HiddenLayerParameters(**parameters), seed
+
+
+def _call(digits: Parted, function: Callable[..., Any], *what: Any) -> Any:
+    return function(digits, *what)
 
 
 def _search(digits: Parted, spending: Spending, method: str, seed: int) -> list[Spent]:

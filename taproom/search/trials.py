@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from taproom.compute import worker_processes
+from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.progress import progress, silent
 from taproom.search.space import Parameters, Space, holds
@@ -161,7 +161,7 @@ class _Task:
 
 
 def search(
-    objective: Scorer,
+    objective: Scorer | Made[Scorer],
     space: Space,
     plan: Plan,
     first: Sequence[Parameters] = (),
@@ -169,14 +169,13 @@ def search(
     record: Callable[[list[Trial]], None] | None = None,
     n_jobs: int | None = None,
     seconds: float | None = None,
-    cluster: str | None = None,
 ) -> list[Trial]:
     """Try settings until the plan's budget is spent; give all trials in their order.
 
     A trial that raises, or whose score is no finite number, has failed and says why; the search goes on.
 
     Args:
-        objective: what a setting's score is.
+        objective: what a setting's score is; a `Made` one is searched on a cluster where there is one.
         space: what may be chosen.
         plan: how, and how much of it.
         first: settings that are tried before any other, of the space or not.
@@ -184,21 +183,21 @@ def search(
         record: called with all trials after each batch (each rung of Hyperband).
         n_jobs: workers (processes), as joblib counts them; they do not change the result.
         seconds: after which no batch is begun.
-        cluster: address of a Dask scheduler whose workers to use instead.
 
     Raises:
-        InputError: an empty space; no cluster at the address.
+        InputError: an empty space.
+        ComputeError: as `taproom.compute.workers` does.
     """
     if not space:
         raise InputError("a search without any parameter to choose was asked for; wanted: at least one")
     trials = list(known)
     ends = math.inf if seconds is None else time.monotonic() + seconds
     with (
-        worker_processes(n_jobs, cluster) as run,
+        workers(objective, n_jobs, prefer="processes") as run,
         progress(doing=f"search by {plan.method}", unit="trial") as bar,
     ):
         while time.monotonic() < ends and (tasks := _next_batch(space, plan, first, trials)):
-            for task, tried in zip(tasks, run(_try, [(objective, task) for task in tasks]), strict=True):
+            for task, tried in zip(tasks, run(_try, [(task,) for task in tasks]), strict=True):
                 trials[task.trial.number : task.trial.number + 1] = [tried]
             trials = _promoted(plan, trials) if plan.method == "hyperband" else trials
             bar.update(len(tasks))

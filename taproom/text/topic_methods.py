@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from taproom.compute import worker_processes
+from taproom.compute import workers
 from taproom.errors import InputError
 from taproom.progress import progress
 from taproom.text.bag_of_words import Corpus
@@ -119,8 +119,8 @@ def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: 
     found: dict[str, list[_Evaluated]] = {method: [] for method in METHODS}
     left_out: dict[str, str] = {}
     # Processes instead of threads, since most of these methods hold the GIL.
-    with worker_processes(n_jobs) as run:
-        fits = run(_attempt, ((method, corpus, known, seed, parameters) for method, seed in tasks))
+    with workers(corpus, n_jobs, prefer="processes") as run:
+        fits = run(_attempt, ((method, known, seed, parameters) for method, seed in tasks))
         fits = progress(fits, doing="comparing topic methods", total=len(tasks), unit="fit")
         for (method, _), outcome in zip(tasks, fits, strict=True):
             if isinstance(outcome, str):
@@ -261,7 +261,7 @@ class _Evaluated(NamedTuple):
 
 
 def _attempt(
-    method: str, corpus: Corpus, known: np.ndarray, seed: int, parameters: MethodParameters
+    corpus: Corpus, method: str, known: np.ndarray, seed: int, parameters: MethodParameters
 ) -> _Evaluated | str:
     """Fit a method with a seed; the reason as a string if it cannot be fitted."""
     from sklearn import cluster, decomposition, mixture  # noqa: F401  imported before the time is measured

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from taproom.errors import InputError
+from taproom.warehouse.table_version import TableVersion
 from taproom.words.counting import Counts, add_counts
 
 ROWS_AT_ONCE = 2_000
@@ -135,6 +136,11 @@ def weighted_items(tfidf: Iterable[pa.RecordBatch], words: int) -> tuple[pa.Stri
     has_weight = [batch.filter(pc.greater(pc.list_value_length(batch["weights"]), 0)) for batch in tfidf]
     rows = pa.Table.from_batches(has_weight)
     return rows["item_id"].combine_chunks(), lists_to_csr(rows["term_ids"], rows["weights"], words)
+
+
+def stored_weights(tfidf: TableVersion, words: int) -> sparse.csr_array:
+    """The weights of `weighted_items`, read from a version of the table; a worker of a cluster makes them so."""
+    return weighted_items(tfidf.stream(), words)[1]
 
 
 def _offsets_and_values(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from taproom.compute import worker_processes
+from taproom.compute import Made, workers
 
 REPO = Path(__file__).parents[2]
 
@@ -34,16 +34,16 @@ def all_gone(pids: list[int], seconds: float) -> bool:
     return not any(map(is_there, pids))
 
 
-def pid_and(value: int) -> tuple[int, int]:
+def pid_and(_shared: None, value: int) -> tuple[int, int]:
     return os.getpid(), value
 
 
-def pid_after(seconds: float) -> int:
+def pid_after(_shared: None, seconds: float) -> int:
     time.sleep(seconds)
     return os.getpid()
 
 
-def fail(_value: int) -> None:
+def fail(_shared: None, _value: int) -> None:
     raise ValueError("on purpose")
 
 
@@ -53,8 +53,16 @@ def say_and_wait(path: str, place: int) -> None:
     time.sleep(600)
 
 
-def mean_of(values: np.ndarray) -> float:
+def mean_of(_shared: None, values: np.ndarray) -> float:
     return float(values.mean())
+
+
+def array_of_ones(count: int) -> np.ndarray:
+    return np.ones(count)
+
+
+def shared_and(shared: np.ndarray, value: int) -> tuple[np.ndarray, int]:
+    return shared, value
 
 
 def start(script: str, *given: str) -> subprocess.Popen:
@@ -74,7 +82,7 @@ def pids_said(folder: Path) -> list[int]:
 @pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [None, 1, 2])
 def test_results_come_in_the_order_of_the_tasks(n_jobs):
-    with worker_processes(n_jobs) as run:
+    with workers(None, n_jobs, prefer="processes") as run:
         for start_at in (0, 100):  # a pool is called many times
             found = list(run(pid_and, ((value,) for value in range(start_at, start_at + 20))))
             assert [value for _, value in found] == list(range(start_at, start_at + 20))
@@ -83,7 +91,7 @@ def test_results_come_in_the_order_of_the_tasks(n_jobs):
 
 @pytest.mark.slow
 def test_workers_stay_for_the_block_and_end_with_it():
-    with worker_processes(2) as run:
+    with workers(None, 2, prefer="processes") as run:
         first, second = (set(run(pid_after, [(0.2,)] * 4)) for _ in range(2))
         assert first == second
         assert len(first) == 2
@@ -96,7 +104,7 @@ def test_workers_end_when_a_task_fails():
     pids = set()
 
     def work() -> None:
-        with worker_processes(2) as run:
+        with workers(None, 2, prefer="processes") as run:
             pids.update(run(pid_after, [(0.2,)] * 4))
             list(run(fail, [(0,)]))
 
@@ -109,8 +117,8 @@ def test_workers_end_when_a_task_fails():
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*tasks which were still being processed:UserWarning")
 def test_workers_end_when_the_block_is_left_with_tasks_under_way(tmp_path):
-    with worker_processes(2) as run:
-        results = run(say_and_wait, [(str(tmp_path), place) for place in range(6)])
+    with workers(str(tmp_path), 2, prefer="processes") as run:
+        results = run(say_and_wait, [(place,) for place in range(6)])
         pids = pids_said(tmp_path)
     assert all_gone(pids, seconds=1)
     del results
@@ -118,33 +126,41 @@ def test_workers_end_when_the_block_is_left_with_tasks_under_way(tmp_path):
 
 @pytest.mark.slow
 def test_a_block_can_follow_a_block_that_has_failed():
-    with pytest.raises(ValueError, match="on purpose"), worker_processes(2) as run:
+    with pytest.raises(ValueError, match="on purpose"), workers(None, 2, prefer="processes") as run:
         list(run(fail, [(0,)]))
-    with worker_processes(2) as run:
+    with workers(None, 2, prefer="processes") as run:
         assert [value for _, value in run(pid_and, [(1,), (2,)])] == [1, 2]
 
 
 @pytest.mark.slow
 def test_large_arrays_arrive_whole():
     values = np.arange(1_000_000.0)
-    with worker_processes(2) as run:
+    with workers(None, 2, prefer="processes") as run:
         assert list(run(mean_of, [(values,), (values + 1,)])) == [values.mean(), values.mean() + 1]
 
 
 def test_a_configuration_around_the_block_chooses_threads():
-    with parallel_config(backend="threading"), worker_processes(2) as run:
+    with parallel_config(backend="threading"), workers(None, 2, prefer="processes") as run:
         assert {pid for pid, _ in run(pid_and, [(value,) for value in range(4)])} == {os.getpid()}
+
+
+def test_workers_share_a_value_that_is_made_once():
+    for shared in (array_of_ones(3), Made(array_of_ones, (3,))):
+        with workers(shared, 2) as run:
+            first, second = run(shared_and, [(1,), (2,)])
+            assert first[0] is second[0]
+            assert (first[1], second[1]) == (1, 2)
 
 
 # As Dagster loads code: the folder is in `sys.path` only meanwhile.
 LOADED = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from taproom.compute import worker_processes
+from taproom.compute import Made, workers
 from taproom.search.trials import seed_of
 sys.path.remove(sys.argv[1])
-with worker_processes(2) as run:
-    assert list(run(seed_of, [(1,), (2,)])) == [seed_of(1), seed_of(2)]
+with workers(None, 2, prefer="processes") as run:
+    assert list(run(seed_of, [(1,), (2,)])) == [seed_of(None, 1), seed_of(None, 2)]
 """
 
 
@@ -158,11 +174,11 @@ def test_workers_find_the_code_that_their_parent_has_loaded(tmp_path):
 STEP = """
 import multiprocessing, sys
 from pathlib import Path
-from taproom.compute import worker_processes
+from taproom.compute import workers
 from tests.taproom.test_compute import pid_after
 
 def step(path):
-    with worker_processes(2) as run:
+    with workers(None, 2, prefer="processes") as run:
         pids = set(run(pid_after, [(0.2,)] * 4))
     Path(path).write_text(" ".join(map(str, pids)))
 
@@ -184,11 +200,11 @@ def test_a_process_ends_when_its_work_has_ended(tmp_path):
 
 WAITING = """
 import sys
-from taproom.compute import worker_processes
+from taproom.compute import workers
 from tests.taproom.test_compute import say_and_wait
 
-with worker_processes(2) as run:
-    list(run(say_and_wait, [(sys.argv[1], place) for place in range(2)]))
+with workers(sys.argv[1], 2, prefer="processes") as run:
+    list(run(say_and_wait, [(place,) for place in range(2)]))
 """
 
 

@@ -32,21 +32,25 @@ def vocabulary_of(words: int) -> pa.Table:
     )  # fmt: skip
 
 
-def found(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
-    draft = neighbors(NeighborsConfig(workers=1, **config), tfidf.to_reader(), vocabulary_of(words))
-    assert draft.rows.schema.equals(CONTRACT.schema)
-    return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.final_metadata()
+@pytest.fixture
+def found(stored):
+    def find(tfidf: pa.Table, words: int = 3, **config) -> tuple[dict, dict]:
+        draft = neighbors(NeighborsConfig(workers=1, **config), stored(TFIDF, tfidf), vocabulary_of(words))
+        assert draft.rows.schema.equals(CONTRACT.schema)
+        return {row["item_id"]: row for row in draft.rows.to_pylist()}, draft.final_metadata()
+
+    return find
 
 
 @pytest.mark.slow
-def test_neighbors_are_the_nearest_by_angle_without_the_item_itself():
+def test_neighbors_are_the_nearest_by_angle_without_the_item_itself(found):
     tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, d={0: 1.0, 1: 0.1})
     rows, _ = found(tfidf, k=3)
     assert rows["a"]["neighbor_ids"] == ["d", "b", "c"]
     assert rows["a"]["distances"] == pytest.approx([1 - 1 / np.sqrt(1.01), 1 - np.sqrt(0.5), 1])
 
 
-def test_ties_go_to_the_smaller_id():
+def test_ties_go_to_the_smaller_id(found):
     rows, told = found(tfidf_of(a={0: 1.0}, b={1: 1.0}, c={1: 2.0}, d={1: 3.0}), k=2)
     assert rows["a"]["neighbor_ids"] == ["b", "c"]
     assert rows["d"]["neighbor_ids"] == ["b", "c"]
@@ -54,13 +58,13 @@ def test_ties_go_to_the_smaller_id():
     assert told["k"] == 2
 
 
-def test_an_item_without_any_weighted_word_is_left_out_and_counted():
+def test_an_item_without_any_weighted_word_is_left_out_and_counted(found):
     rows, told = found(tfidf_of(a={0: 1.0}, b={0: 1.0, 1: 1.0}, silent={}), k=1)
     assert sorted(rows) == ["a", "b"]
     assert told["items"] == 2
 
 
-def test_more_neighbors_than_items_are_refused_or_cut():
+def test_more_neighbors_than_items_are_refused_or_cut(found):
     tfidf = tfidf_of(a={0: 1.0}, b={0: 1.0, 1: 1.0}, c={1: 1.0})
     rows, _ = found(tfidf)
     assert all(len(row["neighbor_ids"]) == 1 for row in rows.values())
@@ -69,14 +73,14 @@ def test_more_neighbors_than_items_are_refused_or_cut():
 
 
 @pytest.mark.parametrize("tfidf", [tfidf_of(a={0: 1.0}), tfidf_of(a={}, b={}, c={})], ids=["one item", "no weights"])
-def test_too_few_items_for_any_neighbor_are_refused(tfidf):
+def test_too_few_items_for_any_neighbor_are_refused(found, tfidf):
     with pytest.raises(TaproomError):
         found(tfidf)
 
 
-def test_the_check_finds_wrong_distances():
+def test_the_check_finds_wrong_distances(stored):
     tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, silent={})
-    right = neighbors(NeighborsConfig(k=2, workers=1), tfidf.to_reader(), vocabulary_of(2)).rows
+    right = neighbors(NeighborsConfig(k=2, workers=1), stored(TFIDF, tfidf), vocabulary_of(2)).rows
     assert neighbors_are_exact(right, tfidf.to_reader(), vocabulary_of(2)).passed
     wrong = right.set_column(2, "distances", [[[0.0, 1.0]] * 3])
     check = neighbors_are_exact(wrong, tfidf.to_reader(), vocabulary_of(2))
@@ -85,11 +89,11 @@ def test_the_check_finds_wrong_distances():
 
 
 @pytest.mark.parametrize(("k", "share"), [(2, 0.0), (4, 3 * 2 / (24 * 4))])
-def test_neighbors_without_a_word_in_common_are_warned_of(k, share):
+def test_neighbors_without_a_word_in_common_are_warned_of(stored, k, share):
     english = {f"en {item:02}": {0: 1.0, 1 + item % 5: 1.0} for item in range(21)}
     german = {f"de {item}": {6: 1.0, 7 + item: 1.0} for item in range(3)}
     tfidf = tfidf_of(**english, **german)
-    table = neighbors(NeighborsConfig(k=k, workers=1), tfidf.to_reader(), vocabulary_of(10)).rows
+    table = neighbors(NeighborsConfig(k=k, workers=1), stored(TFIDF, tfidf), vocabulary_of(10)).rows
     check = neighbors_share_words(table)
     assert (check.passed, check.severity) == (share == 0, dg.AssetCheckSeverity.WARN)
     assert check.metadata["share_without_common_word"].value == pytest.approx(share)

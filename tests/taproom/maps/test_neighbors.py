@@ -7,6 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.maps import neighbors
 from taproom.maps.neighbors import brute_force_distances, choose_k, nearest, nearest_of_new
@@ -97,6 +99,22 @@ def test_blocks_workers_and_backends_leave_no_trace():
         again = nearest(weights, 15, block_rows=150)
     np.testing.assert_array_equal(again[0], indices)
     np.testing.assert_array_equal(again[1], distances)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("queries", [None, np.array([5, 290, 17])])
+def test_a_cluster_leaves_no_trace(on_cluster, queries):
+    weights = random_rows(300, 200, 0.1, seed=2)
+    made = Made(random_rows, (300, 200, 0.1, 2))
+    for options in ({"block_rows": 50}, {"block_rows": 1_000}):
+        indices, distances = nearest(weights, 15, queries=queries)
+        again = nearest(made, 15, queries=queries, **options)
+        np.testing.assert_array_equal(again[0], indices)
+        np.testing.assert_array_equal(again[1], distances)
+        usage = taken_usages()[-1]
+        assert usage.blocks == -(-len(indices) // options["block_rows"])
+        assert usage.largest_sent < 16 * min(300, options["block_rows"]) + 4 * 300 + 2_000
+        assert usage.bytes_received < 12 * 300 * len(indices) + 1_000 * usage.blocks
 
 
 def test_a_distance_is_the_same_from_both_sides():

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.search.space import Choice, Integer, Real
 from taproom.search.trials import METHODS, Plan, Trial, best, search, seed_of
@@ -243,19 +245,11 @@ def test_seeds_differ_by_what_they_are_for():
 
 
 @pytest.mark.slow
-class TestCluster:
-    def test_a_dask_cluster_gives_the_same_trials(self):
-        from distributed import LocalCluster
-
-        here = search(Bowl(), SPACE, plan_of("tpe", trials=8), [FIRST], n_jobs=1)
-        with LocalCluster(n_workers=2, threads_per_worker=1, processes=False, dashboard_address=None) as cluster:
-            there = search(Bowl(), SPACE, plan_of("tpe", trials=8), [FIRST], cluster=cluster.scheduler_address)
-        assert told(here) == told(there)
-
-    @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "foo://x"])
-    def test_without_a_scheduler_there_it_is_refused(self, address):
-        with pytest.raises(InputError, match=f"The Dask cluster '{address}' cannot be used"):
-            search(Bowl(), SPACE, plan_of("random"), cluster=address)
+def test_a_dask_cluster_gives_the_same_trials(on_cluster):
+    here = search(Bowl(), SPACE, plan_of("tpe", trials=8), [FIRST], n_jobs=1)
+    there = search(Made(Bowl, ()), SPACE, plan_of("tpe", trials=8), [FIRST])
+    assert taken_usages()[-1].blocks == 8
+    assert told(here) == told(there)
 
 
 @pytest.mark.slow

@@ -1,0 +1,45 @@
+"""A version of a table, described in a few bytes: what a worker on another machine reads its rows from."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from taproom.warehouse.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """A version of a table in a warehouse, or some of its partitions and columns.
+
+    Attributes:
+        root: folder or address of the warehouse, which every reader must be able to reach.
+        table: its name.
+        version: its version; None for a table that has not been made and may be empty.
+        partitions: those to read, None for all.
+        columns: those to read, None for all.
+        schema: of the rows, where there is no version.
+    """
+
+    root: str
+    table: str
+    version: int | None
+    partitions: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
+    schema: pa.Schema | None = None
+
+    def stream(self) -> pa.RecordBatchReader:
+        """The rows, one file at a time, each verified by its hash.
+
+        Raises:
+            UnknownTableError: the warehouse has no such version.
+            DamagedFileError: a file's bytes are not those that were committed.
+            StorageError: the storage fails.
+        """
+        if self.version is None:
+            assert self.schema is not None
+            return self.schema.empty_table().to_reader()
+        return Warehouse(self.root).stream(self.table, self.version, partitions=self.partitions, columns=self.columns)
+
+    def read(self) -> pa.Table:
+        """The rows as a table; raises what `stream` does."""
+        return self.stream().read_all()

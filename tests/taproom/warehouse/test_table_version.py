@@ -1,0 +1,36 @@
+import pickle
+
+import pyarrow as pa
+import pytest
+
+from taproom.errors import UnknownTableError
+from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.table_version import TableVersion
+from taproom.warehouse.warehouse import Warehouse
+
+BEERS = Contract(
+    "beers",
+    "a beer",
+    (Column("brewery", pa.string(), "its brewery"), Column("beer", pa.int64(), "its number")),
+    key=("beer",),
+    partition="brewery",
+)
+
+
+def test_a_version_read_from_its_description_has_the_rows_that_were_published(tmp_path):
+    warehouse = Warehouse(tmp_path)
+    first = warehouse.publish(BEERS, BEERS.table_of(brewery=["a", "a"], beer=[1, 2]), since=None, partition="a")
+    second = warehouse.publish(BEERS, BEERS.table_of(brewery=["b"], beer=[3]), since=first.version, partition="b")
+    root = str(tmp_path)
+    sent = pickle.loads(pickle.dumps(TableVersion(root, "beers", second.version)))
+    assert sent.read().sort_by("beer")["beer"].to_pylist() == [1, 2, 3]
+    assert TableVersion(root, "beers", first.version).read()["beer"].to_pylist() == [1, 2]
+    some = TableVersion(root, "beers", second.version, partitions=("b",), columns=("beer",))
+    assert some.read().to_pydict() == {"beer": [3]}
+    assert len(pickle.dumps(some)) < 300
+    with pytest.raises(UnknownTableError):
+        TableVersion(root, "beers", 7).read()
+
+
+def test_a_table_that_has_not_been_made_has_no_rows(tmp_path):
+    assert TableVersion(str(tmp_path), "beers", None, schema=BEERS.schema).read().equals(BEERS.schema.empty_table())
