@@ -46,8 +46,8 @@ soak: setup  ## test failures, every job, every schedule and `make stack` with t
 ui: setup  ## start Dagster's UI and daemon on the loopback interface; PORT=3001 for another port
 	@$(BIN)/python -m pipelines.serving --port $(PORT)
 
-stack: setup  ## the same with PostgreSQL and an S3 server, and state of its own in data/stack (docs/deployment.md)
-	@$(BIN)/python -m pipelines.serving --stack --port $(PORT)
+stack: setup  ## the same with PostgreSQL and an S3 server, state in data/stack; CLUSTER=2 for a Dask cluster of two workers
+	@$(BIN)/python -m pipelines.serving --stack --port $(PORT) $(if $(CLUSTER),--workers $(CLUSTER))
 
 stack-stop:  ## end what `make stack` started
 	@$(BIN)/python -m pipelines.serving --stack --stop

@@ -2,6 +2,7 @@
 
     python -m pipelines.serving [--port 3000]            `make ui`
     python -m pipelines.serving --stack [--port 3000]    with PostgreSQL and an S3 server: `make stack`
+        [--workers 2]                                    and a Dask cluster of two workers: `make stack CLUSTER=2`
     python -m pipelines.serving --stack --stop           `make stack-stop`
 
 It prints the address of the UI, and which process died or did not start and is started again. Everything else is in
@@ -38,7 +39,13 @@ from pipelines.serving.environment import (
     SERVED_VARIABLE,
     SOCKET_VARIABLE,
 )
-from pipelines.serving.stack import check_ports_are_free, stack_environment, stack_exists, stack_folder
+from pipelines.serving.stack import (
+    check_ports_are_free,
+    cluster_environment,
+    stack_environment,
+    stack_exists,
+    stack_folder,
+)
 from taproom.errors import TaproomError
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import inbox_root
@@ -53,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.serving", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--port", type=int, default=3000, help="port of the web server, on the loopback interface")
     parser.add_argument("--stack", action="store_true", help="serve PostgreSQL and an S3 server, too")
+    parser.add_argument("--workers", type=int, default=0, help="with --stack: workers of a Dask cluster to run, too")
     parser.add_argument("--stop", action="store_true", help="end what serves the same DAGSTER_HOME")
     options = parser.parse_args(arguments)
     port = options.port
@@ -71,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _set_environment(home, port, Path(folder))
             if options.stack:
                 check_ports_are_free()
+                os.environ |= cluster_environment(stack_folder(), options.workers)
                 os.environ[CODE_WAITS_VARIABLE] = "python -m pipelines.serving.prepare "
             else:
                 # The warehouse may have been lost, or restored, since Dagster last ran. In a process of its own,

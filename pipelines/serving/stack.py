@@ -21,7 +21,8 @@ REPO = Path(__file__).resolve().parents[2]
 DEFAULT_STACK = REPO / "data" / "stack"
 SETTINGS = REPO / "deploy" / "dagster.yaml"
 BUCKET = "taproom"
-# PostgreSQL and the S3 server with its parts. Below the ports that Linux gives to outgoing connections.
+# PostgreSQL, the S3 server with its parts, and Dask's scheduler. Below the ports that Linux gives to outgoing
+# connections.
 PORTS = 10
 FIRST_PORTS = range(20_000, 30_000, PORTS)
 
@@ -57,6 +58,20 @@ def stack_exists(folder: Path) -> bool:
 def store_port() -> int:
     """The port of the S3 server; the ports of its parts follow it."""
     return urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0
+
+
+def cluster_environment(folder: Path, workers: int) -> dict[str, str]:
+    """The variables for a Dask cluster of so many workers beside the stack in `folder`; none for 0 of them."""
+    if not workers:
+        return {"TAPROOM_STACK_INCLUDES": ""}
+    port = str(int(os.environ["PGPORT"]) + PORTS - 1)
+    return {
+        "TAPROOM_STACK_INCLUDES": "cluster.conf",
+        "TAPROOM_STACK_SCHEDULER_PORT": port,
+        "TAPROOM_STACK_SCRATCH": str(folder / "dask"),
+        "TAPROOM_STACK_WORKERS": str(workers),
+        "TAPROOM_CLUSTER": f"tcp://{ADDRESS}:{port}",
+    }
 
 
 def check_ports_are_free() -> None:

@@ -1,4 +1,4 @@
-"""`make stack` as it is: PostgreSQL, the S3 server and Dagster's processes under one supervisor, for some minutes."""
+"""`make stack CLUSTER=2` as it is: PostgreSQL, the S3 server, a Dask cluster, Dagster's processes, for some minutes."""
 
 import hashlib
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import dagster as dg
 import psutil
 import psycopg2
 import pytest
@@ -25,13 +26,14 @@ pytestmark = pytest.mark.soak
 SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
 BACKUP = (sys.executable, "-m", "taproom.warehouse.backup")
 QUICK_SEARCH = {"trials": 2, "workers": 1}
+ON_THE_CLUSTER = ("neighbors", ["trials", "item_map_trials"])
 QUICK_REVIEWS = {"item_map": {"updates_per_item": 1000}, "tune_item_map": QUICK_SEARCH}
 
 
 class Stack(Installation):
-    """An installation whose stores are servers, with its inbox in the object store."""
+    """An installation whose stores are servers, with its inbox in the object store and a Dask cluster."""
 
-    arguments = ("--stack",)
+    arguments = ("--stack", "--workers", "2")
 
     def __init__(self, environment: dict[str, str]) -> None:
         folder = Path(environment[STACK_VARIABLE])
@@ -79,6 +81,12 @@ def test_three_runs_at_once_make_the_review_chain_a_search_and_maintenance(stack
     assert max(record.start_time for record in records) < min(record.end_time for record in records)
     assert set(stack.warehouse.read("item_map")["item_id"].to_pylist()) == {f"item {item:03d}" for item in range(80)}
     assert stack.warehouse.read("trials").num_rows >= 2
+    with stack.instance as instance:
+        records = [instance.get_latest_materialization_event(dg.AssetKey(key)) for key in ON_THE_CLUSTER]
+    for record in records:
+        (used,) = record.asset_materialization.metadata["cluster"].value
+        assert used["workers"] == 2
+        assert used["blocks"] > 0
     assert not [problem for table in stack.warehouse.tables() for problem in stack.warehouse.check(table).problems]
 
 

@@ -1,5 +1,6 @@
 """The state of `make stack`; `tests/deploy/test_stack.py` starts it."""
 
+import os
 import shlex
 import socket
 import stat
@@ -15,6 +16,7 @@ from pipelines.serving.stack import (
     SETTINGS,
     STACK_VARIABLE,
     check_ports_are_free,
+    cluster_environment,
     stack_environment,
     stack_folder,
     store_port,
@@ -107,3 +109,12 @@ def test_an_older_cluster_gets_the_programs_of_its_version(monkeypatch, tmp_path
     (data / "PG_VERSION").write_text("14\n")
     with pytest.raises(TaproomError, match=r"PostgreSQL 14, which cannot be opened by the installed 15, 16, 17"):
         postgres.postgres_binaries(data)
+
+
+def test_a_cluster_has_a_port_of_the_stack_of_its_own(folder, monkeypatch):
+    monkeypatch.setenv("PGPORT", stack_environment(folder)["PGPORT"])
+    environment = cluster_environment(folder, workers=2)
+    port = int(environment["TAPROOM_STACK_SCHEDULER_PORT"])
+    assert port == int(os.environ["PGPORT"]) + PORTS - 1
+    assert environment["TAPROOM_CLUSTER"] == f"tcp://127.0.0.1:{port}"
+    assert cluster_environment(folder, workers=0) == {"TAPROOM_STACK_INCLUDES": ""}
