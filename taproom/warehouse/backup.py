@@ -21,6 +21,7 @@ import pyarrow.fs as pafs
 
 from taproom.errors import StorageError, TaproomError
 from taproom.warehouse.delta_log import LOG
+from taproom.warehouse.scratch import FOLDER as SCRATCH
 from taproom.warehouse.storage import Storage, default_root
 
 # How far the clocks of this machine and of the store may be apart.
@@ -74,9 +75,10 @@ def copy_warehouse(source: Storage, target: Storage) -> int:
 
 
 def _files(storage: Storage) -> dict[str, pafs.FileInfo]:
-    """All files, by path."""
+    """All files but scratch files, by path."""
     found = storage.listing(recursive=True)
-    return {storage.relative(info, ""): info for info in found if info.type == pafs.FileType.File}
+    files = {storage.relative(info, ""): info for info in found if info.type == pafs.FileType.File}
+    return {path: info for path, info in files.items() if not path.startswith(f"{SCRATCH}/")}
 
 
 def _is_current(copy: pafs.FileInfo | None, original: pafs.FileInfo) -> bool:

@@ -197,6 +197,11 @@ class Storage:
         """Delete a file. Raises `OSError`."""
         self.files.delete_file(self._full(path))
 
+    def delete_folder(self, path: str) -> None:
+        """Delete a folder with all that is in it, if there is one. Raises `OSError`."""
+        with suppress(FileNotFoundError):
+            self.files.delete_dir(self._full(path))
+
     def sync(self, path: str, is_new_folder: bool = False) -> None:
         """Have the disk confirm a file and its name, and its folders' names if they are new (`fsync`).
 

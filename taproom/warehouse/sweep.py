@@ -1,4 +1,4 @@
-"""The sweep: data files and figures that no kept version uses are deleted.
+"""The sweep: data files and figures that no kept version uses are deleted, and old scratch files.
 
 deltalake's own vacuum is not used, because it commits (and so moves the head under every writer) and leaves files that
 were never committed. The log stays complete: only the rows of versions that are not kept are gone.
@@ -14,6 +14,7 @@ from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.figures import other_figures
 from taproom.warehouse.history import entries
 from taproom.warehouse.log_entries import Entry
+from taproom.warehouse.scratch import FOLDER as SCRATCH
 from taproom.warehouse.storage import Storage
 
 # A file that no commit names may be one that a run is about to commit. The longest run (`max_runtime_seconds` in
@@ -50,7 +51,7 @@ def sweep(storage: Storage, *, keep_newest: int, keep_younger_than: timedelta) -
         figures += _unused_figures(storage, table, commits, kept, oldest)
     # Only after this loop, so that a damaged log is noticed before anything is deleted.
     files = [f"{table}/{path}" for table, paths in unused.items() for path in paths]
-    for path in files + figures:
+    for path in files + figures + _unused_scratch(storage, oldest):
         with storage.errors(f"{path} could not be deleted from {storage.root}"):
             storage.delete(path)
     return unused
@@ -72,7 +73,7 @@ def _unused_files(
     used = {file.path for version in versions for file in open_version(storage, table, version).files}
     used |= {file.path for entry in young for file in entry.added}
     committed = {file.path for entry in commits for file in entry.added}
-    oldest_uncommitted = min(oldest, datetime.now(UTC) - UNCOMMITTED_FILES_ARE_KEPT)
+    oldest_uncommitted = _oldest_uncommitted(oldest)
     unused = []
     for info in storage.listing(table, recursive=True):
         path = storage.relative(info, table)
@@ -89,3 +90,18 @@ def _unused_figures(
     newest = {entry.metadata.get("partition"): entry for entry in reversed(commits)}
     used = [entry.metadata.get("content_hash") for entry in (*newest.values(), *kept)]
     return sorted(path for path, info in other_figures(storage, table, used).items() if info.mtime < oldest)
+
+
+def _unused_scratch(storage: Storage, oldest: datetime) -> list[str]:
+    """Scratch files of steps that were killed."""
+    oldest = _oldest_uncommitted(oldest)
+    return sorted(
+        f"{SCRATCH}/{storage.relative(info, SCRATCH)}"
+        for info in storage.listing(SCRATCH, recursive=True)
+        if info.type == pafs.FileType.File and info.mtime < oldest
+    )
+
+
+def _oldest_uncommitted(oldest: datetime) -> datetime:
+    """The time since when a file that no commit names may be one of a run that goes on."""
+    return min(oldest, datetime.now(UTC) - UNCOMMITTED_FILES_ARE_KEPT)

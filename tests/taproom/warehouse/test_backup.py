@@ -12,6 +12,7 @@ from taproom.warehouse import backup
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.delta_log import LOG
 from taproom.warehouse.publishing import Origin
+from taproom.warehouse.scratch import FOLDER, scratch
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.verification import verify
 from taproom.warehouse.warehouse import Warehouse
@@ -101,3 +102,12 @@ def test_a_warehouse_is_not_copied_to_itself(source, capsys):
     with pytest.raises(StorageError):
         backup.copy_warehouse(source.storage, Storage(source.root))
     assert Path(source.root, "numbers").is_dir()
+
+
+def test_scratch_files_are_not_copied(source, target):
+    publish(source, 0)
+    with scratch(source.root) as files:
+        files.write(b"features")
+        backup.copy_warehouse(source.storage, target.storage)
+    assert not Path(target.root, FOLDER).exists()
+    assert target.heads() == source.heads()

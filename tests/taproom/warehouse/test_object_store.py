@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 import taproom
-from taproom.errors import StorageError, WriteConflictError
+from taproom.errors import DamagedFileError, StorageError, WriteConflictError
 from taproom.warehouse.conditional_writes import UNSAFE_VARIABLE, check_conditional_writes
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.difference import diff
+from taproom.warehouse.scratch import scratch
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
 from tests.servers import Between, running_object_store, stack_in_a_folder
@@ -142,3 +143,14 @@ def test_how_many_requests_a_table_costs(between, bucket):
     assert requests(lambda: bucket.head("notes")) <= 3
     assert requests(lambda: bucket.read("notes")) <= 15
     assert requests(lambda: bucket.publish(NOTES, NOTES.table_of(id=[2]), since=0)) <= 30
+
+
+def test_scratch_files_are_read_by_their_hash_and_deleted(bucket):
+    bucket.publish(NOTES, NOTES.table_of(id=[1]), since=None)
+    with scratch(bucket.root) as files:
+        names = [files.write(b"%d" % number * 1000) for number in range(3)]
+        assert [files.read(name).to_pybytes()[:1] for name in names] == [b"0", b"1", b"2"]
+        with pytest.raises(DamagedFileError, match="is not as a worker has written it"):
+            files.read("0" * 64)
+    assert bucket.storage.names(files.folder) == []
+    assert bucket.heads() == {"notes": 0}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from taproom.errors import DamagedFileError
+from taproom.warehouse.scratch import FOLDER, Scratch
 from taproom.warehouse.warehouse import Warehouse
 from tests.taproom.warehouse.tables import AT_ONCE, MAIL, NOTES, data_files, ids, mail, notes, publish_from, reader
 
@@ -101,3 +102,11 @@ def test_sweep_ignores_inputs_that_do_not_exist_any_more(warehouse):
     publish_from(warehouse, "weights", 0, notes=7)
     assert warehouse.pinned_versions() == {"notes": {0}, "weights": {0}}
     assert warehouse.sweep(keep_newest=0, keep_younger_than=AT_ONCE) == {"notes": [], "weights": []}
+
+
+def test_sweep_deletes_the_scratch_files_that_a_killed_step_has_left_and_no_others(warehouse):
+    files = Scratch(warehouse.root, f"{FOLDER}/killed")
+    old, young = files.write(b"old"), files.write(b"young")
+    os.utime(Path(warehouse.root, files.folder, old), (0, 0))
+    warehouse.sweep(keep_newest=0, keep_younger_than=AT_ONCE)
+    assert [path.name for path in Path(warehouse.root, files.folder).iterdir()] == [young]
