@@ -183,7 +183,8 @@ class StepTables(dg.IOManager):
         )
         form = context.dagster_type.typing_type
         if form is TableVersion:
-            return described
+            committed_at = None if version is None else self.warehouse.commit_of(table, version)["time"]
+            return dataclasses.replace(described, committed_at=committed_at)
         return described.stream() if form is pa.RecordBatchReader else described.read()
 
     def _version_of_all_batches(self, context: dg.InputContext, table: str, reader: str | None) -> int | None:

@@ -1,6 +1,7 @@
 """A version of a table, described in a few bytes: what a worker on another machine reads its rows from."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import pyarrow as pa
 
@@ -18,6 +19,8 @@ class TableVersion:
         partitions: those to read, None for all.
         columns: those to read, None for all.
         schema: of the rows, where there is no version.
+        committed_at: when the version was committed. A warehouse that was deleted and made again has the same root and
+            the same versions at other times, so workers do not mistake what they have kept of the old one for the new.
     """
 
     root: str
@@ -26,6 +29,7 @@ class TableVersion:
     partitions: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     schema: pa.Schema | None = None
+    committed_at: datetime | None = None
 
     def stream(self) -> pa.RecordBatchReader:
         """The rows, one file at a time, each verified by its hash.

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +14,7 @@ from taproom.errors import ContractError, DamagedLogError, UnknownTableError, Wr
 from taproom.warehouse.contracts import Between, Column, Contract
 from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
+from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 
 RESOURCES = {"io_manager": TableIOManager()}
@@ -170,6 +172,23 @@ def test_a_read_is_pinned_to_the_version_that_the_upstream_run_recorded(warehous
     assert values(warehouse, "doubles") == [2, 4]
     assert warehouse.commit_of("doubles", 0)["inputs"] == {"numbers": 0}
     assert told(instance, "doubles")["inputs"].value == {"numbers": 0}
+
+
+def test_versions_of_a_warehouse_that_was_made_again_are_described_otherwise(warehouse, instance):
+    described = []
+
+    @dg.asset(name="doubles")
+    def reader(numbers: TableVersion) -> pa.Table:
+        described.append(numbers)
+        return DOUBLES.table_of(n=numbers.read()["n"])
+
+    for value in (1, 2):
+        shutil.rmtree(warehouse.root, ignore_errors=True)
+        materialize(numbers_asset(value), reader, instance=instance)
+        assert described[-1].read()["n"].to_pylist() == [value]
+    first, again = described
+    assert (first.root, first.table, first.version) == (again.root, again.table, again.version)
+    assert first != again
 
 
 def test_the_data_version_is_the_content_hash(warehouse, instance):
