@@ -65,6 +65,11 @@ def cluster_address() -> str | None:
     return os.environ.get("TAPROOM_CLUSTER") or None
 
 
+def goes_to_cluster(shared: Any) -> bool:
+    """Whether blocks that share a value are computed on a cluster: it is a `Made` value, and there is a cluster."""
+    return isinstance(shared, Made) and cluster_address() is not None
+
+
 @contextmanager
 def workers(
     shared: Any, n_jobs: int | None = None, *, prefer: Literal["threads", "processes"] = "threads"

@@ -18,8 +18,10 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
+from taproom.compute import Made
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,40 +118,52 @@ _out = partial(refreshed_out, module=__name__, config=GramConfig)
 )
 @keeps_settings
 def gram(
-    config: GramConfig, images: pa.Table, encoder: pa.Table, whitening: pa.Table, filters: pa.Table
+    config: GramConfig,
+    images: TableVersion,
+    encoder: TableVersion,
+    whitening: TableVersion,
+    filters: TableVersion,
 ) -> Iterator[dg.Output | dg.AssetCheckResult]:
     """Compute the features of the images block by block, and sum their products."""
     import numpy as np
 
     from taproom.images import classifier_figures as figures
-    from taproom.images.image_classifier import LabelledImages, empty_gram, feature_blocks, gram_batches
+    from taproom.images.gram_tiles import fitted_gram
+    from taproom.images.image_classifier import (
+        ImagesToEncode,
+        LabelledImages,
+        empty_gram,
+        feature_blocks,
+        gram_batches,
+        stored_images_to_encode,
+    )
     from taproom.images.image_features import encoder_of
     from taproom.progress import progress
 
-    model = encoder_of(encoder, whitening, filters)
-    labelled = LabelledImages.of(images)
-    sums = empty_gram(model, labelled, config.workers)
-    few = len(images) * model.dimensions * 4 <= FEW_BYTES
+    rows = images.read()
+    labelled = LabelledImages.of(rows)
+    model = encoder_of(encoder.read(), whitening.read(), filters.read())
+    made = Made(
+        stored_images_to_encode, (images, encoder, whitening, filters), known=ImagesToEncode(model, labelled.pixels)
+    )
+    few = len(rows) * model.dimensions * 4 <= FEW_BYTES
     keep = few if config.keep_features is None else config.keep_features
-    rows = np.arange(len(images)) if keep else np.flatnonzero(labelled.fitted)
-    bar = progress(doing="features", total=len(rows), unit="image")
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with bar:
-            for block, features in feature_blocks(model, labelled.pixels, rows, config.workers):
-                if keep:
-                    yield _features_batch(images, block, features)
+        with progress(doing="features", total=len(rows), unit="image") as bar:
+            for block, features in feature_blocks(made, np.arange(len(rows)), config.workers):
+                yield _features_batch(rows, block, features)
                 fitted = labelled.fitted[block]
                 sums.add(features[fitted], labelled.targets(block[fitted]), n_jobs=config.workers)
                 bar.update(len(block))
 
-    metadata = {"dimensions": model.dimensions, "bytes_if_kept": len(images) * model.dimensions * 4}
+    metadata = {"dimensions": model.dimensions, "bytes_if_kept": len(rows) * model.dimensions * 4}
     if keep:
+        sums = empty_gram(made, labelled, config.workers)
         stream = pa.RecordBatchReader.from_batches(IMAGE_FEATURES.schema, batches())
         yield dg.Output(Draft(stream, metadata=metadata), "image_features")
     else:
-        for _ in batches():
-            pass
+        sums = fitted_gram(made, labelled, images.root, config.workers)
         yield from empty_outputs(
             IMAGE_FEATURES,
             reason=f"they would take {metadata['bytes_if_kept'] / 1e9:.1f} GB; "

@@ -16,8 +16,10 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
+from taproom.compute import Made
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 MOST_WRONG = 0.5  # of the errors of always predicting the most frequent class
 
@@ -117,27 +119,37 @@ _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
 @keeps_settings
 def predictions(
     config: PredictionsConfig,
-    classifier: pa.Table,
-    images: pa.Table,
-    encoder: pa.Table,
-    whitening: pa.Table,
-    filters: pa.Table,
+    classifier: TableVersion,
+    images: TableVersion,
+    encoder: TableVersion,
+    whitening: TableVersion,
+    filters: TableVersion,
 ) -> Iterator[dg.Output]:
     """Score the images and count predictions by class."""
     import numpy as np
 
     from taproom.images import classifier_figures as figures
-    from taproom.images.image_arrays import pixels_of
-    from taproom.images.image_classifier import classifier_of, confusion_counts, scores_of_images
+    from taproom.images.image_classifier import (
+        ImagesToScore,
+        classifier_of,
+        confusion_counts,
+        held_out_images,
+        pixels_to_score,
+        scores_of_images,
+        stored_images_to_score,
+    )
     from taproom.images.image_features import encoder_of
     from taproom.intervals import wilson_interval
 
-    model, (linear, classes) = encoder_of(encoder, whitening, filters), classifier_of(classifier)
-    asked = images.filter(
-        pa.compute.or_(pa.compute.equal(images["split"], "test"), pa.compute.is_null(images["label"]))
+    linear, classes = classifier_of(classifier.read())
+    asked = held_out_images(images)
+    model, pixels = encoder_of(encoder.read(), whitening.read(), filters.read()), pixels_to_score(asked)
+    made = Made(
+        stored_images_to_score,
+        (classifier, images, encoder, whitening, filters),
+        known=ImagesToScore(model, linear, pixels),
     )
-    pixels = pixels_of(asked) if len(asked) else np.empty((0, 1, 1, 3), np.uint8)
-    scores = scores_of_images(model, linear, pixels, config.workers)
+    scores = scores_of_images(made, config.workers)
     predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
     counts, names = confusion_counts(asked["label"].to_pylist(), predicted, classes)
     judged, right = int(counts.sum()), int(np.trace(counts))

@@ -6,18 +6,24 @@ Here belongs what connects the tables of the image chain with `taproom.images.im
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from taproom.compute import Made, goes_to_cluster, made_here, workers
 from taproom.errors import InputError
 from taproom.images.image_arrays import labels_of, pixels_of
-from taproom.images.image_features import Encoder
+from taproom.images.image_features import Encoder, encoder_of
 from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.warehouse.table_version import TableVersion
 
 VALIDATION_SHARE = 0.1
 BLOCK_IMAGES = 2048
+# Of the features that a worker of a cluster returns at a time.
+SENT_BYTES = 4 << 20
 BATCH_NUMBERS = 1 << 23
 
 # Penalties that are compared at first, for features of about unit spread; more follow where the best is an end.
@@ -75,20 +81,112 @@ def _least_of_each(labels: np.ndarray, image_ids: Sequence[str], candidates: np.
     return chosen
 
 
+def image_blocks(rows: np.ndarray) -> list[np.ndarray]:
+    """The numbers of images, cut into blocks; sums and scores depend on where they are cut."""
+    return [rows[start : start + BLOCK_IMAGES] for start in range(0, len(rows), BLOCK_IMAGES)]
+
+
+class ImagesToEncode(NamedTuple):
+    """Images (n, height, width, 3) uint8, and the encoder that computes their features."""
+
+    encoder: Encoder
+    pixels: np.ndarray
+
+
+class ImagesToScore(NamedTuple):
+    """Images (n, height, width, 3) uint8, and the encoder and the classifier that score them."""
+
+    encoder: Encoder
+    classifier: LinearClassifier
+    pixels: np.ndarray
+
+
+def stored_images_to_encode(
+    images: TableVersion, encoder: TableVersion, whitening: TableVersion, filters: TableVersion
+) -> ImagesToEncode:
+    """All images of a version of the table, and an encoder; a worker of a cluster makes them so."""
+    rows = replace(images, columns=("height", "width", "pixels")).read()
+    return ImagesToEncode(encoder_of(encoder.read(), whitening.read(), filters.read()), pixels_of(rows))
+
+
+def stored_images_to_score(
+    classifier: TableVersion,
+    images: TableVersion,
+    encoder: TableVersion,
+    whitening: TableVersion,
+    filters: TableVersion,
+) -> ImagesToScore:
+    """The images of `held_out_images`, and what scores them; a worker of a cluster makes them so."""
+    rows = held_out_images(replace(images, columns=("split", "label", "height", "width", "pixels")))
+    model = encoder_of(encoder.read(), whitening.read(), filters.read())
+    return ImagesToScore(model, classifier_of(classifier.read())[0], pixels_to_score(rows))
+
+
+def held_out_images(images: TableVersion) -> pa.Table:
+    """The rows of the images that no classifier is fitted to: those for the test, and those without a label."""
+    with images.stream() as stream:
+        batches = [
+            batch.filter(pc.or_(pc.equal(batch["split"], "test"), pc.is_null(batch["label"]))) for batch in stream
+        ]
+        return pa.Table.from_batches(batches, stream.schema)
+
+
+def pixels_to_score(rows: pa.Table) -> np.ndarray:
+    """Their pixels as `pixels_of` gives them; of no rows, none."""
+    return pixels_of(rows) if len(rows) else np.empty((0, 1, 1, 3), np.uint8)
+
+
 def feature_blocks(
-    encoder: Encoder, pixels: np.ndarray, rows: np.ndarray, n_jobs: int | None = None
+    images: ImagesToEncode | Made[ImagesToEncode], rows: np.ndarray, n_jobs: int | None = None
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The features of some images, block by block: the rows of a block, and their features (rows, dimensions)."""
-    for start in range(0, len(rows), BLOCK_IMAGES):
-        block = rows[start : start + BLOCK_IMAGES]
-        yield block, encoder.features(pixels[block], n_jobs)
+    """The features of some images, block by block.
+
+    Args:
+        images: all images; `Made` ones are encoded on a cluster where there is one.
+        rows: (m,) the numbers of the images that are wanted.
+        n_jobs: threads of this machine, as joblib counts workers; they do not change the features.
+
+    Yields:
+        The rows of a block, and their features (rows, dimensions) float32.
+
+    Raises:
+        InputError: as `Encoder.features` does.
+        ComputeError: as `taproom.compute.workers` does.
+    """
+    blocks = image_blocks(rows)
+    size, threads = BLOCK_IMAGES, n_jobs
+    if goes_to_cluster(images):
+        size, threads = max(1, SENT_BYTES // (4 * made_here(images).encoder.dimensions)), 1
+    pieces = [[block[start : start + size] for start in range(0, len(block), size)] for block in blocks]
+    # Here one block at a time, on all threads: the features of several would not fit in memory.
+    with workers(images, 1) as run:
+        found = run(_features, ((piece, threads) for of_block in pieces for piece in of_block))
+        for block, of_block in zip(blocks, pieces, strict=True):
+            features = [next(found) for _ in of_block]
+            yield block, features[0] if len(features) == 1 else np.concatenate(features)
 
 
-def empty_gram(encoder: Encoder, images: LabelledImages, n_jobs: int | None = None) -> Gram:
-    """Sums of no image yet, about the centre of some fitted images that are spread over all."""
-    fitted = np.flatnonzero(images.fitted)
+def _features(images: ImagesToEncode, rows: np.ndarray, n_jobs: int | None) -> np.ndarray:
+    return images.encoder.features(images.pixels[rows], n_jobs)
+
+
+def empty_gram(
+    images: ImagesToEncode | Made[ImagesToEncode], labelled: LabelledImages, n_jobs: int | None = None
+) -> Gram:
+    """Sums of no image yet, about the centre of at most 1000 fitted images that are spread over all.
+
+    Args:
+        images: as in `feature_blocks`.
+        labelled: what the images are for.
+        n_jobs: as in `feature_blocks`.
+
+    Raises:
+        InputError, ComputeError: as `feature_blocks` does.
+    """
+    fitted = np.flatnonzero(labelled.fitted)
     some = fitted[np.linspace(0, len(fitted) - 1, min(1000, len(fitted))).astype(int)]
-    return Gram.like(encoder.features(images.pixels[some], n_jobs), len(images.classes))
+    features = np.concatenate([features for _, features in feature_blocks(images, some, n_jobs)])
+    return Gram.like(features, len(labelled.classes))
 
 
 def gram_batches(gram: Gram, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
@@ -205,14 +303,32 @@ def classifier_of(table: pa.Table) -> tuple[LinearClassifier, list[str]]:
     return LinearClassifier(np.ascontiguousarray(weights.T), intercept), table["class"].to_pylist()
 
 
-def scores_of_images(
-    encoder: Encoder, classifier: LinearClassifier, pixels: np.ndarray, n_jobs: int | None = None
-) -> np.ndarray:
-    """Scores (n, classes) float32 of images (n, height, width, 3) uint8."""
-    scores = np.empty((len(pixels), len(classifier.intercept)), np.float32)
-    for block, features in feature_blocks(encoder, pixels, np.arange(len(pixels)), n_jobs):
-        scores[block] = classifier.scores(features)
-    return scores
+def scores_of_images(images: ImagesToScore | Made[ImagesToScore], n_jobs: int | None = None) -> np.ndarray:
+    """Scores (n, classes) float32 of all images.
+
+    Args:
+        images: the images and what scores them; `Made` ones are scored on a cluster where there is one.
+        n_jobs: threads of this machine, as joblib counts workers; they do not change the scores.
+
+    Raises:
+        InputError: as `Encoder.features` does.
+        ComputeError: as `taproom.compute.workers` does.
+    """
+    here = made_here(images)
+    threads = 1 if goes_to_cluster(images) else n_jobs
+    blocks = image_blocks(np.arange(len(here.pixels)))
+    with workers(images, 1) as run:
+        found = list(run(_scores, ((block, threads) for block in blocks)))
+    return np.concatenate(found) if found else np.empty((0, len(here.classifier.intercept)), np.float32)
+
+
+def _scores(images: ImagesToScore, rows: np.ndarray, n_jobs: int | None) -> np.ndarray:
+    from threadpoolctl import threadpool_limits
+
+    features = images.encoder.features(images.pixels[rows], n_jobs)
+    # The bits of the product depend on the threads of BLAS for some numbers of features.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return images.classifier.scores(features)
 
 
 def confusion_counts(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from taproom.errors import InputError
 from taproom.images.image_arrays import pixels_of
-from taproom.images.image_classifier import classifier_of, scores_of_images
+from taproom.images.image_classifier import ImagesToScore, classifier_of, scores_of_images
 from taproom.images.image_features import encoder_of
 from taproom.sources.image_files import read_picture
 from taproom.warehouse.catalog import existing_head
@@ -56,7 +56,7 @@ class ImageClassifier:
 
     def classify(self, images: str | Path | np.ndarray | pa.Table) -> pa.Table:
         """`predicted` and `scores` of each image; raises as `features` does."""
-        scores = scores_of_images(self.encoder, self.linear, self._pixels(images), n_jobs=-1)
+        scores = scores_of_images(ImagesToScore(self.encoder, self.linear, self._pixels(images)), n_jobs=-1)
         predicted = [self.classes[place] for place in scores.argmax(axis=1)]
         rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
         return pa.table(rows).replace_schema_metadata({"classes": ",".join(self.classes)})

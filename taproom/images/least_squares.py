@@ -42,6 +42,21 @@ class LinearClassifier:
         return features @ self.weights + self.intercept
 
 
+def tile_slices(size: int) -> list[slice]:
+    """The parts that `size` features are cut into for tiles of a matrix.
+
+    >>> tile_slices(3000)
+    [slice(0, 2048, None), slice(2048, 3000, None)]
+    """
+    return [slice(start, min(start + TILE, size)) for start in range(0, size, TILE)]
+
+
+def standardize(features: np.ndarray, centre: np.ndarray, spread: np.ndarray) -> None:
+    """Subtract the centre from features (n, D) float32 and divide them by the spread, in place."""
+    features -= centre
+    features /= spread
+
+
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
     """(n, classes) float32 of +1 for an image's class and -1 for the others."""
     return np.where(labels[:, None] == np.arange(classes), np.float32(1), np.float32(-1))
@@ -91,7 +106,7 @@ class Gram:
         counts = np.ones(len(features), np.float32) if weights is None else np.asarray(weights, np.float32)
         self.weight += float(counts.sum(dtype=np.float64))
         self.target_sums += (counts[:, None] * targets).sum(axis=0, dtype=np.float64)
-        parts = [slice(start, start + TILE) for start in range(0, len(self.centre), TILE)]
+        parts = tile_slices(len(self.centre))
         with (
             threadpool_limits(limits=1, user_api="blas"),
             Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,
@@ -109,8 +124,7 @@ class Gram:
         Least squares of rows times the roots of their weights is weighted least squares.
         """
         some = features[:, part]
-        some -= self.centre[part]
-        some /= self.spread[part]
+        standardize(some, self.centre[part], self.spread[part])
         self.sums[part] += counts @ some
         self.with_targets[part] += some.T @ (counts[:, None] * targets)
         some *= np.sqrt(counts)[:, None]
@@ -242,7 +256,7 @@ def factorize(matrix: np.ndarray, n_jobs: int | None = None) -> None:
     def subtract(rows: slice, columns: slice, done: slice) -> None:
         matrix[rows, columns] -= matrix[rows, done] @ matrix[columns, done].T
 
-    parts = [slice(start, start + TILE) for start in range(0, len(matrix), TILE)]
+    parts = tile_slices(len(matrix))
     with (
         threadpool_limits(limits=1, user_api="blas"),
         Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,

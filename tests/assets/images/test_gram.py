@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -10,6 +12,7 @@ from taproom.images import image_classifier
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import LabelledImages, gram_of
 from taproom.images.image_features import encoder_of
+from taproom.warehouse.scratch import FOLDER
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 
@@ -78,6 +81,16 @@ def test_features_that_are_not_kept_are_added_up_all_the_same(add_up, learned, w
     assert len(warehouse.read("image_features")) == 60
     assert content(warehouse, "gram") == without
     assert len({commit["content_hash"] for commit in warehouse.history("gram")}) == 1
+
+
+def test_on_a_cluster_the_sums_are_the_same(add_up, warehouse, instance, dask_cluster, monkeypatch):
+    monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 16)
+    add_up(keep_features=False)
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    add_up(keep_features=False)
+    assert [usage["blocks"] for usage in told(instance, "image_features")["cluster"]] == [3, 3, 1]
+    assert len({commit["content_hash"] for commit in warehouse.history("gram")}) == 1
+    assert not [path for path in Path(warehouse.root, FOLDER).rglob("*") if path.is_file()]
 
 
 def test_too_many_features_are_not_kept(add_up, monkeypatch, warehouse):

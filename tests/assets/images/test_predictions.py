@@ -36,7 +36,9 @@ def checks(result):
     return {check.check_name: check for check in result.get_asset_check_evaluations()}
 
 
-def test_images_that_nothing_was_fitted_to_are_classified_and_counted(read_images, make, warehouse, instance, subtests):
+def test_images_that_nothing_was_fitted_to_are_classified_and_counted(
+    read_images, make, warehouse, instance, subtests, dask_cluster, monkeypatch
+):
     read_images(SPLITS)
     result = make(*LEARNED, *FITTED, filters=QUICK, gram={"workers": 2})
     predictions, confusion = warehouse.read("predictions"), warehouse.read("confusion")
@@ -82,6 +84,12 @@ def test_images_that_nothing_was_fitted_to_are_classified_and_counted(read_image
         heads = warehouse.heads()
         make(*LEARNED, *FITTED, filters=QUICK | {"workers": 1}, gram={"workers": 1}, classifier={"workers": 1})
         assert warehouse.heads() == heads
+    with subtests.test("on a cluster, too"), monkeypatch.context() as patch:
+        patch.setenv("TAPROOM_CLUSTER", dask_cluster)
+        make(*FITTED)
+        assert warehouse.heads() == heads
+        for table in ("image_features", "predictions"):
+            assert told(instance, table)["cluster"], table
     with subtests.test("where no image is left to classify, there are no predictions, and nothing is told of accuracy"):
         read_images(["training"] * 120, unusual={})
         result = make("predictions", "confusion")

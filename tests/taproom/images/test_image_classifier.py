@@ -3,12 +3,17 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from threadpoolctl import threadpool_limits
 
 from assets.images.gram import GRAM
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.images import image_classifier
 from taproom.images.image_classifier import (
     PENALTIES,
+    ImagesToEncode,
+    ImagesToScore,
     LabelledImages,
     choose_classifier,
     classifier_of,
@@ -99,7 +104,7 @@ def test_images_that_no_classifier_can_be_fitted_to_are_refused(labels, splits, 
 def test_features_come_block_by_block(monkeypatch, encoder):
     monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 7)
     rows = np.array([5, 1, 90, 91, 92, 93, 94, 20, 179])
-    blocks = list(feature_blocks(encoder, PIXELS, rows, 2))
+    blocks = list(feature_blocks(ImagesToEncode(encoder, PIXELS), rows, 2))
     assert [len(block) for block, _ in blocks] == [7, 2]
     np.testing.assert_array_equal(np.concatenate([block for block, _ in blocks]), rows)
     np.testing.assert_array_equal(np.concatenate([found for _, found in blocks]), encoder.features(PIXELS[rows]))
@@ -109,7 +114,7 @@ def test_features_come_block_by_block(monkeypatch, encoder):
 def summed(encoder):
     """The sums of the fitted images, and these images."""
     labelled = LabelledImages.of(TABLE)
-    gram = empty_gram(encoder, labelled)
+    gram = empty_gram(ImagesToEncode(encoder, PIXELS), labelled)
     rows = np.flatnonzero(labelled.fitted)
     gram.add(encoder.features(PIXELS[rows]), labelled.targets(rows))
     return gram, labelled
@@ -168,7 +173,7 @@ def test_it_is_fitted_to_all_training_images_in_the_end(encoder, summed, chosen)
 
 def test_it_knows_images_that_it_was_not_fitted_to(encoder, summed, chosen):
     _, labelled = summed
-    answers = scores_of_images(encoder, chosen.classifier, PIXELS[labelled.test]).argmax(axis=1)
+    answers = scores_of_images(ImagesToScore(encoder, chosen.classifier, PIXELS[labelled.test])).argmax(axis=1)
     assert np.mean(answers == labelled.labels[labelled.test]) >= 0.9
 
 
@@ -258,11 +263,12 @@ def test_the_table_gives_the_classifier_again():
 
 
 def test_scores_come_by_blocks_and_of_no_image_there_are_none(monkeypatch, encoder, chosen):
-    together = scores_of_images(encoder, chosen.classifier, PIXELS)
+    images = ImagesToScore(encoder, chosen.classifier, PIXELS)
+    together = scores_of_images(images)
     np.testing.assert_array_equal(together, chosen.classifier.scores(encoder.features(PIXELS)))
     monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 50)
-    np.testing.assert_allclose(scores_of_images(encoder, chosen.classifier, PIXELS), together, atol=1e-4)
-    assert scores_of_images(encoder, chosen.classifier, PIXELS[:0]).shape == (0, 3)
+    np.testing.assert_allclose(scores_of_images(images), together, atol=1e-4)
+    assert scores_of_images(images._replace(pixels=PIXELS[:0])).shape == (0, 3)
 
 
 def test_confusion_counts_what_was_taken_for_what():
@@ -279,6 +285,49 @@ def test_of_no_image_the_confusion_is_zero():
 
 def test_another_encoder_has_other_sums(encoder, summed):
     gram, labelled = summed
-    other = empty_gram(learn_encoder(PIXELS, replace(SMALL, filters=5), seed=0), labelled)
+    encoder_of_five = learn_encoder(PIXELS, replace(SMALL, filters=5), seed=0)
+    other = empty_gram(ImagesToEncode(encoder_of_five, PIXELS), labelled)
     assert len(other.centre) == 40
     assert len(gram.centre) == encoder.dimensions == 64
+
+
+def images_to_encode():
+    return ImagesToEncode(learn_encoder(PIXELS, SMALL, seed=0), PIXELS)
+
+
+def images_to_score():
+    encoder, pixels = images_to_encode()
+    weights = np.random.default_rng(0).normal(size=(encoder.dimensions, 3)).astype(np.float32)
+    return ImagesToScore(encoder, LinearClassifier(weights, np.zeros(3, np.float32)), pixels)
+
+
+@pytest.mark.slow
+def test_features_and_scores_are_the_same_on_a_cluster(on_cluster, monkeypatch):
+    monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 50)
+    monkeypatch.setattr(image_classifier, "SENT_BYTES", 4 * 64 * 20)
+    rows = np.arange(180)[::-1]
+    taken_usages()
+    here = list(feature_blocks(images_to_encode(), rows))
+    there = list(feature_blocks(Made(images_to_encode, ()), rows))
+    assert [block.tolist() for block, _ in there] == [block.tolist() for block, _ in here]
+    assert [found.tobytes() for _, found in there] == [found.tobytes() for _, found in here]
+    scores = scores_of_images(images_to_score())
+    assert scores_of_images(Made(images_to_score, ())).tobytes() == scores.tobytes()
+    features, scored = taken_usages()
+    assert (features.blocks, scored.blocks) == (3 * 3 + 2, 4)
+    assert features.largest_sent < 8 * 20 + 2_000
+    assert features.largest_received < 4 * 64 * 20 + 1_000
+    assert scored.largest_sent < 8 * 50 + 2_000
+    assert scored.bytes_received < scores.nbytes + 4 * 1_000
+
+
+def test_scores_do_not_depend_on_the_threads_of_blas():
+    many = replace(SMALL, filters=1041, patches=2_500, learned_by="random patches", pools=1)
+    encoder = learn_encoder(PIXELS, many, seed=0)
+    weights = np.random.default_rng(0).normal(size=(encoder.dimensions, 10)).astype(np.float32)
+    images = ImagesToScore(encoder, LinearClassifier(weights, np.zeros(10, np.float32)), PIXELS)
+    found = set()
+    for threads in (1, 2):
+        with threadpool_limits(limits=threads, user_api="blas"):
+            found.add(scores_of_images(images).tobytes())
+    assert len(found) == 1

@@ -7,7 +7,7 @@ import pytest
 import taproom
 from taproom.errors import InputError, UnknownTableError
 from taproom.images.image_arrays import pixels_of
-from taproom.images.image_classifier import scores_of_images
+from taproom.images.image_classifier import ImagesToScore, scores_of_images
 from taproom.images.image_features import ENCODINGS, EncoderParameters, learn_encoder
 from taproom.images.least_squares import LinearClassifier
 from taproom.images.onnx_model import export_classifier, model_of
@@ -68,7 +68,7 @@ def test_every_kind_of_encoder_is_translated(changed):
     weights /= 1e-6 + features.std(axis=0)[:, None] * encoder.dimensions**0.5
     linear = LinearClassifier(weights, -features.mean(axis=0) @ weights)
     predicted, scores = answers(model_of(encoder, linear, NAMES, (10, 9)).SerializeToString(), images)
-    wanted = scores_of_images(encoder, linear, images)
+    wanted = scores_of_images(ImagesToScore(encoder, linear, images))
     np.testing.assert_allclose(scores, wanted, atol=1e-4)
     sure = np.ptp(np.sort(wanted, axis=1)[:, 1:], axis=1) > 1e-3
     assert (predicted[sure] == np.array(NAMES)[wanted.argmax(axis=1)][sure]).all()
