@@ -188,6 +188,15 @@ def enter(
 
 
 @njit(nogil=True, cache=True)
+def cut(lists: CandidateLists, k: int, tolerance: ScoreTolerance) -> None:
+    """Cut each list to what may be among the nearest."""
+    heap = np.empty(k, np.float32)
+    for target in range(len(lists.lengths)):
+        lists.thresholds[target] = _threshold(lists.scores[target, : lists.lengths[target]], heap, tolerance)
+        _cut(lists, target)
+
+
+@njit(nogil=True, cache=True)
 def rank(
     lists: CandidateLists,
     tolerance: ScoreTolerance,
@@ -197,12 +206,8 @@ def rank(
     indices: np.ndarray,
     distances: np.ndarray,
 ) -> None:
-    """Fill `indices` and `distances` with the nearest of the first `among` rows by each list."""
-    heap = np.empty(indices.shape[1], np.float32)
+    """Fill `indices` and `distances` with the nearest of the first `among` rows by each list, which was cut."""
     for target in range(len(indices)):
-        scores = lists.scores[target, : lists.lengths[target]]
-        lists.thresholds[target] = _threshold(scores, heap, tolerance)
-        _cut(lists, target)
         _rank(lists, target, rows, query_values, indices[target], distances[target])
         if tolerance.least > 0:
             _add_unrelated(lists, target, among, indices[target], distances[target])

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 # A term in more than this share of the rows is cheaper as a column of a matrix product than in the inverted index.
 FREQUENT_SHARE = 0.1
 MAX_DENSE_BYTES = 1 << 30
+# As fast as larger blocks on one machine, and small enough for many workers (`benchmarks/simulate_cluster.py`).
+BLOCK_ROWS = 128
 # Unit roundoffs of single and double precision.
 SINGLE_ROUNDOFF, DOUBLE_ROUNDOFF = 2.0**-24, 2.0**-53
 PARALLEL, ORTHOGONAL = 1e-12, 1 - 1e-12
@@ -39,7 +41,7 @@ def nearest(
     k: int,
     *,
     queries: np.ndarray | None = None,
-    block_rows: int = 512,
+    block_rows: int = BLOCK_ROWS,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows nearest to each row by cosine distance, without the row itself; ties go to the smaller row number.
@@ -82,7 +84,7 @@ def nearest_of_new(
     new: sparse.csr_array,
     k: int,
     *,
-    block_rows: int = 512,
+    block_rows: int = BLOCK_ROWS,
     n_jobs: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k rows of `weights` nearest to each row of `new`; the distances and the order of ties are those of `nearest`.
@@ -140,7 +142,7 @@ def _nearest(
     # sake of workers that are other processes.
     with (
         threadpool_limits(limits=1, user_api="blas"),
-        workers(shared, n_jobs) as score,
+        workers(shared, n_jobs) as run,
         progress(doing="finding neighbors", total=2 * len(starts)) as bar,
     ):
         targets = (np.arange(first, min(first + block_rows, len(wanted)), dtype=np.int32) for first in starts)
@@ -148,17 +150,15 @@ def _nearest(
             (wanted[block], block, k, among, lists.thresholds[: block[0] if mirrored else 0], mirrored)
             for block in targets
         )
-        for whose, which, scores in score(_candidates, blocks):
+        for whose, which, scores in run(_candidates, blocks):
             kernels.enter(lists, whose, which, scores, k, prepared.tolerance, prepared.rows, query_values)
             bar.update()
-        # Here in any case: to send a list takes longer than to rank it.
-        with workers(prepared, n_jobs) as rank:
-            ranked = []
-            for block in rank(
-                _ranked, ((_part(lists, slice(first, first + block_rows)), k, among) for first in starts)
-            ):
-                ranked.append(block)
-                bar.update()
+        kernels.cut(lists, k, prepared.tolerance)
+        parts = (_part(lists, slice(first, first + block_rows)) for first in starts)
+        ranked = []
+        for block in run(_ranked, ((part, k, among) for part in parts)):
+            ranked.append(block)
+            bar.update()
     indices, distances = zip(*ranked, strict=True)
     return np.concatenate(indices), np.concatenate(distances)
 
@@ -245,7 +245,15 @@ def _empty_lists(wanted: np.ndarray, k: int, tolerance: "ScoreTolerance") -> "Ca
 
 
 def _part(lists: "CandidateLists", part: slice) -> "CandidateLists":
-    return type(lists)(*(array[part] for array in lists))
+    """Some of the lists, in as little memory as they need."""
+    longest = int(lists.lengths[part].max())
+    return lists._replace(
+        wanted=lists.wanted[part],
+        members=lists.members[part, :longest].copy(),
+        scores=lists.scores[part, :longest].copy(),
+        lengths=lists.lengths[part],
+        thresholds=lists.thresholds[part],
+    )
 
 
 def _candidates(
