@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -76,11 +77,10 @@ def _assign(
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Each filter's sum over its patches, their number, and the inertia."""
     from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
 
     blocks = [whitened[start : start + BLOCK_PATCHES] for start in range(0, len(whitened), BLOCK_PATCHES)]
     sums, patches, inertia = np.zeros(filters.shape, np.float32), np.zeros(len(filters), np.int64), 0.0
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         parts = Parallel(n_jobs, prefer="threads", return_as="generator")(
             delayed(_assign_block)(block, filters, spherical) for block in blocks
         )

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.images.filters import Filters, learn_filters
 from taproom.images.patches import (
@@ -107,16 +108,12 @@ class Encoder:
         Raises `InputError` for images that are none, of another kind, or too small for a patch in each window.
         """
         from joblib import Parallel, delayed
-        from threadpoolctl import threadpool_limits
-
-        # Importing the kernels loads the BLAS that they call, whose threads are limited below.
-        from taproom.images import _patch_kernels  # noqa: F401
 
         check_images(images, self.parameters.patch_size)
         windows = self._windows(images.shape[1:3])
         features = np.empty((len(images), self.dimensions), np.float32)
         blocks = [slice(start, start + BLOCK_IMAGES) for start in range(0, len(images), BLOCK_IMAGES)]
-        with threadpool_limits(limits=1, user_api="blas"):
+        with blas_threads():
             Parallel(n_jobs, prefer="threads", require="sharedmem")(
                 delayed(self._encode)(np.ascontiguousarray(images[block]), windows, features[block]) for block in blocks
             )
@@ -238,12 +235,10 @@ def learn(images: np.ndarray, parameters: EncoderParameters, seed: int, n_jobs: 
     The result does not depend on `n_jobs`. Raises `InputError` as `random_patches`, `fit_whitening` and `learn_filters`
     do.
     """
-    from threadpoolctl import threadpool_limits
-
     patches = random_patches(images, parameters.patch_size, parameters.patches, seed)
     standard = standardized(patches.pixels, parameters.standardization, parameters.contrast)
     # LAPACK's bits depend on its number of threads.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         whitening = fit_whitening(standard, parameters.standardization, parameters.zca_epsilon)
         whitened = whitening.whiten(standard)
     learned = learn_filters(

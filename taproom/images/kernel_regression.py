@@ -23,6 +23,7 @@ gradient schemes, 2015, section 3.2.
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 
 LOSSES = ("squared", "Huber")
@@ -87,12 +88,10 @@ def fit_kernel_regression(kernel: np.ndarray, targets: np.ndarray, penalty: floa
     Raises `InputError` for more than 5,000 points, for shapes that do not fit together, for numbers that are not
     finite, and for a penalty of 0 or so small that the matrix cannot be factored or the steps do not come to rest.
     """
-    from threadpoolctl import threadpool_limits
-
     if loss not in LOSSES:
         raise InputError(f"loss is {loss!r}; wanted one of {', '.join(LOSSES)}")
     _check(kernel, targets, penalty)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         if loss == "squared":
             return _solve(_factor(kernel, penalty), np.asarray(targets, np.float64))
         return _descend(_factor(kernel, 2 * penalty), np.asarray(targets, np.float64), penalty)

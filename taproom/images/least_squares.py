@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 
 TILE = 2048
@@ -101,14 +102,13 @@ class Gram:
         workers (threads) as joblib counts them.
         """
         from joblib import Parallel, delayed
-        from threadpoolctl import threadpool_limits
 
         counts = np.ones(len(features), np.float32) if weights is None else np.asarray(weights, np.float32)
         self.weight += float(counts.sum(dtype=np.float64))
         self.target_sums += (counts[:, None] * targets).sum(axis=0, dtype=np.float64)
         parts = tile_slices(len(self.centre))
         with (
-            threadpool_limits(limits=1, user_api="blas"),
+            blas_threads(),
             Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,
         ):
             parallel(delayed(self._add_part)(features, targets, counts, part) for part in parts)
@@ -145,12 +145,8 @@ class Ridge:
 
     def __init__(self, gram: Gram, penalty: float, n_jobs: int | None = None) -> None:
         """Factor the system; `n_jobs` are workers (threads) as joblib counts them, on which nothing depends."""
-        from threadpoolctl import ThreadpoolController
-
         self._n_jobs = n_jobs
         self._factorize(gram, penalty)
-        # Looking for the libraries whose threads to limit takes longer than to fit a small system.
-        self._libraries = ThreadpoolController()
 
     def _factorize(self, gram: Gram, penalty: float) -> None:
         from scipy.linalg import LinAlgError
@@ -182,7 +178,7 @@ class Ridge:
         mean = (gram.sums / gram.weight).astype(np.float32)
         wanted = (gram.with_targets - np.outer(gram.sums, gram.target_sums / gram.weight)).astype(np.float32)
         spread = gram.spread[:, None]
-        with self._libraries.limit(limits=_threads(gram), user_api="blas"):
+        with blas_threads(_threads(gram)):
             first = self._approximate(wanted) if start is None else start.weights * spread
             weights = self._descend(gram, penalty, mean, wanted, np.asfortranarray(first))
         weights /= spread
@@ -247,7 +243,6 @@ def factorize(matrix: np.ndarray, n_jobs: int | None = None) -> None:
     """
     from joblib import Parallel, delayed
     from scipy.linalg import cholesky, solve_triangular
-    from threadpoolctl import threadpool_limits
 
     def divide(rows: slice, done: slice) -> None:
         factor, panel = matrix[done, done], matrix[rows, done]
@@ -258,7 +253,7 @@ def factorize(matrix: np.ndarray, n_jobs: int | None = None) -> None:
 
     parts = tile_slices(len(matrix))
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        blas_threads(),
         Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,
     ):
         for place, done in enumerate(parts):

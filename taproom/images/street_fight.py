@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.images.encoder_experiment import CHOSEN, choices_of, classify_base, penalty_name, vary
 from taproom.images.imbalance_experiment import IMBALANCE, MEASURES, PENALTIES, TREATMENTS, with_rare
 from taproom.images.kernel_regression import LOSSES
@@ -49,10 +50,6 @@ def compare(
     Raises `InputError` for fewer than two classes, for a class with fewer than 30 images, and as `learn_encoder` does.
     """
     from joblib import Parallel, delayed
-    from threadpoolctl import threadpool_limits
-
-    # Importing the kernels loads the BLAS that they call, whose threads are limited below.
-    from taproom.images import _patch_kernels  # noqa: F401
 
     check_classes(labels, names)
     draws = [draw(images, labels, sizes, seed + repeat) for repeat in range(sizes.seeds)]
@@ -61,7 +58,7 @@ def compare(
     values: dict[tuple, list[float]] = {}
     seconds: dict[tuple, list[float]] = {}
     # The limit is the process's: set around all threads, and again in each task for workers that are other processes.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         ran = Parallel(n_jobs, prefer="threads", return_as="generator")(
             delayed(_run)(task, drawn, sizes) for task, drawn in tasks
         )
@@ -108,10 +105,8 @@ class _Task(NamedTuple):
 
 
 def _run(task: _Task, drawn: Draw, sizes: Sizes) -> list[Outcome]:
-    from threadpoolctl import threadpool_limits
-
     # Not only for speed: the bits of some of LAPACK's results depend on its number of threads.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         return task.run(drawn, sizes, *task.given)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,13 +58,11 @@ def suggest(places: np.ndarray, scores: np.ndarray, count: int, seed: int) -> np
 
     Source: see the module.
     """
-    from threadpoolctl import threadpool_limits
-
     places, scores = np.asarray(places, np.float64), np.asarray(scores, np.float64)
     _check(places, scores, count)
     random = np.random.default_rng(seed)
     tried, believed = np.clip(places, 0, 1), standardized(scores)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         model = _fitted(tried, believed, random)
         spread = _spread(tried.shape[1], random)
         tried = np.vstack([tried, _most_promising(model, tried, spread, random)])

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.words.sparse import lists_to_csr
 
@@ -118,10 +119,9 @@ def fit_topics(weights: sparse.csr_array, parameters: TopicParameters | None = N
            [0.  , 0.  , 0.71, 0.71]])
     """
     from sklearn.decomposition import NMF
-    from threadpoolctl import threadpool_limits
 
     parameters = parameters or TopicParameters()
-    with threadpool_limits(limits=1, user_api="blas"), warnings.catch_warnings():
+    with blas_threads(), warnings.catch_warnings():
         # Warnings about the limit of iterations, which is logged below, and about an error that is 0 up to rounding.
         warnings.simplefilter("ignore")
         check_rank(weights, parameters.topics, parameters.seed)
@@ -166,14 +166,13 @@ def mixtures(weights: sparse.csr_array, topics: np.ndarray) -> np.ndarray:
            [0.  , 0.  ]])
     """
     from scipy.optimize import nnls
-    from threadpoolctl import threadpool_limits
 
     if weights.shape[1] != topics.shape[1]:
         raise InputError(
             f"The documents have {weights.shape[1]} terms and the topics {topics.shape[1]}. Weight the documents with "
             "the vocabulary that the topics were fitted with."
         )
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         # The part of a document outside the span of the topics is the same for all w, so it can be left out.
         span, within_span = np.linalg.qr(topics.T)
         projected = weights @ span

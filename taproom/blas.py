@@ -1,0 +1,32 @@
+"""How many threads BLAS and LAPACK use: their results depend on it, bit for bit."""
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from threadpoolctl import ThreadpoolController
+
+
+def blas_threads(count: int = 1) -> "AbstractContextManager[object]":
+    """A context in which NumPy's and SciPy's BLAS use `count` threads in this process.
+
+    `threadpool_limits` does the same, but looks for the libraries in each call, which takes milliseconds: longer than
+    many computations inside.
+
+    >>> with blas_threads(1):
+    ...     {library["num_threads"] for library in _libraries().info() if library["user_api"] == "blas"}
+    {1}
+    """
+    return _libraries().limit(limits=count, user_api="blas")
+
+
+@cache
+def _libraries() -> "ThreadpoolController":
+    """The libraries with threads of their own that this process has loaded."""
+    import numpy  # noqa: F401  # loads its BLAS
+    import scipy.linalg  # noqa: F401  # loads its BLAS, which the compiled kernels call too
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
