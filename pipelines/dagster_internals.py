@@ -6,8 +6,9 @@ upgrade of Dagster shows at once what it broke. Each docstring says what is miss
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.data_version import (  # noqa: PLC2701
@@ -22,6 +23,7 @@ from dagster._core.loader import LoadingContext  # noqa: PLC2701
 
 if TYPE_CHECKING:
     from dagster._core.workspace.context import WorkspaceProcessContext
+    from sqlalchemy import Engine
 
 __all__ = [
     "StaleStatus",
@@ -35,6 +37,7 @@ __all__ = [
     "newest_check_evaluations",
     "newest_record_ids",
     "recorded_code_version",
+    "reuse_sqlite_engines",
     "run_database_files",
     "runs_with_pool_slots",
     "set_data_version",
@@ -47,6 +50,9 @@ __all__ = [
 
 # The daemon reports every half minute; the UI waits for half an hour.
 SILENT_SECONDS = 300
+
+# Each run has a database of its own, and a process may make thousands of runs.
+MOST_ENGINES = 16
 
 
 class _Loading(LoadingContext):
@@ -219,6 +225,32 @@ def database_bytes(instance: dg.DagsterInstance) -> int:
         if connection.dialect.name != "postgresql":
             return 0
         return int(connection.execute(text("select pg_database_size(current_database())")).scalar_one())
+
+
+@cache
+def reuse_sqlite_engines() -> None:
+    """From now on, use one SQLAlchemy engine for each SQLite database in this process, not a new one for each query.
+
+    An engine keeps the statements that it has compiled, which takes longer than most of the queries. Connections are
+    opened and closed as before. Publicly, the storages have no setting for it.
+    """
+    # Loads SQLAlchemy, which nothing else of the definitions needs.
+    from dagster._core.storage.event_log.sqlite import sqlite_event_log  # noqa: PLC2701
+    from dagster._core.storage.runs.sqlite import sqlite_run_storage  # noqa: PLC2701
+    from sqlalchemy import create_engine
+
+    engines: dict[str, Engine] = {}
+
+    def engine_of(address: str, **settings: Any) -> "Engine":
+        engine = engines.get(address)
+        if engine is None:
+            if len(engines) == MOST_ENGINES:
+                engines.clear()
+            engine = engines[address] = create_engine(address, **settings)
+        return engine
+
+    for module in (sqlite_event_log, sqlite_run_storage):
+        module.create_engine = engine_of  # type: ignore[attr-defined]  # imported there, for its own use
 
 
 def workspace_context(

@@ -18,6 +18,7 @@ import dagster as dg
 import yaml
 
 from assets.table import table_and_part, table_assets
+from pipelines.dagster_internals import reuse_sqlite_engines
 from pipelines.definitions import defs
 from pipelines.jobs import INGEST, MAKE
 from pipelines.pages import print_pages
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failures: dict[str, TaproomError] = {}
     try:
         ops = _read_config(options.config)
+        reuse_sqlite_engines()
         with dg.DagsterInstance.get() as instance:
             for line in reconcile(instance, warehouse, defs):
                 print(line)

@@ -6,11 +6,15 @@ from datetime import timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.storage.event_log.sqlite import sqlite_event_log
+from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._daemon.types import DaemonHeartbeat
+from sqlalchemy import Engine
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from pipelines.dagster_internals import (
+    MOST_ENGINES,
     StaleStatus,
     assets_of_step,
     config_type,
@@ -21,6 +25,7 @@ from pipelines.dagster_internals import (
     newest_check_evaluations,
     newest_record_ids,
     recorded_code_version,
+    reuse_sqlite_engines,
     run_database_files,
     runs_with_pool_slots,
     set_data_version,
@@ -226,6 +231,24 @@ def test_newest_check_evaluations_are_those_of_the_last_runs(instance):
         )
     found = newest_check_evaluations(instance, keys)
     assert {key.name: evaluation.passed for key, (_, evaluation) in found.items()} == {"finite": True, "drift": False}
+
+
+def test_reuse_sqlite_engines(home, monkeypatch):
+    for module in (sqlite_event_log, sqlite_run_storage):
+        monkeypatch.setattr(module, "create_engine", module.create_engine)  # so that it is put back after the test
+    reuse_sqlite_engines.__wrapped__()
+
+    def engine_of(run_id: str) -> Engine:
+        with home.event_log_storage.run_connection(run_id) as connection:
+            return connection.engine
+
+    first, *others = [make(home, whole).run_id for _ in range(MOST_ENGINES)]
+    assert engine_of(first) is engine_of(first)
+    assert len({id(engine_of(run_id)) for run_id in (first, others[0], "index")}) == 3
+    with home.run_storage.connect() as one, home.run_storage.connect() as another:
+        assert one.engine is another.engine
+    recorded = home.fetch_materializations(whole.key, limit=2 * MOST_ENGINES).records
+    assert sorted(record.run_id for record in recorded) == sorted([first, *others])
 
 
 def test_workspace_context(home, tmp_path):
