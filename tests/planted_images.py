@@ -4,6 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taproom.images.street_fight_draws import Sizes
+
 CLASSES = ("across", "checked", "down")
 
 
@@ -49,3 +51,5 @@ def few_test_images(count):
 LEARNED = ("patches", "whitening", "filters", "encoder")
 FITTED = ("gram", "image_features", "classifier", "predictions", "confusion")
 QUICK = {"filters": 16, "patches": 1_000, "iterations": 3, "workers": 2}
+# The smallest street fight that has all its rows.
+SMALL_FIGHT = Sizes(2, 60, 60, 60, filters=8, patches=300, iterations=1, pools=2)

@@ -1,9 +1,12 @@
 """An installation that is started once for all tests of a file, and `make run` on tables of a test's own."""
 
+import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, event
 
 from pipelines.run import main
 from tests.pipelines.installation import Installation
@@ -27,8 +30,21 @@ class Done:
     stderr: str
 
 
+@pytest.fixture(scope="session")
+def unsynced() -> Iterator[None]:
+    """SQLite in this process does not wait until the disk has written: no test cuts the power."""
+
+    def turn_off(connection, _) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("pragma synchronous = off")
+
+    event.listen(Engine, "connect", turn_off)
+    yield
+    event.remove(Engine, "connect", turn_off)
+
+
 @pytest.fixture
-def home(tmp_path, monkeypatch) -> Path:
+def home(tmp_path, monkeypatch, unsynced) -> Path:
     """Dagster's records in a folder, as `make run` finds them."""
     home = tmp_path / "dagster_home"
     home.mkdir()

@@ -36,8 +36,9 @@ def broken_rules(warehouse: Warehouse) -> dict[str, int]:
     queries = {f"{each.table}: {rule}": query for each in made for rule, query in each.queries.items()} | {
         f"{each.table}: {key}": key.query(each.table, each.schema) for each in made for key in each.foreign_keys
     }
-    counts = {rule: reader.sql(query).column(0)[0].as_py() for rule, query in queries.items()}
-    return {rule: count for rule, count in counts.items() if count}
+    # All in one query, which opens each table once.
+    counts = reader.sql(f"select {', '.join(f'({query})' for query in queries.values())}").columns
+    return {rule: count[0].as_py() for rule, count in zip(queries, counts, strict=True) if count[0].as_py()}
 
 
 def changed(warehouse: Warehouse, before: dict[str, int]) -> set[str]:

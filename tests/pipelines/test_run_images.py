@@ -1,5 +1,6 @@
+from assets.images.street_fight import SIZES
 from tests.pipelines.made_by_run import BRIEF, tables_of
-from tests.planted_images import planted_images, write_images
+from tests.planted_images import SMALL_FIGHT, planted_images, write_images
 
 
 def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain(
@@ -16,6 +17,7 @@ def test_images_go_from_a_file_to_a_classifier_whatever_becomes_of_another_chain
         "street_fight": {"workers": 1},
         "tune_classifier": BRIEF,
     }
+    monkeypatch.setitem(SIZES, "small", SMALL_FIGHT)
     damaged = tmp_path / "damaged.csv"
     damaged.write_text("item_id,score\nale,5\n")
 

@@ -17,9 +17,7 @@ from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization
 from taproom.errors import ContractError, InputError
 from taproom.images.street_fight import settings
-from taproom.images.street_fight_draws import Sizes
-
-TINY = Sizes(2, 60, 60, 60, filters=8, patches=300, iterations=1, pools=2)
+from tests.planted_images import SMALL_FIGHT
 
 
 def write_images(folder, of_class):
@@ -38,7 +36,7 @@ def write_images(folder, of_class):
 @pytest.fixture
 def fight(tmp_path, warehouse, instance, monkeypatch):
     """Reads a folder of so many images of each class, and lets the settings fight."""
-    monkeypatch.setitem(SIZES, "small", TINY)
+    monkeypatch.setitem(SIZES, "small", SMALL_FIGHT)
 
     def run(of_class, **config):
         write_images(tmp_path / "stripes", of_class)
@@ -62,7 +60,7 @@ def test_the_fight_becomes_a_table_with_checks_metadata_and_figure(fight, wareho
     table = warehouse.read("street_fight")
     assert table.schema.equals(CONTRACT.schema)
     rows = table.to_pylist()
-    assert len(rows) == len(settings(TINY)) + 2 * 5  # class imbalance has three measures
+    assert len(rows) == len(settings(SMALL_FIGHT)) + 2 * 5  # class imbalance has three measures
     assert {len(row["values"]) for row in rows} == {2}
     assert {row["images"] for row in rows if row["experiment"] != "class imbalance"} == {60}
     assert all(row["seconds"] > 0 for row in rows)
