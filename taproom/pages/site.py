@@ -7,6 +7,7 @@ environment, no address of the warehouse.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,17 @@ def _renderer(
     tables: Sequence[TableDescription], states: Mapping[str, TableState], damaged: Mapping[str, DamagedFileError]
 ) -> Callable[..., bytes]:
     """A function that renders a template with what all pages know, as UTF-8."""
+    known = {"tables": {table.name: table for table in tables}, "states": states, "damaged": damaged}
+
+    def render(template: str, **values: Any) -> bytes:
+        return _environment().get_template(template, globals=known).render(values).encode()
+
+    return render
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    """The templates; those that were changed since they were last rendered are compiled again."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SOURCE / "templates"),
         autoescape=True,
@@ -126,16 +138,7 @@ def _renderer(
         lstrip_blocks=True,
     )
     environment.filters |= {"cell": cell, "first_line": first_line, "size": size}
-    environment.globals |= {
-        "tables": {table.name: table for table in tables},
-        "states": states,
-        "damaged": damaged,
-    }
-
-    def render(template: str, **values: Any) -> bytes:
-        return environment.get_template(template).render(values).encode()
-
-    return render
+    return environment
 
 
 def _home(

@@ -38,6 +38,13 @@ def test_the_same_versions_give_the_same_bytes(shown):
     assert build_pages(shown, TABLES) == build_pages(shown, TABLES[::-1])
 
 
+def test_pages_have_nothing_of_those_that_were_built_before(shown, tmp_path):
+    empty = Warehouse(tmp_path / "empty")
+    before = build_pages(empty, TABLES[:1])
+    build_pages(shown, TABLES)
+    assert build_pages(empty, TABLES[:1]) == before
+
+
 def test_nothing_local_goes_in(shown, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a very secret key")
     settings = {"path": f"{shown.root}/reviews.csv", "url": "s3://key:password@host/reviews.csv"}
