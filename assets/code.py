@@ -7,7 +7,10 @@ not be made again because a sentence was corrected.
 
 import ast
 import hashlib
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +18,7 @@ import dagster as dg
 
 ROOT = Path(__file__).resolve().parents[1]
 _PACKAGES = ("assets", "taproom")
+_OWN_SOURCE = Path(__file__).read_bytes()
 _CANNOT_CHANGE_A_ROW = {
     "assets.automation",
     "assets.code",
@@ -52,15 +56,41 @@ def _imported(module: str) -> set[str]:
 @cache
 def _parsed(file: Path) -> tuple[str, frozenset[str]]:
     """The syntax tree of a file as text, without docstrings, and the modules of this repo that it imports."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    source = file.read_bytes()
+    key = hashlib.sha256(_OWN_SOURCE + source).hexdigest()
+    kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.tree"
+    try:
+        known, names, tree = kept.read_text(encoding="utf-8").split("\n")
+    except (OSError, ValueError):
+        known = names = tree = ""
+    if known != key:
+        tree, names = _parse(source)
+        _keep(kept, f"{key}\n{names}\n{tree}")
+    imports = (name for name in names.split() if name not in _CANNOT_CHANGE_A_ROW)
+    return tree, frozenset(name for name in imports if _file(name).exists())
+
+
+def _parse(source: bytes) -> tuple[str, str]:
+    """The syntax tree of a source on one line, without docstrings, and the names that it imports from our packages."""
+    tree = ast.parse(source)
     names: set[str] = set()
     for statement in _statements(tree):
         names.update(_imports_of(statement))
         body = getattr(statement, "body", [])
         if body and _is_docstring(body[0]):
             del body[0]
-    imports = (name for name in names if name.split(".")[0] in _PACKAGES and name not in _CANNOT_CHANGE_A_ROW)
-    return ast.dump(tree), frozenset(name for name in imports if _file(name).exists())
+    return ast.dump(tree), " ".join(sorted(name for name in names if name.split(".")[0] in _PACKAGES))
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write what was parsed beside Python's compiled modules: parsing all files is a third of loading the assets."""
+    if sys.dont_write_bytecode:
+        return
+    part = path.with_suffix(f".{os.getpid()}.part")
+    with suppress(OSError):  # a folder that cannot be written to, which Python then has no compiled modules in either
+        path.parent.mkdir(exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import dagster as dg
@@ -113,3 +114,40 @@ def test_defaults_of_the_configuration_count_and_their_wording_does_not(repo):
     assert version(Config) != version()
     assert version(Config) != version(OtherSeed)
     assert version(Config) == version(Described)
+
+
+def kept(repo: Path) -> Path:
+    (path,) = (repo / "taproom/__pycache__").glob("weighing.*.tree")
+    return path
+
+
+def test_what_was_parsed_is_kept_until_the_source_changes(repo, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    first = version()
+    tree = kept(repo).read_text()
+    rewritten(kept(repo), "log", "log1p")
+    assert version() != first  # it is read
+    rewritten(repo / "taproom/weighing.py", "math.log", "math.log2")
+    second = version()
+    rewritten(repo / "taproom/weighing.py", "math.log2", "math.log")
+    assert second != version() == first
+    assert kept(repo).read_text() == tree
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff", b"a\nb\nc", b"a\nb\nc\nd"])
+def test_a_damaged_file_of_what_was_parsed_does_not_matter(repo, damaged, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    first, tree = version(), kept(repo).read_bytes()
+    kept(repo).write_bytes(damaged)
+    assert version() == first
+    assert kept(repo).read_bytes() == tree
+
+
+def test_nothing_is_kept_where_nothing_can_be_written_or_is_wanted(repo, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    first = version()
+    assert not list(repo.rglob("*.tree"))
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    for folder in ("assets/chain", "taproom"):
+        (repo / folder / "__pycache__").write_text("no folder")
+    assert version() == first
