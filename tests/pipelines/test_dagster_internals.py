@@ -13,8 +13,8 @@ from sqlalchemy import Engine
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+from pipelines import dagster_internals
 from pipelines.dagster_internals import (
-    MOST_ENGINES,
     StaleStatus,
     assets_of_step,
     config_type,
@@ -236,18 +236,19 @@ def test_newest_check_evaluations_are_those_of_the_last_runs(instance):
 def test_reuse_sqlite_engines(home, monkeypatch):
     for module in (sqlite_event_log, sqlite_run_storage):
         monkeypatch.setattr(module, "create_engine", module.create_engine)  # so that it is put back after the test
+    monkeypatch.setattr(dagster_internals, "MOST_ENGINES", 3)
     reuse_sqlite_engines.__wrapped__()
 
     def engine_of(run_id: str) -> Engine:
         with home.event_log_storage.run_connection(run_id) as connection:
             return connection.engine
 
-    first, *others = [make(home, whole).run_id for _ in range(MOST_ENGINES)]
+    first, *others = [make(home, whole).run_id for _ in range(3)]
     assert engine_of(first) is engine_of(first)
     assert len({id(engine_of(run_id)) for run_id in (first, others[0], "index")}) == 3
     with home.run_storage.connect() as one, home.run_storage.connect() as another:
         assert one.engine is another.engine
-    recorded = home.fetch_materializations(whole.key, limit=2 * MOST_ENGINES).records
+    recorded = home.fetch_materializations(whole.key, limit=10).records
     assert sorted(record.run_id for record in recorded) == sorted([first, *others])
 
 
