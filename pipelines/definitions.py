@@ -10,6 +10,7 @@ from pipelines import jobs, maintenance, removal
 from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
+from pipelines.retries import retry_if_a_store_was_away
 from pipelines.usual_versions import usual_version_checks
 
 
@@ -23,7 +24,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
     loaded = dg.load_assets_from_modules(modules)
     tables = [each for each in loaded if isinstance(each, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=[*tables, pages_asset(tables)],
+        assets=[each.with_hooks({retry_if_a_store_was_away}) for each in (*tables, pages_asset(tables))],
         asset_checks=[*dg.load_asset_checks_from_modules(modules), *usual_version_checks(tables)],
         jobs=[
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),

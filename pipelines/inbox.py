@@ -14,8 +14,9 @@ from assets.automation import READS_BATCHES
 from pipelines.chains import BatchChain, Chain
 from pipelines.reconcile import abandoned_runs
 from pipelines.records import recorded_version
+from pipelines.retries import retry_if_a_store_was_away
 from pipelines.run_watch import UNFINISHED, check_run_goes_on
-from taproom.errors import TaproomError
+from taproom.errors import StorageError, TaproomError
 from taproom.sources.inbox import Drop, Look, file_key, file_sha256, inbox_folder, look, read_settings
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
@@ -56,6 +57,8 @@ def ingest_batches(chain: BatchChain) -> dg.JobDefinition:
         for key, settings in config.batches.items():
             check_run_goes_on(context.instance, context.run.run_id)
             outcome = products.read(chain, {key: settings})[key]
+            if isinstance(outcome, StorageError):
+                raise outcome  # the run is tried again, and reads those that were not read yet
             if isinstance(outcome, TaproomError):
                 errors[key] = str(outcome)
                 context.log.error(f"{key}: {outcome}")
@@ -66,6 +69,7 @@ def ingest_batches(chain: BatchChain) -> dg.JobDefinition:
                 metadata=errors,
             )
 
+    @retry_if_a_store_was_away
     @dg.job(
         name=job_name(chain),
         description=f"Read several batches of the chain {chain.name} into the tables {', '.join(chain.ingested)}. "

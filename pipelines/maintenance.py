@@ -10,6 +10,7 @@ from pipelines.chains import CHAINS
 from pipelines.inbox import requests
 from pipelines.reconcile import lost_batches, reconcile
 from pipelines.retention import delete_old_runs
+from pipelines.retries import retry_if_a_store_was_away
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
@@ -43,6 +44,7 @@ def maintain(context: dg.OpExecutionContext, config: SweepConfig) -> None:
     context.log.info(f"{delete_old_runs(context.instance, keys, before)} old runs deleted")
 
 
+@retry_if_a_store_was_away
 @dg.job(description="Record lost commits, delete files that nothing needs, and delete old runs.")
 def maintain_warehouse() -> None:
     """One step, since the parts are of no use alone."""

@@ -15,8 +15,9 @@ from pipelines.freshness import fresh_assets, settings_on_record, stale_batches
 from pipelines.reconcile import lost_batches, partitions_name
 from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
+from pipelines.retries import asks_for_retry
 from pipelines.settings import requested_settings
-from taproom.errors import TaproomError
+from taproom.errors import StorageError, TaproomError
 from taproom.progress import progress
 from taproom.warehouse.warehouse import Warehouse
 
@@ -185,7 +186,8 @@ class Products:
             raise_on_error=False,
         )
         if not result.success:
-            raise TaproomError(failed_steps(result))
+            kind = StorageError if asks_for_retry(self._instance, result.run_id) else TaproomError
+            raise kind(failed_steps(result))
         for note in _notes(result):
             print(note)
         return True

@@ -24,10 +24,11 @@ from pipelines.notices.records import Records
 from pipelines.notices.redaction import redacted
 from pipelines.notices.settings import warnings_count
 from pipelines.records import recorded_value
+from pipelines.retries import RETRY_TAG
 
 # So many failed runs are looked at in one evaluation; more of them in the next.
 MOST_RUNS = 200
-RETRY_TAG, WILL_RETRY_TAG = "dagster/retry_number", "dagster/will_retry"
+WILL_RETRY_TAG = "dagster/will_retry"
 
 
 def failed_runs(records: Records, reported: int | None) -> Finding:

@@ -8,6 +8,7 @@ import pytest
 from assets.reviews.reviews import BATCHES
 from pipelines.definitions import defs
 from pipelines.inbox import BATCHES_PER_RUN, FEW_BATCHES, RUNS_AT_ONCE, SETTLE_SECONDS
+from pipelines.retries import ASKS_TAG
 from taproom.errors import SourceError
 from taproom.sources.inbox import file_key, file_sha256
 from tests.fcs_file import fcs_bytes
@@ -227,6 +228,24 @@ def test_a_run_that_is_repeated_reads_only_what_is_not_there_yet(inbox, settled,
     assert again.success
     assert warehouse.heads() == heads
     assert len(instance.get_runs(dg.RunsFilter(job_name="ingest_reviews"))) == 1
+
+
+def test_a_batch_that_could_not_be_written_is_read_by_a_retry_of_the_run(
+    inbox, settled, instance, warehouse, tmp_path, monkeypatch
+):
+    keys = [drop(inbox, f"{name}.csv", f"review_id,item_id,text\n{name},ale,citrus {name}\n") for name in "ab"]
+    no_folder = tmp_path / "no folder"
+    no_folder.write_text("")
+    wanted = settled()
+    monkeypatch.setattr("pipelines.retries.FIRST_WAIT_SECONDS", 0)
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", str(no_folder / "warehouse"))
+    (run,) = read(wanted, instance, raise_on_error=False)
+    assert instance.get_run_by_id(run.run_id).tags[ASKS_TAG] == "true"
+    assert len(instance.get_runs(dg.RunsFilter(job_name="ingest_reviews"))) <= 1  # the other was not tried in vain
+    monkeypatch.setenv("TAPROOM_WAREHOUSE", warehouse.root)
+    (again,) = read(wanted, instance)
+    assert again.success
+    assert warehouse.partitions("reviews") == keys
 
 
 def test_after_the_cursor_is_reset_only_what_the_warehouse_lacks_is_asked_for(
