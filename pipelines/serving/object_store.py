@@ -30,6 +30,8 @@ OPTIONS = (
     "-volume.max=0",  # as many volumes as the disk has room for
     "-volume.preStopSeconds=1",
     "-master.volumeSizeLimitMB=1024",
+    # The only master is its own leader, which it knows after up to twice this time; until then nothing is answered.
+    "-master.electionTimeout=1s",
 )
 
 
