@@ -160,7 +160,7 @@ class StepTables(dg.IOManager):
         failed have no rows, and of two that were read at the same time, either may be recorded last.
 
         An input's metadata may name the `columns` to read, and a table `as_read_by`: then the input is read at the
-        version that the newest version of that table was made from.
+        version that the newest version of that table was made from, or the version which the step has read of it.
         """
         self.note(assets_of_step(context))
         table, part = table_and_part(context.asset_key)
@@ -200,7 +200,15 @@ class StepTables(dg.IOManager):
     def _version_to_read(
         self, context: dg.InputContext, table: str, keys: Sequence[str] | None, partitions: Sequence[str] | None
     ) -> int | None:
-        """The recorded version of an asset (of its partitions `keys`), else the newest one if it has the partitions."""
+        """The recorded version of an asset (of its partitions `keys`), else the newest one if it has the partitions.
+
+        But of an input `as_read_by` a table that the step has read: the version which that was made from.
+        """
+        reader = (context.definition_metadata or {}).get("as_read_by")
+        if reader in self.inputs:
+            made_from = self.warehouse.commit_of(reader, self.inputs[reader])["inputs"]
+            if table in made_from:
+                return made_from[table]
         recorded = recorded_version(context.instance, self.warehouse, context.asset_key, input_record_id(context), keys)
         if recorded is not None:
             return recorded

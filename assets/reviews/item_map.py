@@ -268,7 +268,7 @@ def map_beats_chance(map_errors: pa.Table) -> dg.AssetCheckResult:
 
 @dg.asset_check(
     asset="item_map",
-    additional_ins={"neighbors": dg.AssetIn()},
+    additional_ins={"neighbors": dg.AssetIn(metadata={"as_read_by": "item_map"})},
     blocking=True,
     description="Every item that has neighbours is on both maps.",
 )

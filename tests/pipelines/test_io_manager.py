@@ -525,6 +525,22 @@ def test_an_input_that_only_some_configurations_read_is_read_as_another_table_di
     assert warehouse.commit_of("wishes", 0)["inputs"] == {"numbers": 0}
 
 
+def test_a_check_compares_a_table_with_what_it_was_made_from_and_not_with_what_came_later(warehouse, instance):
+    newer = numbers_of(5, 6)
+
+    @dg.asset_check(asset="doubles", additional_ins={"numbers": dg.AssetIn(metadata={"as_read_by": "doubles"})})
+    def are_double(doubles: pa.Table, numbers: pa.Table) -> dg.AssetCheckResult:
+        assert warehouse.read("numbers") == newer
+        return dg.AssetCheckResult(passed=doubles["n"].to_pylist() == [2 * n for n in numbers["n"].to_pylist()])
+
+    materialize(numbers_asset(1, 2), doubles, instance=instance)
+    materialize(numbers_asset(5, 6), instance=instance)
+    assets = [dg.AssetSpec("numbers"), dg.AssetSpec("doubles")]
+    job = dg.Definitions(assets, asset_checks=[are_double], resources=RESOURCES).resolve_implicit_global_asset_job_def()
+    (evaluation,) = job.execute_in_process(instance=instance).get_asset_check_evaluations()
+    assert evaluation.passed
+
+
 @dg.asset(partitions_def=PART_NAMES)
 def parts(context: dg.AssetExecutionContext, config: PartConfig) -> pa.Table:
     return PARTS.table_of(part=[context.partition_key], n=[config.n])
