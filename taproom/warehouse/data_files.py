@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # reading needs no contract, so no NumPy
     from taproom.warehouse.contracts import Contract
 
 BYTES_PER_FILE = 64 * 2**20
+BYTES_PER_BATCH = 16 * 2**20
 
 _PAGE_HEADER = 64  # bytes; zeros there are no header of a page
 
@@ -68,6 +69,14 @@ class DataFile:
                 "Write tables through Taproom, or keep this one outside its warehouse."
             )
         return match
+
+
+def bounded_batches(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut large batches into slices of about `BYTES_PER_BATCH`, so that checking and writing take bounded memory."""
+    for batch in batches:
+        rows = max(1, batch.num_rows * BYTES_PER_BATCH // max(batch.nbytes, 1))
+        for first in range(0, batch.num_rows, rows):
+            yield batch.slice(first, rows)
 
 
 def write_files(

@@ -18,7 +18,7 @@ from taproom.warehouse.compare_and_swap import Swap, commit, files_of, schema_ch
 from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.content_hash import ContentHash
 from taproom.warehouse.contracts import Contract
-from taproom.warehouse.data_files import write_files
+from taproom.warehouse.data_files import bounded_batches, write_files
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.foreign_keys import ForeignKey, checked_references
 from taproom.warehouse.reading import stream
@@ -83,7 +83,8 @@ def publish(
     single_values = committed_values(contract, known)
 
     def checked() -> Iterator[pa.RecordBatch]:
-        batches = contract.checked(rows.to_batches() if isinstance(rows, pa.Table) else rows)
+        given = rows.to_batches() if isinstance(rows, pa.Table) else rows
+        batches = contract.checked(bounded_batches(given))
         for batch in _with_checked_references(storage, contract, partition, references or {}, batches):
             _check_rows_of_partition(contract, partition, batch)
             check_batch(contract, batch, single_values, storage.root)

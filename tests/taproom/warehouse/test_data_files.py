@@ -69,6 +69,17 @@ def test_a_table_larger_than_a_file_keeps_its_order_and_the_files_that_did_not_c
     assert ids(warehouse.read("notes", columns=["id"])) == [*range(129), 500]
 
 
+def test_a_large_table_in_one_piece_is_checked_and_written_piece_by_piece(warehouse, monkeypatch):
+    rows = notes(*range(1000), text="x" * 100)
+    whole = warehouse.publish(NOTES, rows, since=None)
+    monkeypatch.setattr("taproom.warehouse.data_files.BYTES_PER_BATCH", rows.nbytes // 100)
+    monkeypatch.setattr("taproom.warehouse.data_files.BYTES_PER_FILE", rows.nbytes // 10)
+    divided = warehouse.publish(NOTES, rows.combine_chunks(), since=0)
+    assert {file.rows for file in warehouse.files("notes")} == {100}
+    assert divided.content_hash == whole.content_hash
+    assert warehouse.read("notes").equals(rows)
+
+
 def test_long_texts_are_unchanged_however_they_are_chunked(warehouse):
     chance = random.Random(0)
     texts = [chance.randbytes(chance.randrange(400)).hex() for _ in range(10_000)]
