@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 T = TypeVar("T", covariant=True)
+U = TypeVar("U")
 
 Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
 
@@ -58,6 +59,28 @@ class Made(Generic[T]):
 def made_here(shared: T | Made[T]) -> T:
     """The value that blocks share, in this process."""
     return shared.here if isinstance(shared, Made) else shared
+
+
+def derived(shared: Any, function: Callable[..., U], *more: Any) -> U | Made[U]:
+    """`function(shared, *more)`, which is a `Made` value where `shared` is one: each process computes it for itself.
+
+    Args:
+        shared: a value, or a `Made` value.
+        function: a module-level function.
+        *more: further arguments, which can be pickled and are a few kilobytes at most.
+
+    >>> derived([3, 1], sorted)
+    [1, 3]
+    >>> derived(Made(list, ("ba",)), sorted).here
+    ['a', 'b']
+    """
+    if not isinstance(shared, Made):
+        return function(shared, *more)
+    return Made(_derived, (function, more, shared.make, shared.given), known=function(shared.here, *more))
+
+
+def _derived(function: Callable[..., U], more: tuple, make: Callable[..., Any], given: tuple) -> U:
+    return function(make(*given), *more)
 
 
 def cluster_address() -> str | None:

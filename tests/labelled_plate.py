@@ -5,6 +5,7 @@ import numpy as np
 from taproom.assays.class_mixtures import ClassParameters, cross_fit
 from taproom.assays.class_model import ClassModel
 from taproom.assays.class_thresholds import model_of
+from taproom.assays.held_out_wells import LabelledEvents
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 CENTRES = {"blue": (0.0, 0.0), "red": (4.0, 0.0), "yellow": (0.0, 4.0)}
@@ -25,6 +26,10 @@ def plate(events=200, seed=0, spread=0.1, wells=WELLS):
     return np.vstack(values), np.array(labels), np.array(names)
 
 
+def events_of_plate(events=200, seed=0) -> LabelledEvents:
+    return LabelledEvents(*plate(events, seed))
+
+
 def with_missing(values, share=0.3, seed=1):
     """The values with a share of them hidden."""
     missing = np.random.default_rng(seed).random(values.shape) < share
@@ -32,4 +37,4 @@ def with_missing(values, share=0.3, seed=1):
 
 
 def fit_classes(values, labels, wells, parameters) -> ClassModel:
-    return model_of(cross_fit(values, labels, wells, parameters), parameters)
+    return model_of(cross_fit(LabelledEvents(values, labels, wells), parameters), parameters)

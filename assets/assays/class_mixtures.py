@@ -22,6 +22,7 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
+from taproom.compute import Made, derived, made_here
 from taproom.warehouse.contracts import (
     FOLLOWS_BATCHES,
     FOLLOWS_SETTINGS,
@@ -32,6 +33,7 @@ from taproom.warehouse.contracts import (
     SameLength,
 )
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
 
@@ -228,7 +230,7 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 )
 @keeps_settings
 def class_mixtures(
-    config: ClassMixturesConfig, events: pa.Table, wells: pa.Table, champions: pa.Table
+    config: ClassMixturesConfig, events: TableVersion, wells: TableVersion, champions: pa.Table
 ) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and again without each of its wells to choose thresholds."""
     from taproom.assays import assay_figures as figures
@@ -237,10 +239,11 @@ def class_mixtures(
     from taproom.assays.class_shares import blend_errors
     from taproom.assays.class_thresholds import held_out_fates, model_of
     from taproom.assays.event_mixture import pooled, separating_channels
-    from taproom.sources.events import as_lists, event_matrix
+    from taproom.assays.stored_events import labelled_events, stored_matrix
+    from taproom.sources.events import EventMatrix, as_lists
 
-    matrix = event_matrix(events, wells)
-    labelled = matrix.labelled()
+    made = derived(Made(stored_matrix, (events, wells)), EventMatrix.labelled)
+    labelled = made_here(made)
     if len(set(labelled.labels)) < 2:
         yield from empty_outputs(*TABLES, reason="there are no labelled wells of at least two classes")
         return
@@ -248,9 +251,9 @@ def class_mixtures(
     chosen = made_with.parameters
     if config.sizes and not config.components:
         chosen = replace(chosen, components=None)  # the sizes that are given take precedence over the champion's
-    crossed = cross_fit(labelled.values, labelled.labels, labelled.wells, chosen, config.workers)
+    crossed = cross_fit(derived(made, labelled_events), chosen, config.workers)
     model = model_of(crossed, chosen)
-    component_rows, class_rows = model_rows(model, matrix.channels, matrix.transforms)
+    component_rows, class_rows = model_rows(model, labelled.channels, labelled.transforms)
     fates = figures.calls(model.classes, held_out_fates(model), title="Held-out events")
     yield dg.Output(
         Draft(
@@ -278,7 +281,7 @@ def class_mixtures(
             figure=figures.class_mixtures(
                 {name: mixture.marginal(shown) for name, mixture in by_class.items()},
                 {name: labelled.values[labelled.labels == name][:, shown] for name in by_class},
-                [matrix.channels[place] for place in shown],
+                [labelled.channels[place] for place in shown],
             ),
         ),
         "class_mixtures",

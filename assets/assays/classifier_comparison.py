@@ -17,8 +17,10 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, several_tables
+from taproom.compute import Made
 from taproom.warehouse.contracts import FOLLOWS_BATCHES, FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 METHODS = (
     "class_mixtures", "kernel_density", "linear_discriminant", "quadratic_discriminant", "logistic_regression",
@@ -130,19 +132,25 @@ _out = partial(refreshed_out, module=__name__, config=ClassifierComparisonConfig
 )
 @keeps_settings
 def classifier_comparison(
-    config: ClassifierComparisonConfig, events: pa.Table, wells: pa.Table, held_out_events: pa.Table, classes: pa.Table
+    config: ClassifierComparisonConfig,
+    events: TableVersion,
+    wells: TableVersion,
+    held_out_events: TableVersion,
+    classes: pa.Table,
 ) -> Iterator[dg.Output]:
     """Hold out each labelled well, fit all methods to the others, and evaluate them on it."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.classifiers import compare
-    from taproom.sources.events import event_matrix, from_lists
+    from taproom.assays.stored_events import stored_sample
+    from taproom.sources.events import from_lists
 
-    if not len(held_out_events):
+    held_out = held_out_events.read()
+    if not len(held_out):
         yield from empty_outputs(COMPARISON, WELLS, CALIBRATION, reason="there are no classes")
         return
-    known = event_matrix(events, wells).take(held_out_events)
-    ours = from_lists(held_out_events["log_densities"], len(classes))
-    found = compare(known.values, known.labels, known.wells, ours, config.seed, config.workers)
+    ours = from_lists(held_out["log_densities"], len(classes))
+    made = Made(stored_sample, (events, wells, held_out_events))
+    found = compare(made, ours, config.seed, config.workers)
     picture = figures.comparison(found.summary, found.bins)
     yield dg.Output(
         Draft(

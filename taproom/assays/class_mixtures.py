@@ -14,15 +14,17 @@ included. Wells of a class differ; each has equal weight, and held-out densities
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from taproom.assays.class_densities import finite_log_density, highest_log_density
 from taproom.assays.expectation_maximization import EmParameters, fit_all
-from taproom.assays.held_out_wells import balanced_rows, checked_events, left_out_groups
+from taproom.assays.held_out_wells import LabelledEvents, balanced_rows, checked_events, left_out_groups
 from taproom.assays.mixture_sizes import sizes_to_try
 from taproom.assays.mixture_starts import standardization
 from taproom.assays.mixtures import Mixture
+from taproom.compute import Made, derived, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -94,9 +96,7 @@ class CrossFit:
 
 
 def cross_fit(
-    values: np.ndarray,
-    labels: np.ndarray,
-    wells: np.ndarray,
+    events: LabelledEvents | Made[LabelledEvents],
     parameters: ClassParameters | None = None,
     n_jobs: int | None = None,
 ) -> CrossFit:
@@ -106,55 +106,39 @@ def cross_fit(
     components are chosen anew in each fit.
 
     Args:
-        values: (n, d) float64, NaN where missing.
-        labels: (n,) str, the class of each event.
-        wells: (n,) str, the well of each event, unique over plates. A well may have events of several classes.
+        events: n events; a well may have events of several classes. Mixtures are fitted to `Made` events on a cluster
+            where there is one.
         parameters: see `ClassParameters`, whose defaults are taken if there are none.
         n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
         InputError: no events, one class only, a class without events, missing labels, shapes that differ, fewer events
             than components, a constant or entirely missing channel in a class, or parameters out of range.
+        ComputeError: as `taproom.compute.workers` does.
     """
-    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     parameters = parameters or ClassParameters()
-    values, labels, wells = checked_events(values, labels, wells)
-    check_class_parameters(parameters, np.unique(labels).tolist())
-    rows = balanced_rows(labels, wells, parameters.events_per_well, parameters.seed)
-    values, labels, wells = values[rows], labels[rows], wells[rows]
-    classes, classes_of = np.unique(labels, return_inverse=True)
-    groups = left_out_groups(labels, wells)
-    pairs: list[tuple[int, int | None]] = [(place, None) for place in range(len(classes))]
-    pairs += sorted({(int(place), int(group)) for place, group in zip(classes_of, groups, strict=True)})
-    sizes = [_sizes_for(name, parameters) for name in classes]
-
-    def fitted(place: int, group: int | None) -> Mixture:
-        seen = (classes_of == place) & (groups != group if group is not None else True)
-        try:
-            return _best_mixture(values[seen], sizes[place], parameters)
-        except InputError as error:
-            without = "" if group is None else f" without the well {wells[groups == group][0]}"
-            raise InputError(
-                f"The class {classes[place]}{without} ({seen.sum()} events) has no mixture: {error}"
-            ) from None
-
-    with threadpool_limits(limits=1, user_api="blas"):
-        fits = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
-            delayed(fitted)(*pair) for pair in pairs
-        )
+    checked = derived(events, checked_events)
+    check_class_parameters(parameters, np.unique(made_here(checked).labels).tolist())
+    drawn = derived(checked, _sample, parameters.events_per_well, parameters.seed)
+    sample = made_here(drawn)
+    classes = range(len(sample.classes))
+    pairs: list[tuple[int, int | None]] = [(place, None) for place in classes]
+    pairs += sorted({(int(place), int(group)) for place, group in zip(sample.classes_of, sample.groups, strict=True)})
+    with threadpool_limits(limits=1, user_api="blas"), workers(drawn, n_jobs) as run:
+        fits = run(_fitted, ((*pair, parameters) for pair in pairs))
         mixtures = dict(zip(pairs, progress(fits, doing="fitting classes", total=len(pairs), unit="fit"), strict=True))
-        log_densities, highest = _held_out_densities(values, groups, mixtures)
+        log_densities, highest = _held_out_densities(sample.values, sample.groups, mixtures)
     return CrossFit(
-        classes=tuple(classes.tolist()),
-        mixtures=tuple(mixtures[place, None] for place in range(len(classes))),
-        rows=rows,
-        classes_of=classes_of,
-        wells=wells,
+        classes=tuple(sample.classes.tolist()),
+        mixtures=tuple(mixtures[place, None] for place in classes),
+        rows=sample.rows,
+        classes_of=sample.classes_of,
+        wells=sample.wells,
         log_densities=log_densities,
         highest=highest,
-        complete=~np.isnan(values).any(axis=1),
+        complete=~np.isnan(sample.values).any(axis=1),
     )
 
 
@@ -188,6 +172,35 @@ def _sizes_for(name: str, parameters: ClassParameters) -> tuple[int, ...]:
     if isinstance(wanted, Mapping):
         wanted = wanted[name]
     return tuple(sorted(set(parameters.sizes))) if wanted is None else (wanted,)
+
+
+class _Sample(NamedTuple):
+    """The events that mixtures are fitted to, (m, ...) as in `CrossFit`, with the group that each is left out in."""
+
+    rows: np.ndarray
+    values: np.ndarray
+    wells: np.ndarray
+    classes: np.ndarray
+    classes_of: np.ndarray
+    groups: np.ndarray
+
+
+def _sample(events: LabelledEvents, events_per_well: int, seed: int) -> _Sample:
+    rows = balanced_rows(events.labels, events.wells, events_per_well, seed)
+    drawn = events.where(rows)
+    classes, classes_of = np.unique(drawn.labels, return_inverse=True)
+    return _Sample(rows, drawn.values, drawn.wells, classes, classes_of, left_out_groups(drawn.labels, drawn.wells))
+
+
+def _fitted(sample: _Sample, place: int, group: int | None, parameters: ClassParameters) -> Mixture:
+    """The mixture of a class, without the events of a group."""
+    seen = (sample.classes_of == place) & (sample.groups != group if group is not None else True)
+    name = sample.classes[place]
+    try:
+        return _best_mixture(sample.values[seen], _sizes_for(name, parameters), parameters)
+    except InputError as error:
+        without = "" if group is None else f" without the well {sample.wells[sample.groups == group][0]}"
+        raise InputError(f"The class {name}{without} ({seen.sum()} events) has no mixture: {error}") from None
 
 
 def _best_mixture(values: np.ndarray, sizes: tuple[int, ...], parameters: ClassParameters) -> Mixture:

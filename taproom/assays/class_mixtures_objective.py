@@ -23,7 +23,7 @@ import pyarrow as pa
 from scipy.special import log_softmax
 
 from taproom.assays.class_mixtures import ClassParameters, cross_fit
-from taproom.assays.held_out_wells import FOLDS, balanced_rows, checked_events
+from taproom.assays.held_out_wells import FOLDS, LabelledEvents, balanced_rows, checked_events
 from taproom.errors import InputError
 from taproom.search.space import Parameters
 from taproom.sources.events import event_matrix
@@ -33,19 +33,6 @@ WELLS_TO_PART = 4
 # So many wells are units; of fewer, the folds are.
 WELLS_AS_UNITS = 5
 MOST_EVENTS_PER_WELL = ClassParameters().events_per_well
-
-
-@dataclass(frozen=True, eq=False)
-class LabelledEvents:
-    """Values (n, d) float64, NaN where missing, with the class and the well of each event, (n,) str."""
-
-    values: np.ndarray
-    labels: np.ndarray
-    wells: np.ndarray
-
-    def where(self, rows: np.ndarray) -> "LabelledEvents":
-        """These rows (a mask, or their places)."""
-        return LabelledEvents(self.values[rows], self.labels[rows], self.wells[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +59,7 @@ class ClassMixturesObjective:
 
         Raises `InputError` where there are no two classes, or a class has a single event.
         """
-        given = LabelledEvents(*checked_events(values, labels, wells))
+        given = checked_events(LabelledEvents(values, labels, wells))
         name, least = min(Counter(given.labels.tolist()).items(), key=lambda counted: counted[1])
         if least < 2:
             raise InputError(f"There is a single event of the class {name}; wanted: two at least, many if possible.")
@@ -115,7 +102,7 @@ def _drawn(part: LabelledEvents, seed: int) -> LabelledEvents:
 def _log_losses(part: LabelledEvents, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
     """Mean log loss of each unit, by mixtures that have not seen its well: (units,) float64."""
     settled = ClassParameters(**{"events_per_well": budget, "seed": seed, **parameters})
-    crossed = cross_fit(part.values, part.labels, part.wells, settled, n_jobs=1)
+    crossed = cross_fit(part, settled, n_jobs=1)
     log_posteriors = log_softmax(crossed.log_densities, axis=1)[np.arange(len(crossed.rows)), crossed.classes_of]
     # As in the comparison of classifiers: to be sure and wrong is not infinitely bad.
     losses = -np.maximum(log_posteriors, np.log(np.finfo(np.float64).eps))

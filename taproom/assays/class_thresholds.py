@@ -25,9 +25,10 @@ def model_of(crossed: CrossFit, parameters: ClassParameters | None = None) -> Cl
 
     >>> from taproom.assays.class_mixtures import cross_fit
     >>> from taproom.assays.class_model import call
+    >>> from taproom.assays.held_out_wells import LabelledEvents
     >>> labels, wells = np.repeat(["blue", "red"], 200), np.repeat(["A1", "A2", "B1", "B2"], 100)
     >>> values = np.random.default_rng(0).normal(size=(400, 1)) + np.where(labels == "red", 9, 0)[:, None]
-    >>> model = model_of(cross_fit(values, labels, wells, ClassParameters(components=1)))
+    >>> model = model_of(cross_fit(LabelledEvents(values, labels, wells), ClassParameters(components=1)))
     >>> calls = call(np.array([[0.0], [9.0], [40.0]]), model)
     >>> calls.called.tolist(), calls.anomalous.tolist()
     ([0, 1, 1], [False, False, True])

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import softmax
 
-from taproom.assays.held_out_wells import checked_events, left_out_groups, only_wells
+from taproom.assays.held_out_wells import LabelledEvents, checked_events, left_out_groups, only_wells
 from taproom.assays.mixture_starts import standardization
-from taproom.compute import workers
+from taproom.compute import Made, derived, made_here, workers
 from taproom.progress import progress
 
 if TYPE_CHECKING:
@@ -96,12 +96,7 @@ class Comparison:
 
 
 def compare(
-    values: np.ndarray,
-    labels: np.ndarray,
-    wells: np.ndarray,
-    ours: np.ndarray,
-    seed: int = 0,
-    n_jobs: int | None = None,
+    events: LabelledEvents | Made[LabelledEvents], ours: np.ndarray, seed: int = 0, n_jobs: int | None = None
 ) -> Comparison:
     """Leave each well out, fit all other methods to the rest, and judge them and the class mixtures on it.
 
@@ -110,30 +105,31 @@ def compare(
     fitted is left out, with a warning in the log.
 
     Args:
-        values: (n, d) float64; events with NaN are set aside.
-        labels: (n,) str, the class of each event.
-        wells: (n,) str, the well of each event, unique over plates.
+        events: n events; those with NaN are set aside. Methods are fitted to `Made` events on a cluster where there is
+            one.
         ours: (n, C) float64, each class's log density by mixtures that have never seen the event's well, as
             `taproom.assays.class_mixtures.cross_fit` gives them.
         seed: of the random numbers of the methods.
         n_jobs: workers as joblib counts them; they never change a bit of the result.
 
     Raises:
-        InputError: no events, one class only, missing labels, shapes that differ, infinite
-            values, or a constant channel.
+        InputError: no events, one class only, missing labels, shapes that differ, infinite values, or a constant
+            channel.
+        ComputeError: as `taproom.compute.workers` does.
     """
-    values, labels, wells = checked_events(values, labels, wells)
-    complete = ~np.isnan(values).any(axis=1)
+    checked = derived(events, checked_events)
+    compared = derived(checked, _with_all_values)
+    complete, all_labels = _are_complete(made_here(checked)), made_here(checked).labels
+    labels, wells = made_here(compared).labels, made_here(compared).wells
     # A class may have no complete event: it is not among those that are compared.
-    ours = ours[complete][:, np.isin(np.unique(labels), labels[complete])]
-    values, labels, wells = values[complete], labels[complete], wells[complete]
+    ours = ours[complete][:, np.isin(np.unique(all_labels), labels)]
     if len(set(labels)) < 2:
         return Comparison([], [], [], {}, {}, int((~complete).sum()))
     only = only_wells(labels, wells)
     judged = [well for well in np.unique(wells).tolist() if well not in only]
     mixed = softmax(ours, axis=1)
     posteriors, left_out = {OURS: [mixed[wells == well] for well in judged]} if judged else {}, {}
-    for method, found in _posteriors((values, labels, wells), judged, seed, n_jobs).items():
+    for method, found in _posteriors(compared, judged, seed, n_jobs).items():
         reason = next((why for _, why in found if why), None)
         if reason:
             left_out[method] = reason
@@ -273,7 +269,7 @@ KINDS = {
 
 
 def _posteriors(
-    events: tuple[np.ndarray, np.ndarray, np.ndarray], judged: Sequence[str], seed: int, n_jobs: int | None
+    events: LabelledEvents | Made[LabelledEvents], judged: Sequence[str], seed: int, n_jobs: int | None
 ) -> dict[str, list[tuple[np.ndarray | None, str | None]]]:
     """Posteriors (k, C) of the events of each well by each method, each with the reason where there are none."""
     found: dict[str, list] = {method: [] for method in OTHERS} if judged else {}
@@ -286,20 +282,26 @@ def _posteriors(
     return found
 
 
-def _fold(values: np.ndarray, labels: np.ndarray, wells: np.ndarray, well: str, seed: int) -> Fold:
-    seen = wells != well
-    offset, scale = standardization(values[seen])
-    standard = (values - offset) / scale
-    return Fold(standard[seen], labels[seen], wells[seen], standard[~seen], seed)
+def _are_complete(events: LabelledEvents) -> np.ndarray:
+    return ~np.isnan(events.values).any(axis=1)
 
 
-def _attempt(
-    events: tuple[np.ndarray, np.ndarray, np.ndarray], method: str, well: str, seed: int
-) -> tuple[np.ndarray | None, str | None]:
+def _with_all_values(events: LabelledEvents) -> LabelledEvents:
+    return events.where(_are_complete(events))
+
+
+def _fold(events: LabelledEvents, well: str, seed: int) -> Fold:
+    seen = events.wells != well
+    offset, scale = standardization(events.values[seen])
+    standard = (events.values - offset) / scale
+    return Fold(standard[seen], events.labels[seen], events.wells[seen], standard[~seen], seed)
+
+
+def _attempt(events: LabelledEvents, method: str, well: str, seed: int) -> tuple[np.ndarray | None, str | None]:
     """The method's posteriors of a well's events, or why there are none."""
     from threadpoolctl import threadpool_limits
 
-    fold = _fold(*events, well, seed)  # in the worker, since a fold is about as large as all events
+    fold = _fold(events, well, seed)  # in the worker, since a fold is about as large as all events
     try:
         with threadpool_limits(limits=1):
             return OTHERS[method](fold), None

@@ -7,6 +7,8 @@ A label is given to a well, and events of one well resemble each other. So the w
 a well is left out as a whole.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from taproom.assays.mixtures import checked_values
@@ -16,17 +18,34 @@ from taproom.errors import InputError
 FOLDS = 5
 
 
-def checked_events(
-    values: np.ndarray, labels: np.ndarray, wells: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@dataclass(frozen=True, eq=False)
+class LabelledEvents:
+    """Events, each with its class and its well.
+
+    Attributes:
+        values: (n, d) float64, NaN where missing.
+        labels: (n,) str, the class of each event.
+        wells: (n,) str, the well of each event, unique over plates.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    wells: np.ndarray
+
+    def where(self, rows: np.ndarray) -> "LabelledEvents":
+        """These rows (a mask, or their places)."""
+        return LabelledEvents(self.values[rows], self.labels[rows], self.wells[rows])
+
+
+def checked_events(events: LabelledEvents) -> LabelledEvents:
     """The same as float64 (n, d) and two str arrays (n,).
 
     Raises:
         InputError: no events, shapes that differ, infinite values, labels or wells that are no strings, or one class.
     """
-    values = checked_values(values)
+    values = checked_values(events.values)
     names = []
-    for what, given in (("label", labels), ("well", wells)):
+    for what, given in (("label", events.labels), ("well", events.wells)):
         given = np.asarray(given)
         if given.shape != values.shape[:1]:
             raise InputError(f"{len(values)} events came with {given.shape} {what}s; wanted: one for each event.")
@@ -37,7 +56,7 @@ def checked_events(
         raise InputError("No event has a label, so there are no classes to fit. Give labelled events.")
     if (names[0] == names[0][0]).all():
         raise InputError(f"All labelled events are of the class {names[0][0]}; wanted: two classes or more.")
-    return values, names[0], names[1]
+    return LabelledEvents(values, names[0], names[1])
 
 
 def balanced_rows(labels: np.ndarray, wells: np.ndarray, events_per_well: int, seed: int) -> np.ndarray:

@@ -1,3 +1,4 @@
+import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -17,6 +18,7 @@ from assets.assays.classifier_comparison import (
     posteriors_are_calibrated,
     some_method_works_on_every_well,
 )
+from pipelines.records import newest_materialization
 from taproom.errors import ContractError, InputError, UnknownTableError
 
 CLASS_TABLES = ("class_mixtures", "classes", "held_out_events", "share_errors")
@@ -152,6 +154,24 @@ def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
         "posteriors_are_calibrated": True,
         "usual_version": True,
     }
+
+
+def test_a_cluster_gives_the_same_tables(plate, make, warehouse, instance, dask_cluster, monkeypatch):
+    tables = (*CLASS_TABLES, *COMPARISON_TABLES)
+
+    def hashes():
+        make(*CLASS_TABLES, class_mixtures=QUICK)
+        make(*COMPARISON_TABLES, classifier_comparison={"workers": 1})
+        return [warehouse.history(table)[0]["content_hash"] for table in tables]
+
+    here = hashes()
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    assert hashes() == here
+    for table, blocks in (("classes", 2 + 4), ("classifier_comparison", 4 * 5)):
+        materialized = newest_materialization(instance, dg.AssetKey(table)).asset_materialization
+        (usage,) = materialized.metadata["cluster"].value
+        assert usage["blocks"] == blocks
+        assert usage["largest_sent"] < 3_000
 
 
 def test_classes_of_one_well_each_are_called_but_not_compared(tmp_path, ingest_events, make, warehouse):

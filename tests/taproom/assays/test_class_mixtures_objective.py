@@ -74,7 +74,7 @@ def test_fresh_events_never_reach_a_score(objective):
 
 def test_the_score_is_the_mean_over_wells_of_the_products_own_held_out_log_loss(objective):
     part = objective.searched
-    crossed = cross_fit(part.values, part.labels, part.wells, ClassParameters(**QUICK, events_per_well=50, seed=2))
+    crossed = cross_fit(part, ClassParameters(**QUICK, events_per_well=50, seed=2))
     of_truth = softmax(crossed.log_densities, axis=1)[np.arange(len(crossed.rows)), crossed.classes_of]
     by_well = [-np.log(of_truth[crossed.wells == well]).mean() for well in np.unique(crossed.wells)]
     assert objective.score(QUICK, 50, 2) == pytest.approx(np.mean(by_well))

@@ -8,13 +8,14 @@ from scipy.optimize import minimize
 
 from taproom.assays.class_mixtures import cross_fit
 from taproom.assays.class_shares import argmax_shares, blend_errors, share_intervals, shares
+from taproom.assays.held_out_wells import LabelledEvents
 from taproom.errors import InputError
 from tests.labelled_plate import QUICK, plate
 
 
 @pytest.fixture(scope="module")
 def crossed():
-    return cross_fit(*plate(), QUICK)
+    return cross_fit(LabelledEvents(*plate()), QUICK)
 
 
 def likelihood(log_densities, found):
@@ -115,7 +116,7 @@ def test_blends_of_other_numbers_of_classes_are_rotations(classes, blends):
     random = np.random.default_rng(0)
     labels = np.repeat([f"c{place}" for place in range(classes)], 60)
     values = random.normal(size=(60 * classes, 1)) + np.repeat(5 * np.arange(classes), 60)[:, None]
-    crossed = cross_fit(values, labels, np.tile(["w1", "w2"], 30 * classes), QUICK)
+    crossed = cross_fit(LabelledEvents(values, labels, np.tile(["w1", "w2"], 30 * classes)), QUICK)
     rows = blend_errors(crossed, events=50)
     assert len(rows) == blends * classes
     assert {row["events"] for row in rows} == {50}

@@ -8,6 +8,7 @@ from scipy.special import logsumexp
 
 from taproom.assays.class_mixtures import cross_fit
 from taproom.assays.class_thresholds import model_of, sure_threshold
+from taproom.assays.held_out_wells import LabelledEvents
 from tests.labelled_plate import QUICK, fit_classes, plate
 
 
@@ -37,7 +38,7 @@ def test_held_out_rates_are_those_of_calls(crossed, model):
 def test_missing_values_leave_the_thresholds_to_complete_events():
     values, labels, wells = plate()
     values[::3, 0] = np.nan
-    crossed = cross_fit(values, labels, wells, QUICK)
+    crossed = cross_fit(LabelledEvents(values, labels, wells), QUICK)
     found = model_of(crossed, QUICK)
     for place, rows in enumerate(crossed.of_class):
         complete = rows[~np.isnan(values[rows]).any(axis=1)]

@@ -19,8 +19,11 @@ from taproom.assays.classifiers import (
     calibration_bins,
     compare,
 )
+from taproom.assays.held_out_wells import LabelledEvents
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
-from tests.labelled_plate import fit_classes
+from tests.labelled_plate import events_of_plate, fit_classes
 
 QUICK = ClassParameters(sizes=(1, 2), restarts=1)
 WELLS = {"blue": ("A1", "A2"), "red": ("B1", "B2", "B3")}
@@ -40,8 +43,9 @@ def plate(events=60, seed=0, apart=3.0, shift=0.2, wells=WELLS):
 
 
 def compared(values, labels, wells, **options):
-    ours = cross_fit(values, labels, wells, QUICK).log_densities
-    return compare(values, labels, wells, ours, **options)
+    events = LabelledEvents(values, labels, wells)
+    ours = cross_fit(events, QUICK).log_densities
+    return compare(events, ours, **options)
 
 
 @pytest.mark.slow
@@ -248,21 +252,22 @@ def test_without_a_well_to_leave_out_there_are_no_rows():
 def test_events_with_missing_values_are_set_aside_and_counted():
     values, labels, wells = plate()
     more = np.vstack([values, [[np.nan, 0.0]] * 7])
-    ours = cross_fit(values, labels, wells, QUICK).log_densities
+    ours = cross_fit(LabelledEvents(values, labels, wells), QUICK).log_densities
     more_of_ours = np.vstack([ours, np.zeros((7, 2))])
-    found = compare(more, np.append(labels, ["red"] * 7), np.append(wells, ["B3"] * 7), more_of_ours)
+    events = LabelledEvents(more, np.append(labels, ["red"] * 7), np.append(wells, ["B3"] * 7))
+    found = compare(events, more_of_ours)
     assert found.incomplete_events == 7
-    assert found.rows == compare(values, labels, wells, ours).rows
+    assert found.rows == compare(LabelledEvents(values, labels, wells), ours).rows
 
 
 def test_a_class_without_complete_events_is_not_compared_and_shifts_no_other():
     values, labels, wells = plate(wells={"blue": ("A1", "A2"), "red": ("B1", "B2"), "teal": ("C1", "C2")})
     values[labels == "blue", 1] = np.nan
     ours = np.where(labels[:, None] == np.unique(labels), 0.0, -9.0)
-    found = compare(values, labels, wells, ours)
+    found = compare(LabelledEvents(values, labels, wells), ours)
     assert {row["well"] for row in found.rows} == {"B1", "B2", "C1", "C2"}
     assert all(row["accuracy"] == 1 for row in found.rows if row["method"] == "class_mixtures")
-    nothing = compare(np.full_like(values, np.nan), labels, wells, ours)
+    nothing = compare(LabelledEvents(np.full_like(values, np.nan), labels, wells), ours)
     assert (nothing.rows, nothing.incomplete_events) == ([], len(values))
 
 
@@ -271,10 +276,21 @@ def test_a_method_that_cannot_be_fitted_is_left_out_and_told(caplog):
     values, labels, wells = plate(events=40)
     same_twice = np.column_stack([values, values[:, 0]])
     with caplog.at_level(logging.WARNING, "taproom.assays.classifiers"):
-        found = compare(same_twice, labels, wells, np.zeros((200, 2)))
+        found = compare(LabelledEvents(same_twice, labels, wells), np.zeros((200, 2)))
     assert "quadratic_discriminant" in found.left_out
     assert "quadratic_discriminant is left out" in caplog.text
     assert {"kernel_density", "logistic_regression", "gradient_boosting"} <= {row["method"] for row in found.rows}
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_rows(on_cluster):
+    ours = cross_fit(events_of_plate(30), QUICK).log_densities
+    here = compare(events_of_plate(30), ours)
+    assert compare(Made(events_of_plate, (30,)), ours) == here
+    usage = taken_usages()[-1]
+    assert usage.blocks == 7 * len(OTHERS)
+    assert usage.largest_sent < 3_000
+    assert usage.largest_received < 30 * 3 * 8 + 1_000
 
 
 @pytest.mark.slow
@@ -294,4 +310,4 @@ def test_events_that_cannot_be_compared_are_refused():
     }
     for message, events in cases.items():
         with pytest.raises(InputError, match=message):
-            compare(*events, np.zeros((len(values), 2)))
+            compare(LabelledEvents(*events), np.zeros((len(values), 2)))
