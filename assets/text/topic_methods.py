@@ -16,9 +16,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.compute import Made
 from taproom.text.corpus_topics import WEIGHTINGS
 from taproom.text.topic_methods import METHODS
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.table_version import TableVersion
 
 CONTRACT = Contract(
     table="topic_methods",
@@ -89,17 +91,20 @@ class TopicMethodsConfig(dg.Config):
     pool="numerics",
 )
 @keeps_settings
-def topic_methods(config: TopicMethodsConfig, bag_of_words: pa.Table, terms: pa.Table, topics: pa.Table) -> Draft:
+def topic_methods(
+    config: TopicMethodsConfig, bag_of_words: TableVersion, terms: TableVersion, topics: pa.Table
+) -> Draft:
     """Fit each method with each seed, and evaluate the topics."""
     from taproom.text import topic_figures as figures
-    from taproom.text.bag_of_words import corpus_of
-    from taproom.text.topic_methods import MethodParameters, compare
+    from taproom.text.topic_methods import MethodParameters, compare, stored_corpus
     from taproom.text.topics import TopicParameters
 
     of_table = pa.compute.sum(pa.compute.equal(topics["weighting"], WEIGHTINGS[0])).as_py()
     chosen = TopicParameters(topics=config.topics or of_table, seed=config.seed)
     seeds, lda_passes = BUDGETS[config.preset]
-    found = compare(corpus_of(bag_of_words, terms), MethodParameters(chosen, seeds, lda_passes), config.workers)
+    found = compare(
+        Made(stored_corpus, (bag_of_words, terms)), MethodParameters(chosen, seeds, lda_passes), config.workers
+    )
     return Draft(
         pa.Table.from_pylist(found.rows, schema=CONTRACT.schema),
         metadata={

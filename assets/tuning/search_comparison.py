@@ -17,9 +17,19 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.search.search_comparison import DECK_SETTINGS, REFERENCE, SPACE, SPENDINGS, final_loss, rank_correlation
+from taproom.compute import Made
+from taproom.search.search_comparison import (
+    DECK_SETTINGS,
+    REFERENCE,
+    SPACE,
+    SPENDINGS,
+    Parted,
+    final_loss,
+    rank_correlation,
+)
 from taproom.search.trials import METHODS
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
+from taproom.warehouse.table_version import TableVersion
 
 _LOSSES = pa.list_(pa.float64())
 
@@ -102,6 +112,16 @@ class SearchComparisonConfig(dg.Config):
     workers: int = Field(-1, ge=-1, description="processes as joblib counts them; -1: one for each core")
 
 
+def _parted(digits: TableVersion, most: int | None) -> Parted:
+    """Digits to train on and to judge by, from the table; a worker of a cluster makes them so."""
+    from taproom.images.image_arrays import labels_of
+    from taproom.search.search_comparison import part
+    from taproom.sources.digits import intensities
+
+    rows = digits.read()
+    return part(intensities(rows), labels_of(rows)[0], rows["digit_id"].to_pylist(), most)
+
+
 _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
 
 
@@ -114,17 +134,15 @@ _out = partial(refreshed_out, module=__name__, config=SearchComparisonConfig)
     pool="numerics",
 )
 @keeps_settings
-def search_comparison(config: SearchComparisonConfig, digits: pa.Table) -> Iterator[dg.Output]:
+def search_comparison(config: SearchComparisonConfig, digits: TableVersion) -> Iterator[dg.Output]:
     """Train the deck's settings, and let each method search."""
-    from taproom.images.image_arrays import labels_of
     from taproom.search import search_comparison_figures as figures
-    from taproom.search.search_comparison import compare, part, share_to_reach
-    from taproom.sources.digits import intensities
+    from taproom.search.search_comparison import compare, share_to_reach
 
     spending = SPENDINGS[config.preset.value]
-    parted = part(intensities(digits), labels_of(digits)[0], digits["digit_id"].to_pylist(), spending.digits)
-    found = compare(parted, spending, config.seed, config.workers)
-    of = {"seeds": spending.seeds, "trained_on": len(parted.training), "judged_by": len(parted.judging)}
+    made = Made(_parted, (digits, spending.digits))
+    of = {"seeds": spending.seeds, "trained_on": len(made.here.training), "judged_by": len(made.here.judging)}
+    found = compare(made, spending, config.seed, config.workers)
     correlations = {
         f"rank_correlation_of_{column}": rank_correlation(found.settings, column) for column in ("loss", "error")
     }

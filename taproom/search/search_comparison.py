@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from taproom.compute import workers
+from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.progress import progress, silent
 from taproom.search.hidden_layer import BATCH, HiddenLayer, HiddenLayerParameters, Judged
@@ -168,10 +168,14 @@ class Compared(NamedTuple):
     curves: list[dict]
 
 
-def compare(digits: Parted, spending: Spending, seed: int = 0, n_jobs: int | None = None) -> Compared:
+def compare(digits: Parted | Made[Parted], spending: Spending, seed: int = 0, n_jobs: int | None = None) -> Compared:
     """Train the deck's settings and let all methods search, each with consecutive seeds.
 
-    The rows do not depend on `n_jobs`, workers (processes) as joblib counts them.
+    The rows do not depend on `n_jobs`, workers (processes) as joblib counts them. With `Made` digits, a search and the
+    training of a setting are blocks of work on a cluster, where there is one.
+
+    Raises:
+        ComputeError: as `taproom.compute.workers` does.
     """
     seeds = range(seed, seed + spending.seeds)
     searches = [(method, of) for method in METHODS for of in seeds]

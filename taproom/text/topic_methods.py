@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
-from taproom.compute import workers
+from taproom.compute import Made, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
-from taproom.text.bag_of_words import Corpus
+from taproom.text.bag_of_words import Corpus, corpus_of
 from taproom.text.coherence import diversity, npmi, stability
 from taproom.text.topics import (
     TopicParameters,
@@ -33,6 +33,7 @@ from taproom.text.topics import (
     mixtures,
     top_terms,
 )
+from taproom.warehouse.table_version import TableVersion
 
 # Documents in a step of LDA: see `lda`. The limits of the iterations for a document are looser than scikit-learn's
 # defaults, which halves the time and changes the likelihood of held-out documents by less than 1 %.
@@ -91,13 +92,15 @@ class Fit(NamedTuple):
     topic_of: Callable[[sparse.csr_array], np.ndarray]
 
 
-def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: int | None = None) -> Comparison:
+def compare(
+    corpus: Corpus | Made[Corpus], parameters: MethodParameters | None = None, n_jobs: int | None = None
+) -> Comparison:
     """Fit each method with each seed to the training documents, and evaluate the topics.
 
     A method that cannot be fitted is left out, with a warning in the log, so that the others still have their rows.
 
     Args:
-        corpus: the documents.
+        corpus: the documents; methods are fitted to a `Made` corpus on a cluster where there is one.
         parameters: parameters of the comparison; None for the defaults.
         n_jobs: number of worker processes, as for joblib; only `seconds` depends on it.
 
@@ -110,17 +113,18 @@ def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: 
 
     Raises:
         InputError: fewer than two training documents have a known word.
+        ComputeError: as `taproom.compute.workers` does.
     """
     parameters = parameters or MethodParameters()
-    known = np.diff(corpus.shares.indptr) > 0
-    check_documents(corpus.shares[corpus.training])
+    documents = made_here(corpus)
+    check_documents(documents.shares[documents.training])
     seeds = range(parameters.topics.seed, parameters.topics.seed + parameters.seeds)
     tasks = list(product(METHODS, seeds))
     found: dict[str, list[_Evaluated]] = {method: [] for method in METHODS}
     left_out: dict[str, str] = {}
     # Processes instead of threads, since most of these methods hold the GIL.
     with workers(corpus, n_jobs, prefer="processes") as run:
-        fits = run(_attempt, ((method, known, seed, parameters) for method, seed in tasks))
+        fits = run(_attempt, ((method, seed, parameters) for method, seed in tasks))
         fits = progress(fits, doing="comparing topic methods", total=len(tasks), unit="fit")
         for (method, _), outcome in zip(tasks, fits, strict=True):
             if isinstance(outcome, str):
@@ -129,8 +133,17 @@ def compare(corpus: Corpus, parameters: MethodParameters | None = None, n_jobs: 
                 found[method].append(outcome)
     for method, reason in left_out.items():
         logger.warning("%s is left out of the comparison: %s", method, reason)
-    rows = [_row(method, found[method], corpus, known) for method in found if method not in left_out]
+    rows = [_row(method, found[method], documents) for method in found if method not in left_out]
     return Comparison(rows, left_out)
+
+
+def stored_corpus(bag_of_words: TableVersion, terms: TableVersion) -> Corpus:
+    """The corpus, read from versions of the tables; a worker of a cluster makes it so.
+
+    Raises:
+        StorageError: the storage fails.
+    """
+    return corpus_of(bag_of_words.read(), terms.read())
 
 
 def lda(counts: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
@@ -223,6 +236,11 @@ def latent_semantic_analysis(weights: sparse.csr_array, seed: int, parameters: M
     return Fit(model.components_, lambda documents: np.abs(model.transform(documents)).argmax(axis=1))
 
 
+def _known(corpus: Corpus) -> np.ndarray:
+    """The documents that have a known word: (documents,) bool."""
+    return np.diff(corpus.shares.indptr) > 0
+
+
 def _counts(corpus: Corpus) -> sparse.csr_array:
     """The counts (documents, terms) that the corpus's shares were computed from."""
     counts = corpus.shares.copy()
@@ -253,35 +271,33 @@ METHODS: dict[
 
 
 class _Evaluated(NamedTuple):
-    """The top terms of a fit, the topics (documents,) of the documents with a known word, and the seconds it took."""
+    """The top terms of a fit, the topic (int32) of each document with a known word, and the seconds it took."""
 
     top: list[np.ndarray]
     topic_of: np.ndarray
     seconds: float
 
 
-def _attempt(
-    corpus: Corpus, method: str, known: np.ndarray, seed: int, parameters: MethodParameters
-) -> _Evaluated | str:
+def _attempt(corpus: Corpus, method: str, seed: int, parameters: MethodParameters) -> _Evaluated | str:
     """Fit a method with a seed; the reason as a string if it cannot be fitted."""
     from sklearn import cluster, decomposition, mixture  # noqa: F401  imported before the time is measured
     from threadpoolctl import threadpool_limits
 
     given, fit = METHODS[method]
-    seen = given(corpus)
+    seen, known = given(corpus), _known(corpus)
     training = seen[known & corpus.training]
     try:
         with threadpool_limits(limits=1):
             started = time.perf_counter()
             found = fit(training, seed, parameters)
             seconds = time.perf_counter() - started
-            return _Evaluated(top_terms(found.topics), found.topic_of(seen[known]), seconds)
+            return _Evaluated(top_terms(found.topics), found.topic_of(seen[known]).astype(np.int32), seconds)
     except (InputError, ValueError) as error:  # scikit-learn raises ValueError
         return str(error)
 
 
-def _row(method: str, fits: list[_Evaluated], corpus: Corpus, known: np.ndarray) -> dict[str, Any]:
-    reference = corpus.shares[corpus.reference]
+def _row(method: str, fits: list[_Evaluated], corpus: Corpus) -> dict[str, Any]:
+    reference, known = corpus.shares[corpus.reference], _known(corpus)
     coherence = np.concatenate([npmi(fit.top, reference) for fit in fits])
     labels, training = corpus.labels[known], corpus.training[known]
     return {

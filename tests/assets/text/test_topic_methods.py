@@ -1,7 +1,9 @@
 import pytest
 
 
-def test_every_method_is_judged_on_the_same_corpus_and_the_same_again(themes, make, warehouse):
+def test_every_method_is_judged_on_the_same_corpus_and_the_same_again_on_a_cluster(
+    themes, make, warehouse, dask_cluster, monkeypatch
+):
     make("topics", "document_topics", topics={"topics": 4})
     given = {"topic_methods": {"workers": 1}}
     result = make("topic_methods", **given)
@@ -15,6 +17,7 @@ def test_every_method_is_judged_on_the_same_corpus_and_the_same_again(themes, ma
     assert all(row["seconds"] > 0 for row in rows.values())
     check, *_ = result.get_asset_check_evaluations()
     assert check.metadata["best"].value in rows
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
     make("topic_methods", **given)
     first, again = (warehouse.commit_of("topic_methods", version)["content_hash"] for version in (0, 1))
     assert first == again  # seconds differ, which are promised to nobody

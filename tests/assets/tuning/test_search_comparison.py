@@ -86,10 +86,16 @@ def test_the_comparison_becomes_two_tables_with_checks_metadata_and_figures(comp
         assert Image.open(shown["figure_path"].value).width > 700
 
 
-def test_the_same_again_is_the_same_table_and_another_seed_another(compare, warehouse):
+def test_the_same_again_on_a_cluster_is_the_same_table_and_another_seed_another(
+    compare, warehouse, instance, dask_cluster, monkeypatch
+):
     compare()
     first = warehouse.heads()
-    compare()
+    with monkeypatch.context() as patch:
+        patch.setenv("TAPROOM_CLUSTER", dask_cluster)
+        compare()
+    (usage,) = told(instance, "deck_settings")["cluster"].value
+    assert usage["blocks"] == TINY.seeds * (len(METHODS) + 10)
     assert warehouse.heads() == first
     compare(seed=1)
     changed = {table for table, version in warehouse.heads().items() if version != first[table]}

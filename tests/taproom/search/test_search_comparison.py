@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.search.hidden_layer import HiddenLayer, HiddenLayerParameters
 from taproom.search.search_comparison import (
@@ -36,7 +38,11 @@ def blobs(count=200, classes=4, seed=0):
     return images.astype(np.float32), labels, [f"{number:06}" for number in range(count)]
 
 
-DIGITS = part(*blobs())
+def parted_blobs():
+    return part(*blobs())
+
+
+DIGITS = parted_blobs()
 SETTING = {"learning_rate": 0.05, "l2_penalty": 1e-4, "hidden_nodes": 12}
 
 
@@ -191,6 +197,15 @@ def test_the_losses_of_the_decks_settings_are_those_of_networks_trained_for_all_
 def test_rows_do_not_depend_on_workers_and_do_on_the_seed(compared):
     assert compare(DIGITS, TINY, seed=5, n_jobs=2) == compared
     assert compare(DIGITS, TINY, seed=6, n_jobs=1).curves != compared.curves
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_rows(on_cluster, compared):
+    assert compare(Made(parted_blobs, ()), TINY, seed=5) == compared
+    usage = taken_usages()[-1]
+    assert usage.blocks == TINY.seeds * (len(METHODS) + len(DECK_SETTINGS))
+    assert usage.largest_sent < 3_000
+    assert usage.largest_received < 3_000
 
 
 def test_the_second_seed_of_one_comparison_is_the_first_of_the_next(compared):

@@ -8,6 +8,8 @@ from joblib import parallel_config
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.text.bag_of_words import Corpus
 from taproom.text.coherence import npmi
@@ -82,6 +84,17 @@ def test_no_bit_but_the_seconds_depends_on_the_workers_or_threads(found):
         assert without_seconds(compare(planted(), THREE, n_jobs=2).rows) == without_seconds(found.rows)
     with parallel_config(backend="threading"):
         assert without_seconds(compare(planted(), THREE, n_jobs=2).rows) == without_seconds(found.rows)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_rows(on_cluster):
+    small = MethodParameters(TopicParameters(topics=3), seeds=1, lda_passes=1)
+    here = without_seconds(compare(planted(), small).rows)
+    assert without_seconds(compare(Made(planted, ()), small).rows) == here
+    usage = taken_usages()[-1]
+    assert usage.blocks == len(METHODS)
+    assert usage.largest_sent < 3_000
+    assert usage.largest_received < 4 * 120 + 2_000
 
 
 @pytest.mark.slow
