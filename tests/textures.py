@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from taproom.images.street_fight_draws import Sizes
+from taproom.images.street_fight_draws import Draw, Sizes, draw_all
 
 NAMES = ["bars", "dots", "rings"]
 
@@ -21,3 +21,7 @@ def textures(each=100, classes=3, side=10, noise=25.0, seed=0):
     waves = 128 + 60 * np.sin(1.8 * along + phase)[..., None] + noise * random.normal(size=(len(labels), side, side, 3))
     order = random.permutation(len(labels))
     return np.clip(waves, 0, 255).astype(np.uint8)[order], labels[order]
+
+
+def draws_of_textures() -> list[Draw]:
+    return draw_all(*textures(), NAMES, TINY, seed=0)

@@ -16,9 +16,11 @@ import pyarrow as pa
 from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.compute import Made
 from taproom.images.imbalance_experiment import MEASURES
 from taproom.images.street_fight_draws import EXPERIMENTS, SIZES
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
+from taproom.warehouse.table_version import TableVersion
 
 CONTRACT = Contract(
     table="street_fight",
@@ -103,31 +105,22 @@ class StreetFightConfig(dg.Config):
     pool="numerics",
 )
 @keeps_settings
-def street_fight(config: StreetFightConfig, images: pa.Table) -> Draft:
+def street_fight(config: StreetFightConfig, images: TableVersion) -> Draft:
     """Try every setting on the training images that each seed draws."""
-    import numpy as np
-
-    from taproom.images.image_arrays import labels_of, pixels_of
+    from taproom.images.image_arrays import labels_of
     from taproom.images.street_fight import compare
-    from taproom.images.street_fight_draws import with_enough_images
+    from taproom.images.street_fight_draws import draws_of, stored_draws, training_labels
     from taproom.images.street_fight_figures import street_fight as picture
 
-    numbers, names = labels_of(images)
-    training = np.asarray(pa.compute.equal(images["split"], "training"))
-    labels, fighting = with_enough_images(np.where(training, numbers, -1), names)
-    rows = compare(
-        pixels_of(images),
-        labels,
-        fighting,
-        SIZES[config.preset.value],
-        config.seed,
-        config.workers,
-    )
+    sizes, table = SIZES[config.preset.value], images.read()
+    made = Made(stored_draws, (images, sizes, config.seed), known=draws_of(table, sizes, config.seed))
+    rows = compare(made, sizes, config.workers)
+    names, compared = labels_of(table)[1], training_labels(table)[1]
     return Draft(
         pa.Table.from_pylist(rows, schema=CONTRACT.schema),
         metadata={
-            "classes_left_out": [name for name in names if name not in fighting],
-            "seeds": SIZES[config.preset.value].seeds,
+            "classes_left_out": [name for name in names if name not in compared],
+            "seeds": sizes.seeds,
             "base_accuracy": next(row["value"] for row in rows if row["base"] is None),
             **{_metadata_key(row): row["difference"] for row in rows if row["difference"] is not None},
         },

@@ -15,11 +15,12 @@ from typing import NamedTuple
 import numpy as np
 
 from taproom.blas import blas_threads
+from taproom.compute import Made, made_here, workers
 from taproom.images.encoder_experiment import CHOSEN, choices_of, classify_base, penalty_name, vary
 from taproom.images.imbalance_experiment import IMBALANCE, MEASURES, PENALTIES, TREATMENTS, with_rare
 from taproom.images.kernel_regression import LOSSES
 from taproom.images.outlier_experiment import KERNELS, SPOILT, condition_name, kernel_training, regress
-from taproom.images.street_fight_draws import Draw, Outcome, Sizes, check_classes, draw
+from taproom.images.street_fight_draws import Draw, Outcome, Sizes
 from taproom.intervals import student_interval
 from taproom.progress import progress
 
@@ -33,43 +34,29 @@ class Setting(NamedTuple):
     base: str | None
 
 
-def compare(
-    images: np.ndarray,
-    labels: np.ndarray,
-    names: Sequence[str],
-    sizes: Sizes,
-    seed: int = 0,
-    n_jobs: int | None = None,
-) -> list[dict]:
-    """Rows of the table `street_fight`, from training images (n, height, width, 3) uint8 and labels (n,) int64.
+def compare(draws: Sequence[Draw] | Made[Sequence[Draw]], sizes: Sizes, n_jobs: int | None = None) -> list[dict]:
+    """Rows of the table `street_fight`, from the draws of `taproom.images.street_fight_draws.draw_all`.
 
-    Labels count in `names`; -1 is none. If there are fewer images than `sizes` asks for, fewer are drawn: as many of
-    each class as the smallest allows. Draws have consecutive seeds. The rows, but for their seconds, do not depend on
-    `n_jobs`, workers (threads) as joblib counts them.
+    With `Made` draws, a setting, or several that share an encoder, with one draw is a block of work on a cluster, where
+    there is one. The rows, but for their seconds, do not depend on `n_jobs`, workers (threads) as joblib counts them.
 
-    Raises `InputError` for fewer than two classes, for a class with fewer than 30 images, and as `learn_encoder` does.
+    Raises:
+        InputError: as `learn_encoder` does.
+        ComputeError: as `taproom.compute.workers` does.
     """
-    from joblib import Parallel, delayed
-
-    check_classes(labels, names)
-    draws = [draw(images, labels, sizes, seed + repeat) for repeat in range(sizes.seeds)]
+    seeds, first = range(len(made_here(draws))), made_here(draws)[0]
     # The longest first, so that no worker is left with one at the end.
-    tasks = [(task, drawn) for task in _tasks(sizes) for drawn in draws]
+    tasks = [(task, place, sizes) for task in _tasks(sizes) for place in seeds]
     values: dict[tuple, list[float]] = {}
     seconds: dict[tuple, list[float]] = {}
     # The limit is the process's: set around all threads, and again in each task for workers that are other processes.
-    with blas_threads():
-        ran = Parallel(n_jobs, prefer="threads", return_as="generator")(
-            delayed(_run)(task, drawn, sizes) for task, drawn in tasks
-        )
-        for outcomes in progress(ran, doing="street fight", total=len(tasks), unit="task"):
+    with blas_threads(), workers(draws, n_jobs) as run:
+        for outcomes in progress(run(_outcomes, tasks), doing="street fight", total=len(tasks), unit="task"):
             for outcome in outcomes:
                 values.setdefault(outcome[:4], []).append(outcome.value)
                 seconds.setdefault(outcome[:4], []).append(outcome.seconds)
     return [
-        _row(
-            setting, measure, values, float(np.mean(seconds[*setting[:3], measure])), _images(setting, draws[0], sizes)
-        )
+        _row(setting, measure, values, float(np.mean(seconds[*setting[:3], measure])), _images(setting, first, sizes))
         for setting in settings(sizes)
         for measure in MEASURES
         if (*setting[:3], measure) in values
@@ -104,10 +91,10 @@ class _Task(NamedTuple):
     given: tuple = ()
 
 
-def _run(task: _Task, drawn: Draw, sizes: Sizes) -> list[Outcome]:
+def _outcomes(draws: Sequence[Draw], task: _Task, place: int, sizes: Sizes) -> list[Outcome]:
     # Not only for speed: the bits of some of LAPACK's results depend on its number of threads.
     with blas_threads():
-        return task.run(drawn, sizes, *task.given)
+        return task.run(draws[place], sizes, *task.given)
 
 
 def _tasks(sizes: Sizes) -> list[_Task]:

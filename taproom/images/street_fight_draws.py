@@ -12,8 +12,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from taproom.errors import InputError
+from taproom.images.image_arrays import labels_of, pixels_of
+from taproom.warehouse.table_version import TableVersion
 
 EXPERIMENTS = ("standardization", "encoding", "filters", "number of filters", "penalty", "class imbalance", "outliers")
 # A fifth of the training images chooses between settings; each part has images of the classes that are made rare.
@@ -82,6 +86,36 @@ def draw(images: np.ndarray, labels: np.ndarray, sizes: Sizes, seed: int) -> Dra
     of_class = [random.permutation(np.flatnonzero(labels == number))[: training + judged] for number in range(classes)]
     rows = np.column_stack(of_class).ravel()
     return Draw(images[rows], labels[rows], classes, training * classes, seed)
+
+
+def draw_all(images: np.ndarray, labels: np.ndarray, names: Sequence[str], sizes: Sizes, seed: int) -> list[Draw]:
+    """The draws of consecutive seeds, from the first one on. Raises `InputError` as `check_classes`.
+
+    Args:
+        images: (n, height, width, 3) uint8.
+        labels: (n,) int64, places in `names`; -1 for none.
+        names: of the classes.
+        sizes: how many images; if there are fewer, as many of each class as the smallest allows.
+        seed: the first one.
+    """
+    check_classes(labels, names)
+    return [draw(images, labels, sizes, seed + repeat) for repeat in range(sizes.seeds)]
+
+
+def stored_draws(images: TableVersion, sizes: Sizes, seed: int) -> list[Draw]:
+    """`draw_all` from the training images of a version of the table; a worker of a cluster makes them so."""
+    return draws_of(images.read(), sizes, seed)
+
+
+def draws_of(images: pa.Table, sizes: Sizes, seed: int) -> list[Draw]:
+    """`draw_all` from the training images in rows of the table `images`, of the classes that have enough of them."""
+    return draw_all(pixels_of(images), *training_labels(images), sizes, seed)
+
+
+def training_labels(images: pa.Table) -> tuple[np.ndarray, list[str]]:
+    """Labels (n,) and names of the classes that have enough training images; test images have none, -1."""
+    numbers, names = labels_of(images)
+    return with_enough_images(np.where(pc.equal(images["split"], "training"), numbers, -1), names)
 
 
 def with_enough_images(labels: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, list[str]]:

@@ -80,9 +80,14 @@ def test_the_fight_becomes_a_table_with_checks_metadata_and_figure(fight, wareho
     assert Image.open(told["figure_path"].value).width > 1_000
 
 
-def test_the_same_again_is_the_same_table_but_for_the_seconds(fight, warehouse):
+def test_the_same_again_on_a_cluster_is_the_same_table_but_for_the_seconds(
+    fight, warehouse, instance, dask_cluster, monkeypatch
+):
     fight({"lying": 30, "upright": 30})
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
     fight({"lying": 30, "upright": 30})
+    told = newest_materialization(instance, dg.AssetKey("street_fight")).asset_materialization.metadata
+    assert told["cluster"].value[0]["blocks"] > 0
     first, again = (warehouse.commit_of("street_fight", version)["content_hash"] for version in (0, 1))
     assert first == again
 

@@ -3,9 +3,9 @@
 import pytest
 
 from taproom.images.street_fight import compare
-from tests.textures import NAMES, TINY, textures
+from tests.textures import TINY, draws_of_textures
 
 
 @pytest.fixture(scope="session")
 def fight() -> list[dict]:
-    return compare(*textures(), NAMES, TINY, n_jobs=1)
+    return compare(draws_of_textures(), TINY, n_jobs=1)

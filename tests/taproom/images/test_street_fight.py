@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.images.imbalance_experiment import TREATMENTS
 from taproom.images.kernel_regression import LOSSES
 from taproom.images.outlier_experiment import SPOILT
 from taproom.images.street_fight import compare
-from taproom.images.street_fight_draws import Sizes
+from taproom.images.street_fight_draws import Sizes, draw_all
 from taproom.intervals import student_interval
-from tests.textures import NAMES, TINY, textures
+from tests.textures import NAMES, TINY, draws_of_textures, textures
 
 
 def of(rows, experiment, **wanted):
@@ -104,42 +106,30 @@ def test_wild_targets_ruin_the_squared_loss_and_not_hubers(fight):
 
 
 def test_the_same_rows_come_out_whatever_the_workers(fight):
-    assert without_seconds(compare(*textures(), NAMES, TINY, n_jobs=2)) == without_seconds(fight)
+    assert without_seconds(compare(draws_of_textures(), TINY, n_jobs=2)) == without_seconds(fight)
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_rows(on_cluster, fight):
+    assert without_seconds(compare(Made(draws_of_textures, ()), TINY)) == without_seconds(fight)
+    usage = taken_usages()[-1]
+    assert usage.blocks % TINY.seeds == 0
+    assert usage.largest_sent < 3_000
+    assert usage.largest_received < 10_000
 
 
 def test_images_without_a_label_take_no_part(fight):
     images, labels = textures()
     more, none = np.zeros((50, *images.shape[1:]), np.uint8), np.full(50, -1)
-    again = compare(np.concatenate([images, more]), np.append(labels, none), NAMES, TINY, n_jobs=1)
+    draws = draw_all(np.concatenate([images, more]), np.append(labels, none), NAMES, TINY, seed=0)
+    again = compare(draws, TINY, n_jobs=1)
     assert without_seconds(again) == without_seconds(fight)
-
-
-def test_fewer_than_two_classes_are_refused():
-    images, labels = textures(classes=1)
-    with pytest.raises(InputError, match=r"one class .*\(bars: 100\).*at least two"):
-        compare(images, labels, ["bars"], TINY)
-    with pytest.raises(InputError, match="none has one"):
-        compare(images, np.full(len(images), -1), [], TINY)
-
-
-def test_a_class_with_too_few_images_is_named():
-    images, labels = textures(each=40)
-    labels[np.flatnonzero(labels == 1)[:11]] = -1
-    with pytest.raises(InputError, match=r"1 of 3 classes \(dots: 29\); wanted at least 30 of each"):
-        compare(images, labels, NAMES, TINY)
-
-
-def test_a_class_without_a_training_image_is_named():
-    images, labels = textures(each=40)
-    with pytest.raises(InputError, match=r"\(stripes: 0\)"):
-        compare(images, labels, [*NAMES, "stripes"], TINY)
 
 
 def test_the_fewest_images_are_enough():
     images, labels = textures(each=30, classes=2)
-    rows = compare(
-        images, labels, NAMES[:2], Sizes(1, 10, 10, 10, filters=8, patches=300, iterations=1, pools=2), n_jobs=1
-    )
+    sizes = Sizes(1, 10, 10, 10, filters=8, patches=300, iterations=1, pools=2)
+    rows = compare(draw_all(images, labels, NAMES[:2], sizes, seed=0), sizes, n_jobs=1)
     assert all(row["low"] is row["difference_low"] is None for row in rows)
     assert {row["images"] for row in of(rows, "class imbalance")} == {20 + 2}
 
@@ -147,4 +137,4 @@ def test_the_fewest_images_are_enough():
 def test_constant_images_are_refused_with_a_reason():
     images, labels = textures(each=30)
     with pytest.raises(InputError, match="flat"):
-        compare(np.full_like(images, 90), labels, NAMES, TINY, n_jobs=1)
+        compare(draw_all(np.full_like(images, 90), labels, NAMES, TINY, seed=0), TINY, n_jobs=1)

@@ -1,9 +1,11 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taproom.images.street_fight_draws import draw, with_enough_images
-from tests.textures import TINY, textures
+from taproom.errors import InputError
+from taproom.images.street_fight_draws import draw, draw_all, with_enough_images
+from tests.textures import NAMES, TINY, textures
 
 
 def test_another_seed_draws_other_images():
@@ -39,3 +41,24 @@ def test_classes_with_too_few_images_are_left_out_while_two_are_left():
         kept, fighting = with_enough_images(few, names)
         assert fighting == names
         np.testing.assert_array_equal(kept, few)
+
+
+def test_fewer_than_two_classes_are_refused():
+    images, labels = textures(classes=1)
+    with pytest.raises(InputError, match=r"one class .*\(bars: 100\).*at least two"):
+        draw_all(images, labels, ["bars"], TINY, seed=0)
+    with pytest.raises(InputError, match="none has one"):
+        draw_all(images, np.full(len(images), -1), [], TINY, seed=0)
+
+
+def test_a_class_with_too_few_images_is_named():
+    images, labels = textures(each=40)
+    labels[np.flatnonzero(labels == 1)[:11]] = -1
+    with pytest.raises(InputError, match=r"1 of 3 classes \(dots: 29\); wanted at least 30 of each"):
+        draw_all(images, labels, NAMES, TINY, seed=0)
+
+
+def test_a_class_without_a_training_image_is_named():
+    images, labels = textures(each=40)
+    with pytest.raises(InputError, match=r"\(stripes: 0\)"):
+        draw_all(images, labels, [*NAMES, "stripes"], TINY, seed=0)
