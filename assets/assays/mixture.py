@@ -23,6 +23,7 @@ from pydantic import Field
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.assays.populations import MERGE_ABOVE
+from taproom.compute import Made
 from taproom.warehouse.contracts import (
     FOLLOWS_BATCHES,
     FOLLOWS_SETTINGS,
@@ -34,6 +35,7 @@ from taproom.warehouse.contracts import (
     Usual,
 )
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 if TYPE_CHECKING:
     from taproom.assays.mixtures import Mixture
@@ -230,7 +232,7 @@ _out = partial(refreshed_out, module=__name__, config=MixtureConfig)
     pool="numerics",
 )
 @keeps_settings
-def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterator[dg.Output]:
+def mixture(config: MixtureConfig, events: TableVersion, wells: TableVersion) -> Iterator[dg.Output]:
     """Choose the number of components, fit them to all events, and merge them into populations."""
     import numpy as np
 
@@ -238,12 +240,14 @@ def mixture(config: MixtureConfig, events: pa.Table, wells: pa.Table) -> Iterato
     from taproom.assays.event_mixture import fit_events, gaussian_columns, shown_channels
     from taproom.assays.expectation_maximization import EmParameters
     from taproom.assays.mixture_sizes import SizeParameters, best_by_bic, best_held_out
+    from taproom.assays.stored_events import stored_matrix
     from taproom.drawing import bars
-    from taproom.sources.events import as_lists, event_matrix
+    from taproom.sources.events import as_lists
 
-    matrix = event_matrix(events, wells)
+    made = Made(stored_matrix, (events, wells))
+    matrix = made.here
     fitted = fit_events(
-        matrix,
+        made,
         SizeParameters(tuple(config.sizes), config.restarts, config.selection_events),
         EmParameters(config.iterations, config.tolerance, config.regularization),
         components=config.components,

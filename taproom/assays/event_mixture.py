@@ -16,6 +16,7 @@ from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_by_bic, f
 from taproom.assays.mixture_starts import standardization
 from taproom.assays.mixtures import Mixture
 from taproom.assays.populations import merge
+from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 from taproom.sources.events import EventMatrix, as_lists, from_lists
 
@@ -70,7 +71,7 @@ class EventMixture:
 
 
 def fit_events(
-    matrix: EventMatrix,
+    matrix: EventMatrix | Made[EventMatrix],
     sizes: SizeParameters,
     em: EmParameters,
     components: int | None,
@@ -80,10 +81,13 @@ def fit_events(
 ) -> EventMixture:
     """Fit all events, with as many components as BIC finds best among `sizes` unless `components` says how many.
 
-    Raises `InputError` as `fit_all` does: constant channels, fewer events than components.
+    Mixtures are fitted to a `Made` matrix on a cluster where there is one.
+
+    Raises `InputError` and `ComputeError` as `fit_all` does: constant channels, fewer events than components.
     """
-    offset, scale = standardization(matrix.values, matrix.channels)
-    values = (matrix.values - offset) / scale
+    events = made_here(matrix)
+    offset, scale = standardization(events.values, events.channels)
+    values = derived(matrix, _standardised, offset, scale)
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
     fits = fit_sizes(values, tried, em, seed, n_jobs)
     components = best_by_bic(fits).components
@@ -96,14 +100,18 @@ def fit_events(
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(
         mixture=mixture,
-        populations=merge(mixture, matrix.values, merge_above),
+        populations=merge(mixture, events.values, merge_above),
         history=tuple(each.take(order).scaled(offset, scale) for each in whole.history),
         # A density per unit of the events, not per standard deviation: only what was measured has units.
-        log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(values)).sum(axis=0),
+        log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events.values)).sum(axis=0),
         converged=whole.converged,
         sizes=fits,
         chosen=chosen,
     )
+
+
+def _standardised(matrix: EventMatrix, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return (matrix.values - offset) / scale
 
 
 def separating_channels(mixture: Mixture, count: int = 2) -> list[int]:

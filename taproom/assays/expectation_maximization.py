@@ -14,15 +14,17 @@ On complete events the fit is that of scikit-learn's `GaussianMixture`, except t
 2e-15 events to each component.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from taproom.assays.mixture_starts import check_events, start_at
 from taproom.assays.mixtures import (
+    BLOCK,
     Block,
     Mixture,
     blocks_of,
@@ -31,12 +33,20 @@ from taproom.assays.mixtures import (
     into_responsibilities,
     log_joint_of,
 )
+from taproom.compute import Made, cluster_address, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
 if TYPE_CHECKING:
     from taproom.assays._mixture_kernels import Moments
 
+    # Of an E-step: expected moments about the means, and the log-likelihood.
+    Expected = tuple[Moments, float]
+
+# The moments of so many blocks are added first, then those of these groups: the number is part of the result. On a
+# cluster, a group is a block of work. The moments of each of its blocks would be 64 times as many bytes: 7 MB for each
+# second that a worker computes, with twelve components in five channels.
+GROUP = 64
 # A component with responsibility for less than this of an event cannot be estimated (scikit-learn's limit).
 LEAST_EVENTS = 10 * np.finfo(np.float64).eps
 # A standard deviation counts as 0 if it is at most so many rounding errors of the mean; likewise parts of a variance.
@@ -93,7 +103,7 @@ def fit(
     and not at all unless covariances widen that are narrow beside e.
 
     A component that no event belongs to any longer keeps its mean and covariance, and its weight goes to 0. Events are
-    worked on in blocks of a fixed size, whose moments are added in their order.
+    worked on in blocks of a fixed size, whose moments are added in their order, by groups of a fixed number of blocks.
 
     >>> values = np.array([[0.0], [0.2], [5.0], [5.2]])
     >>> fit(values, Mixture([0.5, 0.5], [[1.0], [4.0]], [[[1.0]], [[1.0]]])).mixture.means.round(3).tolist()
@@ -115,41 +125,18 @@ def fit(
 
     from joblib import effective_n_jobs
 
-    parameters = parameters or EmParameters()
-    _check_parameters(parameters)
-    values = checked_values(values, start)
-    check_events(values, start.components)
-    _check_covariances(start, "at the start", parameters.regularization)
-    blocks = list(blocks_of(values))
+    em = _Em(values, start, parameters or EmParameters(), keep_history)
+    blocks = list(blocks_of(em.values))
     threads = min(len(blocks), effective_n_jobs(n_jobs))
     # Not joblib: a block takes a millisecond, less than joblib needs to hand it over.
     with ThreadPoolExecutor(threads) as pool:
-        return _iterate(blocks, start, parameters, keep_history, pool.map if threads > 1 else map)
-
-
-def _iterate(
-    blocks: Sequence[Block], start: Mixture, parameters: EmParameters, keep_history: bool, each: Callable
-) -> Fit:
-    """EM from a start; `each` maps over the blocks."""
-    events = sum(len(block.events) for block in blocks)
-    mixture, history, log_likelihoods, converged = start, [start], [], False
-    while True:
-        moments, log_likelihood = _expectation(blocks, mixture, each)
-        log_likelihoods.append(log_likelihood)
-        iteration = len(log_likelihoods) - 1
-        if iteration:
-            converged = abs(log_likelihood - log_likelihoods[-2]) < parameters.tolerance * events
-        if converged or iteration == parameters.iterations:
-            break
-        mixture = _maximization(moments, mixture, parameters.regularization)
-        _check_covariances(mixture, f"after {iteration + 1} iterations", parameters.regularization)
-        if keep_history:
-            history.append(mixture)
-    return Fit(mixture, tuple(history) if keep_history else (), np.array(log_likelihoods), converged)
+        while em.advance(_expectation(blocks, em.mixture, pool.map if threads > 1 else map)):
+            pass
+    return em.fit()
 
 
 def fit_all(
-    values: np.ndarray,
+    values: np.ndarray | Made[np.ndarray],
     tasks: Sequence[tuple[int, int]],
     parameters: EmParameters | None = None,
     keep_history: bool = False,
@@ -157,8 +144,11 @@ def fit_all(
 ) -> list[Fit]:
     """Fit the same events once for each task (components, seed of `start_at`), in the tasks' order.
 
+    On a cluster, a task is a block of work. If there are more events than in a group (262,144), an iteration of all
+    tasks is a round, in which a block of work is a group of events and a task.
+
     Args:
-        values: (n, d) float64, NaN where missing.
+        values: (n, d) float64, NaN where missing. Mixtures are fitted to `Made` values on a cluster where there is one.
         tasks: numbers of components and seeds.
         parameters: see `EmParameters`.
         keep_history: whether to keep the mixture of each iteration.
@@ -166,31 +156,110 @@ def fit_all(
 
     Raises:
         InputError: as `start_at` and `fit`.
+        ComputeError: as `taproom.compute.workers` does.
     """
-    from joblib import Parallel, delayed
     from threadpoolctl import threadpool_limits
 
     parameters = parameters or EmParameters()
-
-    def fitted(components: int, seed: int) -> Fit:
-        return fit(values, start_at(values, components, seed, parameters.regularization), parameters, keep_history)
-
     with threadpool_limits(limits=1, user_api="blas"):
-        fits = Parallel(n_jobs, prefer="threads", return_as="generator")(delayed(fitted)(*task) for task in tasks)
-        return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
+        if isinstance(values, Made) and cluster_address() and len(values.here) > GROUP * BLOCK:
+            return _fit_in_rounds(values, tasks, parameters, keep_history)
+        with workers(values, n_jobs) as run:
+            fits = run(_fit_from_seed, ((*task, parameters, keep_history) for task in tasks))
+            return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
 
 
-def _expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable) -> tuple["Moments", float]:
-    """The E-step: expected moments about the means, and the log-likelihood, added block by block."""
+def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: EmParameters, keep_history: bool) -> Fit:
+    return fit(values, start_at(values, components, seed, parameters.regularization), parameters, keep_history)
+
+
+def _fit_in_rounds(
+    values: Made[np.ndarray], tasks: Sequence[tuple[int, int]], parameters: EmParameters, keep_history: bool
+) -> list[Fit]:
+    """`fit_all` on a cluster: an iteration of all fits is a round, whose blocks of work are the groups of each fit.
+
+    Each worker keeps all events, so that any worker can compute any group, also those of a worker that was lost.
+    """
+    starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
+    fits = [_Em(values.here, start, parameters, keep_history) for start in starts]
+    groups = [slice(first, first + GROUP) for first in range(0, -(-len(values.here) // BLOCK), GROUP)]
+    under_way = fits
+    with (
+        workers(Made(_blocks_of_made, (values.make, values.given))) as run,
+        progress(doing="fitting mixtures", total=len(tasks), unit="fit") as bar,
+    ):
+        while under_way:
+            sent = [(em.mixture, group) for em in under_way for group in groups]
+            sums = iter(list(run(_group_expectation, sent)))
+            going_on = [em for em in under_way if em.advance(_sum(em.mixture, islice(sums, len(groups))))]
+            bar.update(len(under_way) - len(going_on))
+            under_way = going_on
+    return [em.fit() for em in fits]
+
+
+def _blocks_of_made(make: Callable[..., np.ndarray], given: tuple) -> list[Block]:
+    """On a worker: all blocks of the values that it makes."""
+    return list(blocks_of(checked_values(make(*given))))
+
+
+class _Em:
+    """EM under way: `mixture` is that after the iterations so far."""
+
+    def __init__(self, values: np.ndarray, start: Mixture, parameters: EmParameters, keep_history: bool) -> None:
+        """Begin at the start; raises `InputError` as `fit`."""
+        _check_parameters(parameters)
+        self.values = checked_values(values, start)
+        check_events(self.values, start.components)
+        _check_covariances(start, "at the start", parameters.regularization)
+        self.mixture = start
+        self._parameters = parameters
+        self._history = [start] if keep_history else []
+        self._log_likelihoods: list[float] = []
+        self._converged = False
+
+    def advance(self, expected: "Expected") -> bool:
+        """Do the M-step, given the E-step of the mixture; False if EM has ended, and the mixture stays."""
+        moments, log_likelihood = expected
+        self._log_likelihoods.append(log_likelihood)
+        iteration = len(self._log_likelihoods) - 1
+        if iteration:
+            change = abs(log_likelihood - self._log_likelihoods[-2])
+            self._converged = change < self._parameters.tolerance * len(self.values)
+        if self._converged or iteration == self._parameters.iterations:
+            return False
+        self.mixture = _maximization(moments, self.mixture, self._parameters.regularization)
+        _check_covariances(self.mixture, f"after {iteration + 1} iterations", self._parameters.regularization)
+        if self._history:
+            self._history.append(self.mixture)
+        return True
+
+    def fit(self) -> Fit:
+        """The result so far."""
+        return Fit(self.mixture, tuple(self._history), np.array(self._log_likelihoods), self._converged)
+
+
+def _expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable) -> "Expected":
+    """The E-step; `each` maps over the blocks."""
+    of_blocks = iter(each(partial(_block_expectation, mixture=mixture), blocks))
+    return _sum(mixture, (_sum(mixture, islice(of_blocks, GROUP)) for _ in range(0, len(blocks), GROUP)))
+
+
+def _group_expectation(blocks: Sequence[Block], mixture: Mixture, group: slice) -> "Expected":
+    """The E-step of a group of the blocks."""
+    return _sum(mixture, (_block_expectation(block, mixture) for block in blocks[group]))
+
+
+def _sum(mixture: Mixture, parts: Iterable["Expected"]) -> "Expected":
+    """Moments and log-likelihoods, added in their order."""
     total, log_likelihood = _moments(mixture), 0.0
-    for moments, of_block in each(partial(_block_expectation, mixture=mixture), blocks):
+    for moments, of_part in parts:
         for sums, more in zip(total, moments, strict=True):
             sums += more
-        log_likelihood += of_block
+        log_likelihood += of_part
     return total, float(log_likelihood)
 
 
-def _block_expectation(block: Block, mixture: Mixture) -> tuple["Moments", float]:
+def _block_expectation(block: Block, mixture: Mixture) -> "Expected":
     from taproom.assays import _mixture_kernels as kernels
 
     joint, moments = log_joint_of(block, mixture), _moments(mixture)

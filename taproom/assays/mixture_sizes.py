@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from taproom.assays.expectation_maximization import EmParameters, fit_all
+from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 
 
@@ -38,22 +39,27 @@ class SizeFit:
 
 
 def fit_sizes(
-    values: np.ndarray, parameters: SizeParameters, em: EmParameters, seed: int, n_jobs: int | None = None
+    values: np.ndarray | Made[np.ndarray],
+    parameters: SizeParameters,
+    em: EmParameters,
+    seed: int,
+    n_jobs: int | None = None,
 ) -> list[SizeFit]:
     """Fit every number of components from every start to some events, and judge the fits on as many others.
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
     by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
-    are passed over. Raises `InputError` where a number is below 1, and as `fit_all`.
+    are passed over. With `Made` values, a fit is a block of work on a cluster where there is one. Raises `InputError`
+    where a number is below 1, and as `fit_all`.
     """
     if not parameters.sizes or min(parameters.sizes) < 1:
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
-    shuffled = np.random.default_rng(seed).permutation(len(values))
-    count = min(parameters.events, (len(values) + 1) // 2)
-    fitted, held_out = values[shuffled[:count]], values[shuffled[count : 2 * count]]
+    events = len(made_here(values))
+    count = min(parameters.events, (events + 1) // 2)
+    drawn, held_out = derived(values, _drawn, seed, 0, count), _drawn(made_here(values), seed, count, count)
     tasks = [
         (components, seed + restart)
-        for components in sizes_to_try(parameters.sizes, *fitted.shape)
+        for components in sizes_to_try(parameters.sizes, *made_here(drawn).shape)
         for restart in range(parameters.restarts if components > 1 else 1)
     ]
     return [
@@ -66,8 +72,13 @@ def fit_sizes(
             iterations=len(fit.log_likelihoods) - 1,
             converged=fit.converged,
         )
-        for (components, task_seed), fit in zip(tasks, fit_all(fitted, tasks, em, n_jobs=n_jobs), strict=True)
+        for (components, task_seed), fit in zip(tasks, fit_all(drawn, tasks, em, n_jobs=n_jobs), strict=True)
     ]
+
+
+def _drawn(values: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
+    """`count` events from the place `first` on, in a random order that depends on the seed and all events' number."""
+    return values[np.random.default_rng(seed).permutation(len(values))[first : first + count]]
 
 
 def sizes_to_try(sizes: Sequence[int], events: int, channels: int) -> list[int]:

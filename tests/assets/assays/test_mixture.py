@@ -65,10 +65,15 @@ def test_the_log_likelihood_is_per_unit_of_the_channels(fitted, warehouse):
     assert last == pytest.approx(warehouse.read("assignments")["log_density"].to_numpy().sum(), rel=1e-6)
 
 
-def test_workers_do_not_change_a_bit(fitted, warehouse, make):
+def test_workers_and_a_cluster_do_not_change_a_bit(fitted, warehouse, make, instance, dask_cluster, monkeypatch):
     hashes = [warehouse.history(table)[0]["content_hash"] for table in TABLES]
     make(*TABLES, mixture={**QUICK, "workers": 1})
     assert [warehouse.history(table)[0]["content_hash"] for table in TABLES] == hashes
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    make(*TABLES, mixture=QUICK)
+    assert [warehouse.history(table)[0]["content_hash"] for table in TABLES] == hashes
+    told = newest_materialization(instance, dg.AssetKey("mixture")).asset_materialization.metadata
+    assert [usage["blocks"] for usage in told["cluster"].value] == [1 + 3 * 2, 2]
 
 
 def test_a_number_of_components_can_be_set(plate, make, warehouse):

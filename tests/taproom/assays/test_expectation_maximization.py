@@ -7,10 +7,12 @@ from scipy.stats import norm
 from sklearn.mixture import GaussianMixture
 
 from taproom.assays import _mixture_kernels as kernels
-from taproom.assays import mixtures
+from taproom.assays import expectation_maximization, mixtures
 from taproom.assays.expectation_maximization import EmParameters, fit, fit_all
 from taproom.assays.mixture_starts import standardization, start_at
 from taproom.assays.mixtures import Mixture
+from taproom.cluster import taken_usages
+from taproom.compute import Made
 from taproom.errors import InputError
 from tests.random_mixtures import (
     FEW,
@@ -236,6 +238,38 @@ def test_no_bit_depends_on_the_workers():
         start = start_at(values, components, seed)
         assert_same_bits(first, fit(values, start, parameters))
         assert_same_bits(first, fit(values, start, parameters, n_jobs=2))
+
+
+def values_with_missing(events):
+    return problem(7, 3, 3, events, share=0.2)[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("in_rounds", [False, True])
+def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
+    if in_rounds:
+        monkeypatch.setattr(expectation_maximization, "GROUP", 2)
+    events, tasks = 20_000, [(2, 0), (3, 0), (3, 1)]
+    parameters = EmParameters(iterations=5, tolerance=1e-2)
+    here = fit_all(values_with_missing(events), tasks, parameters, keep_history=True, n_jobs=2)
+    there = fit_all(Made(values_with_missing, (events,)), tasks, parameters, keep_history=True)
+    for first, second in zip(here, there, strict=True):
+        assert_same_bits(first, second)
+        assert [each.means.tolist() for each in first.history] == [each.means.tolist() for each in second.history]
+    usage = taken_usages()[-1]
+    groups = 3  # of two blocks
+    assert usage.blocks == (groups * sum(len(each.log_likelihoods) for each in here) if in_rounds else len(tasks))
+    assert usage.largest_sent < 3_000
+    assert usage.largest_received < (2_000 if in_rounds else 10_000)
+
+
+def test_moments_of_groups_are_those_of_all_blocks_up_to_rounding(monkeypatch):
+    values, start = problem(7, 3, 3, 20_000, share=0.2)
+    monkeypatch.setattr(expectation_maximization, "GROUP", 2)
+    parameters = EmParameters(iterations=3)
+    by_groups = fit(values, start, parameters)
+    monkeypatch.undo()
+    assert_close(by_groups.mixture, fit(values, start, parameters).mixture, rtol=1e-9)
 
 
 def test_no_bit_depends_on_where_the_arrays_lie():
