@@ -33,6 +33,15 @@ def called(plate, make, made_once):
     return made_once(lambda: make(*CLASS_TABLES, *CALL_TABLES, **settings))
 
 
+@pytest.fixture
+def compared(plate, make, made_once):
+    def compare():
+        make(*CLASS_TABLES, class_mixtures=QUICK)
+        return make(*COMPARISON_TABLES, classifier_comparison={"workers": 1})
+
+    return made_once(compare)
+
+
 def test_classes_have_mixtures_priors_and_thresholds(called, warehouse):
     classes = warehouse.read("classes").to_pylist()
     assert [row["class"] for row in classes] == ["green", "red"]
@@ -139,16 +148,14 @@ def test_a_well_in_which_nothing_was_measured_has_no_shares(plate, tmp_path, ing
     assert [(row["events"], row["share"], row["low"]) for row in dark] == [(0, None, None)] * 2
 
 
-def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
-    make(*CLASS_TABLES, class_mixtures=QUICK)
-    result = make(*COMPARISON_TABLES, classifier_comparison={"workers": 1})
+def test_classifiers_are_compared_on_wells_left_out(compared, warehouse):
     summary = warehouse.read("classifier_comparison").to_pandas().set_index("method")
     assert len(summary) == 6
     assert (summary.wells == 4).all()
     assert summary.accuracy["class_mixtures"] > 0.65
     wells = warehouse.read("classifier_wells").to_pandas()
     np.testing.assert_allclose(wells.groupby("method").accuracy.mean().sort_index(), summary.accuracy.sort_index())
-    assert {check.check_name: check.passed for check in result.get_asset_check_evaluations()} == {
+    assert {check.check_name: check.passed for check in compared.get_asset_check_evaluations()} == {
         "class_mixtures_keep_up": True,
         "some_method_works_on_every_well": True,
         "posteriors_are_calibrated": True,
@@ -156,16 +163,14 @@ def test_classifiers_are_compared_on_wells_left_out(plate, make, warehouse):
     }
 
 
-def test_a_cluster_gives_the_same_tables(plate, make, warehouse, instance, dask_cluster, monkeypatch):
-    tables = (*CLASS_TABLES, *COMPARISON_TABLES)
-
+def test_a_cluster_gives_the_same_tables(compared, make, warehouse, instance, dask_cluster, monkeypatch):
     def hashes():
-        make(*CLASS_TABLES, class_mixtures=QUICK)
-        make(*COMPARISON_TABLES, classifier_comparison={"workers": 1})
-        return [warehouse.history(table)[0]["content_hash"] for table in tables]
+        return [warehouse.history(table)[0]["content_hash"] for table in (*CLASS_TABLES, *COMPARISON_TABLES)]
 
     here = hashes()
     monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    make(*CLASS_TABLES)
+    make(*COMPARISON_TABLES)
     assert hashes() == here
     for table, blocks in (("classes", 2 + 4), ("classifier_comparison", 4 * 5)):
         materialized = newest_materialization(instance, dg.AssetKey(table)).asset_materialization
