@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from taproom.compute import Made, workers
+from taproom.compute import Made, derived, workers
 
 REPO = Path(__file__).parents[2]
 
@@ -150,6 +150,18 @@ def test_workers_share_a_value_that_is_made_once():
             first, second = run(shared_and, [(1,), (2,)])
             assert first[0] is second[0]
             assert (first[1], second[1]) == (1, 2)
+
+
+def scaled(values: np.ndarray, factor: float) -> np.ndarray:
+    return factor * values
+
+
+def test_what_is_derived_from_a_made_value_is_made_by_each_process_and_known_here():
+    np.testing.assert_array_equal(derived(array_of_ones(2), scaled, 3.0), [3, 3])
+    made = derived(Made(array_of_ones, (2,), known=np.full(2, 5.0)), scaled, 3.0)
+    np.testing.assert_array_equal(made.here, [15, 15])
+    np.testing.assert_array_equal(made.make(*made.given), [3, 3])
+    assert made == derived(Made(array_of_ones, (2,)), scaled, 3.0)
 
 
 # As Dagster loads code: the folder is in `sys.path` only meanwhile.
