@@ -29,7 +29,7 @@ CANDIDATE_BYTES = 12
 
 @dataclass(frozen=True)
 class Costs:
-    """What things cost, in seconds and bytes; as measured on a core of 2.x GHz with 400 words an item.
+    """What things cost, in seconds and bytes; pair and enter as measured on one core with 400 words an item.
 
     Attributes:
         pair: seconds to compare two rows.
@@ -42,8 +42,8 @@ class Costs:
         slow: share of the workers that are slow, by a factor of `slowness`.
     """
 
-    pair: float = 8e-8
-    enter: float = 8e-8
+    pair: float = 2.4e-8
+    enter: float = 3e-8
     message: float = 1e-3
     block: float = 2e-3
     bandwidth: float = 1e9
@@ -219,6 +219,8 @@ def measured() -> Costs:
     seconds = [timed(lambda items=items: nearest(made.here[:items], K, n_jobs=1)) for items in (6_000, 12_000)]
     # What grows with the square of the items is the comparison.
     pair = (seconds[1] - 2 * seconds[0]) / (12_000**2 / 2 - 2 * 6_000**2 / 2)
+    window, taproom.cluster.BLOCKS_PER_THREAD = taproom.cluster.BLOCKS_PER_THREAD, 50
+    window, taproom.cluster.BLOCKS_PER_THREAD = taproom.cluster.BLOCKS_PER_THREAD, 50
     with cluster(2):
 
         def run_nothing() -> None:
