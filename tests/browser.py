@@ -53,8 +53,10 @@ class Visit:
     def open(self, folder: Path | str, page: str = "index.html"):
         """Open a page of a folder, or of a server's address, and wait until its map, if it has one, is drawn."""
         self.root = folder.as_uri() if isinstance(folder, Path) else folder
-        self.tab.goto("about:blank")
-        self.tab.goto(f"{self.root}/{page}")
+        address = f"{self.root}/{page}"
+        if self.tab.url.partition("#")[0] == address.partition("#")[0]:  # where only the fragment differs, none loads
+            self.tab.goto("about:blank")
+        self.tab.goto(address)
         if self.tab.locator(".map canvas").count():
             until(self.tab, "Taproom.page.map.isLoaded && document.querySelector('.labels span') !== null")
         return self.tab
