@@ -7,9 +7,10 @@ recorded. How maps are fitted is in `taproom.maps.ordinal`, how neighbours of al
 Source: the formulas of the lecture deck (Jamieson, CSE546 2017; slides "TF*IDF" and "BeerMapper - Under the Hood"),
 with the idf and the other items' positions held fixed, as out-of-sample extensions do (Bengio et al., NIPS 2003).
 
-An inverted index gives the cosine distances to all items. Its terms ascend, so the distances have the same bits as in
-`taproom.maps.neighbors`. The point then minimises the hinge loss of `taproom.maps.ordinal` over the triplets (new item,
-nearer, farther) by subgradient descent from the mean of its neighbours' positions, weighted by their similarity.
+An inverted index (`taproom.maps.inverted_index`) gives the cosine distances to all items. Its terms ascend, so the
+distances have the same bits as in `taproom.maps.neighbors`. The point then minimises the hinge loss of
+`taproom.maps.ordinal` over the triplets (new item, nearer, farther) by subgradient descent from the mean of its
+neighbours' positions, weighted by their similarity.
 
 The constants below were chosen on items that were left out of weights, neighbours and map alike: 347 beers of 6,947
 (100 neighbours) and 102 films of 508 (50 neighbours). Their errors, against random items / within the neighbours:
@@ -29,6 +30,7 @@ import pyarrow.compute as pc
 
 from taproom.errors import InputError
 from taproom.html import html_table
+from taproom.maps.inverted_index import load_index
 from taproom.maps.item_map import positions_on
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
@@ -46,8 +48,6 @@ FAR_ITEMS = 500
 # Steps fall linearly from the first to 0: 30 of them end where 300 do, and reach 6 radii far.
 STEPS = 60
 FIRST_STEP = 0.2
-# From this share of the items on, a line of all items' weights is faster to add than a list, and no longer by much.
-FREQUENT_SHARE = 0.5
 
 _INPUTS = ("vocabulary", "tfidf", "neighbors")
 _MAKE_AGAIN = "Make item_map, and what it is made from, again (`make run`)."
@@ -87,8 +87,8 @@ class Placement:
 class ItemMap:
     """A version of the table `item_map` (by default the newest), with what it takes to place texts on it.
 
-    It holds 12 bytes for each weight of `tfidf` and some 200 for each word: 1.3 GB for 50,000 items, 400,000 words and
-    87 million weights.
+    It takes 12 bytes for each weight of `tfidf`, shared by processes (`taproom.maps.inverted_index`), and some 200 for
+    each word: 1.0 and 0.2 GB for 50,000 items, 400,000 words and 87 million weights.
 
     Attributes:
         commit: what the map was made from, as in `taproom.history`.
@@ -116,7 +116,8 @@ class ItemMap:
         self._token_pattern = vocabulary["token_pattern"][0].as_py()
         self._idf = vocabulary["idf"].to_numpy()
         self._term_ids = {word: term_id for term_id, word in enumerate(vocabulary["word"].to_pylist())}
-        self._index = _inverted_index(warehouse, inputs["tfidf"], self._about["item_id"], vocabulary)
+        item_ids = self._about["item_id"].combine_chunks()
+        self._index = load_index(warehouse, inputs, vocabulary, item_ids)
         distances = warehouse.stream("neighbors", inputs["neighbors"], columns=["distances"])
         self._k = len(distances.read_next_batch()["distances"][0])
         self._far_candidates = far_candidates(len(self._about), self._k)
@@ -218,61 +219,6 @@ def place_point(near: np.ndarray, near_distances: np.ndarray, reach: int, far: n
     point = np.average(near, axis=0, weights=similarities if similarities.any() else None)
     kernels.descend(point, near, near_distances, reach, far, MARGIN, WITHIN_SHARE, STEPS, FIRST_STEP)
     return point
-
-
-@dataclass(frozen=True)
-class _InvertedIndex:
-    """Each term's items and weights: lists for rare terms, and for frequent ones a line of all items' weights."""
-
-    starts: np.ndarray
-    items: np.ndarray
-    weights: np.ndarray
-    frequent_number: np.ndarray
-    frequent: np.ndarray
-    squared_norms: np.ndarray
-
-    def cosine_distances(self, term_ids: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        from taproom.maps import _out_of_sample_kernels as kernels
-
-        return kernels.cosine_distances(
-            term_ids, weights, self.starts, self.items, self.weights,
-            self.frequent_number, self.frequent, self.squared_norms,
-        )  # fmt: skip
-
-
-def _inverted_index(
-    warehouse: Warehouse, version: int, item_ids: pa.ChunkedArray, vocabulary: pa.Table
-) -> _InvertedIndex:
-    """Turn the rows of `tfidf` around as they stream by; the vocabulary gives the length of each list beforehand."""
-    from taproom.maps import _out_of_sample_kernels as kernels
-    from taproom.words.sparse import lists_to_csr
-
-    items = len(item_ids)
-    lengths = np.where(vocabulary["idf"].to_numpy() > 0, vocabulary["document_frequency"].to_numpy(), 0)
-    is_frequent = lengths > FREQUENT_SHARE * items
-    index = _InvertedIndex(
-        starts=np.concatenate([[0], np.cumsum(np.where(is_frequent, 0, lengths))]),
-        items=np.empty(lengths[~is_frequent].sum(), np.int32),
-        weights=np.empty(lengths[~is_frequent].sum()),
-        frequent_number=np.where(is_frequent, np.cumsum(is_frequent) - 1, kernels.RARE),
-        frequent=np.zeros((is_frequent.sum(), items)),
-        squared_norms=np.zeros(items),
-    )
-    filled = np.zeros_like(lengths)
-    fits = True
-    for batch in warehouse.stream("tfidf", version, columns=["item_id", "term_ids", "weights"]):
-        rows = lists_to_csr(batch["term_ids"], batch["weights"], len(lengths))
-        numbers = pc.fill_null(pc.index_in(batch["item_id"], value_set=item_ids.combine_chunks()), -1).to_numpy()
-        fits = fits and kernels.add_rows(
-            rows.indptr, rows.indices, rows.data, numbers, index.starts, filled, index.items, index.weights,
-            index.frequent_number, index.frequent, index.squared_norms,
-        )  # fmt: skip
-    if not fits or not np.array_equal(filled, lengths) or not index.squared_norms.all():
-        raise InputError(
-            f"The vocabulary, the weights (tfidf, version {version}) and the map in {warehouse.root} are not of one "
-            f"making: they have other words or items. {_MAKE_AGAIN}"
-        )
-    return index
 
 
 def _check_vocabulary(vocabulary: pa.Table, version: int) -> None:

@@ -15,7 +15,7 @@ from assets.reviews.neighbors import CONTRACT as NEIGHBORS
 from assets.reviews.tfidf import TFIDF, VOCABULARY
 from taproom.client.reader import default_reader
 from taproom.errors import InputError, UnknownTableError
-from taproom.maps import out_of_sample
+from taproom.maps import inverted_index, out_of_sample
 from taproom.maps.neighbors import nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.out_of_sample import ItemMap, place_point
@@ -175,7 +175,7 @@ def test_neighbors_equal_brute_force(themed_warehouse, said, data):
     text = " ".join(["citrus", *said])
     share = data.draw(st.sampled_from([-1.0, 0.5, 2.0]))  # every list dense, some, none
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(out_of_sample, "FREQUENT_SHARE", share)
+        patch.setattr(inverted_index, "FREQUENT_SHARE", share)
         placement = ItemMap(themed_warehouse).place(text)
     assert found_by(placement) == brute_force(themed_warehouse, text)[:5]
 
