@@ -5,6 +5,7 @@ BIN := .venv/bin
 CONFIG ?=
 REPAIR ?=
 PORT ?= 3000
+CLUSTER ?= 0
 OPEN_PORT ?= 3080
 TESTS ?=
 # One worker more than cores, because some tests wait for processes that they have started.
@@ -47,7 +48,7 @@ ui: setup  ## start Dagster's UI and daemon on the loopback interface; PORT=3001
 	@$(BIN)/python -m pipelines.serving --port $(PORT)
 
 stack: setup  ## the same with PostgreSQL and an S3 server, state in data/stack; CLUSTER=2 for a Dask cluster of two workers
-	@$(BIN)/python -m pipelines.serving --stack --port $(PORT) $(if $(CLUSTER),--workers $(CLUSTER))
+	@$(BIN)/python -m pipelines.serving --stack --port $(PORT) --workers $(CLUSTER)
 
 stack-stop:  ## end what `make stack` started
 	@$(BIN)/python -m pipelines.serving --stack --stop
