@@ -256,7 +256,8 @@ class TableLog:
     def confirm(self, version: int) -> None:
         """After a commit: have the disk confirm its entry, and copy it beside the log.
 
-        A copy that cannot be written is no error: it only protects the newest entry.
+        A copy that cannot be written is no error: it only protects the newest entry. Nor is an entry that was damaged
+        meanwhile, which is not copied: a repair would take the copy for what was committed.
 
         Raises:
             StorageError: the disk does not confirm the entry.
@@ -267,10 +268,11 @@ class TableLog:
             self.storage.sync(path, is_new_folder=version == 0)
         try:
             entry = self.storage.read(path) or b""
+            self.parse(version, entry)
             number = str(version).encode()
             copy = b"%s %s\n%s" % (number, _copy_sha256(number, entry), entry)
             self.storage.replace(f"{self.table}/{_NEWEST_COMMIT}", copy, is_durable=False)
-        except (OSError, StorageError):
+        except (OSError, StorageError, DamagedLogError):
             pass
 
 

@@ -168,6 +168,15 @@ def test_a_repair_that_a_writer_overtakes_is_refused_and_keeps_the_writers_rows(
     assert damaged.repair("whole").problems == ()
 
 
+def test_an_entry_that_is_damaged_before_it_is_copied_does_not_replace_the_copy(damaged):
+    copy = Path(damaged.uri("whole"), "_newest_commit")
+    before = copy.read_bytes()
+    log_entry(damaged, "whole", 2).write_bytes(b"")
+    TableLog(damaged.storage, "whole").confirm(2)
+    assert copy.read_bytes() == before
+    assert damaged.repair("whole").version == 2
+
+
 def keep_writing(root, stop):
     warehouse, number = Warehouse(root), 0
     while not stop.is_set():
