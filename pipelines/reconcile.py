@@ -112,12 +112,18 @@ def _stale_slots(instance: dg.DagsterInstance) -> Iterator[Finding]:
 
 
 def lost_batches(instance: dg.DagsterInstance, warehouse: Warehouse, chain: Chain) -> dict[str, Mapping[str, Any]]:
-    """The batches that were read into this warehouse but are not in it any more, with their settings."""
+    """The batches that were read into this warehouse but are not in it any more, with their settings.
+
+    A batch of which nothing could be read has no rows in the chain's table, but in another that says why.
+    """
     known = set(instance.get_dynamic_partitions(partitions_name(chain)))
+    described = {batch for table in chain.ingested for batch in warehouse.partitions(table)}
     settings = {}
     for batch in sorted(known - set(warehouse.partitions(chain.read))):
         key = dg.AssetKey(chain.read)
         record = newest_materialization(instance, key, [batch])
+        if record and batch in described and recorded_value(record, "dagster/row_count") == 0:
+            continue
         if record and recorded_version(instance, warehouse, key, partitions=[batch]) is not None:
             of_batch = recorded_value(record, "settings")
             settings[batch] = recorded_value(record, "config") if of_batch is None else of_batch

@@ -9,8 +9,9 @@ import pytest
 from assets.reviews.items import REVIEW_BATCHES
 from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.table import part_key
+from pipelines.chains import ASSAYS
 from pipelines.definitions import defs
-from pipelines.reconcile import lost_commits, reconcile
+from pipelines.reconcile import lost_batches, lost_commits, reconcile
 from pipelines.records import newest_materialization, recorded_version
 from taproom.warehouse.publishing import Origin
 
@@ -127,6 +128,17 @@ def test_tables_of_a_lost_warehouse_are_named(write_csv, ingest, warehouse, inst
     assert f"1 batches of reviews were read into {warehouse.root}, which does not have them any more" in told
     assert batch in told
     assert "term_counts: version 0 is recorded, the warehouse has no such table" in told
+
+
+def test_a_file_of_which_nothing_could_be_read_is_not_lost(tmp_path, ingest_events, warehouse, instance):
+    (tmp_path / "words.csv").write_text("x,y\n1,2\n")
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no more")
+    ingest_events(tmp_path / "words.csv")
+    cut = ingest_events(tmp_path / "cut.parquet")
+    assert cut not in warehouse.partitions("events")
+    assert list(reconcile(instance, warehouse, defs)) == []
+    Path(warehouse.root).rename(tmp_path / "away")
+    assert cut in lost_batches(instance, warehouse, ASSAYS)
 
 
 def test_commits_that_no_run_made_and_other_peoples_tables_are_left_alone(warehouse, instance):
