@@ -1,7 +1,6 @@
 """Copies of a warehouse that is written to meanwhile, and what is left out of them."""
 
 import threading
-from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,12 +30,6 @@ def target(tmp_path):
     return Warehouse(tmp_path / "target")
 
 
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Of one machine."""
-    monkeypatch.setattr(backup, "CLOCKS_DIFFER", timedelta(0))
-
-
 def publish(warehouse: Warehouse, n: int) -> None:
     """A version of `numbers`, and one of `doubles` that is made from it."""
     made = warehouse.publish(NUMBERS, NUMBERS.table_of(n=[n]), since=warehouse.head("numbers"))
@@ -57,6 +50,16 @@ def test_a_copy_has_everything_and_can_be_added_to(source, target):
     assert target.read("doubles")["n"].to_pylist() == [6]
     publish(target, 4)
     assert target.head("numbers") == 4
+
+
+def test_a_copy_that_was_just_made_is_restored_completely(source, target):
+    """Without a wait, as a rehearsal in a script does it."""
+    publish(source, 0)
+    copy = Storage(f"{target.root}/copy")
+    backup.copy_warehouse(source.storage, copy)
+    restored = Warehouse(f"{target.root}/restored")
+    backup.copy_warehouse(copy, restored.storage)
+    assert restored.heads() == source.heads() == {"doubles": 0, "numbers": 0}
 
 
 def test_what_was_written_again_or_was_not_copied_completely_is_copied_again(source, target):
