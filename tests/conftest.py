@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,12 @@ def warehouse(warehouse_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Wareho
 
 
 @pytest.fixture
-def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Contract, pa.Table], TableVersion]:
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TableVersion]:
     """A function that publishes rows of a table, as assets read them that are called directly."""
 
-    def store(contract: Contract, rows: pa.Table) -> TableVersion:
+    def store(contract: Contract, rows: pa.Table, config: Mapping[str, Any] | None = None) -> TableVersion:
         stored = Warehouse(tmp_path_factory.mktemp("stored"))
-        published = stored.publish(contract, rows, since=None)
+        published = stored.publish(contract, rows, since=None, origin=Origin(config=config or {}))
         return TableVersion(stored.root, contract.table, published.version)
 
     return store

@@ -294,14 +294,14 @@ def _at_least(values: np.ndarray, threshold: np.float32) -> int:
 @njit(nogil=True, cache=True)
 def _threshold(scores: np.ndarray, heap: np.ndarray, tolerance: ScoreTolerance) -> np.float32:
     """The score below which a row cannot be among the k nearest, k being the room in `heap`."""
-    best = np.float64(_kth_largest(scores, heap))
+    best = np.float64(kth_largest(scores, heap))
     if best == -np.inf:
         return tolerance.least
     return max(np.float32(best - tolerance.relative * abs(best) - tolerance.absolute), tolerance.least)
 
 
 @njit(nogil=True, cache=True)
-def _kth_largest(values: np.ndarray, heap: np.ndarray) -> np.float32:
+def kth_largest(values: np.ndarray, heap: np.ndarray) -> np.float32:
     """The k-th largest value, k being the room in `heap`; minus infinity of fewer."""
     heap[:] = -np.inf
     for value in values:

@@ -70,10 +70,10 @@ def nearest(
         InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
             no row.
     """
-    rows = _canonical(made_here(weights))
+    rows = canonical(made_here(weights))
     items = rows.shape[0]
     wanted = np.arange(items) if queries is None else np.asarray(queries)
-    _check(rows, k, wanted)
+    check_search(rows, k, wanted)
     prepared = _prepare(rows)
     of_workers = Made(_prepared_of, (weights.make, weights.given), prepared) if isinstance(weights, Made) else prepared
     return _nearest(of_workers, k, wanted, items, queries is None, block_rows, n_jobs)
@@ -113,7 +113,7 @@ def nearest_of_new(
         raise InputError(f"The new rows have {new.shape[1]} columns, the others {weights.shape[1]}. Give the same.")
     if not 1 <= k <= among:
         raise InputError(f"{k} neighbours were asked for among {among} rows. Set k to a number from 1 to that.")
-    rows = _canonical(sparse.vstack([weights, new], format="csr"))
+    rows = canonical(sparse.vstack([weights, new], format="csr"))
     _check_weights(rows)
     return _nearest(_prepare(rows), k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
 
@@ -164,11 +164,7 @@ def _nearest(
 
 
 class _Prepared(NamedTuple):
-    """The rows as they are compared: scaled for the distances, of unit length for the scores.
-
-    Columns are numbered by frequency, so that the values that meet often lie close together; the entries of a row stay
-    in the order of the original columns.
-    """
+    """The rows as they are compared: scaled for the distances, of unit length for the scores."""
 
     rows: "Rows"
     columns: int
@@ -177,12 +173,12 @@ class _Prepared(NamedTuple):
     tolerance: "ScoreTolerance"
 
 
-def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
-    """Ascending columns, none twice, no zeros; SciPy can only bring that about in place, so in a copy."""
+def canonical(weights: sparse.csr_array) -> sparse.csr_array:
+    """The matrix in float64, with ascending columns, none twice, and no zeros; the same one if it has that form."""
     rows = sparse.csr_array(weights, dtype=np.float64)
     if rows.has_canonical_format and rows.data.all():
         return rows
-    rows = rows.copy()
+    rows = rows.copy()  # SciPy works in place
     rows.sum_duplicates()
     rows.eliminate_zeros()
     return rows
@@ -190,20 +186,17 @@ def _canonical(weights: sparse.csr_array) -> sparse.csr_array:
 
 def _prepared_of(make: Callable[..., sparse.csr_array], given: tuple) -> _Prepared:
     """On a worker: the prepared rows of a matrix that it makes."""
-    return _prepare(_canonical(make(*given)))
+    return _prepare(canonical(make(*given)))
 
 
 def _prepare(weights: sparse.csr_array) -> _Prepared:
     from taproom.maps import _neighbor_kernels as kernels
 
     items, columns = weights.shape
-    frequency = np.bincount(weights.indices, minlength=columns)
-    by_frequency = np.argsort(-frequency, kind="stable")
-    place = np.empty(columns, np.int32)
-    place[by_frequency] = np.arange(columns)
+    rows = unit_rows(weights)
+    frequency = np.bincount(rows.columns, minlength=columns)
     frequent = min(int((frequency > FREQUENT_SHARE * items).sum()), MAX_DENSE_BYTES // (4 * items))
-    rows = kernels.unit_rows(weights.indptr.astype(np.int64), place[weights.indices], weights.data.copy())
-    starts = np.concatenate(([0], np.cumsum(frequency[by_frequency[frequent:]])))
+    starts = np.concatenate(([0], np.cumsum(frequency[frequent:])))
     return _Prepared(
         rows,
         columns,
@@ -211,6 +204,19 @@ def _prepare(weights: sparse.csr_array) -> _Prepared:
         kernels.inverted_index(rows, frequent, starts),
         _score_tolerance(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
     )
+
+
+def unit_rows(weights: sparse.csr_array) -> "Rows":
+    """The rows of a canonical matrix, and the same at unit length, their columns numbered by falling frequency.
+
+    Values that meet often then lie close together. The entries of a row stay in the order of the original columns.
+    """
+    from taproom.maps import _neighbor_kernels as kernels
+
+    columns = weights.shape[1]
+    place = np.empty(columns, np.int32)
+    place[np.argsort(-np.bincount(weights.indices, minlength=columns), kind="stable")] = np.arange(columns)
+    return kernels.unit_rows(weights.indptr.astype(np.int64), place[weights.indices], weights.data.copy())
 
 
 def _score_tolerance(most_terms: int, all_positive: bool) -> "ScoreTolerance":
@@ -288,7 +294,8 @@ def _ranked(prepared: _Prepared, lists: "CandidateLists", k: int, among: int) ->
     return indices, distances
 
 
-def _check(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
+def check_search(weights: sparse.csr_array, k: int, queries: np.ndarray) -> None:
+    """Raise `InputError` where k neighbours of these rows cannot be found, as `nearest` says."""
     rows = weights.shape[0]
     if not 1 <= k < rows:
         raise InputError(
@@ -332,9 +339,22 @@ def are_orthogonal(distances: np.ndarray) -> np.ndarray:
     return distances >= ORTHOGONAL
 
 
-def brute_force_distances(weights: sparse.csr_array, rows: np.ndarray, k: int) -> np.ndarray:
-    """The k smallest cosine distances of each of `rows` to all other rows, by one dense product: (rows, k) float64."""
+def brute_force_distances(weights: sparse.csr_array, rows: np.ndarray) -> np.ndarray:
+    """The cosine distances of some rows to all others, by one dense product: (rows, n) float64, infinite to itself."""
     norms = np.sqrt(weights.multiply(weights).sum(axis=1))
     cosines = (weights[rows] @ weights.T).toarray() / np.outer(norms[rows], norms)
     cosines[np.arange(len(rows)), rows] = -np.inf
-    return np.maximum(1 - np.sort(cosines, axis=1)[:, ::-1][:, :k], 0)
+    return np.maximum(1 - cosines, 0)
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """The share of distances found that are among the k smallest.
+
+    >>> recall(np.array([[0.1, 0.4]]), np.array([[0.1, 0.3]]))
+    0.5
+
+    Args:
+        found: (m, k) distances of rows to the neighbours that were found.
+        exact: (m, k) distances of these rows to their k nearest neighbours, ascending, with the same bits.
+    """
+    return float((found <= exact[:, -1:]).mean())

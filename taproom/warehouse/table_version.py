@@ -1,7 +1,9 @@
 """A version of a table, described in a few bytes: what a worker on another machine reads its rows from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,6 +32,13 @@ class TableVersion:
     columns: tuple[str, ...] | None = None
     schema: pa.Schema | None = None
     committed_at: datetime | None = None
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The parameters that the version was made with; none where there is no version, or it records none."""
+        if self.version is None:
+            return {}
+        return Warehouse(self.root).commit_of(self.table, self.version)["config"] or {}
 
     def stream(self) -> pa.RecordBatchReader:
         """The rows, one file at a time, each verified by its hash.

@@ -81,11 +81,42 @@ def test_too_few_items_for_any_neighbor_are_refused(found, tfidf):
 def test_the_check_finds_wrong_distances(stored):
     tfidf = tfidf_of(a={0: 1.0}, b={0: 3.0, 1: 3.0}, c={1: 2.0}, silent={})
     right = neighbors(NeighborsConfig(k=2, workers=1), stored(TFIDF, tfidf), vocabulary_of(2)).rows
-    assert neighbors_are_exact(right, tfidf.to_reader(), vocabulary_of(2)).passed
-    wrong = right.set_column(2, "distances", [[[0.0, 1.0]] * 3])
-    check = neighbors_are_exact(wrong, tfidf.to_reader(), vocabulary_of(2))
+    assert neighbors_are_exact(stored(CONTRACT, right), tfidf.to_reader(), vocabulary_of(2)).passed
+    wrong = CONTRACT.table_of(**dict(right.to_pydict(), distances=[[0.0, 1.0]] * 3))
+    check = neighbors_are_exact(stored(CONTRACT, wrong), tfidf.to_reader(), vocabulary_of(2))
     assert not check.passed
     assert check.metadata["largest_difference"].value > 0.1
+
+
+def test_with_many_items_most_of_the_nearest_are_found_and_the_check_says_how_many(
+    write_csv, ingest, make, warehouse, themed_reviews
+):
+    ingest(write_csv("a.csv", themed_reviews()))
+    run = make(*CHAIN, neighbors={"exact_up_to": 39})
+    (made,) = [event for event in run.get_asset_materialization_events() if event.asset_key == dg.AssetKey("neighbors")]
+    assert made.materialization.metadata["recall"].value >= 0.95
+    (check,) = [each for each in run.get_asset_check_evaluations() if each.check_name == "neighbors_are_exact"]
+    assert check.passed
+    assert check.metadata["recall"].value >= 0.95
+    assert "share_of_length_searched" in made.materialization.metadata
+    run = make("neighbors", neighbors={"exact_up_to": 40})
+    (made,) = [event for event in run.get_asset_materialization_events() if event.asset_key == dg.AssetKey("neighbors")]
+    assert "recall" not in made.materialization.metadata
+
+
+def test_the_check_finds_that_too_many_of_the_nearest_are_missing(stored):
+    items = 60
+    tfidf = tfidf_of(**{f"item {item:02}": {0: 1.0 + item, 1: items - item} for item in range(items)})
+    table = neighbors(NeighborsConfig(k=2, workers=1), stored(TFIDF, tfidf), vocabulary_of(2)).rows
+    farther = neighbors(NeighborsConfig(k=4, workers=1), stored(TFIDF, tfidf), vocabulary_of(2)).rows
+    lists = {name: [row[2:] for row in farther[name].to_pylist()] for name in ("neighbor_ids", "distances")}
+    missed = CONTRACT.table_of(item_id=table["item_id"], **lists)
+    config = {"exact_up_to": items - 1}
+    check = neighbors_are_exact(stored(CONTRACT, missed, config), tfidf.to_reader(), vocabulary_of(2))
+    assert check.metadata["largest_difference"].value < 1e-9
+    assert not check.passed
+    assert check.metadata["recall"].value < 0.2
+    assert neighbors_are_exact(stored(CONTRACT, table, config), tfidf.to_reader(), vocabulary_of(2)).passed
 
 
 @pytest.mark.parametrize(("k", "share"), [(2, 0.0), (4, 3 * 2 / (24 * 4))])

@@ -5,6 +5,7 @@ import pytest
 
 from taproom.errors import UnknownTableError
 from taproom.warehouse.contracts import Column, Contract
+from taproom.warehouse.publishing import Origin
 from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 
@@ -28,9 +29,16 @@ def test_a_version_read_from_its_description_has_the_rows_that_were_published(tm
     some = TableVersion(root, "beers", second.version, partitions=("b",), columns=("beer",))
     assert some.read().to_pydict() == {"beer": [3]}
     assert len(pickle.dumps(some)) < 300
+    assert some.config == {}
+    third = warehouse.publish(
+        BEERS, BEERS.table_of(brewery=["b"], beer=[4]), since=1, partition="b", origin=Origin(config={"k": 2})
+    )
+    assert TableVersion(root, "beers", third.version).config == {"k": 2}
     with pytest.raises(UnknownTableError):
         TableVersion(root, "beers", 7).read()
 
 
 def test_a_table_that_has_not_been_made_has_no_rows(tmp_path):
-    assert TableVersion(str(tmp_path), "beers", None, schema=BEERS.schema).read().equals(BEERS.schema.empty_table())
+    none = TableVersion(str(tmp_path), "beers", None, schema=BEERS.schema)
+    assert none.read().equals(BEERS.schema.empty_table())
+    assert none.config == {}
