@@ -38,14 +38,14 @@ def main() -> None:
         compare_with_missing("wells of a plate", values)
 
 
-def simulated_events() -> np.ndarray:
+def simulated_events(events: int = EVENTS) -> np.ndarray:
     """Ten overlapping populations, standardized."""
     random = np.random.default_rng(0)
     means = random.normal(size=(COMPONENTS, len(CHANNELS))) * 3
     shapes = random.normal(size=(COMPONENTS, len(CHANNELS), len(CHANNELS)))
-    population = random.choice(COMPONENTS, EVENTS)
+    population = random.choice(COMPONENTS, events)
     values = means[population] + np.einsum(
-        "nij,nj->ni", shapes[population], random.normal(size=(EVENTS, len(CHANNELS)))
+        "nij,nj->ni", shapes[population], random.normal(size=(events, len(CHANNELS)))
     )
     return standardized(values)
 

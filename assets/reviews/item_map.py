@@ -21,6 +21,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
+from assets.reviews.neighbors import EXACT_UP_TO
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, OneOf, Usual
@@ -164,7 +165,7 @@ def item_map(
     given = config.model_dump(exclude={"workers"})
     made_with = resolve_parameters(OrdinalParameters(), champions, ItemMapConfig, given)
     chosen = made_with.parameters
-    graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], anchors=ANCHORS_CHECKED)
+    graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], ANCHORS_CHECKED, EXACT_UP_TO)
     previous = context.resources.io_manager.read_previous("item_map", made_from="neighbors")
     before = {dimension: positions_on(previous, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
     maps = {

@@ -87,19 +87,15 @@ def neighbors(config: NeighborsConfig, tfidf: TableVersion, vocabulary: pa.Table
     """Search all pairs, or the heaviest words; items without a weighted word have no cosine and are left out."""
     import numpy as np
 
-    from taproom.maps.approximate_neighbors import nearest_approximately
+    from taproom.maps.approximate_neighbors import search
     from taproom.maps.map_figures import distances_by_rank
-    from taproom.maps.neighbors import choose_k, nearest
+    from taproom.maps.neighbors import choose_k
     from taproom.words.sparse import matrix_to_lists, stored_weights, weighted_items
 
     item_ids, weights = weighted_items(tfidf.stream(), len(vocabulary))
     made = Made(stored_weights, (tfidf, len(vocabulary)), known=weights)
-    k, approximate = choose_k(len(item_ids), config.k), {}
-    if len(item_ids) <= config.exact_up_to:
-        indices, distances = nearest(made, k, n_jobs=config.workers)
-    else:
-        indices, distances, recall, share = nearest_approximately(made, k, n_jobs=config.workers)
-        approximate = {"recall": recall, "share_of_length_searched": share}
+    k = choose_k(len(item_ids), config.k)
+    indices, distances, recall, share = search(made, k, config.exact_up_to, config.workers)
     table = CONTRACT.table_of(
         item_id=item_ids,
         neighbor_ids=matrix_to_lists(item_ids.take(pa.array(indices.ravel())), indices.shape[1]),
@@ -112,7 +108,8 @@ def neighbors(config: NeighborsConfig, tfidf: TableVersion, vocabulary: pa.Table
             "k": indices.shape[1],
             "median_nearest_distance": float(np.median(distances[:, 0])),
             "items_at_distance_0": int((distances[:, 0] == 0).sum()),
-            **approximate,
+            "recall": recall,
+            "share_of_length_searched": share,
         },
         figure=distances_by_rank(distances),
     )

@@ -33,8 +33,8 @@ SAMPLED = 1_000
 BLOCK_ROWS, SAMPLED_ROWS = 2_048, 128
 
 
-class ApproximateNeighbors(NamedTuple):
-    """Neighbours that may lack some of the nearest.
+class FoundNeighbors(NamedTuple):
+    """Neighbours, among which some of the nearest may be missing.
 
     Attributes:
         indices: (rows, k) int32, nearest first; ties go to the smaller row number.
@@ -49,6 +49,18 @@ class ApproximateNeighbors(NamedTuple):
     share: float
 
 
+def search(
+    weights: sparse.csr_array | Made[sparse.csr_array], k: int, exact_up_to: int, n_jobs: int | None = None
+) -> FoundNeighbors:
+    """The k rows nearest to each row: all of them up to so many rows, and with more rows most of them.
+
+    Args and errors are those of `nearest` and `nearest_approximately`.
+    """
+    if made_here(weights).shape[0] > exact_up_to:
+        return nearest_approximately(weights, k, n_jobs=n_jobs)
+    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs), recall=1.0, share=1.0)
+
+
 def nearest_approximately(
     weights: sparse.csr_array | Made[sparse.csr_array],
     k: int,
@@ -56,7 +68,7 @@ def nearest_approximately(
     least_recall: float = LEAST_RECALL,
     block_rows: int = BLOCK_ROWS,
     n_jobs: int | None = None,
-) -> ApproximateNeighbors:
+) -> FoundNeighbors:
     """At least a share of the k rows nearest to each row by cosine distance, without the row itself.
 
     The result depends neither on `block_rows` nor on the workers.
@@ -89,8 +101,8 @@ def nearest_approximately(
         if reached >= least_recall:
             is_made = isinstance(weights, Made)
             shared = Made(_pruned_of, (weights.make, weights.given, share), pruned) if is_made else pruned
-            return ApproximateNeighbors(*_search(shared, np.arange(items), k, block_rows, n_jobs), reached, share)
-    return ApproximateNeighbors(*nearest(weights, k, n_jobs=n_jobs), recall=1.0, share=1.0)
+            return FoundNeighbors(*_search(shared, np.arange(items), k, block_rows, n_jobs), reached, share)
+    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs), recall=1.0, share=1.0)
 
 
 class _Pruned(NamedTuple):

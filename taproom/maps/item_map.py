@@ -3,6 +3,7 @@
 Here belongs what joins `taproom.maps.neighbors`, `taproom.maps.ordinal` and `taproom.maps.triplets`.
 """
 
+import sys
 import time
 from dataclasses import asdict, dataclass, replace
 
@@ -13,6 +14,7 @@ from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.maps.alignment import aligned, canonical, standardized
+from taproom.maps.approximate_neighbors import search
 from taproom.maps.neighbors import are_orthogonal, are_parallel, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
@@ -47,15 +49,37 @@ class FittedMap:
     seconds: float
 
 
-def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int) -> NeighborGraph:
-    """The graph of the table `neighbors`, made from `weights` (n, words); 10 k are found again for `anchors` items.
+def neighbor_graph(
+    neighbors: pa.Table, weights: sparse.csr_array, anchors: int, exact_up_to: int = sys.maxsize
+) -> NeighborGraph:
+    """The graph of the table `neighbors`; see `graph_of_ranks`."""
+    return graph_of_ranks(*ranks(neighbors), weights, anchors, exact_up_to)
+
+
+def graph_of_ranks(
+    indices: np.ndarray,
+    distances: np.ndarray,
+    weights: sparse.csr_array,
+    anchors: int,
+    exact_up_to: int = sys.maxsize,
+) -> NeighborGraph:
+    """The graph of items with these neighbours; 10 k are found again for `anchors` of them.
 
     Items with a distance of 0 are identical and one row of the graph, the first of them: others may be beyond the k
-    neighbours of each, and would be taken for items that are farther away.
+    neighbours of each, and would be taken for items that are farther away. The neighbours of the different items are
+    then searched again, approximately if these are more than `exact_up_to`.
 
-    Raises InputError where no two different items have a word in common: their neighbours are then any items.
+    Args:
+        indices: (items, k) int32, the neighbours of each item.
+        distances: (items, k) float64, ascending in each row.
+        weights: (items, words) float64, what the neighbours were found with.
+        anchors: number of items whose errors against near misses are measured.
+        exact_up_to: see above.
+
+    Raises:
+        InputError: no two different items have a word in common, so their neighbours are any items.
     """
-    indices, distances, weights, groups = distinct_items(*ranks(neighbors), weights)
+    indices, distances, weights, groups = distinct_items(indices, distances, weights, exact_up_to)
     items, k = indices.shape
     if are_orthogonal(distances).all():
         raise InputError(
@@ -65,11 +89,11 @@ def neighbor_graph(neighbors: pa.Table, weights: sparse.csr_array, anchors: int)
         )
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
     wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)
-    return NeighborGraph(indices, distances, sample, wide, groups)
+    return NeighborGraph(indices, distances, *_behind(sample, indices[sample], wide), groups)
 
 
 def distinct_items(
-    indices: np.ndarray, distances: np.ndarray, weights: sparse.csr_array
+    indices: np.ndarray, distances: np.ndarray, weights: sparse.csr_array, exact_up_to: int = sys.maxsize
 ) -> tuple[np.ndarray, np.ndarray, sparse.csr_array, np.ndarray | None]:
     """The graph of the different items alone, the first of each group of identical ones.
 
@@ -77,6 +101,7 @@ def distinct_items(
         indices: (items, k) int32, the neighbours of each item.
         distances: (items, k) float64, their distances; those of identical items are 0.
         weights: (items, words) float64, what the neighbours were found with.
+        exact_up_to: with more different items, they are searched approximately.
 
     Returns:
         indices, distances: of the n different items, (n, k) or all others where there are fewer than k.
@@ -94,8 +119,22 @@ def distinct_items(
         groups, weights = group[groups], weights[first]
         if len(first) == 1:
             raise InputError(f"All {len(groups)} items are identical, so there is no map of them. Bring other items.")
-        indices, distances = nearest(weights, min(k, len(first) - 1), n_jobs=-1)
+        indices, distances, *_ = search(weights, min(k, len(first) - 1), exact_up_to, n_jobs=-1)
     return indices, distances, weights, groups if len(indices) < len(groups) else None
+
+
+def _behind(anchors: np.ndarray, near: np.ndarray, wide: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The anchors, and for each its neighbours `near`, then those of its nearest items `wide` that are farther.
+
+    If no neighbour is missing, that is `wide` itself. Else all rows are cut to one length, and anchors whose last
+    neighbour is not among the first half of the nearest items are left out.
+    """
+    last = [np.flatnonzero(np.isin(every, row))[-1] if np.isin(row, every).all() else len(every)
+            for row, every in zip(near, wide, strict=True)]  # fmt: skip
+    kept = [row for row, place in enumerate(last) if place < max(near.shape[1], wide.shape[1] // 2)]
+    width = wide.shape[1] - 1 - max((last[row] for row in kept), default=0)
+    behind = [wide[row, last[row] + 1 :][:width] for row in kept]
+    return anchors[kept], np.column_stack([near[kept], np.reshape(behind, (len(kept), width))]).astype(np.int32)
 
 
 def _identical(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,7 +186,7 @@ def map_items(
     start_of_groups = start if start is None or graph.groups is None else _centres(start, graph.groups)
     positions = embed(graph.indices, graph.distances, fitted, start_of_groups, n_jobs=n_jobs)
     seconds = time.perf_counter() - started
-    has_wider = graph.wide.shape[1] > graph.indices.shape[1]
+    has_wider = len(graph.wide) and graph.wide.shape[1] > graph.indices.shape[1]
     errors = triplet_errors(
         positions,
         graph.indices,

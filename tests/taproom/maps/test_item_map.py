@@ -22,6 +22,25 @@ def graph_of(dense, k=4):
     return neighbor_graph(table, weights, anchors=20)
 
 
+def test_near_misses_are_farther_than_neighbors_of_which_some_are_missing():
+    weights = sparse.csr_array(bags(60))
+    every, distances = nearest(weights, 30)
+    chosen = np.tile(np.arange(6), (60, 1))
+    chosen[::2] = [0, 1, 2, 4, 5, 8]  # the 4th, the 7th and the 8th are missing
+    chosen[10] = [0, 1, 2, 3, 4, 29]  # nearly all are missing
+    found = [np.take_along_axis(each, chosen, axis=1) for each in (every, distances)]
+    ids = np.array([f"{row:03}" for row in range(60)])
+    table = pa.table({"item_id": ids, "neighbor_ids": ids[found[0]].tolist(), "distances": found[1].tolist()})
+    graph = neighbor_graph(table, weights, anchors=60)
+    assert graph.anchors.tolist() == [row for row in range(60) if row != 10]
+    np.testing.assert_array_equal(graph.wide[:, :6], found[0][graph.anchors])
+    full = nearest(weights, 59)
+    for anchor, behind in zip(graph.anchors, graph.wide[:, 6:], strict=True):
+        beyond = 1 + chosen[anchor, -1]
+        np.testing.assert_array_equal(behind, full[0][anchor, beyond : beyond + 59 - 9])
+    assert {row["kind"] for row in map_items(graph, QUICK, 2).errors} == {"random", "near_miss", "within"}
+
+
 @pytest.fixture
 def copied():
     """40 items, of which the last is there 12 times and the first 3 times, once with twice the weights."""
