@@ -146,7 +146,7 @@ def test_every_configuration_shown_is_one_that_jobs_take():
 def test_a_configuration_that_a_command_names_is_shown_beside_it():
     for document in DOCUMENTS:
         shown = {snippet.split("\n", 1)[0].removeprefix("# ") for snippet in snippets(document, "yaml")}
-        named = re.findall(r"CONFIG=(\S+)", "".join(snippets(document, "sh")))
+        named = re.findall(r"\bCONFIG=(\S+)", "".join(snippets(document, "sh")))
         assert set(named) <= shown, document
 
 
