@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taproom.errors import ComputeError, StorageError, TaproomError
+from taproom.errors import ComputeError, StorageError, TaproomError, UnknownTableError
 from taproom.progress import progress_on
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ BLOCKS_PER_THREAD = 2
 # kills its worker 4 seconds after it has been asked to restart it.
 GRACE_SECONDS = 2
 RESTART_SECONDS = 5
-# Storage may fail for a moment; a worker asks again so many times, after 1, 2, ... seconds.
-STORAGE_RETRIES = 3
+# Storage may fail for a moment; a worker asks it again after so many seconds, each time.
+STORAGE_PAUSES = (1.0, 2.0, 3.0)
 # Packages on whose version the bits of results depend, or whether a block can be read at all.
 PACKAGES = ("numpy", "scipy", "numba", "scikit-learn", "pyarrow", "deltalake", "distributed")
 WORKER_CACHE_BYTES = 4 << 30
@@ -282,13 +282,23 @@ def _check_environment(theirs: dict[str, str]) -> None:
 
 
 def _with_retries(call: Callable[[], Any]) -> Any:
-    """The result of a call; storage that fails is asked again."""
-    for seconds in range(1, STORAGE_RETRIES + 1):
+    """The result of a call; storage that fails is asked again.
+
+    A table that a block names exists, so a worker that does not find it has another warehouse, or none: a folder that
+    is not mounted looks like an empty one.
+    """
+    for seconds in STORAGE_PAUSES:
         try:
             return call()
-        except StorageError:
+        except (StorageError, UnknownTableError):
             time.sleep(seconds)
-    return call()
+    try:
+        return call()
+    except (StorageError, UnknownTableError) as error:
+        raise StorageError(
+            f"The Dask worker on {platform.node()} cannot use the warehouse of this step: {error} All workers must "
+            "reach the same folder or object store, under the same address."
+        ) from error
 
 
 class Cache:

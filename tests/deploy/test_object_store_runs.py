@@ -8,22 +8,28 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pytest
+from distributed import Client, LocalCluster
 
 import taproom
+from assets.table import CONTRACTS
 from pipelines.definitions import defs
+from pipelines.io_manager import TableIOManager
 from pipelines.serving.prepare import open_bucket, wait_for
-from taproom.errors import SourceError
+from taproom.compute import Made, workers
+from taproom.errors import SourceError, StorageError
 from taproom.sources.inbox import INBOX_VARIABLE, data_files, file_key, file_sha256, inbox_folder, set_aside
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE, Storage
+from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 from tests.servers import ROOT, Between, running_object_store, stack_in_a_folder
+from tests.taproom.test_cluster import pause
 
 pytestmark = pytest.mark.slow
 # docs/deployment.md states them: of a step whose rows are unchanged, and of one that publishes others.
 UNCHANGED, CHANGED = 35, 115
 NUMBER = (Column("id", pa.int64(), "number"),)
-ONE = pa.table({"id": [1]}, Contract("one", "one number", NUMBER, ("id",)).schema)
+ONE, SUM = (Contract(table, "one number", NUMBER, ("id",)) for table in ("one", "sum"))
 
 NEIGHBORS = ["items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors"]
 
@@ -66,7 +72,7 @@ def test_what_a_step_asks_for_does_not_grow_with_the_tables(store, bucket, insta
         requests()
         alone = requests()
         for number in range(4):
-            bucket.publish(Contract(f"other_{number}", "one number", NUMBER, ("id",)), ONE, since=None)
+            bucket.publish(Contract(f"other_{number}", "one number", NUMBER, ("id",)), ONE.table_of(id=[1]), since=None)
         assert requests() == alone <= UNCHANGED
         (corpus_folder / "one_more.txt").write_text("hops and malt")
         assert requests() <= CHANGED
@@ -104,6 +110,44 @@ def test_reviews_become_neighbors_and_pages_and_no_key_is_left_behind(
     left["output"] = "".join([*capfd.readouterr(), caplog.text]).encode()
     assert len(left) > 60
     assert not [name for name, content in left.items() if any(secret in content for secret in secrets)]
+
+
+def total(rows: pa.Table, _block: int) -> int:
+    return sum(rows["id"].to_pylist())
+
+
+@dg.asset(name="sum")
+def sum_on_workers(one: TableVersion) -> pa.Table:
+    with workers(Made(TableVersion.read, (one,))) as run:
+        return SUM.table_of(id=list(run(total, [(0,)])))
+
+
+def test_a_store_that_a_worker_cannot_reach_fails_the_step_and_leaves_its_table(bucket, instance, monkeypatch):
+    monkeypatch.setitem(CONTRACTS, "sum", SUM)
+    monkeypatch.setitem(CONTRACTS, "one", ONE)
+
+    def make(number: int) -> None:
+        @dg.asset
+        def one() -> pa.Table:
+            return ONE.table_of(id=[number])
+
+        dg.materialize([one, sum_on_workers], instance=instance, resources={"io_manager": TableIOManager()})
+
+    make(1)
+    with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            dashboard_address="127.0.0.1:0",
+            env={"AWS_ENDPOINT_URL": "http://127.0.0.1:1"},
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        client.run(pause, (0.01, 0.01, 0.01))
+        monkeypatch.setenv("TAPROOM_CLUSTER", local.scheduler_address)
+        with pytest.raises(StorageError, match=r"cannot use the warehouse of this step: .* AWS_ENDPOINT_URL"):
+            make(2)
+    assert [bucket.read(table)["id"].to_pylist() for table in ("one", "sum")] == [[2], [1]]
 
 
 def test_files_under_a_prefix_are_read_like_those_of_a_folder(

@@ -15,6 +15,7 @@ from distributed import Client, LocalCluster
 from taproom import cluster
 from taproom.compute import Made, workers
 from taproom.errors import ComputeError, InputError, StorageError
+from taproom.warehouse.table_version import TableVersion
 
 pytestmark = pytest.mark.slow
 
@@ -65,11 +66,11 @@ def take_memory(_shared: None) -> int:
     return len(held)
 
 
-def fails_at_first(folder: str, how: type[Exception]) -> int:
-    """The number of the call; the first two raise."""
+def fails_at_first(folder: str, how: type[Exception], times: int) -> int:
+    """The number of the call; so many raise."""
     Path(folder, str(time.time_ns())).write_text("")
     calls = len(list(Path(folder).iterdir()))
-    if calls <= 2:
+    if calls <= times:
         raise how("on purpose")
     return calls
 
@@ -78,6 +79,19 @@ def fails_at_first(folder: str, how: type[Exception]) -> int:
 def local_cluster(**more):
     with LocalCluster(threads_per_worker=1, dashboard_address="127.0.0.1:0", **more) as local:
         yield local
+
+
+def pause(seconds: tuple[float, ...]) -> None:
+    """On a worker: wait so long before storage is asked again."""
+    cluster.STORAGE_PAUSES = seconds
+
+
+@pytest.fixture
+def short_pauses(on_cluster):
+    with Client(on_cluster, set_as_default=False) as client:
+        client.run(pause, (0.01, 0.01, 0.01))
+        yield
+        client.run(pause, cluster.STORAGE_PAUSES)
 
 
 def files_in(folder: Path, count: int) -> list[str]:
@@ -144,14 +158,28 @@ def test_a_value_that_is_not_made_is_computed_with_here(on_cluster):
 
 def test_an_error_of_a_block_is_raised_here_and_what_is_left_is_cancelled(on_cluster, tmp_path):
     with pytest.raises(InputError, match="on purpose"), workers(Made(text, (str(tmp_path),))) as run:
-        list(run(fails_at_first, [(InputError,)]))
+        list(run(fails_at_first, [(InputError, 1)]))
     with workers(Made(nothing, ())) as run:
         assert len(list(run(last_first, [(5,), (6,)]))) == 2
 
 
-def test_storage_that_fails_for_a_moment_is_asked_again(on_cluster, tmp_path):
+def test_storage_that_fails_for_a_moment_is_asked_again(on_cluster, short_pauses, tmp_path):
     with workers(Made(text, (str(tmp_path),))) as run:
-        assert list(run(fails_at_first, [(StorageError,)])) == [3]
+        assert list(run(fails_at_first, [(StorageError, 3)])) == [4]
+
+
+def test_storage_that_fails_again_and_again_is_an_error_by_name(on_cluster, short_pauses, tmp_path):
+    refused = pytest.raises(StorageError, match=r"worker on \S+ cannot use the warehouse of this step: on purpose")
+    with refused, workers(Made(text, (str(tmp_path),))) as run:
+        list(run(fails_at_first, [(StorageError, 100)]))
+    assert len(files_in(tmp_path, 4)) == 4
+
+
+def test_a_folder_that_a_worker_does_not_have_is_no_table_that_was_not_made(on_cluster, short_pauses, tmp_path):
+    elsewhere = TableVersion(str(tmp_path / "not mounted"), "tfidf", 3)
+    refused = pytest.raises(StorageError, match="All workers must reach the same folder or object store")
+    with refused, workers(Made(TableVersion.read, (elsewhere,))) as run:
+        list(run(total_and, [(1,)]))
 
 
 def test_a_closure_is_refused(on_cluster):
