@@ -132,8 +132,8 @@ def _threads(client: "Client", address: str) -> dict[str, int]:
     threads: dict[str, int] = client.nthreads()
     if not threads:
         raise ComputeError(
-            f"The Dask cluster {address!r} has no workers. Start some with `dask worker {address} --nthreads 1`, or "
-            "set no cluster."
+            f"The Dask cluster {address!r} has no workers. Start some in the repo's folder with "
+            f"`python -m dask worker {address} --nthreads 1`, or set no cluster."
         )
     return dict(sorted(threads.items()))
 
@@ -204,7 +204,7 @@ class _Session:
         except ImportError as error:
             raise ComputeError(
                 f"A Dask worker cannot import what a block needs: {error}. Install the same version of Taproom there, "
-                "or start workers in the repo's folder."
+                "or start workers with `python -m dask worker` in the repo's folder."
             ) from error
         self._usage.blocks += 1
         self._usage.bytes_received += len(result)

@@ -17,7 +17,7 @@ COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 # Variables of the images, of Python and of libraries, which no file of the repo reads.
 OF_OTHERS = {
     "DAGSTER_DISABLE_TELEMETRY", "DASK_CONFIG", "NUMBA_CACHE_DIR", "POSTGRES_DB", "POSTGRES_PASSWORD",
-    "POSTGRES_USER", "PYTHONUNBUFFERED",
+    "POSTGRES_USER", "PYTHONPATH", "PYTHONUNBUFFERED",
 }  # fmt: skip
 
 

@@ -198,7 +198,7 @@ def test_without_a_scheduler_it_is_refused(address, monkeypatch):
 def test_without_workers_it_is_refused(monkeypatch):
     with local_cluster(n_workers=0) as local:
         monkeypatch.setenv("TAPROOM_CLUSTER", local.scheduler_address)
-        with pytest.raises(ComputeError, match=r"has no workers\. Start some with"), workers(Made(nothing, ())):
+        with pytest.raises(ComputeError, match=r"has no workers\. Start some in"), workers(Made(nothing, ())):
             pass
 
 

@@ -1,6 +1,7 @@
-"""`deploy/dask.yaml`: what the processes of Dask's workers begin with."""
+"""Dask's workers as `deploy/` and the guide start them: what their processes begin with, and what they can import."""
 
 import os
+import re
 import subprocess
 import sys
 from configparser import RawConfigParser
@@ -29,19 +30,35 @@ def test_the_image_has_the_settings():
     assert "deploy/dask.yaml ./deploy/" in lines
 
 
+def taproom_and_environment() -> tuple[str, dict[str, str]]:
+    import taproom
+
+    return taproom.__file__, dict(os.environ)
+
+
 @pytest.mark.slow
-def test_a_worker_keeps_freed_memory_and_has_one_thread_for_matrix_products():
+def test_a_worker_finds_taproom_keeps_freed_memory_and_has_one_thread_for_matrix_products():
+    inherited = {
+        name: value for name, value in os.environ.items() if not name.endswith(("THREADS", "THRESHOLD_", "PYTHONPATH"))
+    }
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as local, Client(local) as client:
-        command = ("worker", local.scheduler_address, "--host", "127.0.0.1", "--nthreads", "1", "--no-dashboard")
-        given = {name: value for name, value in os.environ.items() if not name.endswith(("_NUM_THREADS", "THRESHOLD_"))}
         worker = subprocess.Popen(
-            [sys.executable, "-m", "dask", *command], env=given | {"DASK_CONFIG": settings_of_the_stack()}
+            [sys.executable, "-m", "dask", "worker", local.scheduler_address, "--nthreads", "1", "--no-dashboard"],
+            env=inherited | {"DASK_CONFIG": settings_of_the_stack()},
+            cwd=ROOT,
         )
         try:
             client.wait_for_workers(1, timeout=60)
-            ((_, found),) = client.run(lambda: dict(os.environ)).items()
+            ((_, (file, found)),) = client.run(taproom_and_environment).items()
         finally:
             worker.terminate()
             worker.wait(timeout=30)
+    assert file == str(ROOT / "taproom" / "__init__.py")
     assert (found["MALLOC_MMAP_THRESHOLD_"], found["MALLOC_TRIM_THRESHOLD_"]) == ("33554432", "268435456")
     assert (found["OMP_NUM_THREADS"], found["OPENBLAS_NUM_THREADS"]) == ("1", "1")
+
+
+def test_the_guide_starts_workers_that_find_taproom():
+    """The command `dask` does not look into the current folder."""
+    guide = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert re.findall(r"(\S+ \S+) dask (?:scheduler|worker)", guide) == [".venv/bin/python -m"] * 2
