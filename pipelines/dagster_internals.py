@@ -4,7 +4,8 @@ They are imported and called here alone. `tests/pipelines/test_dagster_internals
 upgrade of Dagster shows at once what it broke. Each docstring says what is missing in the public interface of 1.13.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -44,6 +45,7 @@ __all__ = [
     "silent_daemons",
     "stale_statuses",
     "version_tags",
+    "with_op_tags",
     "workspace_context",
 ]
 
@@ -251,6 +253,13 @@ def reuse_sqlite_engines() -> None:
 
     for module in (sqlite_event_log, sqlite_run_storage):
         module.create_engine = engine_of  # type: ignore[attr-defined]  # imported there, for its own use
+
+
+def with_op_tags(assets: dg.AssetsDefinition, tags: Mapping[str, str]) -> dg.AssetsDefinition:
+    """The assets of an op that has further tags. Publicly, only the decorators of assets take tags of the op."""
+    op = copy(assets.op)
+    op._tags = {**op.tags, **tags}
+    return dg.AssetsDefinition.dagster_internal_init(**{**assets.get_attributes_dict(), "node_def": op})
 
 
 def workspace_context(

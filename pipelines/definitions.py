@@ -11,6 +11,7 @@ from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
 from pipelines.retries import retry_if_a_store_was_away
+from pipelines.step_resources import step_executor, with_resources
 from pipelines.usual_versions import usual_version_checks
 
 
@@ -24,7 +25,9 @@ def build_definitions(**resources: object) -> dg.Definitions:
     loaded = dg.load_assets_from_modules(modules)
     tables = [each for each in loaded if isinstance(each, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=[each.with_hooks({retry_if_a_store_was_away}) for each in (*tables, pages_asset(tables))],
+        assets=[
+            with_resources(each.with_hooks({retry_if_a_store_was_away})) for each in (*tables, pages_asset(tables))
+        ],
         asset_checks=[*dg.load_asset_checks_from_modules(modules), *usual_version_checks(tables)],
         jobs=[
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),
@@ -41,9 +44,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
             notify_consumers,
         ],
         resources={"io_manager": table_io_manager, **resources},
-        # A process for each step would take seconds to start, and would outlive a run that is killed. Steps run one
-        # by one in either case.
-        executor=dg.in_process_executor,
+        executor=step_executor(),
     )
 
 

@@ -32,6 +32,7 @@ from pipelines.dagster_internals import (
     silent_daemons,
     stale_statuses,
     version_tags,
+    with_op_tags,
     workspace_context,
 )
 
@@ -269,3 +270,16 @@ def test_the_assets_that_the_step_of_an_input_or_output_makes_are_found(home):
     make(home, whole, dependent, io_manager=io_manager)
     assert [assets.keys for assets in io_manager.assets[dg.InputContext]] == [{dependent.key}]
     assert [assets.keys for assets in io_manager.assets[dg.OutputContext]] == [{whole.key}, {dependent.key}]
+
+
+def test_tags_of_an_op():
+    @dg.asset(op_tags={"a": "1"}, pool="heavy", check_specs=[dg.AssetCheckSpec("passes", asset="beers")])
+    def beers():
+        yield dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    tagged = with_op_tags(beers, {"b": "2"})
+    assert (tagged.op.tags, tagged.op.pool) == ({"a": "1", "b": "2"}, "heavy")
+    assert beers.op.tags == {"a": "1"}
+    job = dg.Definitions([tagged], jobs=[dg.define_asset_job("make")]).resolve_job_def("make")
+    assert job.graph.node_dict["beers"].definition.tags == tagged.op.tags
+    assert job.execute_in_process().get_asset_check_evaluations()[0].passed
