@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from tests.servers import ROOT
 
 DEPLOY = ROOT / "deploy"
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+DAGSTER_CHART, DASK_CHART = (
+    yaml.safe_load((DEPLOY / "kubernetes" / f"{name}-values.yaml").read_text()) for name in ("dagster", "dask")
+)
+(CODE_LOCATION,) = DAGSTER_CHART["dagster-user-deployments"]["deployments"]
 # Variables of the images, of Python and of libraries, which no file of the repo reads.
 OF_OTHERS = {
     "DAGSTER_DISABLE_TELEMETRY", "DASK_CONFIG", "NUMBA_CACHE_DIR", "POSTGRES_DB", "POSTGRES_PASSWORD",
@@ -45,6 +50,11 @@ def test_the_containerfile():
     assert [name for line in copied for name in line.split() if not (ROOT / name).exists()] == []
 
 
+def test_the_image_for_kubernetes_has_the_release_of_dagsters_other_packages():
+    (release,) = re.findall(r"dagster-k8s==(\S+)", (DEPLOY / "Containerfile").read_text())
+    assert release == version("dagster-postgres")
+
+
 def test_the_services_are_whole():
     services, volumes, networks = COMPOSE["services"], COMPOSE["volumes"], COMPOSE["networks"]
     for name, service in services.items():
@@ -53,6 +63,21 @@ def test_the_services_are_whole():
         named = {volume.partition(":")[0] for volume in service["volumes"]}
         assert {volume for volume in named if not volume.startswith(".")} <= volumes.keys(), name
     assert {name for name, service in services.items() if "ports" in service} == {"proxy"}
+
+
+def test_all_pods_have_one_image():
+    assert DASK_CHART["scheduler"]["image"] == DASK_CHART["worker"]["image"] == CODE_LOCATION["image"]
+    # The images of the daemon and the web server are the chart's own, of its version.
+    assert f"--version {version('dagster')} " in (ROOT / "docs" / "deployment.md").read_text()
+
+
+def test_workers_on_kubernetes_have_one_thread_and_the_address_that_runs_use():
+    resources = DASK_CHART["worker"]["resources"]
+    assert resources["limits"] == resources["requests"]
+    assert resources["limits"]["cpu"] == "1"  # the chart makes this the number of threads
+    variables = {each["name"]: each["value"] for each in CODE_LOCATION["env"]}
+    assert variables["TAPROOM_CLUSTER"] == "tcp://dask-scheduler:8786"
+    assert CODE_LOCATION["includeConfigInLaunchedRuns"] == {"enabled": True}
 
 
 def test_compose_takes_the_file(tmp_path):
@@ -108,6 +133,8 @@ def variables() -> dict[str, set[str]]:
     return {
         "compose.yaml": {name for service in COMPOSE["services"].values() for name in service["environment"]},
         ".env.example": set(re.findall(r"^([A-Z_]+)=", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE)),
+        "dagster-values.yaml": {each["name"] for each in CODE_LOCATION["env"]},
+        "dask-values.yaml": {each["name"] for each in DASK_CHART["worker"]["env"]},
         "Containerfile": set(re.findall(r"([A-Z_]+)=", (DEPLOY / "Containerfile").read_text())),
         **{name: set(names) for name, names in units.items()},
     }
