@@ -201,10 +201,14 @@ class _Session:
                 f"was lost while blocks were computed: {error or type(error).__name__}. Nothing was published. Start "
                 "it again, and run the step again."
             ) from error
-        except ImportError as error:
+        except (ImportError, RuntimeError) as error:
+            # A scheduler that cannot load a block raises a RuntimeError.
+            missing = error if isinstance(error, ImportError) else error.__cause__
+            if not isinstance(missing, ImportError):
+                raise
             raise ComputeError(
-                f"A Dask worker cannot import what a block needs: {error}. Install the same version of Taproom there, "
-                "or start workers with `python -m dask worker` in the repo's folder."
+                f"The Dask scheduler or a worker cannot import what a block needs: {missing}. Install the same version "
+                "of Taproom there, or start them with `python -m dask` in the repo's folder."
             ) from error
         self._usage.blocks += 1
         self._usage.bytes_received += len(result)

@@ -229,18 +229,21 @@ def test_the_blocks_of_a_worker_that_is_killed_go_to_another(tmp_path, monkeypat
         assert usage.lost_workers == 1
 
 
-def dask_process(*arguments: str) -> subprocess.Popen:
-    command = [sys.executable, "-m", "dask", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(REPO)}
-    return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-
-def test_a_scheduler_that_is_killed_is_an_error_by_name(tmp_path, monkeypatch):
-    address_file = tmp_path / "scheduler.json"
-    scheduler = dask_process("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
-                             "--scheduler-file", str(address_file))  # fmt: skip
-    worker = dask_process("worker", "--scheduler-file", str(address_file), "--nthreads", "1", "--no-dashboard",
-                          "--host", "127.0.0.1", "--death-timeout", "20")  # fmt: skip
+@contextmanager
+def dask_processes(folder: Path, **environment: str):
+    """The address and the process of a scheduler, started in a folder as is its worker."""
+    address_file = folder / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--scheduler-file", str(address_file), "--no-dashboard")
+    commands = (
+        ("scheduler", *options, "--port", "0"),
+        ("worker", *options, "--nthreads", "1", "--death-timeout", "20"),
+    )
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    processes = [
+        subprocess.Popen([sys.executable, "-m", "dask", *command], env=inherited | environment, cwd=folder,
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for command in commands
+    ]  # fmt: skip
     try:
         ends = time.monotonic() + 30
         while not address_file.exists() and time.monotonic() < ends:
@@ -248,6 +251,15 @@ def test_a_scheduler_that_is_killed_is_an_error_by_name(tmp_path, monkeypatch):
         address = json.loads(address_file.read_text())["address"]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=60)
+        yield address, processes[0]
+    finally:
+        for process in processes:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def test_a_scheduler_that_is_killed_is_an_error_by_name(tmp_path, monkeypatch):
+    with dask_processes(tmp_path, PYTHONPATH=str(REPO)) as (address, scheduler):
         monkeypatch.setenv("TAPROOM_CLUSTER", address)
         monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
         blocks = tmp_path / "blocks"
@@ -262,10 +274,16 @@ def test_a_scheduler_that_is_killed_is_an_error_by_name(tmp_path, monkeypatch):
 
         with pytest.raises(ComputeError, match=r"The Dask scheduler at .* was lost while blocks were computed"):
             lose()
-    finally:
-        for process in (scheduler, worker):
-            process.terminate()
-            process.wait(timeout=30)
+
+
+def test_a_scheduler_that_does_not_find_taproom_is_an_error_by_name(tmp_path, monkeypatch):
+    with dask_processes(tmp_path) as (address, _):
+        monkeypatch.setenv("TAPROOM_CLUSTER", address)
+        refused = pytest.raises(
+            ComputeError, match=r"scheduler or a worker cannot import .*: No module named 'taproom'"
+        )
+        with refused, workers(Made(nothing, ())) as run:
+            list(run(last_first, [(5,)]))
 
 
 def test_a_worker_without_enough_memory_is_an_error_by_name(monkeypatch):
