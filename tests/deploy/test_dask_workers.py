@@ -2,13 +2,17 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from configparser import RawConfigParser
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from distributed import Client, LocalCluster
 
+from deploy import slurm_cluster
 from tests.servers import ROOT
 
 STACK = ROOT / "pipelines" / "serving" / "cluster.conf"
@@ -58,7 +62,24 @@ def test_a_worker_finds_taproom_keeps_freed_memory_and_has_one_thread_for_matrix
     assert (found["OMP_NUM_THREADS"], found["OPENBLAS_NUM_THREADS"]) == ("1", "1")
 
 
-def test_the_guide_starts_workers_that_find_taproom():
-    """The command `dask` does not look into the current folder."""
-    guide = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
-    assert re.findall(r"(\S+ \S+) dask (?:scheduler|worker)", guide) == [".venv/bin/python -m"] * 2
+def commands_of_the_guide() -> list[list[str]]:
+    """What the guide on clusters has after `.venv/bin/python`, as a shell splits it."""
+    guide = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").replace("\\\n", "")
+    return [shlex.split(line) for line in re.findall(r"^\.venv/bin/python (.*)$", guide, flags=re.MULTILINE)]
+
+
+def test_the_commands_of_the_guide_have_options_that_dask_knows(tmp_path, monkeypatch):
+    """With `python -m`: the command `dask` does not look for Taproom in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    Path("hosts").write_text("127.0.0.1\n")
+    given = {command[2]: command[3:] for command in commands_of_the_guide() if command[:2] == ["-m", "dask"]}
+    assert given.keys() == {"scheduler", "worker", "ssh"}
+    for name, arguments in given.items():
+        import_module(f"distributed.cli.dask_{name}").main.make_context(name, [*arguments])
+    start = given["ssh"][given["ssh"].index("--remote-python") + 1]
+    assert [(ROOT / file).exists() for file in re.findall(r"DASK_CONFIG=(\S+)", start)] == [True]
+
+
+def test_the_command_of_the_guide_for_slurm_has_options_that_the_script_knows():
+    (given,) = [command[1:] for command in commands_of_the_guide() if command[0] == "deploy/slurm_cluster.py"]
+    assert slurm_cluster.arguments().parse_args(given).workers == 64
