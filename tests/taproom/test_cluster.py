@@ -1,9 +1,7 @@
 import json
 import os
-import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,15 +46,6 @@ def pid_and_wait(folder: str, block: int, seconds: float) -> int:
     """Leave this process's id in a file, and wait."""
     Path(folder, f"{block}-{os.getpid()}").write_text("")
     time.sleep(seconds)
-    return block
-
-
-def wait_once(folder: str, block: int) -> int:
-    """Wait to be killed, unless a process before has been."""
-    path = Path(folder, "first")
-    if block == 0 and not path.exists():
-        path.write_text(str(os.getpid()))
-        time.sleep(60)
     return block
 
 
@@ -210,28 +199,12 @@ def test_other_versions_of_packages_are_refused(on_cluster, monkeypatch):
         list(run(last_first, [(1,)]))
 
 
-def test_the_blocks_of_a_worker_that_is_killed_go_to_another(tmp_path, monkeypatch):
-    with local_cluster(n_workers=2) as local:
-        monkeypatch.setenv("TAPROOM_CLUSTER", local.scheduler_address)
-        cluster.taken_usages()
-
-        def kill():
-            files_in(tmp_path, 1)
-            time.sleep(0.3)
-            os.kill(int((tmp_path / "first").read_text()), signal.SIGKILL)
-
-        killer = threading.Thread(target=kill)
-        killer.start()
-        with workers(Made(text, (str(tmp_path),))) as run:
-            assert list(run(wait_once, ((block,) for block in range(10)))) == list(range(10))
-        killer.join()
-        (usage,) = cluster.taken_usages()
-        assert usage.lost_workers == 1
-
-
 @contextmanager
 def dask_processes(folder: Path, **environment: str):
-    """The address and the process of a scheduler, started in a folder as is its worker."""
+    """The address and the process of a scheduler, started in a folder as is its worker.
+
+    `tests/pipelines/test_cluster_faults.py` has the steps that lose one of them.
+    """
     address_file = folder / "scheduler.json"
     options = ("--host", "127.0.0.1", "--scheduler-file", str(address_file), "--no-dashboard")
     commands = (
@@ -256,24 +229,6 @@ def dask_processes(folder: Path, **environment: str):
         for process in processes:
             process.terminate()
             process.wait(timeout=30)
-
-
-def test_a_scheduler_that_is_killed_is_an_error_by_name(tmp_path, monkeypatch):
-    with dask_processes(tmp_path, PYTHONPATH=str(REPO)) as (address, scheduler):
-        monkeypatch.setenv("TAPROOM_CLUSTER", address)
-        monkeypatch.setattr(cluster, "CONNECT_SECONDS", 2)
-        blocks = tmp_path / "blocks"
-        blocks.mkdir()
-
-        def lose() -> None:
-            with workers(Made(text, (str(blocks),))) as run:
-                for _ in run(pid_and_wait, ((block, 0.2) for block in range(100))):
-                    if scheduler.poll() is None:
-                        scheduler.kill()
-                        scheduler.wait()
-
-        with pytest.raises(ComputeError, match=r"The Dask scheduler at .* was lost while blocks were computed"):
-            lose()
 
 
 def test_a_scheduler_that_does_not_find_taproom_is_an_error_by_name(tmp_path, monkeypatch):
