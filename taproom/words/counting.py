@@ -225,38 +225,37 @@ class _Part:
 
 
 class _Sum:
-    """The sum of parts, as a log-structured merge: waiting parts are merged into a run, and runs into longer ones.
+    """The sum of parts, which wait until they have more entries than the sum so far, and are then merged into it.
 
-    Memory stays within a small multiple of the result, and each entry is moved a logarithmic number of times (O'Neil,
-    Cheng, Gawlick and O'Neil, The log-structured merge-tree, 1996).
+    So memory stays within a small multiple of the result, and before the last merge an entry is moved at most twice on
+    average, as in an array that doubles when it is full (Cormen, Leiserson, Rivest and Stein, Introduction to
+    Algorithms, 2009, section 17.4).
     """
 
     def __init__(self) -> None:
-        self._runs: list[_Part] = []
-        self._waiting: list[_Part] = []
+        nothing = pa.array([], pa.large_string())
+        # The sum so far, and the parts that wait.
+        self._parts = [_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32))]
         self._entries_waiting = 0
         self._tokens = 0
 
     def add(self, part: _Part) -> None:
-        self._wait(part)
+        self._parts.append(part)
+        self._entries_waiting += part.counts.nnz
         self._tokens += abs(int(part.counts.data.sum(dtype=np.int64)))
-        if self._entries_waiting > ENTRIES_BEFORE_MERGE:
-            while self._runs and self._runs[-1].counts.nnz <= self._entries_waiting:
-                self._wait(self._runs.pop())
-            self._runs.append(self._merge())
+        if self._entries_waiting > max(ENTRIES_BEFORE_MERGE, self._parts[0].counts.nnz):
+            self._merge()
 
     def result(self) -> Counts:
-        nothing = pa.array([], pa.large_string())
-        self._wait(_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32)))
-        while self._runs:
-            self._wait(self._runs.pop())
-        total = self._merge()
+        self._merge()
+        (total,) = self._parts
         counts = total.counts
         if counts.nnz and counts.data.min() < 0:
             raise InputError(_shortage(total))
         counts.eliminate_zeros()
         counts.sort_indices()
-        rows, columns = np.diff(counts.indptr) > 0, np.bincount(counts.indices, minlength=counts.shape[1]) > 0
+        rows, columns = np.diff(counts.indptr) > 0, np.zeros(counts.shape[1], bool)
+        columns[counts.indices] = True
         if not (rows.all() and columns.all()):
             counts = counts[rows][:, columns]
         return Counts(
@@ -265,13 +264,9 @@ class _Sum:
             counts.astype(np.int64, copy=False),
         )
 
-    def _wait(self, part: _Part) -> None:
-        self._waiting.append(part)
-        self._entries_waiting += part.counts.nnz
-
-    def _merge(self) -> _Part:
-        """Merge the waiting parts into one, with items and words ascending."""
-        parts = self._waiting
+    def _merge(self) -> None:
+        """Merge all parts into one, with items and words ascending."""
+        parts = self._parts
         item_ids, rows = _ranked(pa.concat_arrays([part.item_ids for part in parts]))
         words, columns = _ranked(pa.concat_arrays([part.words for part in parts]))
         starts = np.cumsum([0, *(len(part.words) for part in parts)])
@@ -285,7 +280,7 @@ class _Sum:
         self._entries_waiting = 0
         stacked = sparse.vstack(matrices, format="csr")
         del counts, entries, matrices
-        return _Part(item_ids, words, _sum_rows(stacked, rows, len(item_ids)))
+        self._parts = [_Part(item_ids, words, _sum_rows(stacked, rows, len(item_ids)))]
 
 
 def _count(
