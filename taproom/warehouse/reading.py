@@ -6,6 +6,7 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taproom.errors import UnknownTableError
 from taproom.warehouse.catalog import head, open_version
 from taproom.warehouse.data_files import DataFile, read_verified
 from taproom.warehouse.storage import Storage
@@ -18,13 +19,16 @@ def stream(
     *,
     partitions: Iterable[str] | None = None,
     columns: Sequence[str] | None = None,
+    paths: Collection[str] | None = None,
     skipped: Collection[DataFile] = (),
 ) -> pa.RecordBatchReader:
     """The rows of a table version, one file at a time, without those of `skipped` files; see `Warehouse.stream`."""
     snapshot = open_version(storage, table, version)
+    if missing := set(paths or ()) - {file.path for file in snapshot.files}:
+        raise UnknownTableError(f"{table} has no data file {min(missing)!r} in version {snapshot.version}")
     wanted = None if partitions is None else set(partitions)
     files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
-    files = [file for file in files if file not in skipped]
+    files = [file for file in files if (paths is None or file.path in paths) and file not in skipped]
     contents: Iterator[pa.Buffer] = (read_verified(storage, table, file) for file in files)
     schema = snapshot.arrow_schema
     if files:

@@ -12,7 +12,7 @@ Dagster; `pipelines/io_manager.py` joins the two.
 """
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -166,9 +166,14 @@ class Warehouse:
         *,
         partitions: Iterable[str] | None = None,
         columns: Sequence[str] | None = None,
+        paths: Collection[str] | None = None,
     ) -> pa.RecordBatchReader:
-        """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows)."""
-        return reading.stream(self.storage, table, version, partitions=partitions, columns=columns)
+        """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows).
+
+        `paths` are those of the data files to read, as `files` has them (None: all). Raises `UnknownTableError` if the
+        version has no such file.
+        """
+        return reading.stream(self.storage, table, version, partitions=partitions, columns=columns, paths=paths)
 
     # History
 

@@ -1,4 +1,6 @@
 import pickle
+from dataclasses import replace
+from itertools import chain
 
 import pyarrow as pa
 import pytest
@@ -38,7 +40,26 @@ def test_a_version_read_from_its_description_has_the_rows_that_were_published(tm
         TableVersion(root, "beers", 7).read()
 
 
+def test_the_rows_can_be_described_file_by_file(tmp_path, monkeypatch):
+    for limit in ("BYTES_PER_BATCH", "BYTES_PER_FILE"):
+        monkeypatch.setattr(f"taproom.warehouse.data_files.{limit}", 20)
+    warehouse = Warehouse(tmp_path)
+    for brewery, numbers in (("a", [1, 2, 3, 4]), ("b", [5, 6, 7])):
+        rows = BEERS.table_of(brewery=[brewery] * len(numbers), beer=numbers)
+        warehouse.publish(BEERS, rows, since=warehouse.head("beers"), partition=brewery)
+    everything = TableVersion(str(tmp_path), "beers", 1, columns=("beer",))
+    files = [each.read()["beer"].to_pylist() for each in pickle.loads(pickle.dumps(everything.by_file()))]
+    assert len(files) > 3
+    assert list(chain.from_iterable(files)) == everything.read()["beer"].to_pylist() == [1, 2, 3, 4, 5, 6, 7]
+    some = replace(everything, partitions=("b",)).by_file()
+    assert list(chain.from_iterable(each.read()["beer"].to_pylist() for each in some)) == [5, 6, 7]
+    assert some[0].by_file() == [some[0]]
+    with pytest.raises(UnknownTableError, match="no data file"):
+        replace(everything, version=0, paths=some[0].paths).read()
+
+
 def test_a_table_that_has_not_been_made_has_no_rows(tmp_path):
     none = TableVersion(str(tmp_path), "beers", None, schema=BEERS.schema)
     assert none.read().equals(BEERS.schema.empty_table())
     assert none.config == {}
+    assert none.by_file() == []
