@@ -85,9 +85,12 @@ def warehouse(warehouse_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Wareho
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., TableVersion]:
     """A function that publishes rows of a table, as assets read them that are called directly."""
 
-    def store(contract: Contract, rows: pa.Table, config: Mapping[str, Any] | None = None) -> TableVersion:
+    def store(
+        contract: Contract, rows: pa.Table, config: Mapping[str, Any] | None = None, partition: str | None = None
+    ) -> TableVersion:
         stored = Warehouse(tmp_path_factory.mktemp("stored"))
-        published = stored.publish(contract, rows, since=None, origin=Origin(config=config or {}))
+        origin = Origin(config=config or {})
+        published = stored.publish(contract, rows, since=None, partition=partition, origin=origin)
         return TableVersion(stored.root, contract.table, published.version)
 
     return store

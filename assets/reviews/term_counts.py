@@ -14,7 +14,8 @@ from assets.long_words import FEW_LONG_WORDS, few_long_words
 from assets.reviews.reviews import BATCHES
 from assets.table import Draft, batched, keeps_settings
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, SameLength
-from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, count_stream, long_token_share, tokens
+from taproom.warehouse.table_version import TableVersion
+from taproom.words.counting import DEFAULT_TOKEN_PATTERN, Counts, long_token_share, tokens
 
 CONTRACT = Contract(
     table="term_counts",
@@ -66,7 +67,6 @@ class TermCountsConfig(dg.Config):
         description="The words of each item's reviews with their counts, batch by batch.",
     ),
     partitions_def=BATCHES,
-    ins={"reviews": dg.AssetIn(metadata={"columns": ["item_id", "text"]})},
     check_specs=[
         dg.AssetCheckSpec(
             "items_have_words",
@@ -78,15 +78,15 @@ class TermCountsConfig(dg.Config):
 )
 @keeps_settings
 def term_counts(
-    context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: pa.RecordBatchReader
+    context: dg.AssetExecutionContext, config: TermCountsConfig, reviews: TableVersion
 ) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
-    """Count the words of the stream of reviews of one batch."""
+    """Count the words of the reviews of one batch."""
     import numpy as np
 
     from taproom.drawing import zipf
+    from taproom.words.stored_texts import count_stored
 
-    stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in reviews)
-    counted = count_stream(stream, config.token_pattern, n_jobs=config.workers)
+    counted = count_stored(reviews, "item_id", config.token_pattern, n_jobs=config.workers)
     by_word = counted.counts.sum(axis=0)
     rows = _rows(counted, context.partition_key, config.token_pattern)
     yield dg.Output(

@@ -1,23 +1,42 @@
+from pathlib import Path
+
 import dagster as dg
 import pyarrow as pa
 import pytest
 
 from assets.reviews import term_counts as module
+from assets.reviews.reviews import CONTRACT as REVIEWS
 from assets.reviews.term_counts import CONTRACT, TermCountsConfig, term_counts
 from taproom.errors import InputError
+from taproom.warehouse.scratch import FOLDER
 from taproom.words import counting
 
 
-def counted(texts: list[tuple[str, str]], **config) -> list[dict]:
-    table = pa.table({"item_id": [item for item, _ in texts], "text": [text for _, text in texts]})
-    context = dg.build_asset_context(partition_key="b1")
-    output, *_ = term_counts(context, TermCountsConfig(**config), table.to_reader())
-    rows = output.value.rows.read_all()
-    assert rows.schema.equals(CONTRACT.schema)
-    return rows.to_pylist()
+@pytest.fixture
+def outputs(stored):
+    def run(texts: list[tuple[str, str]], **config) -> list:
+        constants = {"batch": "b1", "collection": "beers", "scores": [], "attributes": []}
+        rows = [
+            {**constants, "review_id": f"r{number}", "item_id": item, "item_name": item, "text": text}
+            for number, (item, text) in enumerate(texts)
+        ]
+        reviews = stored(REVIEWS, pa.Table.from_pylist(rows, REVIEWS.schema), partition="b1")
+        return list(term_counts(dg.build_asset_context(partition_key="b1"), TermCountsConfig(**config), reviews))
+
+    return run
 
 
-def test_words_are_counted_for_each_item():
+@pytest.fixture
+def counted(outputs):
+    def count(texts: list[tuple[str, str]], **config) -> list[dict]:
+        rows = outputs(texts, **config)[0].value.rows.read_all()
+        assert rows.schema.equals(CONTRACT.schema)
+        return rows.to_pylist()
+
+    return count
+
+
+def test_words_are_counted_for_each_item(counted):
     rows = counted([("stout", "Coffee, coffee and smoke"), ("ale", "pine"), ("stout", "more Smoke")])
     assert [(row["batch"], row["item_id"]) for row in rows] == [("b1", "ale"), ("b1", "stout")]
     assert dict(zip(rows[1]["words"], rows[1]["counts"], strict=True)) == {
@@ -25,7 +44,7 @@ def test_words_are_counted_for_each_item():
     }  # fmt: skip
 
 
-def test_neither_workers_nor_what_is_written_at_once_matter(monkeypatch):
+def test_neither_workers_nor_what_is_written_at_once_matter(counted, monkeypatch):
     texts = [(f"item {number % 50}", f"pine {'hop' * (number % 9)} {number}") for number in range(300)]
     whole = counted(texts, workers=1)
     monkeypatch.setattr(counting, "BLOCK_CHARACTERS", 100)
@@ -33,7 +52,7 @@ def test_neither_workers_nor_what_is_written_at_once_matter(monkeypatch):
     assert counted(texts, workers=2) == whole
 
 
-def test_the_token_pattern_says_what_a_word_is():
+def test_the_token_pattern_says_what_a_word_is(counted):
     (row,) = counted([("ale", "x1 y22 z")], token_pattern=r"[a-z]\d+")
     assert row["words"] == ["x1", "y22"]
     assert row["token_pattern"] == r"[a-z]\d+"
@@ -59,21 +78,29 @@ def test_a_new_batch_leaves_the_rows_of_the_others(write_csv, ingest, warehouse,
     assert (row["item_id"], row["words"], row["counts"]) == ("item 000", ["pine"], [1])
 
 
+def test_a_cluster_makes_the_same_table(write_csv, ingest, warehouse, themed_reviews, monkeypatch, dask_cluster):
+    for limit in ("BYTES_PER_BATCH", "BYTES_PER_FILE"):
+        monkeypatch.setattr(f"taproom.warehouse.data_files.{limit}", 4_000)
+    reviews = write_csv("june.csv", themed_reviews())
+    ingest(reviews)
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    (made,) = ingest(reviews).asset_materializations_for_node("term_counts")
+    (usage,) = made.metadata["cluster"].value
+    assert usage["blocks"] == len(warehouse.files("reviews")) > 2
+    assert len({commit["content_hash"] for commit in warehouse.history("term_counts")}) == 1
+    assert not [path for path in Path(warehouse.root, FOLDER).rglob("*") if path.is_file()]
+
+
 @pytest.mark.parametrize(("pattern", "passed"), [("[a-z]+", True), ("[0-9]+", False)])
-def test_a_pattern_that_finds_few_words_is_warned_of(pattern, passed):
-    table = pa.table(
-        {"item_id": ["ale", "stout"], "text": ["pine citrus resin and malt 7", "one two three four five 8"]}
-    )
-    config = TermCountsConfig(token_pattern=pattern)
-    _, check, _ = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
+def test_a_pattern_that_finds_few_words_is_warned_of(outputs, pattern, passed):
+    texts = [("ale", "pine citrus resin and malt 7"), ("stout", "one two three four five 8")]
+    _, check, _ = outputs(texts, token_pattern=pattern)
     assert (check.passed, check.severity) == (passed, dg.AssetCheckSeverity.WARN)
     assert check.metadata["median_words"].value == (5 if passed else 1)
 
 
 @pytest.mark.parametrize(("word", "passed"), [("pine", True), ("ពាក្យខ្មែរ" * 4, False)])
-def test_words_that_are_whole_sentences_are_warned_of(word, passed):
-    table = pa.table({"item_id": ["ale"], "text": [f"{word} resin"]})
-    config = TermCountsConfig(token_pattern=r"(?u)\S+")
-    *_, check = term_counts(dg.build_asset_context(partition_key="b1"), config, table.to_reader())
+def test_words_that_are_whole_sentences_are_warned_of(outputs, word, passed):
+    *_, check = outputs([("ale", f"{word} resin")], token_pattern=r"(?u)\S+")
     assert (check.check_name, check.passed) == ("few_long_words", passed)
     assert check.metadata["long_share"].value == (0 if passed else 0.5)

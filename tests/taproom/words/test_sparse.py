@@ -10,6 +10,8 @@ from scipy import sparse
 from taproom.errors import InputError
 from taproom.words.counting import add_counts, count_words
 from taproom.words.sparse import (
+    bytes_to_counts,
+    counts_to_bytes,
     counts_to_lists,
     csr_to_lists,
     item_counts,
@@ -104,6 +106,15 @@ def test_counts_go_to_lists_and_back(reviews, cut):
     table = pa.table({"item_id": item_ids, "words": words, "counts": numbers})
     pieces = pa.concat_tables([table.slice(cut), table.slice(0, cut)])
     back = lists_to_counts(pieces["item_id"], pieces["words"], pieces["counts"])
+    assert back.item_ids.tolist() == counts.item_ids.tolist()
+    assert back.words.tolist() == counts.words.tolist()
+    np.testing.assert_array_equal(back.counts.toarray(), counts.counts.toarray())
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.text(alphabet="xyé ", max_size=12)), max_size=12))
+def test_counts_go_to_bytes_and_back(reviews):
+    counts = count_words([item for item, _ in reviews], [text for _, text in reviews])
+    back = bytes_to_counts(counts_to_bytes(counts))
     assert back.item_ids.tolist() == counts.item_ids.tolist()
     assert back.words.tolist() == counts.words.tolist()
     np.testing.assert_array_equal(back.counts.toarray(), counts.counts.toarray())
