@@ -19,6 +19,7 @@ from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from assets.text.documents import SPLITS
 from taproom.warehouse.contracts import Ascending, Between, Column, Contract, NotBlank, OneOf, SameLength
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN, long_token_share
 
 MAX_WITHOUT_TERMS = 0.05
@@ -158,10 +159,8 @@ _out = partial(refreshed_out, module=__name__, config=BagOfWordsConfig)
     pool="numerics",
 )
 @keeps_settings
-def bag_of_words(
-    config: BagOfWordsConfig, documents: pa.RecordBatchReader
-) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
-    """Count the words of the stream of documents, select the terms, and compute the shares in each document."""
+def bag_of_words(config: BagOfWordsConfig, documents: TableVersion) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
+    """Count the words of the documents, select the terms, and compute the shares in each document."""
     import numpy as np
 
     from taproom.drawing import histogram, zipf

@@ -9,15 +9,18 @@ occurred in document i.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from taproom.compute import cluster_address
+from taproom.warehouse.table_version import TableVersion
 from taproom.words.counting import Counts, count_stream
 from taproom.words.sparse import csr_to_lists, lists_to_csr
+from taproom.words.stored_texts import count_stored
 from taproom.words.tfidf import select_frequent, shares
 
 DOCUMENTS_AT_ONCE = 10_000
@@ -56,17 +59,31 @@ class Terms:
     idf: np.ndarray
 
 
-def count_documents(documents: Iterable[pa.RecordBatch], token_pattern: str, n_jobs: int | None = None) -> Bags:
-    """Count the words of a stream of documents.
+def count_documents(
+    documents: TableVersion | Iterable[pa.RecordBatch], token_pattern: str, n_jobs: int | None = None
+) -> Bags:
+    """Count the words of documents.
 
     Args:
-        documents: batches with the columns document_id, label, split and text.
+        documents: batches with the columns document_id, label, split and text; or a version of a table of these, which
+            is counted on a cluster where there is one.
         token_pattern: see `taproom.words.counting.tokens`.
         n_jobs: see `taproom.words.counting.count_stream`.
 
     Raises:
         InputError: as `taproom.words.counting.count_stream` does.
+        ComputeError, DamagedFileError, StorageError: as `taproom.words.stored_texts.count_stored` does.
     """
+    if not isinstance(documents, TableVersion):
+        return _count_stream(documents, token_pattern, n_jobs)
+    if cluster_address() is None:
+        return _count_stream(documents.stream(), token_pattern, n_jobs)
+    counted = count_stored(documents, "document_id", token_pattern, n_jobs=n_jobs)
+    return _bags(replace(documents, columns=tuple(_DOCUMENT_COLUMNS)).read(), counted)
+
+
+def _count_stream(documents: Iterable[pa.RecordBatch], token_pattern: str, n_jobs: int | None) -> Bags:
+    """Count documents as they pass, so that they are read once."""
     seen: list[pa.RecordBatch] = []
 
     def streamed() -> Iterator[tuple[list[str], list[str]]]:
@@ -75,7 +92,12 @@ def count_documents(documents: Iterable[pa.RecordBatch], token_pattern: str, n_j
             yield batch["document_id"].to_pylist(), batch["text"].to_pylist()
 
     counted = count_stream(streamed(), token_pattern, n_jobs=n_jobs)
-    by_id = pa.Table.from_batches(seen).sort_by("document_id")
+    return _bags(pa.Table.from_batches(seen), counted)
+
+
+def _bags(documents: pa.Table, counted: Counts) -> Bags:
+    """The counts with a row for each document, also for those without words."""
+    by_id = documents.sort_by("document_id")
     distinct_words = np.zeros(len(by_id), np.int64)
     rows = pc.index_in(pa.array(counted.item_ids, pa.string()), value_set=by_id["document_id"].combine_chunks())
     distinct_words[rows.to_numpy()] = np.diff(counted.counts.indptr)

@@ -5,6 +5,8 @@ import pytest
 from assets.text.bag_of_words import terms_are_words
 from taproom.errors import InputError
 
+FEW_TERMS = {"min_document_frequency": 2, "max_document_share": 0.5}
+
 
 def test_rows_are_shares_of_all_words_of_a_document(themes, warehouse):
     terms = warehouse.read("terms").to_pylist()
@@ -28,10 +30,23 @@ def test_words_are_chosen_and_weighed_by_the_training_documents_alone(themes, wa
         assert row["idf"] == pytest.approx(np.log(len(training) / frequency))
 
 
+def test_a_cluster_makes_the_same_tables(corpus_folder, make, warehouse, monkeypatch, dask_cluster):
+    for limit in ("BYTES_PER_BATCH", "BYTES_PER_FILE"):
+        monkeypatch.setattr(f"taproom.warehouse.data_files.{limit}", 4_000)
+    make("documents", documents={"source": "files", "path": str(corpus_folder)})
+    make("terms", "bag_of_words", bag_of_words=FEW_TERMS)
+    monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+    terms, _ = make("terms", "bag_of_words", bag_of_words=FEW_TERMS).asset_materializations_for_node("bag_of_words")
+    (usage,) = terms.metadata["cluster"].value
+    assert usage["blocks"] == len(warehouse.files("documents")) > 2
+    for table in ("terms", "bag_of_words"):
+        assert len({commit["content_hash"] for commit in warehouse.history(table)}) == 1
+
+
 def test_a_document_without_a_known_word_keeps_its_row_and_is_told(themes, make, warehouse):
     (themes / "odd.txt").write_text("zzz")
     make("documents", documents={"source": "files", "path": str(themes)})
-    result = make("terms", "bag_of_words", bag_of_words={"min_document_frequency": 2, "max_document_share": 0.5})
+    result = make("terms", "bag_of_words", bag_of_words=FEW_TERMS)
     (row,) = [row for row in warehouse.read("bag_of_words").to_pylist() if row["document_id"] == "odd.txt"]
     assert (row["label"], row["words"], row["term_ids"], row["shares"]) == (None, 1, [], [])
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}

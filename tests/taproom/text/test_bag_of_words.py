@@ -5,6 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from assets.text.bag_of_words import BAG_OF_WORDS, TERMS
+from assets.text.documents import CONTRACT as DOCUMENTS
+from taproom.cluster import taken_usages
 from taproom.errors import InputError
 from taproom.text.bag_of_words import BagRows, choose_terms, corpus_of, count_documents
 from taproom.words.counting import DEFAULT_TOKEN_PATTERN
@@ -40,6 +42,25 @@ def test_rows_are_those_counted_by_hand_in_whatever_pieces_documents_come(texts,
         assert row["words"] == len(said)
         found = {names[term]: share for term, share in zip(row["term_ids"], row["shares"], strict=True)}
         assert found == {word: said.count(word) / len(said) for word in said}
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bags_and_is_sent_neither_documents_nor_counts(stored, on_cluster, monkeypatch):
+    for limit in ("BYTES_PER_BATCH", "BYTES_PER_FILE"):
+        monkeypatch.setattr(f"taproom.warehouse.data_files.{limit}", 1_000)
+    documents = documents_of(["!", *(f"ale {number} stout" for number in range(100))])
+    table = pa.Table.from_batches([documents]).add_column(0, "corpus", pa.array(["c"] * len(documents)))
+    version = stored(DOCUMENTS, table.cast(DOCUMENTS.schema))
+    taken_usages()
+    here, there = (count_documents(each, r"\w+") for each in (version.stream(), version))
+    (usage,) = taken_usages()
+    assert there.documents.equals(here.documents)
+    assert there.words.tolist() == here.words.tolist()
+    for part in ("indptr", "indices", "data"):
+        np.testing.assert_array_equal(getattr(there.counts, part), getattr(here.counts, part))
+    assert usage.blocks == len(version.by_file()) > 2
+    assert usage.largest_sent < 1_500
+    assert usage.largest_received < 100
 
 
 def test_test_documents_choose_no_word_and_weigh_none():
