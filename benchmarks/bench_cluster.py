@@ -1,65 +1,132 @@
-"""Claim: two workers of a Dask cluster find neighbours at least 1.7 times as fast as one; the seam costs under 2 %.
+"""Claims: two workers of a Dask cluster are at least 1.7 times as fast as one; without a cluster, the seam costs < 2 %.
 
-    python benchmarks/bench_cluster.py [ITEMS]
+    python benchmarks/bench_cluster.py [--share SHARE] [STEP ...]
 
-Workers of one thread on this machine read the weights from a warehouse in a temporary folder. The peers of two workers
-are one worker, and the same two threads without a cluster. Then the bytes that went over the wire, and the cost of
-`taproom.compute.workers` against joblib alone, in microseconds a block.
+The first claim is for these steps, with SHARE 1; by default all of them are tried with 0.3 of their sizes:
+
+- `neighbors`: the 100 nearest of 20,000 items with 1,540 of 400,000 words each;
+- `counting`: the words of 1 GB of reviews;
+- `gram`: the Gram matrix of 8,192 features of 60,000 images;
+- `em`: 20 iterations of three fits of 12 components to 1,000,000 events in five channels.
+
+Workers of one thread on this machine read weights and texts from a warehouse in a temporary folder, and make images and
+events from a seed. A step is computed twice, and the second time counts, when workers have what blocks share. The peers
+of two workers are one worker, and the same two threads without a cluster; all must give the same bits. Then the bytes
+that went over the wire.
+
+The second claim is for blocks of 10 ms: what `taproom.compute.workers` adds to joblib alone.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+from corpus import corpus
 from distributed import LocalCluster
 from joblib import Parallel, delayed
 from zipf import zipf_matrix
 
 from assets.reviews.tfidf import TFIDF
-from taproom.cluster import taken_usages
+from taproom.assays.expectation_maximization import EmParameters, Fit, fit_all
+from taproom.cluster import ClusterUsage, taken_usages
 from taproom.compute import Made, workers
+from taproom.images.gram_tiles import fitted_gram
+from taproom.images.image_classifier import ImagesToEncode, LabelledImages
+from taproom.images.image_features import EncoderParameters, learn_encoder
+from taproom.images.least_squares import Gram
 from taproom.maps.neighbors import nearest
+from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
+from taproom.words.counting import Counts
 from taproom.words.sparse import csr_to_lists, stored_weights
+from taproom.words.stored_texts import count_stored
 
-K = 100
-WORDS, WORDS_PER_ITEM = 400_000, 1_540
-BLOCKS = 2_000
+ITEMS, WORDS, WORDS_PER_ITEM, K = 20_000, 400_000, 1_540, 100
+TOKENS = 180_000_000  # 1 GB
+IMAGES, FILTERS, CLASSES = 60_000, 1_024, 10
+EVENTS, CHANNELS, COMPONENTS, RESTARTS, ITERATIONS = 1_000_000, 5, 12, 3, 20
+BLOCKS, BLOCK_SECONDS = 2_000, 0.01
+
+TEXTS = Contract(
+    "texts",
+    "a text",
+    (
+        Column("text_id", pa.int64(), "its number"),
+        Column("item_id", pa.string(), "its item"),
+        Column("text", pa.string(), "the text"),
+    ),
+    key=("text_id",),
+)
 
 
-def main(items: int = 20_000) -> None:
-    """Time two workers, one, and two threads, and check that the bits are equal."""
-    with tempfile.TemporaryDirectory() as folder:
-        made = stored(items, folder)
-        matrix = made.here
-        nearest(matrix[: K + 1], K)  # compiles
-        print(f"{items:,} x {WORDS:,}, {matrix.nnz / 1e6:.0f} M entries, k = {K}")
-        here, threads = timed(lambda: nearest(matrix, K, n_jobs=2))
-        print(f"two threads of this process: {threads:.1f} s")
-        seconds = {}
-        for count in (1, 2):
-            with cluster(count):
-                found, first = timed(lambda: nearest(made, K, n_jobs=2))
-                assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, here, strict=True))
-                _, seconds[count] = timed(lambda: nearest(made, K, n_jobs=2))
-                usage = taken_usages()[-1]
-            print(
-                f"{count} workers: {seconds[count]:.1f} s, and {first - seconds[count]:.1f} s more when they read the "
-                f"weights first; {usage.blocks} blocks, {usage.bytes_sent / 1e6:.1f} MB sent, at most "
-                f"{usage.largest_sent / 1e3:.0f} kB a block, {usage.bytes_received / 1e6:.0f} MB received, at most "
-                f"{usage.largest_received / 1e6:.1f} MB"
-            )
-        print(f"two workers against one: ratio {seconds[1] / seconds[2]:.2f}")
+class Step(NamedTuple):
+    """What is computed, and how: by two threads without a cluster, and on one. Both give arrays."""
+
+    what: str
+    here: Callable[[], list[np.ndarray]]
+    there: Callable[[], list[np.ndarray]]
+
+
+def main() -> None:
+    """Time the steps that the command line names, and the seam."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"{', '.join(STEPS)}; all by default")
+    parser.add_argument("--share", type=float, default=0.3, help="of the sizes of the claim")
+    given = parser.parse_args()
+    for name in given.steps or STEPS:
+        with tempfile.TemporaryDirectory() as folder:
+            compare(name, STEPS[name](given.share, folder))
     seam()
 
 
-def stored(items: int, folder: str) -> Made:
+def compare(name: str, step: Step) -> None:
+    """Time two threads, one worker and two, and check that the bits are equal."""
+    print(f"{name}: {step.what}", flush=True)
+    here, threads = timed(step.here)
+    print(f"  two threads of this process: {threads:.1f} s", flush=True)
+    seconds = {}
+    for number in (1, 2):
+        with cluster(number):
+            found, first = timed(step.there)
+            assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, here, strict=True))
+            taken_usages()
+            _, seconds[number] = timed(step.there)
+            usages = taken_usages()
+        print(f"  {number} workers: {seconds[number]:.1f} s, the first time {first:.1f} s; {wire(usages)}", flush=True)
+    print(f"  two workers against one: ratio {seconds[1] / seconds[2]:.2f}", flush=True)
+
+
+def wire(usages: list[ClusterUsage]) -> str:
+    """What went over the wire."""
+    sent, received = (sum(getattr(usage, name) for usage in usages) for name in ("bytes_sent", "bytes_received"))
+    largest = [max((getattr(usage, f"largest_{way}") for usage in usages), default=0) for way in ("sent", "received")]
+    return (
+        f"{sum(usage.blocks for usage in usages)} blocks, {sent / 1e6:.2f} MB sent, at most {largest[0] / 1e3:.1f} kB "
+        f"a block, {received / 1e6:.2f} MB received, at most {largest[1] / 1e3:.1f} kB"
+    )
+
+
+def neighbors(share: float, folder: str) -> Step:
+    """Items with weighted words, in the table `tfidf`."""
+    items = round(share * ITEMS)
+    made = stored_matrix(items, folder)
+    matrix = made.here
+    nearest(matrix[: K + 1], K)  # compiles
+    return Step(
+        f"{items:,} items, {matrix.nnz / 1e6:.0f} M weights",
+        lambda: list(nearest(matrix, K, n_jobs=2)),
+        lambda: list(nearest(made, K)),
+    )
+
+
+def stored_matrix(items: int, folder: str) -> Made:
     """The weights as a version of the table `tfidf`, which workers read."""
     matrix = zipf_matrix(items, WORDS, WORDS_PER_ITEM)
     term_ids, weights = csr_to_lists(matrix)
@@ -73,10 +140,92 @@ def stored(items: int, folder: str) -> Made:
     return Made(stored_weights, (TableVersion(folder, "tfidf", version), WORDS))
 
 
+def counting(share: float, folder: str) -> Step:
+    """Reviews in a table of their texts."""
+    rows = pa.RecordBatchReader.from_batches(TEXTS.schema, numbered_texts(share))
+    version = Warehouse(folder).publish(TEXTS, rows, since=None).version
+    texts = TableVersion(folder, "texts", version)
+    characters = sum(pa.compute.sum(pa.compute.utf8_length(batch["text"])).as_py() for batch in texts.stream())
+
+    def counted() -> list[np.ndarray]:
+        return arrays_of_counts(count_stored(texts, "item_id", n_jobs=2))
+
+    return Step(f"{characters / 1e6:,.0f} MB of text in {len(texts.by_file())} data files", counted, counted)
+
+
+def numbered_texts(share: float) -> Iterator[pa.RecordBatch]:
+    """The reviews of a synthetic corpus, each with a number."""
+    first = 0
+    for batch in corpus(round(2.5 * share * ITEMS), WORDS, round(share * TOKENS)):
+        numbers = pa.array(range(first, first := first + batch.num_rows), pa.int64())
+        yield pa.RecordBatch.from_arrays([numbers, batch["item_id"], batch["text"]], schema=TEXTS.schema)
+
+
+def arrays_of_counts(counts: Counts) -> list[np.ndarray]:
+    """All that there is to compare."""
+    return [counts.item_ids, counts.words, counts.counts.indptr, counts.counts.indices, counts.counts.data]
+
+
+def gram(share: float, folder: str) -> Step:
+    """Images of noise."""
+    made = Made(noise, (round(share * IMAGES),))
+    images = made.here
+    labels = np.arange(len(images.pixels)) % CLASSES
+    everywhere, nowhere = np.ones(len(labels), bool), np.zeros(len(labels), bool)
+    classes = [str(label) for label in range(CLASSES)]
+    labelled = LabelledImages(images.pixels, labels, classes, everywhere, nowhere, nowhere)
+    return Step(
+        f"{len(labels):,} images, {images.encoder.dimensions:,} features",
+        lambda: arrays_of_gram(fitted_gram(images, labelled, folder, n_jobs=2)),
+        lambda: arrays_of_gram(fitted_gram(made, labelled, folder)),
+    )
+
+
+def noise(images: int) -> ImagesToEncode:
+    """Images of random pixels, and an encoder that was learned from some of them."""
+    pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), np.uint8)
+    parameters = EncoderParameters(filters=FILTERS, patches=10 * FILTERS, iterations=1, pools=2)
+    return ImagesToEncode(learn_encoder(pixels[:1_000], parameters, seed=0), pixels)
+
+
+def arrays_of_gram(sums: Gram) -> list[np.ndarray]:
+    """All that there is to compare: the upper triangle, and what is linear in the features."""
+    return [np.triu(sums.products), sums.sums, sums.with_targets, sums.target_sums]
+
+
+def em(share: float, folder: str) -> Step:
+    """Events of overlapping populations."""
+    made = Made(events, (round(share * EVENTS),))
+    values = made.here
+    tasks = [(COMPONENTS, seed) for seed in range(RESTARTS)]
+    parameters = EmParameters(ITERATIONS, tolerance=0.0)
+    return Step(
+        f"{len(values):,} events, {RESTARTS} fits of {COMPONENTS} components, {ITERATIONS} iterations",
+        lambda: arrays_of_fits(fit_all(values, tasks, parameters, n_jobs=2)),
+        lambda: arrays_of_fits(fit_all(made, tasks, parameters)),
+    )
+
+
+def events(number: int) -> np.ndarray:
+    """Values (number, channels), of about unit spread."""
+    random = np.random.default_rng(0)
+    means = random.normal(size=(COMPONENTS, CHANNELS))
+    return means[random.choice(COMPONENTS, number)] + 0.4 * random.normal(size=(number, CHANNELS))
+
+
+def arrays_of_fits(fits: list[Fit]) -> list[np.ndarray]:
+    """All that there is to compare."""
+    mixtures = [fit.mixture for fit in fits]
+    return [array for each in mixtures for array in (each.weights, each.means, each.covariances)]
+
+
+STEPS = {"neighbors": neighbors, "counting": counting, "gram": gram, "em": em}
+
+
 @contextmanager
-def cluster(count: int) -> Iterator[None]:
+def cluster(number: int) -> Iterator[None]:
     """Workers of one thread, used by what is computed meanwhile."""
-    with LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local:
+    with LocalCluster(n_workers=number, threads_per_worker=1, dashboard_address="127.0.0.1:0") as local:
         os.environ["TAPROOM_CLUSTER"] = local.scheduler_address
         try:
             yield
@@ -95,8 +244,11 @@ def seam() -> None:
         parallel = Parallel(2, prefer="threads", return_as="generator")
         return list(parallel(delayed(nothing)(None, block) for block in range(BLOCKS)))
 
-    ours, theirs = (min(timed(work)[1] for _ in range(5)) for work in (through_the_seam, through_joblib))
-    print(f"a block that does nothing: {ours / BLOCKS * 1e6:.0f} us, joblib alone {theirs / BLOCKS * 1e6:.0f} us")
+    ours, theirs = (min(timed(work)[1] for _ in range(5)) / BLOCKS for work in (through_the_seam, through_joblib))
+    print(
+        f"seam: a block that does nothing takes {ours * 1e6:.0f} us, through joblib alone {theirs * 1e6:.0f} us; the "
+        f"difference is {(ours - theirs) / BLOCK_SECONDS:.2%} of a block of {BLOCK_SECONDS * 1e3:.0f} ms"
+    )
 
 
 def nothing(_shared: None, block: int) -> int:
@@ -111,4 +263,4 @@ def timed(work: Callable[[], object]) -> tuple:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main()
