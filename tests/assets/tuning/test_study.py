@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
-import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
@@ -28,28 +27,11 @@ from taproom.search.trials import Plan
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
+from tests.assets.tuning.nearness import Nearness
 
 ROOT = Path(__file__).resolve().parents[3]
 TARGETS = Contract("targets", "a number", (Column("target", pa.float64(), "the best x"),), key=("target",))
 MADE_WITH = Contract("made_with", "a setting", (Column("x", pa.float64(), "the x used"),), key=("x",))
-
-
-@dataclass(frozen=True)
-class Nearness:
-    """How near x is to a target; settings above `most` cannot be fitted."""
-
-    target: float
-    most: float = 2.0
-    seconds: float = 0.0
-
-    def score(self, parameters, budget, seed):
-        time.sleep(self.seconds)
-        if parameters["x"] > self.most:
-            raise ValueError("x is too large")
-        return -abs(parameters["x"] - self.target)
-
-    def fresh_scores(self, parameters, budget, seed):
-        return self.score(parameters, budget, seed) + np.random.default_rng(0).normal(0, 0.01, 50)
 
 
 @dataclass(frozen=True)
@@ -369,7 +351,8 @@ def test_a_killed_run_loses_no_trial_and_doubles_none(tmp_path, warehouse):
         import dagster as dg
         from assets.table import CONTRACTS
         from pipelines.io_manager import TableIOManager
-        from tests.assets.tuning.test_study import MADE_WITH, STUDY, TARGETS, Nearness, planted
+        from tests.assets.tuning.nearness import Nearness
+        from tests.assets.tuning.test_study import MADE_WITH, STUDY, TARGETS, planted
 
         CONTRACTS.update(targets=TARGETS, made_with=MADE_WITH)
         slow = replace(STUDY, objective=lambda targets, seed: Nearness(0.25, seconds=float(sys.argv[1])))
