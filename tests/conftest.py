@@ -41,6 +41,13 @@ FIELDS = ("review_id", "item_id", "category", "overall", "text")
 settings.register_profile("taproom", deadline=None)
 settings.load_profile("taproom")
 
+# A cluster mostly waits, and by default looks at itself up to a hundred times a second, a twelfth of a core.
+SELDOM_WATCHED = {
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.memory.monitor-interval": "1s",
+    "distributed.worker.profile.enabled": False,
+}
 # Fixtures that are records of Dagster, or the processes of `make ui`.
 DAGSTERS = {"instance", "home", "served"}
 
@@ -107,9 +114,12 @@ def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def dask_cluster():
     """The address of a Dask scheduler with two workers of one thread."""
+    import dask
     from distributed import LocalCluster
 
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
+    with dask.config.set(SELDOM_WATCHED):
+        cluster = LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0")
+    with cluster:
         yield cluster.scheduler_address
 
 
