@@ -53,7 +53,11 @@ DAGSTERS = {"instance", "home", "served"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what needs records of Dagster: it runs jobs, a large part of a second for each table."""
+    """Mark as slow what needs records of Dagster: it runs jobs, a large part of a second for each table.
+
+    The tests of clusters begin: they mostly wait, for a minute, and as the last ones they would wait alone.
+    """
+    items.sort(key=lambda item: item.path.name != "test_cluster.py")
     for item in items:
         if DAGSTERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
