@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -151,6 +152,19 @@ class Records:
     def _databases(instance: dg.DagsterInstance) -> list[sqlite3.Connection]:
         storages = (instance.run_storage, instance.event_log_storage)
         return [storage._held_conn.connection.dbapi_connection for storage in storages]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def empty_instance() -> Iterator[None]:
+    """Assets that are called directly share an instance, which they do not use: Dagster makes one for each call.
+
+    Making one takes longer than most of the calls.
+    """
+    with dg.DagsterInstance.ephemeral() as empty, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "dagster._core.execution.api.ephemeral_instance_if_missing", lambda given: nullcontext(given or empty)
+        )
+        yield
 
 
 @pytest.fixture(scope="session")
