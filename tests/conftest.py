@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -281,13 +282,19 @@ def ingest(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., 
     return run
 
 
+@cache
+def refresh_of(*tables: str) -> dg.JobDefinition:
+    """The part of a chain's job that makes these tables: a run records it, and that of the whole chain takes longer."""
+    chain = defs.resolve_asset_graph().get(dg.AssetKey(tables[0])).group_name
+    return defs.resolve_job_def(f"refresh_{chain}").get_subset(asset_selection=frozenset(map(dg.AssetKey, tables)))
+
+
 @pytest.fixture
 def make(warehouse: Warehouse, instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
     """Materializes tables of a chain that do not belong to a batch, with configuration by op."""
 
     def run(*tables: str, **configs: dict) -> dg.ExecuteInProcessResult:
-        chain = defs.resolve_asset_graph().get(dg.AssetKey(tables[0])).group_name
-        return defs.resolve_job_def(f"refresh_{chain}").execute_in_process(
+        return refresh_of(*tables).execute_in_process(
             run_config={"ops": {op: {"config": config} for op, config in configs.items()}},
             instance=instance,
             asset_selection=[dg.AssetKey(table) for table in tables],
