@@ -54,7 +54,8 @@ def parquet_images(path: Path, size: Size | None = None) -> Iterator[Images | Le
     from pyarrow.parquet import ParquetFile
 
     try:
-        file = ParquetFile(path)
+        # Read ahead, Arrow would keep what it has read until the end: the whole file.
+        file = ParquetFile(path, buffer_size=2**20, pre_buffer=False)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{path} is not a Parquet file, or damaged ({error}). Fetch or copy it again.") from None
     check_footer(path, file.metadata)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from taproom.errors import SourceError
@@ -132,3 +133,15 @@ def test_a_damaged_parquet_file_is_refused(tmp_path):
     path.write_bytes(content[:4] + b"\xff" * 2_000 + content[2_004:])
     with pytest.raises(SourceError, match=r"x\.parquet is damaged"):
         read(image_files(path))
+
+
+@pytest.mark.parametrize("rows_per_group", [500, 15_000])
+def test_a_file_is_not_held_while_it_is_read(tmp_path, rows_per_group):
+    pixels = noise(15_000, 16, 16, 3)
+    table = pa.table({"pixels": [image.tobytes() for image in pixels]})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=rows_per_group, compression=None)
+    del table
+    before = pa.total_allocated_bytes()
+    held = [pa.total_allocated_bytes() - before for _ in image_files(tmp_path / "x.parquet")]
+    assert len(held) == 15
+    assert max(held) < pixels.nbytes / 2
