@@ -11,9 +11,10 @@ import hashlib
 import io
 import re
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
+from functools import partial
+from itertools import count, pairwise
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -94,21 +95,31 @@ def write_files(
         StorageError: the storage cannot be written to.
     """
     by_content = {(file.position, file.sha256): file for file in reusable}
+    write = partial(_write_file, storage, contract, partition, by_content)
+    # By `map`, since the variables of a loop would keep a file's rows and bytes while the next ones are collected.
+    return list(map(write, count(), _blocks(batches)))
+
+
+def _write_file(
+    storage: Storage,
+    contract: "Contract",
+    partition: str | None,
+    by_content: Mapping[tuple[int, str], DataFile],
+    position: int,
+    block: pa.Table,
+) -> DataFile:
     columns = [name for name in contract.schema.names if name != contract.partition]
-    files = []
-    for position, block in enumerate(_blocks(batches)):
-        # Rows may come with other descriptions or names of list entries, which Parquet would write into its bytes.
-        content = _parquet_bytes(block.cast(contract.schema).select(columns))
-        sha256 = hashlib.sha256(content).hexdigest()
-        file = by_content.get((position, sha256))
-        if file is None or not is_intact(storage, contract.table, file):
-            folder = f"{contract.partition}={partition}/" if partition else ""
-            path = f"{folder}{position:05d}-{sha256}-{uuid.uuid4().hex[:8]}.parquet"
-            with storage.write_errors(contract.table):
-                storage.write(f"{contract.table}/{path}", content)
-            file = DataFile(path, len(content), block.num_rows, partition)
-        files.append(replace(file, ranges=byte_ranges(content)))
-    return files
+    # Rows may come with other descriptions or names of list entries, which Parquet would write into its bytes.
+    content = _parquet_bytes(block.cast(contract.schema).select(columns))
+    sha256 = hashlib.sha256(content).hexdigest()
+    file = by_content.get((position, sha256))
+    if file is None or not is_intact(storage, contract.table, file):
+        folder = f"{contract.partition}={partition}/" if partition else ""
+        path = f"{folder}{position:05d}-{sha256}-{uuid.uuid4().hex[:8]}.parquet"
+        with storage.write_errors(contract.table):
+            storage.write(f"{contract.table}/{path}", content)
+        file = DataFile(path, len(content), block.num_rows, partition)
+    return replace(file, ranges=byte_ranges(content))
 
 
 def read_verified(storage: Storage, table: str, file: DataFile) -> pa.Buffer:
@@ -214,10 +225,17 @@ def _blocks(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         block.append(batch)
         size += batch.nbytes
         if size >= BYTES_PER_FILE:
-            yield pa.Table.from_batches(block).combine_chunks()
-            block, size = [], 0
+            yield _taken(block)
+            size = 0
     if any(batch.num_rows for batch in block):
-        yield pa.Table.from_batches(block).combine_chunks()
+        yield _taken(block)
+
+
+def _taken(block: list[pa.RecordBatch]) -> pa.Table:
+    """The rows of the batches, which the list no longer has: so they are not in memory twice while they are written."""
+    rows = pa.Table.from_batches(block).combine_chunks()
+    block.clear()
+    return rows
 
 
 def _parquet_bytes(rows: pa.Table) -> bytes:

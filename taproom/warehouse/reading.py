@@ -1,15 +1,16 @@
 """Reading the rows of a table version: file by file, each verified before its rows are given."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from taproom.errors import UnknownTableError
 from taproom.warehouse.catalog import head, open_version
-from taproom.warehouse.data_files import DataFile, read_verified
+from taproom.warehouse.data_files import BYTES_PER_BATCH, DataFile, read_verified
 from taproom.warehouse.storage import Storage
+
+MOST_ROWS = 2**16  # of a batch
 
 
 def stream(
@@ -29,25 +30,17 @@ def stream(
     wanted = None if partitions is None else set(partitions)
     files = [file for file in snapshot.files if wanted is None or file.partition in wanted]
     files = [file for file in files if (paths is None or file.path in paths) and file not in skipped]
-    contents: Iterator[pa.Buffer] = (read_verified(storage, table, file) for file in files)
-    schema = snapshot.arrow_schema
-    if files:
-        first = next(contents)
-        schema = _exact_schema(first, schema)
-        contents = chain([first], contents)  # so that each file is read and verified once
+    ahead = [read_verified(storage, table, file) for file in files[:1]]
+    schema = _exact_schema(ahead[0], snapshot.arrow_schema) if ahead else snapshot.arrow_schema
     if columns is not None:
         schema = pa.schema([schema.field(name) for name in columns])
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for file, content in zip(files, contents, strict=True):
-            parquet = pq.ParquetFile(pa.BufferReader(content))
-            stored = [name for name in schema.names if name in parquet.schema_arrow.names]
-            # Columns that were added to the table after the file are null; the partition is only in the log.
-            constants: dict[str, str | None] = {name: None for name in schema.names if name not in stored}
-            if snapshot.partition_column in constants:
-                constants[snapshot.partition_column] = file.partition
-            for batch in parquet.iter_batches(columns=stored):
-                yield _with_constants(batch, schema, constants)
+        for file in files:
+            # What was read for the schema is not read again, and no two files are in memory at a time.
+            content = ahead.pop() if ahead else read_verified(storage, table, file)
+            yield from _batches(pq.ParquetFile(pa.BufferReader(content)), schema, snapshot.partition_column, file)
+            del content
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -64,6 +57,26 @@ def _exact_schema(content: pa.Buffer, schema: pa.Schema) -> pa.Schema:
     """A file's own Arrow schema, which keeps what Delta's types cannot express, plus the partition column."""
     stored = pq.read_schema(pa.BufferReader(content))
     return pa.schema([stored.field(wanted.name) if wanted.name in stored.names else wanted for wanted in schema])
+
+
+def _batches(
+    parquet: pq.ParquetFile, schema: pa.Schema, partition_column: str | None, file: DataFile
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a file, about `BYTES_PER_BATCH` at a time."""
+    stored = [name for name in schema.names if name in parquet.schema_arrow.names]
+    # Columns that were added to the table after the file are null; the partition is only in the log.
+    constants: dict[str, str | None] = {name: None for name in schema.names if name not in stored}
+    if partition_column in constants:
+        constants[partition_column] = file.partition
+    for batch in parquet.iter_batches(_rows_per_batch(parquet.metadata, stored), columns=stored):
+        yield _with_constants(batch, schema, constants)
+
+
+def _rows_per_batch(metadata: pq.FileMetaData, columns: Collection[str]) -> int:
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    chunks = [group.column(number) for group in groups for number in range(group.num_columns)]
+    size = sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema.split(".")[0] in columns)
+    return max(1, min(MOST_ROWS, metadata.num_rows * BYTES_PER_BATCH // max(size, 1)))
 
 
 def _with_constants(batch: pa.RecordBatch, schema: pa.Schema, constants: Mapping[str, str | None]) -> pa.RecordBatch:

@@ -149,3 +149,18 @@ def test_a_file_of_another_size_is_damaged(only_mail, cut):
     path.unlink()
     with pytest.raises(DamagedFileError, match="is gone"):
         read("id")
+
+
+def test_the_rows_of_a_file_are_gone_before_those_of_the_next_one_come(warehouse, monkeypatch):
+    monkeypatch.setattr("taproom.warehouse.data_files.BYTES_PER_FILE", 4 * 2**20)
+    before = pa.total_allocated_bytes()
+    held = []
+
+    def batches():
+        for batch in megabytes(13):
+            held.append(pa.total_allocated_bytes() - before)
+            yield batch
+
+    warehouse.publish(NOTES, reader(batches()), since=None)
+    assert [file.rows for file in warehouse.files("notes")] == [4, 4, 4, 1]
+    assert max(held) < 5.5 * 2**20

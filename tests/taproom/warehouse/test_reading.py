@@ -1,9 +1,11 @@
+import weakref
 from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from taproom.warehouse import data_files, reading
 from taproom.warehouse.contracts import Column, Contract
-from tests.taproom.warehouse.tables import MAIL, NOTES, ids, mail, notes
+from tests.taproom.warehouse.tables import MAIL, NOTES, ids, mail, megabytes, notes, reader
 
 
 def test_columns_and_partitions_can_be_selected_together(warehouse):
@@ -55,3 +57,24 @@ def test_a_version_reads_the_same_while_newer_ones_come(warehouse):
     warehouse.publish(NOTES, notes(2), since=0)
     assert ids(stream.read_all()) == ids(newest.read_all()) == ids(warehouse.read("notes", 0)) == [1]
     assert ids(warehouse.read("notes")) == [2]
+
+
+def test_a_stream_has_one_file_in_memory_and_gives_its_rows_in_pieces(warehouse, monkeypatch):
+    monkeypatch.setattr("taproom.warehouse.data_files.BYTES_PER_FILE", 4 * 2**20)
+    monkeypatch.setattr("taproom.warehouse.reading.BYTES_PER_BATCH", 1_000)
+    warehouse.publish(NOTES, reader(megabytes(10)), since=None)
+    contents = []
+
+    def read_verified(*given):
+        content = data_files.read_verified(*given)
+        contents.append(weakref.ref(content))
+        return content
+
+    monkeypatch.setattr(reading, "read_verified", read_verified)
+    found = []
+    for batch in warehouse.stream("notes"):
+        assert sum(content() is not None for content in contents) == 1
+        found.append(batch["id"].to_pylist())
+    assert found == [[number] for number in range(10)]
+    assert len(contents) == 3
+    assert [len(batch) for batch in warehouse.stream("notes", columns=["id"])] == [4, 4, 2]
