@@ -14,6 +14,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
+from taproom.warehouse.table_version import TableVersion
 
 _SUMS_AND_FEATURES = (
     "gram.centre",
@@ -83,7 +84,7 @@ class ClassifierConfig(dg.Config):
 def classifier(
     config: ClassifierConfig,
     gram: pa.RecordBatchReader,
-    images: pa.Table,
+    images: TableVersion,
     encoder: pa.Table,
     whitening: pa.Table,
     filters: pa.Table,
@@ -92,15 +93,20 @@ def classifier(
     import numpy as np
 
     from taproom.images import classifier_figures as figures
-    from taproom.images.image_classifier import PENALTIES, LabelledImages, choose_classifier, gram_of
+    from taproom.images.image_classifier import (
+        PENALTIES,
+        LabelledImages,
+        choose_classifier,
+        gram_of,
+    )
     from taproom.images.image_features import encoder_of
+    from taproom.images.stored_pixels import StoredPixels, without_pixels
 
     model = encoder_of(encoder, whitening, filters)
-    labelled = LabelledImages.of(images)
-    sums = gram_of(gram, model.dimensions, len(labelled.classes))
+    labelled = LabelledImages.of(without_pixels(images).read())
     chosen = choose_classifier(
-        sums,
-        model.features(labelled.pixels[labelled.validation], config.workers),
+        gram_of(gram, model.dimensions, len(labelled.classes)),
+        model.features(StoredPixels(images)[np.flatnonzero(labelled.validation)], config.workers),
         labelled.labels[labelled.validation],
         config.penalties or PENALTIES,
         config.workers,

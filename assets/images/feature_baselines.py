@@ -15,6 +15,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import Between, Column, Contract, OneOf
+from taproom.warehouse.table_version import TableVersion
 
 FEATURES = ("pixels", "hog", "sift", "textons")
 
@@ -79,7 +80,7 @@ class FeatureBaselinesConfig(dg.Config):
     pool="numerics",
 )
 @keeps_settings
-def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft:
+def feature_baselines(config: FeatureBaselinesConfig, images: TableVersion) -> Draft:
     """Fit the classifier to each kind of features, and measure its accuracy on test images."""
     import numpy as np
 
@@ -87,11 +88,13 @@ def feature_baselines(config: FeatureBaselinesConfig, images: pa.Table) -> Draft
     from taproom.images.feature_baselines import choose_images, compare
     from taproom.images.image_arrays import labels_of
     from taproom.images.image_classifier import LabelledImages
+    from taproom.images.stored_pixels import StoredPixels, without_pixels
 
-    labels, classes = labels_of(images)
-    training = np.array(images["split"]) == "training"
+    known = without_pixels(images).read()
+    labels, classes = labels_of(known)
+    training = np.array(known["split"]) == "training"
     rows = choose_images(labels, training, (config.training_images, config.test_images), config.seed)
-    found = compare(LabelledImages.of(images.take(rows)), config.seed, config.workers)
+    found = compare(StoredPixels(images)[rows], LabelledImages.of(known.take(rows)), config.seed, config.workers)
     unknown = ~training & (labels >= 0) & ~np.isin(labels, labels[training])
     return Draft(
         pa.Table.from_pylist(found.rows, schema=CONTRACT.schema),

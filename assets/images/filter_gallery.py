@@ -17,6 +17,7 @@ from pydantic import Field
 
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank
+from taproom.warehouse.table_version import TableVersion
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,21 +89,23 @@ class FilterGalleryConfig(dg.Config):
     pool="numerics",
 )
 @keeps_settings
-def filter_gallery(config: FilterGalleryConfig, images: pa.Table) -> Draft:
+def filter_gallery(config: FilterGalleryConfig, images: TableVersion) -> Draft:
     """Apply the operations of the deck's slides to some training images."""
     import numpy as np
 
     from taproom.images import gallery_figures as figures
     from taproom.images.convolution import choose_examples, deck_example, gallery, random_patch_filters
-    from taproom.images.image_arrays import labels_of, pixels_of
+    from taproom.images.image_arrays import labels_of
+    from taproom.images.stored_pixels import StoredPixels, without_pixels
 
-    training = np.array(images["split"]) == "training"
-    rows = choose_examples(labels_of(images)[0], training, config.examples, config.seed)
+    known, every = without_pixels(images).read(), StoredPixels(images)
+    training = np.array(known["split"]) == "training"
+    rows = choose_examples(labels_of(known)[0], training, config.examples, config.seed)
     trained = np.flatnonzero(training)
     patched = trained[np.linspace(0, len(trained) - 1, min(PATCHED_IMAGES, len(trained))).astype(int)]
-    filters = random_patch_filters(_scaled_down(pixels_of(images.take(patched))), seed=config.seed)
-    chosen = images.take(rows)
-    steps = [gallery(image, filters) for image in _scaled_down(pixels_of(chosen))]
+    filters = random_patch_filters(_scaled_down(every[patched]), seed=config.seed)
+    chosen = known.take(rows)
+    steps = [gallery(image, filters) for image in _scaled_down(every[rows])]
     deck = deck_example()
     found = [_row(DECK, None, place, step) for place, step in enumerate(deck)]
     for of_image, image_id, label in zip(

@@ -23,6 +23,7 @@ from assets.tuning.champions import champion_of, resolve_parameters
 from taproom.errors import InputError
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
+from taproom.warehouse.table_version import TableVersion
 
 if TYPE_CHECKING:
     from taproom.images.patches import Whitening
@@ -207,31 +208,32 @@ _out = partial(refreshed_out, module=__name__, config=FiltersConfig)
     pool="numerics",
 )
 @keeps_settings
-def filters(config: FiltersConfig, images: pa.Table, champions: pa.Table) -> Iterator[dg.Output]:
+def filters(config: FiltersConfig, images: TableVersion, champions: pa.Table) -> Iterator[dg.Output]:
     """Draw random patches, whiten them, and learn filters from them."""
     from dataclasses import asdict
 
     import numpy as np
 
     from taproom.images import classifier_figures as figures
-    from taproom.images.image_arrays import pixels_of
     from taproom.images.image_features import BUDGETS, EncoderParameters, learn
     from taproom.images.patches import CHANNELS
+    from taproom.images.stored_pixels import StoredPixels, without_pixels
 
     chosen = {name: value for name, value in config.model_dump(mode="json").items() if value is not None}
     preset, seed, workers = (chosen.pop(name) for name in ("preset", "seed", "workers"))
     made_with = resolve_parameters(EncoderParameters(), champions, FiltersConfig, BUDGETS[preset] | chosen)
     parameters = made_with.parameters
-    training = images.filter(pa.compute.equal(images["split"], "training"))
+    rows = without_pixels(images).read()
+    training = np.flatnonzero(pa.compute.equal(rows["split"], "training"))
     if not len(training):
-        raise InputError(f"none of the {len(images)} images is for training. Wanted: some, to learn filters from.")
-    learned = learn(pixels_of(training), parameters, seed, workers)
+        raise InputError(f"none of the {len(rows)} images is for training. Wanted: some, to learn filters from.")
+    learned = learn(StoredPixels(images, training), parameters, seed, workers)
     size = parameters.patch_size
     yield dg.Output(
         Draft(
             PATCHES.table_of(
                 patch=np.arange(parameters.patches),
-                image_id=training["image_id"].take(learned.patches.image),
+                image_id=rows["image_id"].take(training[learned.patches.image]),
                 row=learned.patches.row,
                 column=learned.patches.column,
                 pixels=[pixels.tobytes() for pixels in learned.patches.pixels],

@@ -130,22 +130,19 @@ def gram(
     from taproom.images import classifier_figures as figures
     from taproom.images.gram_tiles import fitted_gram
     from taproom.images.image_classifier import (
-        ImagesToEncode,
         LabelledImages,
         empty_gram,
         feature_blocks,
         gram_batches,
         stored_images_to_encode,
     )
-    from taproom.images.image_features import encoder_of
+    from taproom.images.stored_pixels import without_pixels
     from taproom.progress import progress
 
-    rows = images.read()
+    rows = without_pixels(images).read()
     labelled = LabelledImages.of(rows)
-    model = encoder_of(encoder.read(), whitening.read(), filters.read())
-    made = Made(
-        stored_images_to_encode, (images, encoder, whitening, filters), known=ImagesToEncode(model, labelled.pixels)
-    )
+    made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
+    model = made.here.encoder
     few = len(rows) * model.dimensions * 4 <= FEW_BYTES
     keep = few if config.keep_features is None else config.keep_features
 

@@ -130,28 +130,23 @@ def predictions(
 
     from taproom.images import classifier_figures as figures
     from taproom.images.image_classifier import (
-        ImagesToScore,
         classifier_of,
         confusion_counts,
         held_out_images,
-        pixels_to_score,
         scores_of_images,
         stored_images_to_score,
     )
-    from taproom.images.image_features import encoder_of
+    from taproom.images.stored_pixels import without_pixels
     from taproom.intervals import wilson_interval
 
-    linear, classes = classifier_of(classifier.read())
-    asked = held_out_images(images)
-    model, pixels = encoder_of(encoder.read(), whitening.read(), filters.read()), pixels_to_score(asked)
-    made = Made(
-        stored_images_to_score,
-        (classifier, images, encoder, whitening, filters),
-        known=ImagesToScore(model, linear, pixels),
-    )
+    _, classes = classifier_of(classifier.read())
+    rows = without_pixels(images).read()
+    asked = rows.take(held_out_images(rows))
+    labels = asked["label"].to_pylist()
+    made = Made(stored_images_to_score, (classifier, images, encoder, whitening, filters))
     scores = scores_of_images(made, config.workers)
     predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
-    counts, names = confusion_counts(asked["label"].to_pylist(), predicted, classes)
+    counts, names = confusion_counts(labels, predicted, classes)
     judged, right = int(counts.sum()), int(np.trace(counts))
     metadata: dict[str, float] = {"test_images": judged}
     if judged:
@@ -171,7 +166,7 @@ def predictions(
                 scores=pa.array(list(scores), pa.list_(pa.float32())),
             ),
             metadata=metadata,
-            figure=figures.predictions(pixels, asked["label"].to_pylist(), predicted, scores) if judged else None,
+            figure=figures.predictions(made.here.pixels, labels, predicted, scores) if judged else None,
         ),
         "predictions",
     )

@@ -108,14 +108,14 @@ class StreetFightConfig(dg.Config):
 def street_fight(config: StreetFightConfig, images: TableVersion) -> Draft:
     """Try every setting on the training images that each seed draws."""
     from taproom.images.image_arrays import labels_of
+    from taproom.images.stored_pixels import without_pixels
     from taproom.images.street_fight import compare
-    from taproom.images.street_fight_draws import draws_of, stored_draws, training_labels
+    from taproom.images.street_fight_draws import stored_draws, training_labels
     from taproom.images.street_fight_figures import street_fight as picture
 
-    sizes, table = SIZES[config.preset.value], images.read()
-    made = Made(stored_draws, (images, sizes, config.seed), known=draws_of(table, sizes, config.seed))
-    rows = compare(made, sizes, config.workers)
-    names, compared = labels_of(table)[1], training_labels(table)[1]
+    sizes, known = SIZES[config.preset.value], without_pixels(images).read()
+    rows = compare(Made(stored_draws, (images, sizes, config.seed)), sizes, config.workers)
+    names, compared = labels_of(known)[1], training_labels(known)[1]
     return Draft(
         pa.Table.from_pylist(rows, schema=CONTRACT.schema),
         metadata={

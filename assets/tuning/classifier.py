@@ -5,17 +5,17 @@ does not change what a preset fixes (filters, patches, windows); lambda is chose
 classifier.
 """
 
-import pyarrow as pa
-
 from assets.tuning.study import SearchSize, Study, study_assets
 from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
+from taproom.warehouse.table_version import TableVersion
 
 
-def _objective(images: pa.Table, seed: int) -> Objective:
+def _objective(images: TableVersion, seed: int) -> Objective:
     from taproom.images.classifier_objective import ClassifierObjective
+    from taproom.images.stored_pixels import StoredPixels, without_pixels
 
-    return ClassifierObjective.of(images, seed)
+    return ClassifierObjective.of(without_pixels(images).read(), StoredPixels(images), seed)
 
 
 def _first() -> object:

@@ -166,7 +166,7 @@ class Study:
         module: the study's own file (`__name__`).
         about: what is searched, and for which score, in a sentence.
         objective: makes the objective from tables and a seed. Its arguments are named after the tables, none of which
-            is downstream of the champion.
+            is downstream of the champion; one that is annotated as a `TableVersion` is not read before.
         ins: how those tables are read of which not everything is needed.
         first: gives the product's own default parameters, a dataclass.
         space: what may be chosen, by the names of the product's parameters.
@@ -281,7 +281,9 @@ def study_assets(study: Study) -> dg.AssetsDefinition:
 
 
 def _objective(make: Callable[..., Objective], tables: tuple[tuple[str, TableVersion], ...], seed: int) -> Objective:
-    return make(**{name: table.read() for name, table in tables}, seed=seed)
+    parameters = signature(make).parameters
+    given = {name: table if parameters[name].annotation is TableVersion else table.read() for name, table in tables}
+    return make(**given, seed=seed)
 
 
 class StudyRun:

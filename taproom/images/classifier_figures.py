@@ -10,6 +10,7 @@ import numpy as np
 
 from taproom.drawing import DARK, GREY, PALETTE, compact_png_of, new_figure, new_panels, plain_text, png_of
 from taproom.images.image_figures import tiles_of
+from taproom.images.stored_pixels import Pixels
 
 if TYPE_CHECKING:
     from taproom.images.patches import Whitening
@@ -96,9 +97,7 @@ def penalties(accuracies: Mapping[float, float], chosen: float) -> bytes:
     return png_of(figure)
 
 
-def predictions(
-    pixels: np.ndarray, labels: Sequence[str | None], predicted: Sequence[str], scores: np.ndarray
-) -> bytes:
+def predictions(pixels: Pixels, labels: Sequence[str | None], predicted: Sequence[str], scores: np.ndarray) -> bytes:
     """Of each class, the images that the classifier was surest of: rightly in the left half, wrongly in the right.
 
     `pixels` are (n, height, width, 3) uint8, `scores` (n, classes); an image's margin is that of its highest score over
@@ -109,15 +108,17 @@ def predictions(
     names = sorted({label for label in labels if label is not None})[:SHOWN_CLASSES]
     figure, panels = new_panels(2, 2, 3.6, 0.5 + 0.42 * len(names))
     half = MOST_IMAGES // 2
+    found = [
+        [i for i in surest if predicted[i] == name and labels[i] is not None and (labels[i] == name) is right][:half]
+        for right in (True, False)
+        for name in names
+    ]
+    # All at once, so that each file of the table is read once.
+    shown = np.split(pixels[np.concatenate(found).astype(int)], np.cumsum([len(places) for places in found])[:-1])
     for axes, right in zip(panels, (True, False), strict=True):
-        rows = []
-        for name in names:
-            places = [
-                i for i in surest if predicted[i] == name and labels[i] is not None and (labels[i] == name) is right
-            ]
-            row = np.full((half, *pixels.shape[1:]), 255, np.uint8)
-            row[: len(places[:half])] = pixels[places[:half]]
-            rows.append(row)
+        rows = np.full((len(names), half, *pixels.shape[1:]), 255, np.uint8)
+        for row, images in zip(rows, shown[: len(names)] if right else shown[len(names) :], strict=True):
+            row[: len(images)] = images
         height = pixels.shape[1] + max(1, pixels.shape[1] // 16)
         axes.imshow(tiles_of(np.concatenate(rows), half), interpolation="nearest")
         axes.set_yticks(height * (np.arange(len(names)) + 0.5), [plain_text(name) for name in names], fontsize=8)

@@ -20,10 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
-from taproom.images.image_arrays import labels_of, pixels_of
+from taproom.images.image_arrays import labels_of
 from taproom.images.image_classifier import Chosen, choose_classifier
 from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
 from taproom.images.least_squares import Gram, one_hot
+from taproom.images.stored_pixels import Pixels
 from taproom.search.space import Parameters
 
 # Images at most, over all classes: fitted, for validation, fresh. Scores use fewer fitted images than the fresh scores
@@ -57,8 +58,8 @@ class ClassifierObjective:
     classes: int
 
     @classmethod
-    def of(cls, images: pa.Table, seed: int) -> "ClassifierObjective":
-        """From the table `images`.
+    def of(cls, images: pa.Table, pixels: Pixels, seed: int) -> "ClassifierObjective":
+        """From the columns `split` and `label` of the table `images`, and its pixels.
 
         Raises `InputError` where its labelled training images are not of two classes, or a class has fewer than three.
         """
@@ -68,7 +69,7 @@ class ClassifierObjective:
         _check_classes([names[number] for number in present], np.bincount(labels))
         parts = _parts(labels, len(present), seed)
         places = np.flatnonzero(trained)
-        fitted, validation, fresh = (Labelled(pixels_of(images.take(places[rows])), labels[rows]) for rows in parts)
+        fitted, validation, fresh = (Labelled(pixels[places[rows]], labels[rows]) for rows in parts)
         return cls(fitted, validation, fresh, classes=len(present))
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:

@@ -65,7 +65,7 @@ def choose_images(labels: np.ndarray, training: np.ndarray, most: tuple[int, int
     return np.sort(np.concatenate([fitted, tested]))
 
 
-def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -> Comparison:
+def compare(pixels: np.ndarray, images: LabelledImages, seed: int = 0, workers: int | None = None) -> Comparison:
     """Fit a classifier to each of the features and judge it on the test images, once.
 
     The penalty is the one of best accuracy on the validation images, which the classifier is then fitted to as well.
@@ -74,18 +74,19 @@ def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -
     of all images took. Features that cannot be computed are left out, with a warning in the log.
 
     Args:
-        images: all labelled; no test image has a class that no training image has.
+        pixels: (n, height, width, 3) uint8.
+        images: what they are for; all are labelled, and no test image has a class that no training image has.
         seed: of what features learn.
         workers: threads as joblib counts them; they never change a bit of the result.
 
     Raises:
         InputError: images without any features that can be computed and judged.
     """
-    check_images(images.pixels)
+    check_images(pixels)
     rows, left_out = [], {}
     for features in progress(FEATURES, doing="comparing hand-made features", unit="features"):
         try:
-            rows.append({"features": features, **_judge(features, images, seed, workers)})
+            rows.append({"features": features, **_judge(features, pixels, images, seed, workers)})
         except InputError as error:
             logger.warning("%s are left out of the comparison: %s", features, error)
             left_out[features] = str(error)
@@ -94,11 +95,11 @@ def compare(images: LabelledImages, seed: int = 0, workers: int | None = None) -
     return Comparison(rows, left_out)
 
 
-def _judge(features: str, images: LabelledImages, seed: int, workers: int | None) -> dict:
+def _judge(features: str, pixels: np.ndarray, images: LabelledImages, seed: int, workers: int | None) -> dict:
     started = time.perf_counter()
-    learned = learn(features, images.pixels[images.fitted], seed, workers)
+    learned = learn(features, pixels[images.fitted], seed, workers)
     fitted, validation, test = (
-        learned.features(images.pixels[rows], workers) for rows in (images.fitted, images.validation, images.test)
+        learned.features(pixels[rows], workers) for rows in (images.fitted, images.validation, images.test)
     )
     seconds = time.perf_counter() - started
     gram = Gram.like(fitted, len(images.classes))

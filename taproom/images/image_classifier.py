@@ -6,7 +6,7 @@ Here belongs what connects the tables of the image chain with `taproom.images.im
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 
 from taproom.compute import Made, goes_to_cluster, made_here, workers
 from taproom.errors import InputError
-from taproom.images.image_arrays import labels_of, pixels_of
+from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, encoder_of
 from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
 from taproom.warehouse.table_version import TableVersion
 
 VALIDATION_SHARE = 0.1
@@ -35,12 +36,10 @@ MOST_PENALTIES = 12
 class LabelledImages:
     """Images of the table `images`, and what each is for.
 
-    `pixels` (n, height, width, 3) uint8, `labels` (n,) int64 (-1: none) are places in `classes`; `fitted`, `validation`
-    and `test` (n,) are masks. A tenth of each class's labelled training images, chosen by a hash of their ids, is for
-    validation, the others are fitted to.
+    `labels` (n,) int64 (-1: none) are places in `classes`; `fitted`, `validation` and `test` (n,) are masks. A tenth of
+    each class's labelled training images, chosen by a hash of their ids, is for validation, the others are fitted to.
     """
 
-    pixels: np.ndarray
     labels: np.ndarray
     classes: list[str]
     fitted: np.ndarray
@@ -49,7 +48,10 @@ class LabelledImages:
 
     @classmethod
     def of(cls, table: pa.Table) -> "LabelledImages":
-        """Raise `InputError` where the training images have no two classes, or a class has too few for both parts."""
+        """From the columns `image_id`, `split` and `label`.
+
+        Raises `InputError` where the training images have no two classes, or a class has too few for both parts.
+        """
         labels, classes = labels_of(table)
         is_training = np.array(table["split"]) == "training"
         labelled = is_training & (labels >= 0)
@@ -63,7 +65,7 @@ class LabelledImages:
             rare = classes[trained[counts.argmin()]]
             raise InputError(f"there is a single training image of the class {rare!r}; wanted at least two of each")
         validation = labelled & _least_of_each(labels, table["image_id"].to_pylist(), labelled)
-        return cls(pixels_of(table), labels, classes, labelled & ~validation, validation, ~is_training)
+        return cls(labels, classes, labelled & ~validation, validation, ~is_training)
 
     def targets(self, rows: np.ndarray) -> np.ndarray:
         """Their targets (n, classes) float32."""
@@ -90,7 +92,7 @@ class ImagesToEncode(NamedTuple):
     """Images (n, height, width, 3) uint8, and the encoder that computes their features."""
 
     encoder: Encoder
-    pixels: np.ndarray
+    pixels: Pixels
 
 
 class ImagesToScore(NamedTuple):
@@ -98,15 +100,14 @@ class ImagesToScore(NamedTuple):
 
     encoder: Encoder
     classifier: LinearClassifier
-    pixels: np.ndarray
+    pixels: Pixels
 
 
 def stored_images_to_encode(
     images: TableVersion, encoder: TableVersion, whitening: TableVersion, filters: TableVersion
 ) -> ImagesToEncode:
-    """All images of a version of the table, and an encoder; a worker of a cluster makes them so."""
-    rows = replace(images, columns=("height", "width", "pixels")).read()
-    return ImagesToEncode(encoder_of(encoder.read(), whitening.read(), filters.read()), pixels_of(rows))
+    """All images of a version of the table, which are read block by block, and an encoder."""
+    return ImagesToEncode(encoder_of(encoder.read(), whitening.read(), filters.read()), StoredPixels(images))
 
 
 def stored_images_to_score(
@@ -116,24 +117,19 @@ def stored_images_to_score(
     whitening: TableVersion,
     filters: TableVersion,
 ) -> ImagesToScore:
-    """The images of `held_out_images`, and what scores them; a worker of a cluster makes them so."""
-    rows = held_out_images(replace(images, columns=("split", "label", "height", "width", "pixels")))
+    """The images of `held_out_images`, which are read block by block, and what scores them."""
+    pixels = StoredPixels(images, held_out_images(without_pixels(images).read()))
     model = encoder_of(encoder.read(), whitening.read(), filters.read())
-    return ImagesToScore(model, classifier_of(classifier.read())[0], pixels_to_score(rows))
+    return ImagesToScore(model, classifier_of(classifier.read())[0], pixels)
 
 
-def held_out_images(images: TableVersion) -> pa.Table:
-    """The rows of the images that no classifier is fitted to: those for the test, and those without a label."""
-    with images.stream() as stream:
-        batches = [
-            batch.filter(pc.or_(pc.equal(batch["split"], "test"), pc.is_null(batch["label"]))) for batch in stream
-        ]
-        return pa.Table.from_batches(batches, stream.schema)
+def held_out_images(rows: pa.Table) -> np.ndarray:
+    """The numbers of the images that no classifier is fitted to: those for the test, and those without a label.
 
-
-def pixels_to_score(rows: pa.Table) -> np.ndarray:
-    """Their pixels as `pixels_of` gives them; of no rows, none."""
-    return pixels_of(rows) if len(rows) else np.empty((0, 1, 1, 3), np.uint8)
+    >>> held_out_images(pa.table({"split": ["training", "test", "training"], "label": ["cat", "cat", None]}))
+    array([1, 2])
+    """
+    return np.flatnonzero(pc.or_(pc.equal(rows["split"], "test"), pc.is_null(rows["label"])))
 
 
 def feature_blocks(

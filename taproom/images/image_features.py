@@ -37,6 +37,7 @@ from taproom.images.patches import (
     standardized,
     steps,
 )
+from taproom.images.stored_pixels import Pixels
 
 ENCODINGS = ("relu", "two signs", "triangle")
 
@@ -229,7 +230,7 @@ class Learned:
     filters: Filters
 
 
-def learn(images: np.ndarray, parameters: EncoderParameters, seed: int, n_jobs: int | None = None) -> Learned:
+def learn(images: Pixels, parameters: EncoderParameters, seed: int, n_jobs: int | None = None) -> Learned:
     """Learn whitening and filters from random patches of images (n, height, width, 3) uint8.
 
     The result does not depend on `n_jobs`. Raises `InputError` as `random_patches`, `fit_whitening` and `learn_filters`
@@ -247,7 +248,7 @@ def learn(images: np.ndarray, parameters: EncoderParameters, seed: int, n_jobs: 
     return Learned(Encoder(parameters, whitening, learned.filters), patches, standard, learned)
 
 
-def learn_encoder(images: np.ndarray, parameters: EncoderParameters, seed: int, n_jobs: int | None = None) -> Encoder:
+def learn_encoder(images: Pixels, parameters: EncoderParameters, seed: int, n_jobs: int | None = None) -> Encoder:
     """`learn`, if only the encoder is wanted."""
     return learn(images, parameters, seed, n_jobs).encoder
 

@@ -15,8 +15,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from taproom.errors import InputError
+from taproom.images.stored_pixels import Pixels
 
 CHANNELS = 3
+# Patches are cut out of so many images at a time.
+BLOCK_IMAGES = 2048
 # What is done to a patch: the deck's single steps, and all of them one after the other.
 STANDARDIZATIONS = ("none", "de-mean", "norm 1", "whiten", "all")
 
@@ -47,7 +50,7 @@ class Whitening:
         return (patches - self.mean) @ self.matrix
 
 
-def check_pixels(images: np.ndarray) -> None:
+def check_pixels(images: Pixels) -> None:
     """Raise `InputError` unless there are RGB images."""
     if images.ndim != 4 or images.shape[3] != CHANNELS or images.dtype != np.uint8:
         raise InputError(
@@ -57,7 +60,7 @@ def check_pixels(images: np.ndarray) -> None:
         raise InputError("there is no image; at least one is wanted")
 
 
-def check_images(images: np.ndarray, patch_size: int) -> None:
+def check_images(images: Pixels, patch_size: int) -> None:
     """Raise `InputError` unless there are RGB images of at least a patch's size."""
     check_pixels(images)
     if patch_size > min(images.shape[1:3]):
@@ -68,7 +71,7 @@ def check_images(images: np.ndarray, patch_size: int) -> None:
         )
 
 
-def random_patches(images: np.ndarray, patch_size: int, count: int, seed: int) -> Patches:
+def random_patches(images: Pixels, patch_size: int, count: int, seed: int) -> Patches:
     """Cut `count` square patches out of images (n, height, width, 3) uint8, each anywhere with equal chance.
 
     Raises `InputError` for images that are none, of another kind, or smaller than a patch.
@@ -77,7 +80,14 @@ def random_patches(images: np.ndarray, patch_size: int, count: int, seed: int) -
     random = np.random.default_rng(seed)
     image = random.integers(len(images), size=count, dtype=np.int32)
     row, column = (random.integers(side - patch_size + 1, size=count, dtype=np.int32) for side in images.shape[1:3])
-    return Patches(image, row, column, cut_patches(images, image, row, column, patch_size).reshape(count, -1))
+    pixels = np.empty((count, patch_size, patch_size, CHANNELS), np.uint8)
+    in_order = np.argsort(image, kind="stable")
+    starts = range(0, len(images), BLOCK_IMAGES)
+    ends = np.searchsorted(image[in_order], [*starts[1:], len(images)])
+    for start, places in zip(starts, np.split(in_order, ends[:-1]), strict=True):
+        block = images[start : start + BLOCK_IMAGES]
+        pixels[places] = cut_patches(block, image[places] - start, row[places], column[places], patch_size)
+    return Patches(image, row, column, pixels.reshape(count, -1))
 
 
 def cut_patches(

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from taproom.errors import InputError
-from taproom.images.image_arrays import labels_of, pixels_of
+from taproom.images.image_arrays import labels_of
+from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
 from taproom.warehouse.table_version import TableVersion
 
 EXPERIMENTS = ("standardization", "encoding", "filters", "number of filters", "penalty", "class imbalance", "outliers")
@@ -76,7 +77,7 @@ class Outcome(NamedTuple):
     seconds: float
 
 
-def draw(images: np.ndarray, labels: np.ndarray, sizes: Sizes, seed: int) -> Draw:
+def draw(images: Pixels, labels: np.ndarray, sizes: Sizes, seed: int) -> Draw:
     """A random draw of labelled images, as many of each class, of which about two thirds at most are trained on."""
     random = np.random.default_rng(seed)
     counts = np.bincount(labels[labels >= 0])
@@ -88,7 +89,7 @@ def draw(images: np.ndarray, labels: np.ndarray, sizes: Sizes, seed: int) -> Dra
     return Draw(images[rows], labels[rows], classes, training * classes, seed)
 
 
-def draw_all(images: np.ndarray, labels: np.ndarray, names: Sequence[str], sizes: Sizes, seed: int) -> list[Draw]:
+def draw_all(images: Pixels, labels: np.ndarray, names: Sequence[str], sizes: Sizes, seed: int) -> list[Draw]:
     """The draws of consecutive seeds, from the first one on. Raises `InputError` as `check_classes`.
 
     Args:
@@ -103,13 +104,8 @@ def draw_all(images: np.ndarray, labels: np.ndarray, names: Sequence[str], sizes
 
 
 def stored_draws(images: TableVersion, sizes: Sizes, seed: int) -> list[Draw]:
-    """`draw_all` from the training images of a version of the table; a worker of a cluster makes them so."""
-    return draws_of(images.read(), sizes, seed)
-
-
-def draws_of(images: pa.Table, sizes: Sizes, seed: int) -> list[Draw]:
-    """`draw_all` from the training images in rows of the table `images`, of the classes that have enough of them."""
-    return draw_all(pixels_of(images), *training_labels(images), sizes, seed)
+    """`draw_all` from the training images of a version of the table, of the classes that have enough of them."""
+    return draw_all(StoredPixels(images), *training_labels(without_pixels(images).read()), sizes, seed)
 
 
 def training_labels(images: pa.Table) -> tuple[np.ndarray, list[str]]:

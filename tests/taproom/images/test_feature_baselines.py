@@ -10,11 +10,11 @@ from taproom.images.image_classifier import LabelledImages
 from tests.stripes import CLASSES, stripes
 
 
-def labelled(count: int = 240) -> LabelledImages:
+def labelled(count: int = 240) -> tuple[np.ndarray, LabelledImages]:
     """Some that are hard to tell apart, or all penalties would do."""
     pixels, labels = stripes(count, contrast=16, noise=50)
     part = np.arange(count) // 2 % 5
-    return LabelledImages(pixels, labels, CLASSES, part < 3, part == 3, part == 4)
+    return pixels, LabelledImages(labels, CLASSES, part < 3, part == 3, part == 4)
 
 
 def test_images_are_chosen_at_random_with_two_of_each_label():
@@ -52,7 +52,7 @@ def test_images_that_nothing_can_be_judged_on_are_refused(labels, told):
 
 @pytest.mark.slow
 def test_features_that_see_gradients_tell_stripes_apart_and_the_rows_are_the_same_again():
-    found = compare(labelled(), workers=2)
+    found = compare(*labelled(), workers=2)
     assert not found.left_out
     rows = {row["features"]: row for row in found.rows}
     assert list(rows) == list(FEATURES)
@@ -61,7 +61,7 @@ def test_features_that_see_gradients_tell_stripes_apart_and_the_rows_are_the_sam
         assert row["low"] <= row["accuracy"] <= row["high"]
         assert (row["training_images"], row["test_images"]) == (192, 48)
         assert row.pop("seconds") > 0
-    for row in compare(labelled(), workers=1).rows:
+    for row in compare(*labelled(), workers=1).rows:
         del row["seconds"]
         assert row == rows[row["features"]]
 
@@ -69,6 +69,6 @@ def test_features_that_see_gradients_tell_stripes_apart_and_the_rows_are_the_sam
 def test_features_that_cannot_be_had_are_left_out_with_their_reason():
     pixels, labels = stripes(6)
     part = np.arange(6) // 2
-    found = compare(LabelledImages(pixels, labels, CLASSES, part == 0, part == 1, part == 2))
+    found = compare(pixels, LabelledImages(labels, CLASSES, part == 0, part == 1, part == 2))
     assert [row["features"] for row in found.rows] == ["pixels", "hog", "textons"]
     assert "wanted more images" in found.left_out["sift"]

@@ -47,7 +47,6 @@ def test_each_image_is_fitted_to_or_for_validation_or_for_the_test():
     labelled = LabelledImages.of(TABLE)
     np.testing.assert_array_equal(labelled.fitted.astype(int) + labelled.validation + labelled.test, np.ones(180))
     np.testing.assert_array_equal(labelled.test, np.arange(180) % 9 == 0)
-    np.testing.assert_array_equal(labelled.pixels, PIXELS)
     assert labelled.classes == list(CLASSES)
     assert [labelled.classes[label] for label in labelled.labels] == NAMES
 

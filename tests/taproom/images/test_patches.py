@@ -12,7 +12,8 @@ def mirrored(patches, size):
     return patches.reshape(-1, size, size, 3)[:, :, ::-1].reshape(len(patches), -1)
 
 
-def test_patches_are_what_is_where_they_say():
+def test_patches_are_what_is_where_they_say(monkeypatch):
+    monkeypatch.setattr("taproom.images.patches.BLOCK_IMAGES", 2)
     patches = random_patches(IMAGES, 4, 300, seed=1)
     assert (patches.pixels.shape, patches.pixels.dtype) == ((300, 48), np.uint8)
     for image, row, column, pixels in zip(patches.image, patches.row, patches.column, patches.pixels, strict=True):
