@@ -95,9 +95,11 @@ def classifier(
     from taproom.images import classifier_figures as figures
     from taproom.images.image_classifier import (
         PENALTIES,
+        ImagesToEncode,
         LabelledImages,
         choose_classifier,
         gram_of,
+        validation_features,
     )
     from taproom.images.image_features import encoder_of
     from taproom.images.stored_pixels import StoredPixels, without_pixels
@@ -106,8 +108,7 @@ def classifier(
     labelled = LabelledImages.of(without_pixels(images).read())
     chosen = choose_classifier(
         gram_of(gram, model.dimensions, len(labelled.classes)),
-        model.features(StoredPixels(images)[np.flatnonzero(labelled.validation)], config.workers),
-        labelled.labels[labelled.validation],
+        validation_features(ImagesToEncode(model, StoredPixels(images)), labelled, config.workers),
         config.penalties or PENALTIES,
         config.workers,
     )

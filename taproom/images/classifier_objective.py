@@ -90,7 +90,7 @@ class ClassifierObjective:
         gram = Gram.like(features, self.classes)
         gram.add(features, one_hot(fitted.labels, self.classes), n_jobs=1)
         validation = encoder.features(self.validation.pixels, n_jobs=1)
-        return encoder, choose_classifier(gram, validation, self.validation.labels, n_jobs=1)
+        return encoder, choose_classifier(gram, [(validation, self.validation.labels)], n_jobs=1)
 
 
 def _check_classes(names: list[str], counts: np.ndarray) -> None:

@@ -105,7 +105,7 @@ def _judge(features: str, pixels: np.ndarray, images: LabelledImages, seed: int,
     gram = Gram.like(fitted, len(images.classes))
     gram.add(fitted, images.targets(images.fitted), n_jobs=workers)
     penalties = [penalty * len(fitted) for penalty in PENALTIES]
-    chosen = choose_classifier(gram, validation, images.labels[images.validation], penalties, workers)
+    chosen = choose_classifier(gram, [(validation, images.labels[images.validation])], penalties, workers)
     right = chosen.classifier.scores(test).argmax(axis=1) == images.labels[images.test]
     accuracy = wilson_interval(int(right.sum()), len(right))
     return {

@@ -18,11 +18,14 @@ from taproom.errors import InputError
 from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, encoder_of
 from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.images.stored_features import StoredFeatures
 from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
 from taproom.warehouse.table_version import TableVersion
 
 VALIDATION_SHARE = 0.1
 BLOCK_IMAGES = 2048
+# Sums depend on where the validation images are cut, too: those of 80,000 training images are one block.
+BLOCK_VALIDATION = 8192
 # Of the features that a worker of a cluster returns at a time.
 SENT_BYTES = 4 << 20
 BATCH_NUMBERS = 1 << 23
@@ -166,6 +169,25 @@ def _features(images: ImagesToEncode, rows: np.ndarray, n_jobs: int | None) -> n
     return images.encoder.features(images.pixels[rows], n_jobs)
 
 
+def validation_features(images: ImagesToEncode, labelled: LabelledImages, n_jobs: int | None = None) -> StoredFeatures:
+    """The features of the validation images, which are on disk: one block of images is in memory.
+
+    Args:
+        images: all images.
+        labelled: what they are for.
+        n_jobs: threads, as joblib counts workers; they do not change the features.
+
+    Raises:
+        InputError: as `Encoder.features` does.
+    """
+    rows = np.flatnonzero(labelled.validation)
+    stored = StoredFeatures()
+    for start in range(0, len(rows), BLOCK_VALIDATION):
+        block = rows[start : start + BLOCK_VALIDATION]
+        stored.add(images.encoder.features(images.pixels[block], n_jobs), labelled.labels[block])
+    return stored
+
+
 def empty_gram(
     images: ImagesToEncode | Made[ImagesToEncode], labelled: LabelledImages, n_jobs: int | None = None
 ) -> Gram:
@@ -250,16 +272,16 @@ class Chosen:
 
 def choose_classifier(
     gram: Gram,
-    validation: np.ndarray,
-    labels: np.ndarray,
+    validation: Iterable[tuple[np.ndarray, np.ndarray]],
     penalties: Sequence[float] = PENALTIES,
     n_jobs: int | None = None,
 ) -> Chosen:
     """Compare penalties by validation images, then fit to these too.
 
-    `gram` is of the fitted images, and of all training images afterwards; `validation` (n, D) are the features of the
-    validation images, standardized afterwards; `labels` (n,) theirs. Where the best penalty is an end of the range, the
-    range grows by threefold steps. Of equally good ones the largest is taken.
+    `gram` is of the fitted images, and of all training images afterwards; `validation` are blocks of the features
+    (n, D) and the labels (n,) of the validation images, a list of arrays or `StoredFeatures`; arrays are standardized
+    afterwards. Where the best penalty is an end of the range, the range grows by threefold steps. Of equally good ones
+    the largest is taken.
     """
     ordered = sorted(penalties)
     ridge = Ridge(gram, ordered[len(ordered) // 2], n_jobs)
@@ -269,7 +291,8 @@ def choose_classifier(
     def judge(penalty: float) -> None:
         nearest = fits[min(fits, key=lambda known: abs(known - penalty))] if fits else None
         fits[penalty] = ridge.fit(gram, penalty, nearest)
-        accuracies[penalty] = float(np.mean(fits[penalty].scores(validation).argmax(axis=1) == labels))
+        right = [fits[penalty].scores(features).argmax(axis=1) == labels for features, labels in validation]
+        accuracies[penalty] = float(np.mean(np.concatenate(right)))
 
     for penalty in ordered:
         judge(penalty)
@@ -283,7 +306,8 @@ def choose_classifier(
             break
         best = further
     before = gram.weight
-    gram.add(validation, one_hot(labels, len(gram.target_sums)), n_jobs=n_jobs)
+    for features, labels in validation:
+        gram.add(features, one_hot(labels, len(gram.target_sums)), n_jobs=n_jobs)
     refit = ridge.fit(gram, best * gram.weight / before, fits[best])
     return Chosen(refit, best, accuracies)
 

@@ -23,6 +23,7 @@ from taproom.images.image_classifier import (
     gram_batches,
     gram_of,
     scores_of_images,
+    validation_features,
 )
 from taproom.images.image_features import EncoderParameters, learn_encoder
 from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
@@ -144,9 +145,7 @@ def copy_of(gram):
 @pytest.fixture(scope="module")
 def chosen(encoder, summed):
     gram, labelled = summed
-    return choose_classifier(
-        copy_of(gram), encoder.features(PIXELS[labelled.validation]), labelled.labels[labelled.validation]
-    )
+    return choose_classifier(copy_of(gram), validation_features(ImagesToEncode(encoder, PIXELS), labelled))
 
 
 def test_the_best_penalty_on_the_validation_images_is_chosen(encoder, summed, chosen):
@@ -176,6 +175,16 @@ def test_it_knows_images_that_it_was_not_fitted_to(encoder, summed, chosen):
     assert np.mean(answers == labelled.labels[labelled.test]) >= 0.9
 
 
+def test_validation_images_may_come_in_blocks(monkeypatch, encoder, summed, chosen):
+    gram, labelled = summed
+    monkeypatch.setattr(image_classifier, "BLOCK_VALIDATION", 7)
+    blocks = validation_features(ImagesToEncode(encoder, PIXELS), labelled)
+    assert [len(labels) for _, labels in blocks] == [7, 7, 2]
+    again = choose_classifier(copy_of(gram), blocks)
+    assert (again.penalty, again.accuracies) == (chosen.penalty, chosen.accuracies)
+    np.testing.assert_allclose(again.classifier.weights, chosen.classifier.weights, atol=1e-4)
+
+
 def noisy(features=150, signal=0.8, common=0.0):
     """Sums of 160 images whose first features say what the class is, and 2,000 for validation.
 
@@ -187,7 +196,7 @@ def noisy(features=150, signal=0.8, common=0.0):
     rows = (rows + common * random.normal(size=(2_160, 1))).astype(np.float32)
     gram = Gram.like(rows[:160], 3)
     gram.add(rows[:160].copy(), one_hot(labels[:160], 3))
-    return gram, rows[160:], labels[160:]
+    return gram, [(rows[160:], labels[160:])]
 
 
 def test_the_range_grows_upwards_while_that_is_better():
@@ -228,7 +237,7 @@ def test_classes_that_are_easily_told_apart_have_a_classifier():
     rows = rows @ np.linalg.qr(random.normal(size=(300, 300)))[0].astype(np.float32)
     gram = Gram.like(rows[:500], 3)
     gram.add(rows[:500].copy(), one_hot(labels[:500], 3))
-    found = choose_classifier(gram, rows[500:].copy(), labels[500:])
+    found = choose_classifier(gram, [(rows[500:].copy(), labels[500:])])
     assert found.accuracies[found.penalty] == 1.0
     assert found.penalty <= 1_000  # not the largest at which it is still right
 
