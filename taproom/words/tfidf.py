@@ -8,11 +8,15 @@ document d, DF_t is the share of documents that have t, and the weight of t in d
 no smoothing and no normalisation, unlike scikit-learn's default.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from scipy import sparse
 
 from taproom.errors import InputError
 from taproom.words.counting import Counts
+
+ROWS_AT_ONCE = 1_000
 
 
 def select_words(counts: Counts, min_document_frequency: int = 1, max_words: int | None = None) -> np.ndarray:
@@ -107,7 +111,9 @@ def weigh(counts: Counts, columns: np.ndarray) -> tuple[sparse.csr_array, np.nda
         raise InputError("No words were selected. Lower the minimum document frequency, or add reviews.")
     frequency = document_frequency(counts)[columns]
     weights = shares(counts, columns)
-    weights.data *= np.log(items / frequency)[weights.indices]
+    idf = np.log(items / frequency)
+    for _, entries in _rows(weights):
+        weights.data[entries] *= idf[weights.indices[entries]]
     weights.eliminate_zeros()
     weights.sort_indices()
     if not weights.nnz:
@@ -130,9 +136,20 @@ def shares(counts: Counts, columns: np.ndarray) -> sparse.csr_array:
     array([[0.25, 0.5 ]])
     """
     words_of_item = counts.counts.sum(axis=1)
-    found = counts.counts[:, columns].astype(np.float64)
-    found.data /= np.repeat(words_of_item, np.diff(found.indptr))
-    return found
+    found = counts.counts[:, columns]
+    # Shares replace the counts in their memory: beside the counts of all words, there is one matrix, and not three.
+    data = found.data.view(np.float64)
+    entries_of_item = np.diff(found.indptr)
+    for rows, entries in _rows(found):
+        data[entries] = found.data[entries] / np.repeat(words_of_item[rows], entries_of_item[rows])
+    return sparse.csr_array((data, found.indices, found.indptr), found.shape)
+
+
+def _rows(matrix: sparse.csr_array) -> Iterator[tuple[slice, slice]]:
+    """Some rows at a time, and the places of their entries."""
+    for first in range(0, matrix.shape[0], ROWS_AT_ONCE):
+        last = min(first + ROWS_AT_ONCE, matrix.shape[0])
+        yield slice(first, last), slice(matrix.indptr[first], matrix.indptr[last])
 
 
 def document_frequency(counts: Counts) -> np.ndarray:

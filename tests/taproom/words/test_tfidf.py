@@ -1,11 +1,13 @@
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 
 from taproom.errors import InputError
-from taproom.words.counting import count_words
+from taproom.words.counting import Counts, count_words
 from taproom.words.tfidf import document_frequency, select_frequent, select_words, shares, weigh
 
 TEXTS = ["hops hops malt beer", "malt beer beer beer", "beer roast"]
@@ -115,3 +117,28 @@ def test_items_that_are_all_the_same_are_refused():
     counts = counts_of(["hops malt"] * 5)
     with pytest.raises(InputError, match="Each of the 2 selected words occurs in all 5 items"):
         weigh(counts, select_words(counts))
+
+
+def test_rows_at_a_time_and_all_at_once_give_the_same_bits_and_leave_the_counts(monkeypatch):
+    words = [f"word{number:02}" for number in range(30)]
+    random = np.random.default_rng(0)
+    counts = counts_of([" ".join(random.choice(words, 50)) for _ in range(40)])
+    before, columns = counts.counts.toarray(), np.arange(0, 30, 2)
+    wanted, frequency = weigh(counts, columns)
+    direct = counts.counts[:, columns].toarray() / counts.counts.sum(axis=1)[:, None] * np.log(40 / frequency)
+    assert wanted.toarray().tobytes() == direct.tobytes()
+    monkeypatch.setattr("taproom.words.tfidf.ROWS_AT_ONCE", 7)
+    assert weigh(counts, columns)[0].toarray().tobytes() == wanted.toarray().tobytes()
+    assert (counts.counts.toarray() == before).all()
+
+
+def test_weights_take_little_more_memory_than_they_have():
+    random = np.random.default_rng(0)
+    rows, columns = np.divmod(np.sort(random.choice(4_000 * 500, 1_000_000, replace=False)), 500)
+    matrix = sparse.csr_array((random.integers(1, 9, len(rows)), (rows, columns)), shape=(4_000, 500))
+    counts = Counts(np.arange(4_000).astype(str).astype(object), np.arange(500).astype(str).astype(object), matrix)
+    tracemalloc.start()
+    weights, _ = weigh(counts, np.arange(500))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.9 * (weights.data.nbytes + weights.indices.nbytes)
