@@ -11,8 +11,11 @@ from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
 from pipelines.retries import retry_if_a_store_was_away
+from pipelines.step_memory import give_back_after_failure, give_back_after_success
 from pipelines.step_resources import step_executor, with_resources
 from pipelines.usual_versions import usual_version_checks
+
+HOOKS = {retry_if_a_store_was_away, give_back_after_success, give_back_after_failure}
 
 
 def build_definitions(**resources: object) -> dg.Definitions:
@@ -25,9 +28,7 @@ def build_definitions(**resources: object) -> dg.Definitions:
     loaded = dg.load_assets_from_modules(modules)
     tables = [each for each in loaded if isinstance(each, dg.AssetsDefinition)]
     return dg.Definitions(
-        assets=[
-            with_resources(each.with_hooks({retry_if_a_store_was_away})) for each in (*tables, pages_asset(tables))
-        ],
+        assets=[with_resources(each.with_hooks(HOOKS)) for each in (*tables, pages_asset(tables))],
         asset_checks=[*dg.load_asset_checks_from_modules(modules), *usual_version_checks(tables)],
         jobs=[
             *(job for each in (jobs.INGEST, jobs.INGEST_BATCHES, jobs.REFRESH, jobs.MAKE) for job in each.values()),

@@ -17,6 +17,7 @@ from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
+from pipelines.step_memory import wait_for_memory
 from taproom.errors import ContractError, StorageError, TaproomError, UnknownTableError
 from taproom.warehouse.conditional_writes import check_conditional_writes
 from taproom.warehouse.difference import MAX_COMPARED_BYTES, MAX_COMPARED_ROWS, diff
@@ -93,6 +94,7 @@ class StepTables(dg.IOManager):
         self.published: dict[str, int] = {}
         self.started = time.monotonic()
         self._measures_memory = reset_peak_memory()
+        self._has_memory = False
         self._step_config: StepConfig | None = None
 
     def note(self, assets: dg.AssetsDefinition | None) -> None:
@@ -107,6 +109,16 @@ class StepTables(dg.IOManager):
         for key in sorted({*assets.keys, *assets.dependency_keys}):
             _ = self.heads[table_and_part(key)[0]]
 
+    def _wait_for_memory(self, instance: dg.DagsterInstance, assets: dg.AssetsDefinition | None) -> None:
+        """Before anything is read, wait until there is memory for the step (None: an asset check, which takes little).
+
+        The time of the step begins afterwards.
+        """
+        if assets is None or self._has_memory:
+            return
+        wait_for_memory(instance, assets.keys)
+        self._has_memory, self.started = True, time.monotonic()
+
     def resolve_config(
         self, context: dg.AssetExecutionContext, kind: type[dg.Config], of_batch: Callable[[str], Any] | None
     ) -> dg.Config:
@@ -116,6 +128,7 @@ class StepTables(dg.IOManager):
         last made with; `of_batch` of the partition's key, or without that those of the table.
         """
         self.note(context.assets_def)
+        self._wait_for_memory(context.instance, context.assets_def)
         op = context.op_def.name
         partition = context.partition_key if context.has_partition_key else None
         key = next(iter(context.assets_def.keys_by_output_name.values()))
@@ -163,6 +176,7 @@ class StepTables(dg.IOManager):
         version that the newest version of that table was made from, or the version which the step has read of it.
         """
         self.note(assets_of_step(context))
+        self._wait_for_memory(context.instance, assets_of_step(context))
         table, part = table_and_part(context.asset_key)
         wanted = context.definition_metadata or {}
         if context.has_asset_partitions and not context.has_partition_key:
