@@ -138,6 +138,23 @@ def is_held_out(anchor: Int, near: Int, far: Int) -> bool:
 
 
 @njit(nogil=True, cache=True)
+def mean_positions(positions: np.ndarray, indices: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """The mean position of the neighbours of each of `items`, of those that have one, else NaN: (items, d)."""
+    dimension = positions.shape[1]
+    means = np.zeros((len(items), dimension))
+    for place, item in enumerate(items):
+        known = 0
+        for neighbor in indices[item]:
+            if not np.isnan(positions[neighbor, 0]):
+                known += 1
+                for axis in range(dimension):
+                    means[place, axis] += positions[neighbor, axis]
+        for axis in range(dimension):
+            means[place, axis] = means[place, axis] / known if known else np.nan
+    return means
+
+
+@njit(nogil=True, cache=True)
 def scattered(seed: np.uint64) -> np.uint64:
     """Another number for each seed, far from those of near seeds, whose draws would else be each other's shifted."""
     return _mix(seed + _HELD_OUT)

@@ -172,14 +172,14 @@ def _with_new_items(start: np.ndarray, indices: np.ndarray) -> np.ndarray:
 
     placed = start.copy()
     while (new := np.flatnonzero(np.isnan(placed[:, 0]))).size:
-        around = placed[indices[new]]
-        reached = ~np.isnan(around[:, :, 0]).all(axis=1)
+        means = kernels.mean_positions(placed, indices, new)
+        reached = ~np.isnan(means[:, 0])
         if not reached.any():
             anywhere = np.empty((len(new), start.shape[1]))
             kernels.fill_uniform(anywhere, scattered_seed(0))
             placed[new] = np.nanmean(placed, axis=0) + anywhere * np.nanstd(placed, axis=0)
             break
-        placed[new[reached]] = np.nanmean(around[reached], axis=1)
+        placed[new[reached]] = means[reached]
     return placed
 
 

@@ -119,6 +119,19 @@ def test_a_map_with_few_of_the_items_is_no_start_but_the_new_one_is_turned_to_it
     np.testing.assert_array_equal(embed(*graph, parameters, nothing_left), embed(*graph, parameters))
 
 
+def test_the_mean_of_the_neighbors_is_that_of_those_with_a_place():
+    random = np.random.default_rng(0)
+    positions, indices = random.normal(size=(50, 3)), random.integers(50, size=(50, 4))
+    positions[random.random(50) < 0.7] = np.nan
+    items = np.array([3, 7, *range(20, 50)])
+    means = kernels.mean_positions(positions, indices, items)
+    around = positions[indices[items]]
+    without = np.isnan(around[:, :, 0]).all(axis=1)
+    assert np.isnan(means[without]).all()
+    assert without.any()
+    np.testing.assert_allclose(means[~without], np.nanmean(around[~without], axis=1))
+
+
 def test_held_out_triplets_do_not_train_the_map():
     anchor, near, items = 0, 1, 60
     indices = np.full((items, 1), near, np.int32)
