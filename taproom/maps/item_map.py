@@ -151,10 +151,11 @@ def _identical(indices: np.ndarray, distances: np.ndarray) -> tuple[np.ndarray, 
 def ranks(neighbors: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     """The neighbours of each row of the table `neighbors` as row numbers, (n, k) int32, and their distances (n, k)."""
     item_ids = neighbors["item_id"].combine_chunks()
-    ids = neighbors["neighbor_ids"].combine_chunks().flatten()
-    k = len(ids) // len(item_ids)
-    indices = pc.index_in(ids, value_set=item_ids).to_numpy().reshape(-1, k)
-    return indices.astype(np.int32), neighbors["distances"].combine_chunks().flatten().to_numpy().reshape(-1, k)
+    # Chunk by chunk, since an array of strings ends at 2 GB, which the ids of a hundred million neighbours can have.
+    numbers = [pc.index_in(ids.flatten(), value_set=item_ids) for ids in neighbors["neighbor_ids"].chunks]
+    distances = neighbors["distances"].combine_chunks().flatten().to_numpy()
+    indices = np.concatenate([chunk.to_numpy() for chunk in numbers]).astype(np.int32)
+    return indices.reshape(len(item_ids), -1), distances.reshape(len(item_ids), -1)
 
 
 def positions_on(item_map: pa.Table | None, item_ids: pa.ChunkedArray, dimension: int) -> np.ndarray:

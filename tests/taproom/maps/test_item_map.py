@@ -6,7 +6,7 @@ import pytest
 from scipy import sparse
 
 from taproom.errors import InputError
-from taproom.maps.item_map import SPREAD, map_items, neighbor_graph
+from taproom.maps.item_map import SPREAD, map_items, neighbor_graph, ranks
 from taproom.maps.neighbors import nearest
 from taproom.maps.ordinal import OrdinalParameters
 from tests.item_graphs import bags
@@ -14,12 +14,14 @@ from tests.item_graphs import bags
 QUICK = OrdinalParameters(updates_per_item=500)
 
 
+def neighbors_table(indices, distances):
+    ids = np.array([f"{row:03}" for row in range(len(indices))])
+    return pa.table({"item_id": ids, "neighbor_ids": ids[indices].tolist(), "distances": distances.tolist()})
+
+
 def graph_of(dense, k=4):
     weights = sparse.csr_array(dense)
-    indices, distances = nearest(weights, k)
-    ids = np.array([f"{row:03}" for row in range(len(dense))])
-    table = pa.table({"item_id": ids, "neighbor_ids": ids[indices].tolist(), "distances": distances.tolist()})
-    return neighbor_graph(table, weights, anchors=20)
+    return neighbor_graph(neighbors_table(*nearest(weights, k)), weights, anchors=20)
 
 
 def test_near_misses_are_farther_than_neighbors_of_which_some_are_missing():
@@ -85,3 +87,12 @@ def test_a_map_with_identical_items_is_continued(copied):
 def test_items_that_are_all_identical_are_refused():
     with pytest.raises(InputError, match="All 9 items are identical"):
         graph_of(np.ones((9, 3)))
+
+
+def test_neighbors_are_numbered_in_a_table_of_several_chunks():
+    indices, distances = nearest(sparse.csr_array(bags(12)), 3)
+    table = neighbors_table(indices, distances)
+    parts = pa.concat_tables([table.slice(0, 5), table.slice(5, 1), table.slice(6)])
+    assert parts["neighbor_ids"].num_chunks == 3
+    for found, wanted in zip(ranks(parts), (indices, distances), strict=True):
+        np.testing.assert_array_equal(found, wanted)
