@@ -12,13 +12,10 @@ import time
 from dataclasses import replace
 
 import numpy as np
-from corpus import corpus
+from review_graphs import synthetic_graph
 
-from taproom.maps.neighbors import choose_k, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
-from taproom.words.counting import count_stream
-from taproom.words.tfidf import select_words, weigh
 
 UPDATES_PER_ITEM = 2_000
 SAMPLES = 500_000
@@ -26,10 +23,8 @@ SAMPLES = 500_000
 
 def main(items: int = 2_500, words: int = 20_000, tokens: int = 7_500_000) -> None:
     """Find the neighbours of a synthetic corpus, and map them with few and with many updates."""
-    stream = ((batch["item_id"].to_pylist(), batch["text"].to_pylist()) for batch in corpus(items, words, tokens))
-    counts = count_stream(stream, n_jobs=-1)
-    weights, _ = weigh(counts, select_words(counts, 2, words))
-    compare_descents(*nearest(weights, choose_k(weights.shape[0]), n_jobs=-1))
+    graph = synthetic_graph(items, words, tokens)
+    compare_descents(graph.indices, graph.distances)
 
 
 def compare_descents(indices: np.ndarray, distances: np.ndarray) -> None:

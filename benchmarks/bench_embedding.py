@@ -26,7 +26,6 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-import pyarrow.compute as pc
 from corpus import corpus
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -34,7 +33,7 @@ from openTSNE import TSNE
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from pacmap import PaCMAP
-from pyarrow import parquet
+from review_graphs import THREADS, beer_reviews, graph_of
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
@@ -43,15 +42,11 @@ from umap import UMAP
 
 from taproom.drawing import GREY, PALETTE
 from taproom.maps.map_methods import ItemGraph
-from taproom.maps.neighbors import choose_k, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
-from taproom.words.counting import count_words
-from taproom.words.tfidf import select_words, weigh
 
 DIMENSIONS = (2, 3)
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-THREADS = 2
 SEED = 0
 VECTOR_DIMENSIONS = 100
 
@@ -196,24 +191,6 @@ def peer_input(graph: ItemGraph) -> PeerInput:
         np.insert(np.sqrt(2 * graph.distances), 0, 0.0, axis=1).astype(np.float32),
         normalize(reduced).astype(np.float32),
     )
-
-
-def graph_of(item_ids: Sequence[str], texts: Sequence[str]) -> ItemGraph:
-    """TF-IDF weights of the words of at least two items, and the neighbours of all items with a weight."""
-    counts = count_words(item_ids, texts, n_jobs=THREADS)
-    weights, _ = weigh(counts, select_words(counts, 2))
-    weights = weights[np.diff(weights.indptr) > 0]
-    return ItemGraph(weights, *nearest(weights, choose_k(weights.shape[0]), n_jobs=THREADS))
-
-
-def beer_reviews(path: Path) -> tuple[list[str], list[str]]:
-    """Beer names and texts of reviews, without empty texts and beers with a single text."""
-    table = parquet.read_table(path, columns=["beer_name", "text"])
-    table = table.filter(pc.not_equal(table["text"], ""))
-    reviews = table.group_by("beer_name").aggregate([("text", "count")])
-    enough = reviews.filter(pc.greater_equal(reviews["text_count"], 2))["beer_name"]
-    table = table.filter(pc.is_in(table["beer_name"], enough))
-    return table["beer_name"].to_pylist(), table["text"].to_pylist()
 
 
 def synthetic_reviews(items: int) -> tuple[list[str], list[str]]:
