@@ -6,6 +6,7 @@ d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continue
 with it and aligned to it, so that readers find items where they were. The version it continued is one of its recorded
 inputs. Made again from the same neighbours, the map continues the same version and is the same.
 
+Of more than 50,000 items (`landmarks`), a random sample of so many is mapped first; then all are, with fewer updates.
 Identical items (distance 0) are mapped as one, and then placed on a circle of 0.01 of the map's RMS radius.
 
 Grain: an item on the map of a dimension; a kind of triplet on it; an item that was on the previous map. Source: the
@@ -125,6 +126,11 @@ class ItemMapConfig(dg.Config):
         None, ge=0, le=1, description="share of triplets with both items among the k neighbours"
     )
     seed: int = Field(0, ge=0, description="seed of the initialization and of the triplets")
+    landmarks: int | None = Field(
+        None,
+        ge=DIMENSIONS[-1] + 2,
+        description="of more items than this, so many are placed first, and the others among them; null: 50,000",
+    )
     workers: int = Field(-1, ge=-1, description="number of threads, as for joblib; -1: one per core")
 
 
@@ -158,14 +164,15 @@ def item_map(
     import numpy as np
 
     from taproom.maps import map_figures as figures
-    from taproom.maps.item_map import map_items, neighbor_graph, positions_on
+    from taproom.maps.item_map import LANDMARKS, map_items, neighbor_graph, positions_on
     from taproom.maps.ordinal import OrdinalParameters
     from taproom.words.sparse import weighted_items
 
-    given = config.model_dump(exclude={"workers"})
+    given = config.model_dump(exclude={"landmarks", "workers"})
     made_with = resolve_parameters(OrdinalParameters(), champions, ItemMapConfig, given)
     chosen = made_with.parameters
-    graph = neighbor_graph(neighbors, weighted_items(tfidf, len(vocabulary))[1], ANCHORS_CHECKED, EXACT_UP_TO)
+    weights = weighted_items(tfidf, len(vocabulary))[1]
+    graph = neighbor_graph(neighbors, weights, ANCHORS_CHECKED, EXACT_UP_TO, config.landmarks or LANDMARKS)
     previous = context.resources.io_manager.read_previous("item_map", made_from="neighbors")
     before = {dimension: positions_on(previous, neighbors["item_id"], dimension) for dimension in DIMENSIONS}
     maps = {
@@ -187,6 +194,7 @@ def item_map(
             metadata={
                 "champion": made_with.champion,
                 **{f"seconds_{dimension}d": each.seconds for dimension, each in maps.items()},
+                **{f"landmarks_{d}d": each.landmarks for d, each in maps.items() if each.landmarks},
             },
             figure=figures.item_map(
                 flat,

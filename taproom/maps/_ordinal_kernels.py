@@ -26,11 +26,16 @@ Int = int | np.int64
 
 
 class Graph(NamedTuple):
-    """Neighbours (n, k) int32 and their distances (n, k), and how many of each row are surely nearer than the rest."""
+    """Neighbours (n, k) int32 and their distances (n, k), and how many of each row are surely nearer than the rest.
+
+    If the items are a part of more items, `numbers` (n,) int64 has their rows there, by which triplets are held out:
+    the same ones from all graphs. Otherwise it is empty.
+    """
 
     indices: np.ndarray
     distances: np.ndarray
     reach: np.ndarray
+    numbers: np.ndarray = np.empty(0, np.int64)
 
 
 class Descent(NamedTuple):
@@ -79,7 +84,7 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
             continue
         if not is_within and (far == anchor or _contains(graph.indices[anchor], far)):
             continue
-        if is_held_out(anchor, near, far):
+        if _is_held_out_of(graph, anchor, near, far):
             continue
         step = descent.step * (1.0 - draw / descent.draws)
         # A distance of 0 has no direction to grow in.
@@ -124,7 +129,7 @@ def count_violations(
                 far = _below(bits, items)
                 if far == anchor or _contains(graph.indices[anchor], far):
                     far = NONE
-        if far != NONE and is_held_out(anchor, near, far) == held_out:
+        if far != NONE and _is_held_out_of(graph, anchor, near, far) == held_out:
             triplets += 1
             violated += _distance(coordinates, anchor, near) >= _distance(coordinates, anchor, far)
     return triplets, violated
@@ -135,6 +140,13 @@ def is_held_out(anchor: Int, near: Int, far: Int) -> bool:
     """Whether a triplet is of the sixteenth that is never trained on."""
     code = np.uint64(anchor) * _DRAW + np.uint64(near) * _ANCHOR + np.uint64(far) * _HELD_OUT
     return _mix(code) % HELD_OUT_ONE_IN == np.uint64(0)
+
+
+@njit(nogil=True, cache=True)
+def _is_held_out_of(graph: Graph, anchor: Int, near: Int, far: Int) -> bool:
+    if len(graph.numbers):
+        return is_held_out(graph.numbers[anchor], graph.numbers[near], graph.numbers[far])
+    return is_held_out(anchor, near, far)
 
 
 @njit(nogil=True, cache=True)

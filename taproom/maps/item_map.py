@@ -6,6 +6,7 @@ Here belongs what joins `taproom.maps.neighbors`, `taproom.maps.ordinal` and `ta
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -16,12 +17,38 @@ from taproom.errors import InputError
 from taproom.maps.alignment import aligned, canonical, standardized
 from taproom.maps.approximate_neighbors import search
 from taproom.maps.neighbors import are_orthogonal, are_parallel, nearest
-from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.ordinal import (
+    OrdinalParameters,
+    can_be_continued,
+    embed,
+    embed_from_landmarks,
+    updates_after_landmarks,
+)
 from taproom.maps.triplets import triplet_errors
 
 SAMPLES = 200_000
 # Radius of the circle on which identical items lie, as a share of the map's RMS radius.
 SPREAD = 0.01
+# Of more items, so many are placed first. Their exact neighbours and both maps of them take some minutes on two cores.
+LANDMARKS = 50_000
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Items that are placed before the others, as a map of them takes less time than one of all.
+
+    `rows` (m,) int64, ascending, are theirs in the graph; `weights` (m, words) is what their neighbours are found with,
+    `k` of each.
+    """
+
+    rows: np.ndarray
+    weights: sparse.csr_array
+    k: int
+
+    @cached_property
+    def neighbors(self) -> tuple[np.ndarray, np.ndarray]:
+        """The neighbours of each among the landmarks; found when asked for, as a map that is continued needs none."""
+        return nearest(self.weights, min(self.k, len(self.rows) - 1), n_jobs=-1)
 
 
 @dataclass(frozen=True)
@@ -30,7 +57,7 @@ class NeighborGraph:
 
     `indices` (n, k) int32 and `distances` (n, k) float64 are of all different items; `wide` (m, wider k) int32 holds
     more neighbours of a sample of them, the `anchors` (m,) int64. Where items are identical, `groups` (items,) int64
-    has the row of each item in the graph.
+    has the row of each item in the graph. `landmarks` is None where all items are placed at once.
     """
 
     indices: np.ndarray
@@ -38,22 +65,32 @@ class NeighborGraph:
     anchors: np.ndarray
     wide: np.ndarray
     groups: np.ndarray | None = None
+    landmarks: Landmarks | None = None
 
 
 @dataclass(frozen=True)
 class FittedMap:
-    """Positions (n, d) float64, the errors as rows (kind, split, triplets, violated, error), and the fit's seconds."""
+    """Positions (n, d) float64, the errors as rows (kind, split, triplets, violated, error), and the fit's seconds.
+
+    `landmarks` is how many items were placed before the others, 0 if all were placed at once or a map was continued.
+    Their neighbours are found within the seconds of the first map that needs them.
+    """
 
     positions: np.ndarray
     errors: list[dict]
     seconds: float
+    landmarks: int = 0
 
 
 def neighbor_graph(
-    neighbors: pa.Table, weights: sparse.csr_array, anchors: int, exact_up_to: int = sys.maxsize
+    neighbors: pa.Table,
+    weights: sparse.csr_array,
+    anchors: int,
+    exact_up_to: int = sys.maxsize,
+    landmarks: int = LANDMARKS,
 ) -> NeighborGraph:
     """The graph of the table `neighbors`; see `graph_of_ranks`."""
-    return graph_of_ranks(*ranks(neighbors), weights, anchors, exact_up_to)
+    return graph_of_ranks(*ranks(neighbors), weights, anchors, exact_up_to, landmarks)
 
 
 def graph_of_ranks(
@@ -62,6 +99,7 @@ def graph_of_ranks(
     weights: sparse.csr_array,
     anchors: int,
     exact_up_to: int = sys.maxsize,
+    landmarks: int = LANDMARKS,
 ) -> NeighborGraph:
     """The graph of items with these neighbours; 10 k are found again for `anchors` of them.
 
@@ -75,6 +113,7 @@ def graph_of_ranks(
         weights: (items, words) float64, what the neighbours were found with.
         anchors: number of items whose errors against near misses are measured.
         exact_up_to: see above.
+        landmarks: of more different items, so many are landmarks: a random sample, the same for as many items.
 
     Raises:
         InputError: no two different items have a word in common, so their neighbours are any items.
@@ -89,7 +128,16 @@ def graph_of_ranks(
         )
     sample = np.unique(np.linspace(0, items - 1, min(anchors, items)).astype(np.int64))
     wide, _ = nearest(weights, min(10 * k, items - 1), queries=sample, n_jobs=-1)
-    return NeighborGraph(indices, distances, *_behind(sample, indices[sample], wide), groups)
+    of_landmarks = _landmarks(weights, k, landmarks)
+    return NeighborGraph(indices, distances, *_behind(sample, indices[sample], wide), groups, of_landmarks)
+
+
+def _landmarks(weights: sparse.csr_array, k: int, wanted: int) -> Landmarks | None:
+    items = weights.shape[0]
+    if items <= wanted:
+        return None
+    rows = np.sort(np.random.default_rng(0).permutation(items)[:wanted])
+    return Landmarks(rows, weights[rows], k)
 
 
 def distinct_items(
@@ -179,13 +227,14 @@ def map_items(
 ) -> FittedMap:
     """Embed the graph in `dimension` dimensions and count violated triplets, all kinds, training and held out.
 
-    `start` (items, dimension) is the map to continue, NaN where items are new; see `taproom.maps.ordinal.embed`.
+    `start` (items, dimension) is the map to continue, NaN where items are new; see `taproom.maps.ordinal.embed`. Where
+    there are landmarks, the items of a map that can be continued take their place.
     Identical items count once in the errors, and lie on a circle of radius `SPREAD`.
     """
-    started = time.perf_counter()
     fitted = replace(parameters, dimension=dimension)
     start_of_groups = start if start is None or graph.groups is None else _centres(start, graph.groups)
-    positions = embed(graph.indices, graph.distances, fitted, start_of_groups, n_jobs=n_jobs)
+    started = time.perf_counter()
+    positions, landmarks = _embedded(graph, fitted, start_of_groups, n_jobs)
     seconds = time.perf_counter() - started
     has_wider = len(graph.wide) and graph.wide.shape[1] > graph.indices.shape[1]
     errors = triplet_errors(
@@ -198,7 +247,22 @@ def map_items(
     )
     if graph.groups is not None:
         positions = spread_identical(positions, graph.groups, start)
-    return FittedMap(positions, [{**asdict(row), "error": row.error} for row in errors], seconds)
+    rows = [{**asdict(row), "error": row.error} for row in errors]
+    return FittedMap(positions, rows, seconds, landmarks)
+
+
+def _embedded(
+    graph: NeighborGraph, parameters: OrdinalParameters, start: np.ndarray | None, n_jobs: int | None
+) -> tuple[np.ndarray, int]:
+    """The map of the graph (n, dimension), and how many landmarks were placed before the other items."""
+    of = graph.indices, graph.distances
+    if graph.landmarks is None:
+        return embed(*of, parameters, start, n_jobs), 0
+    if start is not None and can_be_continued(start):
+        few = updates_after_landmarks(parameters.updates_per_item)
+        return embed(*of, replace(parameters, updates_per_item=few), start, n_jobs), 0
+    rows, among_landmarks = graph.landmarks.rows, graph.landmarks.neighbors
+    return embed_from_landmarks(*of, rows, *among_landmarks, parameters, start, n_jobs), len(rows)
 
 
 def _centres(positions: np.ndarray, groups: np.ndarray) -> np.ndarray:

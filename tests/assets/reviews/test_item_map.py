@@ -2,12 +2,14 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from assets.reviews.item_map import (
     DIMENSIONS,
     ITEM_MAP,
     MAP_ERRORS,
     MAP_MOVES,
+    ItemMapConfig,
     every_item_is_placed,
     map_beats_chance,
     most_items_stay,
@@ -66,6 +68,20 @@ def test_the_same_config_gives_the_same_version_and_another_seed_another(mapped,
     remap(seed=1)
     assert warehouse.head("item_map") == 1
     assert not warehouse.read("item_map").equals(first)
+
+
+def test_landmarks_are_those_of_the_settings(mapped, remap, warehouse, instance):
+    remap(landmarks=20)
+    assert len(warehouse.read("item_map")) == 80
+    record = newest_materialization(instance, dg.AssetKey("item_map"))
+    assert [record.asset_materialization.metadata[f"landmarks_{d}d"].value for d in DIMENSIONS] == [20, 20]
+    errors = warehouse.read("map_errors").to_pandas()
+    assert (errors.query("kind == 'random' and split == 'held_out'").error < 0.2).all()
+
+
+def test_too_few_landmarks_for_a_map_are_refused():
+    with pytest.raises(ValidationError, match=r"landmarks\s+Input should be greater than or equal to 5"):
+        ItemMapConfig(landmarks=4)
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ def neighbors_table(indices, distances):
     return pa.table({"item_id": ids, "neighbor_ids": ids[indices].tolist(), "distances": distances.tolist()})
 
 
-def graph_of(dense, k=4):
+def graph_of(dense, k=4, **options):
     weights = sparse.csr_array(dense)
-    return neighbor_graph(neighbors_table(*nearest(weights, k)), weights, anchors=20)
+    return neighbor_graph(neighbors_table(*nearest(weights, k)), weights, anchors=20, **options)
 
 
 def test_near_misses_are_farther_than_neighbors_of_which_some_are_missing():
@@ -31,9 +31,7 @@ def test_near_misses_are_farther_than_neighbors_of_which_some_are_missing():
     chosen[::2] = [0, 1, 2, 4, 5, 8]  # the 4th, the 7th and the 8th are missing
     chosen[10] = [0, 1, 2, 3, 4, 29]  # nearly all are missing
     found = [np.take_along_axis(each, chosen, axis=1) for each in (every, distances)]
-    ids = np.array([f"{row:03}" for row in range(60)])
-    table = pa.table({"item_id": ids, "neighbor_ids": ids[found[0]].tolist(), "distances": found[1].tolist()})
-    graph = neighbor_graph(table, weights, anchors=60)
+    graph = neighbor_graph(neighbors_table(*found), weights, anchors=60)
     assert graph.anchors.tolist() == [row for row in range(60) if row != 10]
     np.testing.assert_array_equal(graph.wide[:, :6], found[0][graph.anchors])
     full = nearest(weights, 59)
@@ -96,3 +94,37 @@ def test_neighbors_are_numbered_in_a_table_of_several_chunks():
     assert parts["neighbor_ids"].num_chunks == 3
     for found, wanted in zip(ranks(parts), (indices, distances), strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+def test_landmarks_are_placed_first_where_there_are_more_items(copied):
+    graph = graph_of(copied, landmarks=15)
+    assert len(np.unique(graph.landmarks.rows)) == 15
+    wanted = nearest(sparse.csr_array(copied[graph.landmarks.rows]), 4)
+    np.testing.assert_array_equal(graph.landmarks.neighbors, wanted)
+    fitted = map_items(graph, QUICK, 2)
+    assert fitted.landmarks == 15
+    assert fitted.positions.shape == (53, 2)
+    assert {row["kind"]: row["error"] < 0.3 for row in fitted.errors if row["split"] == "held_out"}["random"]
+    as_before = map_items(graph_of(copied), QUICK, 2)
+    assert as_before.landmarks == 0
+    assert not np.array_equal(as_before.positions, fitted.positions)
+
+
+def test_as_many_landmarks_as_different_items_are_no_landmarks(copied):
+    graph = graph_of(copied, landmarks=40)
+    assert graph.landmarks is None
+    np.testing.assert_array_equal(map_items(graph, QUICK, 2).positions, map_items(graph_of(copied), QUICK, 2).positions)
+
+
+def test_a_map_that_is_continued_needs_no_landmarks(copied):
+    graph = graph_of(copied, landmarks=15)
+    start = map_items(graph_of(copied), QUICK, 2).positions
+    start[::3] = np.nan
+    continued = map_items(graph, QUICK, 2, start)
+    assert continued.landmarks == 0
+    assert "neighbors" not in vars(graph.landmarks), "their neighbours were looked for"
+    moved = np.linalg.norm(continued.positions - start, axis=1)
+    assert np.nanmedian(moved) < 0.2
+    start[4:] = np.nan
+    too_little = map_items(graph, QUICK, 2, start)
+    assert too_little.landmarks == 15

@@ -7,8 +7,8 @@ from threadpoolctl import threadpool_limits
 from taproom.errors import InputError
 from taproom.maps import _ordinal_kernels as kernels
 from taproom.maps import ordinal
-from taproom.maps.alignment import canonical
-from taproom.maps.ordinal import OrdinalParameters, embed
+from taproom.maps.alignment import aligned, canonical
+from taproom.maps.ordinal import OrdinalParameters, embed, embed_from_landmarks
 from taproom.maps.triplets import triplet_errors
 from tests.points import neighbors_of, plane
 
@@ -132,19 +132,80 @@ def test_the_mean_of_the_neighbors_is_that_of_those_with_a_place():
     np.testing.assert_allclose(means[~without], np.nanmean(around[~without], axis=1))
 
 
+def landmark_graph(points, share, k):
+    """Every so-many-th point as a landmark, and the neighbours of each among the landmarks."""
+    landmarks = np.arange(0, len(points), share)
+    return landmarks, *neighbors_of(points[landmarks], k)
+
+
+def test_landmarks_cost_little_accuracy_and_few_updates(monkeypatch):
+    drawn, numbers = [], []
+    descend = ordinal._descend
+
+    def recorded(coordinates, graph, parameters, n_jobs):
+        drawn.append(len(coordinates) * parameters.updates_per_item)
+        numbers.append(graph.numbers)
+        descend(coordinates, graph, parameters, n_jobs)
+
+    monkeypatch.setattr(ordinal, "_descend", recorded)
+    points, parameters = plane(400, seed=1), replace(QUICK, updates_per_item=2_000)
+    graph = neighbors_of(points, 30)
+    maps = [embed(*graph, parameters), embed_from_landmarks(*graph, *landmark_graph(points, 4, 20), parameters)]
+    whole, by_landmarks = (errors_of(map_, *graph, samples=20_000) for map_ in maps)
+    for kind in ("random", "within"):
+        assert by_landmarks[kind, "held_out"].error < whole[kind, "held_out"].error + 0.02
+    np.testing.assert_allclose(maps[1], canonical(maps[1]), atol=1e-12)
+    assert sum(drawn[1:]) <= drawn[0] / 2
+    np.testing.assert_array_equal(numbers[1], np.arange(0, 400, 4), "by which triplets are held out")
+    assert not len(numbers[2])
+
+
+def test_landmarks_give_the_same_bits_with_any_threads_and_are_aligned_to_an_older_map(monkeypatch):
+    monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", 1)
+    points = canonical(plane(200) * [2, 1])
+    arguments = *neighbors_of(points, 20), *landmark_graph(points, 3, 10), QUICK
+    found = [embed_from_landmarks(*arguments, n_jobs=threads) for threads in (1, 2, 4)]
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+    older = np.full_like(points, np.nan)
+    older[:15] = points[:15, ::-1]
+    np.testing.assert_allclose(embed_from_landmarks(*arguments, older), aligned(found[0], older), atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("landmarks", "said"),
+    [
+        (np.arange(5), r"shape \(5,\); wanted are 6 numbers of items from 0 to 19"),
+        (np.arange(15, 21), "from 0 to 19"),
+        (np.array([0, 1, 2, 3, 3, 4]), "twice"),
+    ],
+)
+def test_landmarks_that_do_not_fit_are_refused(landmarks, said):
+    with pytest.raises(InputError, match=said):
+        embed_from_landmarks(*neighbors_of(plane(20), 5), landmarks, *GRAPH, QUICK)
+
+
+def moved_from(start, numbers=()):
+    """Whether each item of a star moves, of which item 0 has the only triplets, with item 1 and any other."""
+    items = len(start)
+    only_of_the_first = (np.arange(items) == 0).astype(np.int64)
+    indices, distances, everything_violated = np.full((items, 1), 1, np.int32), np.full((items, 1), 0.5), 100.0
+    graph = kernels.Graph(indices, distances, only_of_the_first, np.array(numbers, np.int64))
+    descent = kernels.Descent(500 * items, np.uint64(0), everything_violated, 0.01, 0.0)
+    return kernels.displacement(start, graph, descent, 0, 500 * items).any(axis=1)
+
+
 def test_held_out_triplets_do_not_train_the_map():
-    anchor, near, items = 0, 1, 60
-    indices = np.full((items, 1), near, np.int32)
-    only_the_anchor = (np.arange(items) == anchor).astype(np.int64)
-    start = plane(items)
-    coordinates, distances, everything_violated = start.copy(), np.full((items, 1), 0.5), 100.0
-    draws = 500 * items
-    graph = kernels.Graph(indices, distances, only_the_anchor)
-    descent = kernels.Descent(draws, np.uint64(0), everything_violated, 0.01, 0.0)
-    coordinates += kernels.displacement(coordinates, graph, descent, 0, draws)
-    stayed = (coordinates == start).all(axis=1)
-    assert stayed[2:].tolist() == [kernels.is_held_out(anchor, near, far) for far in range(2, items)]
-    assert stayed.any()
+    moved = moved_from(plane(60))
+    assert (~moved[2:]).tolist() == [kernels.is_held_out(0, 1, far) for far in range(2, 60)]
+    assert not moved.all()
+
+
+def test_triplets_of_landmarks_are_held_out_by_their_items():
+    numbers = 7 * np.arange(60) + 3
+    moved = moved_from(plane(60), numbers)
+    assert (~moved[2:]).tolist() == [kernels.is_held_out(*numbers[:2], far) for far in numbers[2:]]
+    assert moved.tolist() != moved_from(plane(60)).tolist()
 
 
 def test_identical_items_come_to_lie_together():
