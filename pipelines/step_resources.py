@@ -34,8 +34,8 @@ class StepResources:
     def op_tags(self) -> dict[str, str]:
         """The tags that dagster-k8s reads from a step's op.
 
-        >>> StepResources(1, 4).op_tags()["dagster-k8s/config"][:44]
-        '{"container_config": {"resources": {"requests'
+        >>> StepResources(1, 4).op_tags()["dagster-k8s/config"][:33]
+        '{"container_config": {"resources"'
         """
         amounts = {"cpu": str(self.cores), "memory": f"{self.memory_gib}Gi"}
         resources = {"requests": amounts, "limits": amounts}

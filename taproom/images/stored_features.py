@@ -17,8 +17,8 @@ class StoredFeatures:
 
     >>> stored = StoredFeatures()
     >>> stored.add(np.ones((2, 3), np.float32), np.array([0, 1]))
-    >>> [(features.sum(), labels.tolist()) for features, labels in stored]
-    [(6.0, [0, 1])]
+    >>> [(features.shape, labels.tolist()) for features, labels in stored]
+    [((2, 3), [0, 1])]
     """
 
     def __init__(self) -> None:

@@ -101,6 +101,7 @@ def test_a_trial_is_chosen_in_the_table(tab):
     assert first[1:5] == ["1", "0", "12 \u2192 36", "0.61"]
     assert HOSTILE[2] in rows.nth(3).inner_text()
     rows.nth(1).locator("button").press("Enter")
+    until(tab, "document.querySelector('circle.chosen')")
     assert section(tab, "Trials").locator("circle.chosen").count() == 1
     assert section(tab, "Parameters").locator("path.chosen.stopped").count() == 1
     assert "trial 1" in section(tab, "Parameters").locator(".legend").inner_text()

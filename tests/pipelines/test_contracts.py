@@ -46,7 +46,8 @@ def test_a_version_that_is_too_low_fails_the_check_and_the_release(root, capsys)
     before = released.read_text()
     for command in ("--check", "--release"):
         assert main([command], root) == 1
-        assert "neighbors has version 1.0.0, but since the release of 1.0.0" in capsys.readouterr().out
+        version = CONTRACTS["neighbors"].version
+        assert f"neighbors has version {version}, but since the release of 1.0.0" in capsys.readouterr().out
     assert released.read_text() == before
 
 
