@@ -91,8 +91,7 @@ def measure_items(size: int, folder: Path, exactly: bool = False) -> None:
         del counts
     with step("exact neighbours" if exactly else "approximate neighbours") as more:
         indices, distances, *about = search(weights, K, n_jobs=2)
-        if about:
-            more.update(recall=round(about[0], 4), share=about[1])
+        more.update(zip(("recall", "share", "candidates"), about, strict=False))
     if exactly:
         return
     with step(f"ten times as many of {ANCHORS:,}"):

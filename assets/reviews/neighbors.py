@@ -95,7 +95,8 @@ def neighbors(config: NeighborsConfig, tfidf: TableVersion, vocabulary: pa.Table
     item_ids, weights = weighted_items(tfidf.stream(), len(vocabulary))
     made = Made(stored_weights, (tfidf, len(vocabulary)), known=weights)
     k = choose_k(len(item_ids), config.k)
-    indices, distances, recall, share = search(made, k, config.exact_up_to, config.workers)
+    found = search(made, k, config.exact_up_to, config.workers)
+    indices, distances = found.indices, found.distances
     table = CONTRACT.table_of(
         item_id=item_ids,
         neighbor_ids=matrix_to_lists(item_ids.take(pa.array(indices.ravel())), indices.shape[1]),
@@ -108,8 +109,8 @@ def neighbors(config: NeighborsConfig, tfidf: TableVersion, vocabulary: pa.Table
             "k": indices.shape[1],
             "median_nearest_distance": float(np.median(distances[:, 0])),
             "items_at_distance_0": int((distances[:, 0] == 0).sum()),
-            "recall": recall,
-            "share_of_length_searched": share,
+            "recall": found.recall,
+            "share_of_length_searched": found.share,
         },
         figure=distances_by_rank(distances),
     )

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 # More than is promised of the whole (0.95), since it is measured on a sample.
 LEAST_RECALL = 0.96
-# Shares of an item's squared length, tried in this order until recall suffices. With more, the exact search is faster.
-SHARES = (0.7, 0.8, 0.85, 0.9, 0.95)
-CANDIDATES_PER_NEIGHBOR = 3
+# Shares of an item's squared length, and for each how many candidates are taken for a neighbour, tried in this order
+# until recall suffices. With a larger share, the exact search is faster.
+SHARES, CANDIDATES_PER_NEIGHBOR = (0.7, 0.8, 0.85, 0.9, 0.95), (3, 6)
 SAMPLED = 1_000
 # A second of work, and little to send.
 BLOCK_ROWS, SAMPLED_ROWS = 2_048, 128
@@ -41,12 +41,14 @@ class FoundNeighbors(NamedTuple):
         distances: (rows, k) float64, ascending in each row, with the bits of `taproom.maps.neighbors.nearest`.
         recall: the share of the nearest neighbours of `SAMPLED` rows that were found.
         share: the share of the rows' squared length that candidates were found by; 1 where the search was exact.
+        candidates: how many of each row were ranked; None where the search was exact.
     """
 
     indices: np.ndarray
     distances: np.ndarray
-    recall: float
-    share: float
+    recall: float = 1.0
+    share: float = 1.0
+    candidates: int | None = None
 
 
 def search(
@@ -58,7 +60,7 @@ def search(
     """
     if made_here(weights).shape[0] > exact_up_to:
         return nearest_approximately(weights, k, n_jobs=n_jobs)
-    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs), recall=1.0, share=1.0)
+    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs))
 
 
 def nearest_approximately(
@@ -97,12 +99,15 @@ def nearest_approximately(
     exact = nearest(here, k, queries=sample, n_jobs=n_jobs)[1]
     for share in SHARES:
         pruned = _pruned(here, share)
-        reached = recall(_search(pruned, sample, k, min(block_rows, SAMPLED_ROWS), n_jobs)[1], exact)
-        if reached >= least_recall:
-            is_made = isinstance(weights, Made)
-            shared = Made(_pruned_of, (weights.make, weights.given, share), pruned) if is_made else pruned
-            return FoundNeighbors(*_search(shared, np.arange(items), k, block_rows, n_jobs), reached, share)
-    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs), recall=1.0, share=1.0)
+        for times in CANDIDATES_PER_NEIGHBOR:
+            candidates = min(times * k, items - 1)
+            found = _search(pruned, sample, k, candidates, min(block_rows, SAMPLED_ROWS), n_jobs)[1]
+            if (reached := recall(found, exact)) >= least_recall:
+                is_made = isinstance(weights, Made)
+                shared = Made(_pruned_of, (weights.make, weights.given, share), pruned) if is_made else pruned
+                every = _search(shared, np.arange(items), k, candidates, block_rows, n_jobs)
+                return FoundNeighbors(*every, reached, share, candidates)
+    return FoundNeighbors(*nearest(weights, k, n_jobs=n_jobs))
 
 
 class _Pruned(NamedTuple):
@@ -136,7 +141,7 @@ def _pruned(weights: sparse.csr_array, share: float) -> _Pruned:
 
 
 def _search(
-    shared: _Pruned | Made[_Pruned], queries: np.ndarray, k: int, block_rows: int, n_jobs: int | None
+    shared: _Pruned | Made[_Pruned], queries: np.ndarray, k: int, candidates: int, block_rows: int, n_jobs: int | None
 ) -> tuple[np.ndarray, np.ndarray]:
     blocks = [queries[first : first + block_rows] for first in range(0, len(queries), block_rows)]
     found = []
@@ -144,25 +149,23 @@ def _search(
         workers(shared, n_jobs) as run,
         progress(doing="finding approximate neighbors", total=len(blocks)) as bar,
     ):
-        for block in run(_nearest_of_block, ((block, k) for block in blocks)):
+        for block in run(_nearest_of_block, ((block, k, candidates) for block in blocks)):
             found.append(block)
             bar.update()
     indices, distances = zip(*found, strict=True)
     return np.concatenate(indices), np.concatenate(distances)
 
 
-def _nearest_of_block(pruned: _Pruned, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_of_block(pruned: _Pruned, queries: np.ndarray, k: int, candidates: int) -> tuple[np.ndarray, np.ndarray]:
     from taproom.maps import _approximate_neighbor_kernels as kernels
     from taproom.maps._neighbor_kernels import CandidateLists, ScoreTolerance, rank
 
-    items = len(pruned.rows.squared_norms)
-    most = min(CANDIDATES_PER_NEIGHBOR * k, items - 1)
-    members = kernels.candidates(queries, pruned.heavy, pruned.postings, k, most)
+    members = kernels.candidates(queries, pruned.heavy, pruned.postings, k, candidates)
     no_scores, no_thresholds = np.empty((0, 0), np.float32), np.empty(0, np.float32)
     lists = CandidateLists(queries, members, no_scores, (members >= 0).sum(axis=1), no_thresholds)
     indices, distances = np.empty((len(queries), k), np.int32), np.empty((len(queries), k))
     every_member = ScoreTolerance(0.0, 0.0, np.float32(-np.inf))
-    rank(lists, every_member, pruned.rows, items, np.zeros(pruned.columns), indices, distances)
+    rank(lists, every_member, pruned.rows, len(pruned.rows.squared_norms), np.zeros(pruned.columns), indices, distances)
     return indices, distances
 
 

@@ -85,7 +85,7 @@ def test_with_room_for_all_candidates_the_search_is_exact(seed, rows, share):
     weights, k = sparse.csr_array(dense), int(rng.integers(1, rows))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(approximate_neighbors, "SHARES", (share,))
-        patch.setattr(approximate_neighbors, "CANDIDATES_PER_NEIGHBOR", rows)
+        patch.setattr(approximate_neighbors, "CANDIDATES_PER_NEIGHBOR", (rows,))
         found = nearest_approximately(weights, rows - 1)
         assert found.recall == 1.0
         wanted = nearest(weights, rows - 1)
