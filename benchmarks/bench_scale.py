@@ -8,7 +8,7 @@
 
 For each size: the seconds of each step, the peak memory of its process so far, and the megabytes it has read; then for
 each step the exponent b of seconds ~ size^b, fitted to all sizes by least squares of the logarithms. Each size is a
-process of its own. `items` are searched approximately, `exact` exactly. Peer: the law, extrapolated in docs/scaling.md.
+process of its own. `items` are searched approximately, `exact` exactly. Peer: the law; docs/scaling.md has the results.
 """
 
 import json

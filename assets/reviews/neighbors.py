@@ -67,8 +67,7 @@ class NeighborsConfig(dg.Config):
     exact_up_to: int = Field(
         EXACT_UP_TO,
         ge=0,
-        description="with more items than this, the search is several times as fast and may miss up to 5 % of the "
-        "neighbours; 0: always",
+        description="with more items, the search is faster and may miss up to 5 % of the neighbours; 0: always",
     )
     workers: int = Field(-1, ge=-1, description="number of workers, as for joblib; -1: one per core")
 

@@ -1,4 +1,4 @@
-"""Most of the nearest neighbours of weighted items by cosine distance, much faster than all of them.
+"""Most of the nearest neighbours of weighted items by cosine distance, faster than all of them where items are many.
 
 Here belongs the search that may miss neighbours. The exact one, whose distances it has, is in `taproom.maps.neighbors`.
 
