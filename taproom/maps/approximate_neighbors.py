@@ -97,8 +97,9 @@ def nearest_approximately(
     check_search(here, k, sample)
     _check(here, least_recall)
     exact = nearest(here, k, queries=sample, n_jobs=n_jobs)[1]
+    rows = unit_rows(here)
     for share in SHARES:
-        pruned = _pruned(here, share)
+        pruned = _pruned(rows, here.shape[1], share)
         for times in CANDIDATES_PER_NEIGHBOR:
             candidates = min(times * k, items - 1)
             found = _search(pruned, sample, k, candidates, min(block_rows, SAMPLED_ROWS), n_jobs)[1]
@@ -121,14 +122,14 @@ class _Pruned(NamedTuple):
 
 def _pruned_of(make: Callable[..., sparse.csr_array], given: tuple, share: float) -> _Pruned:
     """On a worker: the pruned rows of a matrix that it makes."""
-    return _pruned(canonical(make(*given)), share)
+    weights = canonical(make(*given))
+    return _pruned(unit_rows(weights), weights.shape[1], share)
 
 
-def _pruned(weights: sparse.csr_array, share: float) -> _Pruned:
+def _pruned(rows: "Rows", columns: int, share: float) -> _Pruned:
     from taproom.maps import _approximate_neighbor_kernels as kernels
     from taproom.maps._neighbor_kernels import inverted_index
 
-    rows, columns = unit_rows(weights), weights.shape[1]
     kept = kernels.heaviest(rows, share)
     heavy = rows._replace(
         indptr=np.concatenate(([0], np.cumsum(kept)))[rows.indptr],
