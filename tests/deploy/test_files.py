@@ -86,7 +86,8 @@ def test_compose_takes_the_file(tmp_path):
         pytest.skip("docker compose is not installed")
     filled_in = tmp_path / "env"
     filled_in.write_text(re.sub("=$", "=secret", (DEPLOY / ".env.example").read_text(), flags=re.MULTILINE))
-    compose = ("docker", "compose", "--env-file", filled_in, "--file", DEPLOY / "compose.yaml")
+    of_all_profiles = ("--profile", "*")
+    compose = ("docker", "compose", "--env-file", filled_in, "--file", DEPLOY / "compose.yaml", *of_all_profiles)
     resolved = json.loads(run(*compose, "config", "--format", "json"))
     assert resolved["services"].keys() == COMPOSE["services"].keys()
 
