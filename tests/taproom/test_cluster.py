@@ -219,7 +219,8 @@ def dask_processes(folder: Path, **environment: str):
     ]  # fmt: skip
     try:
         ends = time.monotonic() + 30
-        while not address_file.exists() and time.monotonic() < ends:
+        # The scheduler makes the file before it has written its address.
+        while not (address_file.exists() and address_file.stat().st_size) and time.monotonic() < ends:
             time.sleep(0.05)
         address = json.loads(address_file.read_text())["address"]
         with Client(address, set_as_default=False) as client:
