@@ -1,7 +1,7 @@
 """documents: the text that topics and word vectors are made of.
 
-The corpus is 20 Newsgroups (embedded), the reviews of the first chain, or any file or folder of text. A warehouse holds
-one corpus: its name is in every row, and another is refused.
+The corpus is 20 Newsgroups (embedded), text8 or enwik8 (fetched), the reviews of the first chain, or any file or folder
+of text. A warehouse holds one corpus: its name is in every row, and another is refused.
 
 Grain: a document. Source: the deck's slide "Bag of Words", "n documents/articles with lots of text".
 """
@@ -53,6 +53,8 @@ class CorpusSource(Enum):
     """Where documents come from."""
 
     newsgroups = "newsgroups"
+    text8 = "text8"
+    enwik8 = "enwik8"
     reviews = "reviews"
     files = "files"
 
@@ -74,15 +76,16 @@ class DocumentsConfig(dg.Config):
 
     source: CorpusSource = Field(
         CorpusSource.newsgroups,
-        description="newsgroups (embedded), reviews: the table of that name, a document a review, or files: a file of "
-        "text or a folder of them",
+        description="newsgroups (embedded); text8 or enwik8, the beginning of Wikipedia in 2006, which are fetched: as "
+        "words without case and punctuation, cut into blocks, or as articles; reviews: the table of that name, a "
+        "document a review; files: a file of text or a folder of them",
     )
     path: str = Field("", description="files: the file or folder")
     unit: Unit | None = Field(
         None, description="files: a document is a line, a block of words, or a file; null: a line of a file, a file of "
         "a folder"
     )  # fmt: skip
-    block_words: int = Field(1_000, ge=1, description="files: words of a block")
+    block_words: int = Field(1_000, ge=1, description="files, text8: words of a block")
     encoding: str | None = Field(
         None, description="files: the text's encoding; null: recognised for each file from its first megabyte"
     )
@@ -93,7 +96,7 @@ class DocumentsConfig(dg.Config):
         False, description="repair text that was UTF-8 and was read as Windows-1252, such as KÃ¶lsch for Kölsch"
     )
     test_share: float = Field(
-        0.2, ge=0, lt=1, description="files, reviews: share of the documents that nothing is fitted to"
+        0.2, ge=0, lt=1, description="all but newsgroups: share of the documents that nothing is fitted to"
     )
     corpus: str = Field("", description="the corpus's name; empty: the source's, or the file's or folder's")
     fingerprint: str = Field(
@@ -183,6 +186,7 @@ def _left_out(reader: "DocumentReader") -> str:
 
 def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
     from taproom.sources.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
+    from taproom.sources.wikipedia import wikipedia_articles
 
     if config.path and config.source is not CorpusSource.files:
         raise SourceError(
@@ -201,8 +205,19 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
             reviews = tables.stream("reviews", ["batch", "review_id", "category", "text"], as_read_by="review_batches")
             duplicates = tables.stream("duplicate_reviews", ["batch", "review_id"]).read_all()
             found, name = review_documents(reviews, duplicates), "reviews"
+        case CorpusSource.text8:
+            (path,) = _fetched("text8")
+            found, name = text_files(TextFiles(path, "block", config.block_words)), "text8"
+        case CorpusSource.enwik8:
+            (path,) = _fetched("enwik8")
+            found, name = wikipedia_articles(path), "enwik8"
         case _:
-            source = read_sources()["newsgroups"]
-            found, name = newsgroups(*(member(source, member_name) for member_name in source.members)), "newsgroups"
+            found, name = newsgroups(*_fetched("newsgroups")), "newsgroups"
     corpus, repair = config.corpus or name, config.repair_mojibake
     return DocumentReader(found, corpus, CONTRACT.schema, config.test_share, repair=repair)
+
+
+def _fetched(name: str) -> list[Path]:
+    """The files of a source of the list."""
+    source = read_sources()[name]
+    return [member(source, listed) for listed in source.members]

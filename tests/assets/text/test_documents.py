@@ -7,6 +7,10 @@ from assets.text.documents import read_at_once
 from pipelines.records import newest_materialization
 from taproom.errors import CollectionError, SourceError, UnknownTableError
 from taproom.sources.fetching import read_sources
+from tests.served_sources import served_sources, zipped
+from tests.wikipedia_dump import DUMP
+
+TEXT8 = b" " + b" ".join(b"word%d" % number for number in range(25))
 
 
 def rows(warehouse, *columns):
@@ -130,3 +134,52 @@ def test_a_path_that_is_none_is_refused(given, make):
 
 def test_the_embedded_corpus_is_in_the_list_of_sources():
     assert [name.rpartition("-")[2] for name in read_sources()["newsgroups"].members] == ["train.tab", "test.tab"]
+
+
+def test_text8_is_fetched_and_cut_into_blocks(make, warehouse, tmp_path):
+    with served_sources(tmp_path, {"text8": (zipped("text8", TEXT8), ["text8"])}):
+        make("documents", documents={"source": "text8", "block_words": 10})
+    found = rows(warehouse, "corpus", "document_id", "split", "text")
+    assert [row["document_id"] for row in found] == [f"text8:{number:08}" for number in (1, 2, 3)]
+    assert " ".join(row["text"] for row in found) == TEXT8.decode().strip()
+    assert {(row["corpus"], row["split"]) for row in found} == {("text8", "training")}
+
+
+def test_enwik8_is_fetched_and_its_articles_are_documents(make, warehouse, tmp_path):
+    with served_sources(tmp_path, {"enwik8": (zipped("enwik8", DUMP), ["enwik8"])}):
+        result = make("documents", documents={"source": "enwik8"})
+    assert rows(warehouse, "corpus", "document_id") == [
+        {"corpus": "enwik8", "document_id": "Ale"},
+        {"corpus": "enwik8", "document_id": "2001: A Space Odyssey"},
+    ]
+    assert all(check.passed for check in result.get_asset_check_evaluations())
+
+
+@pytest.mark.parametrize(
+    ("served", "complaint"),
+    [
+        (zipped("text8", b"another text"), "is not the file wanted: its SHA-256 is"),
+        (zipped("text8", TEXT8)[:-10], "is not the file wanted: its SHA-256 is"),
+        (None, r"could not be fetched, and is not in the cache\. Is there a network\? \(404"),
+    ],
+    ids=["another file", "cut off", "missing"],
+)
+def test_a_download_that_is_not_the_wanted_file_is_refused_and_says_what_to_do(
+    make, warehouse, tmp_path, served, complaint
+):
+    with served_sources(tmp_path, {"text8": (zipped("text8", TEXT8), ["text8"])}) as folder:
+        if served is None:
+            (folder / "text8").unlink()
+        else:
+            (folder / "text8").write_bytes(served)
+        with pytest.raises(SourceError, match=rf"{complaint}.* set TAPROOM_SOURCE_TEXT8 to its path"):
+            make("documents", documents={"source": "text8"})
+    with pytest.raises(UnknownTableError):
+        warehouse.read("documents")
+
+
+def test_fetched_corpora_have_an_address_in_the_list_of_sources():
+    found = read_sources()
+    assert [(found[name].kind, found[name].members) for name in ("text8", "enwik8")] == [
+        ("https", ("text8",)), ("https", ("enwik8",)),
+    ]  # fmt: skip
