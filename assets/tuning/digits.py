@@ -1,7 +1,7 @@
 """digits: the handwritten digits that searches are compared on.
 
-They are the 5,000 of MNIST that are embedded, or a larger set of files. Which of them a network is trained on, and
-which it is judged on, is for the comparison to decide.
+They are the 5,000 of MNIST that are embedded, all 70,000, which are fetched, or a set of files. Which of them a network
+is trained on, and which it is judged on, is for the comparison to decide.
 
 Grain: an image of a digit. Source: the deck's slides "Hyperparameter Optimization"; LeCun, Bottou, Bengio and Haffner,
 Gradient-based learning applied to document recognition, 1998, for MNIST.
@@ -9,7 +9,8 @@ Gradient-based learning applied to document recognition, 1998, for MNIST.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
@@ -19,9 +20,13 @@ from pydantic import Field
 
 from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.warehouse.contracts import Column, Contract, NotBlank
 from taproom.warehouse.sql_names import sql_name
+
+if TYPE_CHECKING:
+    from taproom.sources.digits import Digits
 
 
 @dataclass(frozen=True)
@@ -60,13 +65,25 @@ CONTRACT = Contract(
 FEWEST_OF_A_LABEL = 50
 
 
+class DigitSource(Enum):
+    """Where digits come from, if no path is given."""
+
+    mnist_5k = "mnist_5k"
+    mnist = "mnist"
+
+
 class DigitsConfig(dg.Config):
     """Which digits."""
 
+    source: DigitSource = Field(
+        DigitSource.mnist_5k,
+        description="mnist_5k: 5,000 digits of MNIST (embedded); mnist: its 60,000 training and 10,000 test images, "
+        "which are fetched",
+    )
     path: str = Field(
         "",
-        description="an .npz file with arrays x and y; a CSV file (also .gz) of 784 pixels and the label a line; or a "
-        "folder with MNIST's training files in the IDX format (also .gz). Empty: the 5,000 that are embedded",
+        description="instead of a source: an .npz file with arrays x and y; a CSV file (also .gz) of 784 pixels and "
+        "the label a line; or a folder with MNIST's training files in the IDX format (also .gz)",
     )
     fingerprint: str = Field(
         "",
@@ -95,10 +112,9 @@ def read_at_once(given: Mapping[str, Any]) -> dict[None, dict[str, Any]]:
 def digits(config: DigitsConfig) -> Draft:
     """Read all digits."""
     from taproom.search.search_comparison_figures import sample_digits
-    from taproom.sources.digits import binary, digit_files, mnist_5k
-    from taproom.sources.fetching import read_sources
+    from taproom.sources.digits import binary
 
-    pixels, labels = digit_files(allowed_path(config.path, "digits")) if config.path else mnist_5k(read_sources())
+    pixels, labels = _read(config)
     names, counts = np.unique(labels, return_counts=True)
     return Draft(
         CONTRACT.table_of(
@@ -112,6 +128,20 @@ def digits(config: DigitsConfig) -> Draft:
         },
         figure=sample_digits(pixels, labels),
     )
+
+
+def _read(config: DigitsConfig) -> "Digits":
+    from taproom.sources.digits import digit_files, mnist, mnist_5k
+    from taproom.sources.fetching import read_sources
+
+    if config.path and config.source is not DigitSource.mnist_5k:
+        raise SourceError(
+            f"digits: the path {config.path!r} was given, and the source {config.source.value}, which has none. "
+            "Wanted: one of both."
+        )
+    if config.path:
+        return digit_files(allowed_path(config.path, "digits"))
+    return (mnist if config.source is DigitSource.mnist else mnist_5k)(read_sources())
 
 
 @dg.asset_check(asset="digits", description=f"Of each label there are at least {FEWEST_OF_A_LABEL} digits.")

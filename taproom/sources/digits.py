@@ -1,4 +1,4 @@
-"""Images of handwritten digits: the embedded 5,000 of MNIST, or a larger set in files.
+"""Images of handwritten digits: the embedded 5,000 of MNIST, all of MNIST, or another set in files.
 
 Here belongs reading them, in any of their formats, as 28 x 28 bytes and a label each, for the comparison of searches
 (`taproom.search.search_comparison`). A set with one invalid value is refused as a whole.
@@ -9,16 +9,17 @@ its web page, for the IDX format: a magic number whose last byte is the number o
 values; numbers have 4 bytes, the most significant first.
 """
 
+import gzip
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from taproom.errors import SourceError
-from taproom.sources.fetching import Source, member
+from taproom.sources.fetching import Source, fetch, member
 from taproom.sources.packed import UNREADABLE, check_expansion, damage, open_unpacked, unpacked_suffix
 
 SIDE = 28
@@ -46,6 +47,19 @@ def mnist_5k(sources: Mapping[str, Source]) -> Digits:
     """
     source = sources["mnist_5k"]
     return digit_files(member(source, source.members[0]))
+
+
+def mnist(sources: Mapping[str, Source]) -> Digits:
+    """The 60,000 training images of MNIST, then its 10,000 test images, from four files of the list of sources.
+
+    Raises SourceError when they are not available, as `taproom.sources.fetching.fetch` does, or are in another form.
+    """
+    parts = []
+    for split in ("training", "test"):
+        images, labels = (fetch(sources[f"mnist_{split}_{what}"]) for what in ("images", "labels"))
+        # A fetched file is called `archive`, so its suffix does not say that it is packed.
+        parts.append(_checked(images, _idx(images, 3, gzip.open), _idx(labels, 1, gzip.open)))
+    return Digits(np.concatenate([part.pixels for part in parts]), [label for part in parts for label in part.labels])
 
 
 def digit_files(path: Path) -> Digits:
@@ -135,9 +149,9 @@ def _idx_file(folder: Path, pattern: str) -> Path:
     return found[0]
 
 
-def _idx(path: Path, dimensions: int) -> np.ndarray:
+def _idx(path: Path, dimensions: int, open_file: Callable[[Path], Any] = open_unpacked) -> np.ndarray:
     try:
-        with open_unpacked(path) as file:
+        with open_file(path) as file:
             head = file.read(4 * (1 + dimensions))
             shape = tuple(np.frombuffer(head[4:], ">u4").tolist()) if len(head) == 4 * (1 + dimensions) else ()
             if head[:4] != _IDX_MAGIC + bytes([dimensions]) or not shape:

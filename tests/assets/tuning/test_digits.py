@@ -10,6 +10,9 @@ from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization
 from taproom.errors import ContractError, SourceError
 from taproom.sources.digits import intensities
+from taproom.sources.fetching import read_sources
+from tests.mnist_files import mnist_archives
+from tests.served_sources import served_sources
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (120, 784), dtype=np.uint8)
 LABELS = np.arange(120) % 2 + 4
@@ -59,6 +62,21 @@ def test_without_a_path_the_embedded_digits_are_read(make_digits, warehouse):
     make_digits()
     labels = warehouse.read("digits")["label"].to_pylist()
     assert {label: labels.count(label) for label in set(labels)} == dict.fromkeys("0123456789", 500)
+
+
+def test_all_of_mnist_is_fetched(make_digits, warehouse, tmp_path):
+    archives = mnist_archives(LEVELS, LABELS, training=100)
+    assert {read_sources()[name].kind for name in archives} == {"https"}
+    with served_sources(tmp_path, archives):
+        make_digits(source="mnist")
+    table = warehouse.read("digits")
+    assert table["label"].to_pylist() == [str(label) for label in LABELS]
+    assert np.array_equal(intensities(table), LEVELS / np.float32(255))
+
+
+def test_a_path_beside_another_source_is_refused(file, make_digits):
+    with pytest.raises(SourceError, match="source mnist, which has none"):
+        make_digits(source="mnist", path=str(file))
 
 
 def test_a_label_with_few_digits_is_a_warning_that_names_it(file, make_digits):

@@ -1,5 +1,6 @@
 import gzip
 import io
+import shutil
 import zipfile
 
 import numpy as np
@@ -7,8 +8,10 @@ import pyarrow as pa
 import pytest
 
 from taproom.errors import SourceError
-from taproom.sources.digits import PIXELS, SIDE, Digits, binary, digit_files, intensities, mnist_5k
+from taproom.sources.digits import PIXELS, SIDE, Digits, binary, digit_files, intensities, mnist, mnist_5k
 from taproom.sources.fetching import read_sources
+from tests.mnist_files import idx, mnist_archives
+from tests.served_sources import served_sources
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, PIXELS), dtype=np.uint8)
 LABELS = np.array([3, 0, 0, 7, 9, 3])
@@ -29,11 +32,6 @@ def csv_file(folder, text=None, name="digits.csv"):
     content = (csv_text() if text is None else text).encode()
     path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
     return path
-
-
-def idx(values, dimensions=None):
-    shape = np.array(values.shape, ">u4").tobytes()
-    return b"\x00\x00\x08" + bytes([dimensions or values.ndim]) + shape + values.astype(np.uint8).tobytes()
 
 
 def idx_folder(folder, images=None, labels=None, suffix=""):
@@ -59,6 +57,22 @@ def test_the_embedded_digits_are_five_hundred_of_each():
     first = found.pixels[0].reshape(SIDE, SIDE)
     assert first[4, 15:20].tolist() == [51, 159, 253, 159, 50]  # the top of a zero
     assert not first[:4].any()
+
+
+def test_all_of_mnist_is_fetched_training_images_first(tmp_path):
+    with served_sources(tmp_path, mnist_archives(LEVELS, LABELS, training=4)):
+        assert_read(mnist(read_sources()))
+
+
+def test_mnist_with_another_number_of_labels_or_a_missing_file_is_refused(tmp_path):
+    archives = mnist_archives(LEVELS, LABELS, training=4)
+    with served_sources(tmp_path, archives | {"mnist_test_labels": archives["mnist_training_labels"]}) as served:
+        with pytest.raises(SourceError, match=r"2 images and labels of the shape \(4,\)"):
+            mnist(read_sources())
+        shutil.rmtree(tmp_path / "cache")
+        (served / "mnist_training_labels").unlink()
+        with pytest.raises(SourceError, match="mnist_training_labels could not be fetched"):
+            mnist(read_sources())
 
 
 def test_arrays_are_read_flat_or_square(tmp_path):
