@@ -1,11 +1,11 @@
-"""map_methods: a comparison of methods that map the same neighbour graph, by errors and time.
+"""map_methods: a comparison of methods that map the same neighbour graph, by errors, nearest items and time.
 
 The methods are the ordinal embedding of `item_map`, those that the deck names (locally linear embedding, kernel PCA
 with the cosine kernel, maximum variance unfolding), and scikit-learn's non-metric MDS. Maximum variance unfolding and
 MDS are too slow for all items, so every method also maps a sample with a graph of its own; compare rows with the same
 `items`. All methods are evaluated on the same held-out triplets; only the ordinal embedding is fitted to other
-triplets. A method that cannot map a graph (disconnected, too few items) has no rows for it; the log and the metadata
-give the reason.
+triplets. No method is fitted to what is measured of the nearest items on the map. A method that cannot map a graph
+(disconnected, too few items) has no rows for it; the log and the metadata give the reason.
 
 Grain: a method, a number of items and a number of dimensions. Source: the slides "BeerMapper - Under the Hood".
 """
@@ -18,10 +18,12 @@ from assets.table import Draft, keeps_settings, refreshed
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, OneOf
 
 METHODS = ("ordinal", "kernel_pca", "locally_linear", "maximum_variance_unfolding", "nonmetric_mds")
+MEASURES = ("error_random", "error_within", "trustworthiness", "continuity", "category_purity")
 
 CONTRACT = Contract(
     table="map_methods",
     grain="a method, a number of items and a number of dimensions",
+    version="1.1.0",
     columns=(
         Column("method", pa.string(), "name of the method; ordinal: the method of `item_map`, hinge loss on triplets"),
         Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
@@ -31,6 +33,13 @@ CONTRACT = Contract(
                "neighbor); null without any", nullable=True),
         Column("error_within", pa.float64(), "share of violated held-out triplets (item, neighbor, farther neighbor); "
                "null without any", nullable=True),
+        Column("trustworthiness", pa.float64(), "whether the 10 nearest items on the map are the nearest by cosine "
+               "distance: 1 if they are, 0.5 by chance; measured on 2,000 items if there are more; null with 20 or "
+               "fewer", nullable=True),
+        Column("continuity", pa.float64(), "whether the 10 nearest items by cosine distance are the nearest on the "
+               "map; values as those of trustworthiness", nullable=True),
+        Column("category_purity", pa.float64(), "share of an item's 10 nearest on the map that have its category; only "
+               "items with a category count; null with 10 or fewer of these", nullable=True),
         Column("seconds", pa.float64(), "duration of the fit, of ordinal with default parameters; the same in both "
                "dimensions if one fit gives both; null if not measured", unit="s", nullable=True, volatile=True),
     ),
@@ -43,6 +52,9 @@ CONTRACT = Contract(
         Between("k", 1),
         Between("error_random", 0, 1),
         Between("error_within", 0, 1),
+        Between("trustworthiness", 0, 1),
+        Between("continuity", 0, 1),
+        Between("category_purity", 0, 1),
         Between("seconds", 0),
     ),
     limits=(
@@ -79,7 +91,8 @@ class MapMethodsConfig(dg.Config):
         CONTRACT,
         __name__,
         config=MapMethodsConfig,
-        description="Errors and fit times of the ordinal embedding and of other methods on the same neighbours.",
+        description="Errors, nearest items and fit times of the ordinal embedding and of other methods on the same "
+        "neighbours.",
     ),
     pool="numerics",
 )
@@ -87,24 +100,24 @@ class MapMethodsConfig(dg.Config):
 def map_methods(
     config: MapMethodsConfig, neighbors: pa.Table, tfidf: pa.RecordBatchReader, vocabulary: pa.Table, item_map: pa.Table
 ) -> Draft:
-    """Fit the methods that the graph's size allows; evaluate them and the published map on the same triplets."""
+    """Fit the methods that the graph's size allows; evaluate them and the published map in the same way."""
     from taproom.maps import map_figures as figures
     from taproom.maps.map_comparison import compare, graph_of, maps_of
     from taproom.maps.map_methods import MethodParameters
 
-    graph = graph_of(neighbors, tfidf, len(vocabulary))
+    graph = graph_of(neighbors, tfidf, len(vocabulary), item_map)
     found = compare(graph, maps_of(item_map, neighbors["item_id"]), MethodParameters(**config.model_dump()))
     compared = min(row["items"] for row in found.rows)
-    errors = {
-        f"{kind}_{row['method']}_{row['dimension']}d": row[kind]
+    measures = {
+        f"{measure}_{row['method']}_{row['dimension']}d": row[measure]
         for row in found.rows
-        for kind in ("error_random", "error_within")
-        if row["items"] == compared and row[kind] is not None
+        for measure in MEASURES
+        if row["items"] == compared and row[measure] is not None
     }
     return Draft(
         pa.Table.from_pylist(found.rows, schema=CONTRACT.schema),
-        metadata={"items": len(neighbors), "items_compared": compared, "left_out": found.left_out, **errors},
-        figure=figures.method_errors(found.rows),
+        metadata={"items": len(neighbors), "items_compared": compared, "left_out": found.left_out, **measures},
+        figure=figures.map_methods(found.rows),
     )
 
 

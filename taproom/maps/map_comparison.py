@@ -1,12 +1,12 @@
 """The same neighbour graph, mapped by several methods: how many triplets they violate, and in how many seconds.
 
 Here belong the comparison and the rows of the table `map_methods`. The methods are in `taproom.maps.map_methods`, the
-measure is in `taproom.maps.triplets`.
+measures are in `taproom.maps.triplets` and `taproom.maps.neighborhoods`.
 
 All methods see the items as their unit rows z / |z|, whose squared Euclidean distance is twice the cosine distance.
-They are judged by held-out triplets, the same for all maps of a graph. Only the ordinal embedding is fitted to
-triplets. Methods that cost the square of the items per step run on a sample of the items, and are judged on the
-sample's own graph, where the ordinal embedding runs too.
+They are judged by held-out triplets, the same for all maps of a graph, and by the nearest items on their maps. Only the
+ordinal embedding is fitted to triplets. Methods that cost the square of the items per step run on a sample of the
+items, and are judged on the sample's own graph, where the ordinal embedding runs too.
 """
 
 import logging
@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from taproom.errors import InputError
 from taproom.maps.item_map import positions_on, ranks
 from taproom.maps.map_methods import METHODS, NESTED, ItemGraph, MethodParameters
+from taproom.maps.neighborhoods import neighborhood_scores
 from taproom.maps.neighbors import choose_k, nearest
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
@@ -36,15 +38,20 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Comparison:
-    """Rows (method, dimension, items, k, error_random, error_within, seconds), and why methods are left out."""
+    """A row for each map, its columns those of the table `map_methods`, and why methods are left out."""
 
     rows: list[dict] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
 
 
-def graph_of(neighbors: pa.Table, tfidf: Iterable[pa.RecordBatch], words: int) -> ItemGraph:
-    """The graph of the tables `neighbors` and `tfidf`, its items in the order of `neighbors`."""
-    return ItemGraph(weighted_items(tfidf, words)[1], *ranks(neighbors))
+def graph_of(neighbors: pa.Table, tfidf: Iterable[pa.RecordBatch], words: int, item_map: pa.Table) -> ItemGraph:
+    """The graph of the tables `neighbors` and `tfidf`, its items in the order of `neighbors`, categories as on the map.
+
+    An item that is not on the map `item_map` has no category.
+    """
+    rows = pc.index_in(neighbors["item_id"], value_set=item_map["item_id"].combine_chunks())
+    categories = item_map["category"].take(rows).to_numpy()
+    return ItemGraph(weighted_items(tfidf, words)[1], *ranks(neighbors), categories)
 
 
 def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarray]:
@@ -65,7 +72,7 @@ def maps_of(item_map: pa.Table, item_ids: pa.ChunkedArray) -> dict[int, np.ndarr
 
 
 def compare(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: MethodParameters | None = None) -> Comparison:
-    """Map the graph, and a sample of its items, by each method, and count violated held-out triplets.
+    """Map the graph, and a sample of its items, by each method; judge the maps by triplets and by the nearest items.
 
     A method that cannot map a graph is left out, with a warning in the log.
 
@@ -120,8 +127,9 @@ def _load() -> None:
 def _sample(graph: ItemGraph, size: int) -> ItemGraph:
     """Items evenly spread over the rows, with a graph of their own."""
     items = len(graph.indices)
-    weights = graph.weights[np.unique(np.linspace(0, items - 1, size).astype(np.int64))]
-    return ItemGraph(weights, *nearest(weights, choose_k(weights.shape[0]), n_jobs=-1))
+    rows = np.unique(np.linspace(0, items - 1, size).astype(np.int64))
+    weights, categories = graph.weights[rows], None if graph.categories is None else graph.categories[rows]
+    return ItemGraph(weights, *nearest(weights, choose_k(len(rows)), n_jobs=-1), categories)
 
 
 def _fits(
@@ -153,9 +161,12 @@ def _timed(method: str, graph: ItemGraph, dimension: int, parameters: MethodPara
 
 def _judged(method: str, graph: ItemGraph, fits: _Fits, seed: int) -> list[dict]:
     items, k = graph.indices.shape
+    unit_rows = graph.unit_rows()
     rows = []
     for dimension, (positions, seconds) in fits.items():
         errors = triplet_errors(positions, graph.indices, graph.distances, seed=seed, samples=TRIPLETS)
         held_out = {f"error_{row.kind}": row.error for row in errors if row.split == "held_out"}
-        rows.append({"method": method, "dimension": dimension, "items": items, "k": k, **held_out, "seconds": seconds})
+        scores = neighborhood_scores(positions, unit_rows, graph.categories)
+        about = {"method": method, "dimension": dimension, "items": items, "k": k, "seconds": seconds}
+        rows.append(about | held_out | scores)
     return rows

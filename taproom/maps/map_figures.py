@@ -7,7 +7,7 @@ from unicodedata import east_asian_width
 
 import numpy as np
 
-from taproom.drawing import GREY, PALETTE, label_points, new_figure, png_of
+from taproom.drawing import GREY, PALETTE, columns_of, label_points, new_figure, new_panels, png_of
 
 
 def weighted_words(item: str, words: Sequence[str], weights: np.ndarray, most: int = 75) -> bytes:
@@ -134,26 +134,29 @@ def map_errors(errors: Sequence[Mapping]) -> bytes:
     return png_of(figure)
 
 
-def method_errors(rows: Sequence[Mapping]) -> bytes:
-    """Both errors of each method's maps (rows with method, dimension, items, error_random, error_within).
+def map_methods(rows: Sequence[Mapping]) -> bytes:
+    """Each method's maps by their errors, and by their nearest items (rows as those of the table `map_methods`).
 
     A line joins a method's maps of the same items, each of which is drawn as the digit of its dimension: solid where
     most items were mapped, dotted on a sample.
     """
-    figure, axes = new_figure(7, 5)
+    figure, (errors, nearest) = new_panels(2, 2, 5)
     colors = dict(zip(dict.fromkeys(row["method"] for row in rows), cycle(PALETTE)))
     most = max((row["items"] for row in rows), default=0)
     for method, items in dict.fromkeys((row["method"], row["items"]) for row in rows):
         of_it = [row for row in rows if (row["method"], row["items"]) == (method, items)]
-        x, y = (np.array([row[error] for row in of_it], float) for error in ("error_random", "error_within"))
-        label = f"{method.replace('_', ' ')}, {items:,} items"
-        axes.plot(x, y, color=colors[method], linestyle="-" if items == most else ":", label=label)
-        for place, row in enumerate(of_it):
-            axes.plot(x[place], y[place], color=colors[method], marker=f"${row['dimension']}$", markersize=9)
-    axes.axhline(0.5, color=GREY, linestyle=":")
-    axes.axvline(0.5, color=GREY, linestyle=":", label="chance")
-    axes.set(title="Violated triplets by method", xlabel="against random items", ylabel="within the neighbours")
-    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
+        label, line = f"{method.replace('_', ' ')}, {items:,} items", "-" if items == most else ":"
+        for axes, columns in ((errors, ("error_random", "error_within")), (nearest, ("trustworthiness", "continuity"))):
+            x, y = columns_of(of_it, *columns)
+            axes.plot(x, y, color=colors[method], linestyle=line, label=label)
+            for place, row in enumerate(of_it):
+                axes.plot(x[place], y[place], color=colors[method], marker=f"${row['dimension']}$", markersize=9)
+    for axes in (errors, nearest):
+        axes.axhline(0.5, color=GREY, linestyle=":")
+        axes.axvline(0.5, color=GREY, linestyle=":", label="chance")
+    errors.set(title="Violated triplets by method", xlabel="against random items", ylabel="within the neighbours")
+    nearest.set(title="Nearest items by method", xlabel="trustworthiness", ylabel="continuity")
+    nearest.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     return png_of(figure)
 
 

@@ -52,11 +52,15 @@ class MethodParameters:
 
 @dataclass(frozen=True)
 class ItemGraph:
-    """Items by row number: `weights` (n, terms), their neighbours' `indices` (n, k) int32 and `distances` (n, k)."""
+    """Items by row number: `weights` (n, terms), their neighbours' `indices` (n, k) int32 and `distances` (n, k).
+
+    `categories` (n,) are strings, None where an item has none; no method sees them.
+    """
 
     weights: sparse.csr_array
     indices: np.ndarray
     distances: np.ndarray
+    categories: np.ndarray | None = None
 
     def unit_rows(self) -> sparse.csr_array:
         """The weights, each row of length 1."""

@@ -50,9 +50,11 @@ def inputs(items, k, pieces=1):
 def table_of(rows):
     """Rows of (method, dimension, items, error_random, error_within)."""
     method, dimension, items, error_random, error_within = zip(*rows, strict=True)
+    unknown = pa.nulls(len(rows), pa.float64())
     return CONTRACT.table_of(
         method=method, dimension=dimension, items=items, k=[3] * len(rows), error_random=error_random,
-        error_within=error_within, seconds=[1.0] * len(rows),
+        error_within=error_within, trustworthiness=unknown, continuity=unknown, category_purity=unknown,
+        seconds=[1.0] * len(rows),
     )  # fmt: skip
 
 
@@ -69,6 +71,9 @@ def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_
     assert told["figure"].value.startswith("[![map_methods](/figures/map_methods/")
     assert told["items_compared"].value == 30
     assert {name for name in METHODS if f"error_random_{name}_2d" in told} == set(METHODS)
+    assert {name for name in METHODS if f"trustworthiness_{name}_2d" in told} == set(METHODS)
+    for measure in ("trustworthiness", "continuity", "category_purity"):
+        assert table[measure].between(0, 1).all()
     checks = {check.check_name: check for check in result.get_asset_check_evaluations()}
     graphs = {f"{items} items, {dimension}d" for items in (30, 40) for dimension in (2, 3)}
     assert set(checks["ordinal_is_best"].metadata["best"].value) == graphs
@@ -108,6 +113,7 @@ def test_the_fewest_items_that_have_a_map_are_compared():
     assert "ordinal" in set(table.method)
     assert set(table["items"]) == {5}
     assert table.error_within.isna().all()
+    assert table[["trustworthiness", "continuity", "category_purity"]].isna().all(axis=None)
     assert draft.final_figure().startswith(b"\x89PNG")
     list(CONTRACT.checked(draft.rows.to_batches()))
 

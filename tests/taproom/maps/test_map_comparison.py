@@ -105,7 +105,9 @@ def tables():
 
 
 def test_a_graph_is_read_from_its_tables_without_items_that_have_no_neighbours():
-    items = graph_of(*tables(), words=2)
+    item_map = pa.table({"item_id": ["d", "a", "b"] * 2, "category": ["ale", None, "stout"] * 2})
+    items = graph_of(*tables(), words=2, item_map=item_map)
+    assert items.categories.tolist() == [None, "stout", "ale"]
     assert items.indices.tolist() == [[1, 2], [0, 2], [1, 0]]
     assert items.distances[1].tolist() == [0.29, 0.29]
     np.testing.assert_allclose(items.unit_rows().toarray(), [[1, 0], [0.5**0.5] * 2, [0, 1]])

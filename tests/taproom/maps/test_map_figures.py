@@ -19,8 +19,11 @@ NUMBERS = np.random.default_rng(0)
         lambda: figures.map_moves(
             NUMBERS.normal(size=(40, 2)), NUMBERS.normal(size=(40, 2)), [f"item ${n}" for n in range(40)]
         ),
-        lambda: figures.method_errors(
+        lambda: figures.map_methods(
             [{"method": "ours", "dimension": 2, "items": 9, "error_random": 0.2, "error_within": 0.4}]
+        ),
+        lambda: figures.map_methods(
+            [{"method": "ours", "dimension": 2, "items": 9, "trustworthiness": 0.9, "continuity": 0.8}]
         ),
     ],
 )
@@ -46,10 +49,10 @@ def test_the_map_takes_items_in_one_place_names_of_any_length_and_no_categories(
     assert colours(png)
 
 
-def test_method_errors_take_maps_without_triplets_and_more_methods_than_colours():
+def test_map_methods_take_maps_without_triplets_and_more_methods_than_colours():
     row = {"dimension": 2, "items": 5, "error_random": 0.2, "error_within": None}
-    assert colours(figures.method_errors([{"method": f"method {number}", **row} for number in range(12)]))
-    assert colours(figures.method_errors([]))
+    assert colours(figures.map_methods([{"method": f"method {number}", **row} for number in range(12)]))
+    assert colours(figures.map_methods([]))
 
 
 @pytest.mark.filterwarnings("error")  # matplotlib warns of a character that no font has
