@@ -1,13 +1,13 @@
 """word_vectors, training_pairs: a vector for each word, and examples of the pairs of words that it is trained on.
 
 Skip-gram with negative sampling: a network with one hidden layer learns to predict the words around a word; the weights
-of its first layer are the vectors. All documents are used, including the test split. With one worker, the table is
-reproducible bit for bit; with several, training is faster, but every run differs.
+of its first layer are the vectors. All documents are used, including the test split.
 
 Grain: a word; a pair of words of a few sentences. Source: the deck's slides "Word embeddings, word2vec".
 """
 
 from collections.abc import Iterator
+from enum import Enum
 from functools import partial
 
 import dagster as dg
@@ -81,6 +81,13 @@ TRAINING_PAIRS = Contract(
 )
 
 
+class Method(Enum):
+    """What trains the vectors."""
+
+    skip_gram = "skip_gram"
+    gensim = "gensim"
+
+
 class WordVectorsConfig(dg.Config):
     """Parameters of the training; null: the champion's value or, without one, the default of `WordVectorParameters`."""
 
@@ -98,9 +105,12 @@ class WordVectorsConfig(dg.Config):
     step: float | None = Field(None, gt=0, description="initial learning rate; it decreases linearly")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the initial vectors and of all random draws")
     token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on normalized text")
-    workers: int = Field(
-        1, ge=1, description="number of threads; 1: reproducible bit for bit; more: faster, but every run differs"
+    method: Method = Field(
+        Method.skip_gram,
+        description="skip_gram: our own training; gensim: gensim's, for comparison, where every run with more than one "
+        "worker differs",
     )
+    workers: int = Field(-1, ge=-1, description="number of threads, as for joblib; -1: one per core")
 
 
 _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
@@ -138,7 +148,7 @@ def word_vectors(
     from taproom.text.word_vectors import WordVectorParameters, train
     from taproom.words.sparse import matrix_to_lists
 
-    given = config.model_dump(exclude={"token_pattern", "workers"})
+    given = config.model_dump(exclude={"token_pattern", "workers"}) | {"method": config.method.value}
     made_with = resolve_parameters(WordVectorParameters(), champions, WordVectorsConfig, given)
     chosen = made_with.parameters
     first: list[dict] = []
@@ -164,7 +174,7 @@ def word_vectors(
                 "documents": trained.documents,
                 "words_per_second": trained.tokens * chosen.epochs / max(trained.seconds, 1e-9),
                 "training_seconds": trained.seconds,
-                "reproducible": config.workers == 1,
+                "reproducible": config.method is Method.skip_gram or config.workers == 1,
             },
             figure=figures.word_lengths(
                 trained.words.tolist(), trained.counts, np.linalg.norm(trained.vectors, axis=1)

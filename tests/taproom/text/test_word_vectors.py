@@ -1,45 +1,22 @@
-import errno
 import hashlib
 import os
 import subprocess
 import sys
 import tempfile
-from collections import Counter
-from itertools import chain
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from gensim.models import Word2Vec
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from taproom.errors import InputError, StorageError
-from taproom.text import word_vectors
-from taproom.text.word_vectors import WordVectorParameters, train, training_pairs
-from taproom.words.counting import tokens
+from taproom.errors import InputError
+from taproom.text.word_vectors import METHODS, WordVectorParameters, train, training_pairs
 from taproom.words.vectors import WordVectors, nearest, vectors_from_table
+from tests.zipf_texts import zipf_texts
 
-BATCH_BYTES = 6 * 10_001
 SMALL = WordVectorParameters(dimensions=8, min_count=1, epochs=2)
-
-
-def zipf_texts(texts, words, seed=0):
-    draw = np.random.default_rng(seed)
-    return [" ".join(f"word{number}" for number in draw.zipf(1.4, words) if number < 500) for _ in range(texts)]
-
-
-def written(texts, path, pattern=word_vectors.DEFAULT_TOKEN_PATTERN, workers=1):
-    """What is written to a corpus file for gensim: batches of lines of words."""
-    corpus = word_vectors._write_corpus(texts, pattern, path, workers)
-    spelled = word_vectors._spelled(np.arange(len(corpus.words)))[:, :-1]
-    word_of = {bytes(key).decode(): word for key, word in zip(spelled, corpus.words, strict=True)}
-    content = path.read_text("ascii")
-    batches = [content[first : first + BATCH_BYTES] for first in range(0, len(content), BATCH_BYTES)]
-    assert all(batch.startswith("..... ") and batch.endswith("\n") for batch in batches)
-    lines = [[[word_of[key] for key in line.split() if key != "....."] for line in b.splitlines()] for b in batches]
-    return corpus, [[line for line in batch if line] for batch in lines]
 
 
 def same_bits(one, other):
@@ -49,64 +26,6 @@ def same_bits(one, other):
 def random_vectors(words=200, dimensions=6, seed=0):
     vectors = np.random.default_rng(seed).normal(size=(words, dimensions)).astype(np.float32)
     return WordVectors(np.array([f"w{n:03}" for n in range(words)], dtype=object), np.ones(words, np.int64), vectors)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.lists(st.text("ab ÄßжΣσς東7_-\n\x00", max_size=40), max_size=6), max_size=5))
-def test_the_corpus_file_has_every_word_of_every_text_in_order(tmp_path_factory, batches):
-    corpus, read = written(batches, tmp_path_factory.mktemp("corpus") / "corpus")
-    wanted = [tokens(text) for texts in batches for text in texts]
-    assert list(chain.from_iterable(read)) == [line for line in wanted if line]
-    assert corpus.documents == len(wanted)
-    assert corpus.tokens == sum(map(len, wanted))
-    assert dict(zip(corpus.words, corpus.counts.tolist(), strict=True)) == Counter(w for line in wanted for w in line)
-
-
-@pytest.mark.parametrize("workers", [1, 3])
-def test_each_worker_gets_as_many_batches_and_bytes(tmp_path, workers):
-    texts = [" ".join(f"word{number % 7}" for number in range(length)) for length in (9_000, 2_000, 30_000, 17)]
-    corpus, batches = written([texts[:1], texts[1:]], tmp_path / "corpus", workers=workers)
-    assert len(batches) % workers == 0
-    assert [sum(map(len, batch)) for batch in batches[:5]] == [10_000] * 4 + [1_017]
-    assert [len(line) for batch in batches for line in batch] == [9_000, 1_000, 1_000, 9_000, 10_000, 10_000, 1_000, 17]
-    assert (
-        (tmp_path / "corpus").stat().st_size
-        == BATCH_BYTES * len(batches)
-        == BATCH_BYTES * corpus.padded_tokens // 10_000
-    )
-
-
-def all_words(**changed):
-    """Parameters with which each word of each text is trained on, so that they can be counted."""
-    return WordVectorParameters(
-        **({"dimensions": 2, "window": 1, "negative": 1, "min_count": 1, "sample": 0} | changed)
-    )
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_document_of_a_million_words_is_wholly_trained_on(workers):
-    text = " ".join(f"word{number % 997}" for number in range(1_000_000))
-    trained = train([[text]], all_words(epochs=1), workers=workers)
-    assert trained.documents == 1
-    assert trained.tokens == trained.trained_tokens == trained.counts.sum() == 1_000_000
-
-
-@pytest.mark.parametrize("workers", [1, 2, 3])
-@pytest.mark.parametrize("lengths", [[9_999, 10_000, 10_001], [10_000], [1], [3, 0, 20_001, 0, 7], [6_000] * 5])
-def test_no_word_is_left_out_whatever_the_lengths_of_texts(lengths, workers):
-    texts = [" ".join(f"word{number % 7}" for number in range(length)) for length in lengths]
-    trained = train([texts], all_words(epochs=3), workers=workers)
-    assert trained.trained_tokens == 3 * sum(lengths)
-
-
-def test_as_many_texts_as_words_are_all_trained_on():
-    assert train([["word", "", "other"] * 15_000], all_words(epochs=1)).trained_tokens == 30_000
-
-
-def test_workers_share_words_of_several_lengths_without_a_gap():
-    texts = [" ".join(["a1"] * 30_000), " ".join(["a" * 100] * 30_000)]
-    assert train([texts], all_words(epochs=1), workers=2).trained_tokens == 60_000
 
 
 def test_words_are_sorted_by_count_and_then_by_alphabet():
@@ -123,25 +42,26 @@ def test_rare_words_get_no_vector_but_are_counted_as_words():
     assert trained.tokens == 3
 
 
-@pytest.mark.parametrize("sample", [0, 1e-4, 1e-2, 0.5])
-def test_the_vectors_are_gensims_own(tmp_path, sample):
-    texts = zipf_texts(200, 50)
-    trained = train([texts], WordVectorParameters(dimensions=12, min_count=2, epochs=3, sample=sample, seed=5))
-    path = tmp_path / "corpus"
-    path.write_text("\n".join(texts) + "\n")
-    settings = {"window": 5, "negative": 4, "sample": sample, "alpha": 0.04, "seed": 5}
-    model = Word2Vec(sg=1, vector_size=12, min_count=2, workers=1, sorted_vocab=0, **settings)
-    model.build_vocab_from_freq(dict(zip(trained.words, trained.counts.tolist(), strict=True)))
-    model.train(corpus_file=str(path), total_words=trained.tokens, epochs=3)
-    np.testing.assert_array_equal(trained.vectors, model.wv.vectors)
+@pytest.mark.parametrize("method", METHODS)
+def test_one_worker_gives_the_same_bits_whatever_the_batches(method):
+    texts, parameters = zipf_texts(100, 60), replace(SMALL, method=method)
+    once = train([texts], parameters)
+    assert same_bits(once, train([texts], parameters))
+    assert same_bits(once, train([texts[:7], [], texts[7:]], parameters))
+    assert not same_bits(once, train([texts], replace(parameters, seed=1)))
 
 
-def test_one_worker_gives_the_same_bits_whatever_the_batches():
-    texts = zipf_texts(100, 60)
-    once = train([texts], SMALL)
-    assert same_bits(once, train([texts], SMALL))
-    assert same_bits(once, train([texts[:7], [], texts[7:]], SMALL))
-    assert not same_bits(once, train([texts], WordVectorParameters(dimensions=8, min_count=1, epochs=2, seed=1)))
+@pytest.mark.parametrize("method", METHODS)
+def test_no_word_is_left_out(method):
+    lengths = [3, 0, 20_001, 0, 7]
+    texts = [" ".join(f"word{number % 7}" for number in range(length)) for length in lengths]
+    parameters = WordVectorParameters(
+        dimensions=2, window=1, negative=1, min_count=1, epochs=3, sample=0, method=method
+    )
+    trained = train([texts], parameters, workers=2)
+    assert trained.documents == 5
+    assert trained.tokens == trained.counts.sum() == sum(lengths)
+    assert trained.trained_tokens == 3 * sum(lengths)
 
 
 @pytest.mark.slow
@@ -205,23 +125,11 @@ def test_parameters_out_of_range_are_refused_by_name(wrong):
         train([["aa bb"]], WordVectorParameters(**wrong))
 
 
-def test_no_workers_are_refused():
+def test_no_workers_and_an_unknown_method_are_refused():
     with pytest.raises(InputError, match="workers is 0"):
         train([["aa bb"]], workers=0)
-
-
-def test_an_error_of_the_texts_source_is_not_taken_for_a_full_folder():
-    def broken():
-        yield ["aa bb"]
-        raise OSError(errno.EIO, "the source is gone")
-
-    with pytest.raises(OSError, match="the source is gone"):
-        train(broken(), SMALL)
-
-
-def test_a_full_folder_is_named():
-    with pytest.raises(StorageError, match=r"to /dev/full: No space left on device.*TMPDIR"):
-        word_vectors._write_corpus([["aa bb"]], word_vectors.DEFAULT_TOKEN_PATTERN, Path("/dev/full"), 1)
+    with pytest.raises(InputError, match="method is 'glove'; wanted: one of skip_gram, gensim"):
+        train([["aa bb"]], WordVectorParameters(method="glove"))
 
 
 def test_nothing_is_left_in_the_temporary_folder(tmp_path, monkeypatch):
