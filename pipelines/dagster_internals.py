@@ -4,6 +4,7 @@ They are imported and called here alone. `tests/pipelines/test_dagster_internals
 upgrade of Dagster shows at once what it broke. Each docstring says what is missing in the public interface of 1.13.
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from datetime import timedelta
@@ -43,6 +44,7 @@ __all__ = [
     "runs_with_pool_slots",
     "set_data_version",
     "silent_daemons",
+    "sleep_while_a_pool_is_full",
     "stale_statuses",
     "version_tags",
     "with_op_tags",
@@ -253,6 +255,21 @@ def reuse_sqlite_engines() -> None:
 
     for module in (sqlite_event_log, sqlite_run_storage):
         module.create_engine = engine_of  # type: ignore[attr-defined]  # imported there, for its own use
+
+
+def sleep_while_a_pool_is_full() -> None:
+    """From now on, a run of this process that waits for a place in a pool sleeps between two looks.
+
+    Dagster looks again after a second or more, but does not sleep until then: it takes the least of 0 and the seconds
+    that are left. So each run that waits keeps a core busy. Publicly, there is no setting for it.
+    """
+    from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext  # noqa: PLC2701
+
+    def seconds_left(context: InstanceConcurrencyContext) -> float:
+        looks = context._pending_timeouts.values()
+        return max(0.0, min(looks, default=0.0) - time.time())
+
+    InstanceConcurrencyContext.interval_to_next_pending_claim_check = seconds_left  # type: ignore[assignment]
 
 
 def with_op_tags(assets: dg.AssetsDefinition, tags: Mapping[str, str]) -> dg.AssetsDefinition:

@@ -7,6 +7,7 @@ import dagster as dg
 
 import assets
 from pipelines import jobs, maintenance, removal
+from pipelines.dagster_internals import sleep_while_a_pool_is_full
 from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
@@ -49,4 +50,6 @@ def build_definitions(**resources: object) -> dg.Definitions:
     )
 
 
+# Every process that runs steps loads this module.
+sleep_while_a_pool_is_full()
 defs: dg.Definitions = build_definitions()

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan import instance_concurrency_context
 from dagster._core.storage.event_log.sqlite import sqlite_event_log
 from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from dagster._daemon.types import DaemonHeartbeat
@@ -30,6 +31,7 @@ from pipelines.dagster_internals import (
     runs_with_pool_slots,
     set_data_version,
     silent_daemons,
+    sleep_while_a_pool_is_full,
     stale_statuses,
     version_tags,
     with_op_tags,
@@ -211,6 +213,18 @@ def test_pool_slots(home):
     assert runs_with_pool_slots(home) == {run_id}
     free_pool_slots(home, run_id)
     assert runs_with_pool_slots(home) == set()
+
+
+def test_sleep_while_a_pool_is_full(home):
+    context_of = instance_concurrency_context.InstanceConcurrencyContext
+    sleep_while_a_pool_is_full()
+    home.event_log_storage.set_concurrency_slots("fits", 1)
+    first, second = (home.get_run_by_id(make(home, whole).run_id) for _ in range(2))
+    with context_of(home, first) as placed, context_of(home, second) as waiting:
+        assert placed.claim("fits", "step")
+        assert placed.interval_to_next_pending_claim_check() == 0
+        assert not waiting.claim("fits", "step")
+        assert 0.5 < waiting.interval_to_next_pending_claim_check() < 2
 
 
 def test_run_database_files(home):
