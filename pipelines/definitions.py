@@ -12,11 +12,12 @@ from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
 from pipelines.retries import retry_if_a_store_was_away
+from pipelines.step_log import log_ended
 from pipelines.step_memory import give_back_after_failure, give_back_after_success
 from pipelines.step_resources import step_executor, with_resources
 from pipelines.usual_versions import usual_version_checks
 
-HOOKS = {retry_if_a_store_was_away, give_back_after_success, give_back_after_failure}
+HOOKS = {retry_if_a_store_was_away, give_back_after_success, give_back_after_failure, log_ended}
 
 
 def build_definitions(**resources: object) -> dg.Definitions:

@@ -17,6 +17,7 @@ from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
+from pipelines.step_log import log_begun
 from pipelines.step_memory import wait_for_memory
 from taproom.errors import ContractError, StorageError, TaproomError, UnknownTableError
 from taproom.warehouse.conditional_writes import check_conditional_writes
@@ -116,6 +117,7 @@ class StepTables(dg.IOManager):
         """
         if assets is None or self._has_memory:
             return
+        log_begun(assets.op.name)
         wait_for_memory(instance, assets.keys)
         self._has_memory, self.started = True, time.monotonic()
 

@@ -4,7 +4,8 @@ Each batch is read in a run of its own, which has its own record and fails on it
 seconds, so batches are read one after another in one process.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -17,12 +18,15 @@ from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
 from pipelines.retries import asks_for_retry
 from pipelines.settings import requested_settings
+from pipelines.step_log import log_planned
 from taproom.errors import StorageError, TaproomError
 from taproom.progress import progress
 from taproom.warehouse.warehouse import Warehouse
 
 # The settings of each input by its batch's key, which is None in a chain without batches; None: the recorded settings.
 Reads = Mapping[str | None, Mapping[str, Any] | None]
+
+log = logging.getLogger("taproom.pipelines")
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -54,22 +58,33 @@ class Products:
         self._ops = dict(ops)
         self._tags = dict(tags or {})
 
-    def make(self) -> dict[str, TaproomError]:
-        """Read the input of each chain, then tune and make its tables.
-
-        Returns the error of each chain or batch that failed. The others are made all the same.
-        """
+    def stale_chains(self) -> list[Chain]:
+        """The chains that have something to make; those that may have, as they read a table of one of these, too."""
         configured = [chain for chain in CHAINS if self._ops.keys() & self._ops_of(chain)]
-        made: list[bool] = []
-        failures: dict[str, TaproomError] = {}
+        stale: list[Chain] = []
         for chain in configured or CHAINS:
-            try:
-                made.append(self._make_chain(chain, failures))
-            except TaproomError as error:
-                failures[chain.name] = error
-        if not any(made) and not failures:
-            print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
+            if any(self.reads_from(chain, other) for other in stale) or not self._is_fresh(chain):
+                stale.append(chain)
+        return stale
+
+    def make(self, chain: Chain, wait: Callable[[], object] = lambda: None) -> dict[str, TaproomError]:
+        """Read the input of a chain, call `wait`, then tune and make the chain's tables.
+
+        Returns the error of the chain, or of each batch that could not be read; the others are made all the same.
+        """
+        failures: dict[str, TaproomError] = {}
+        try:
+            self._make_chain(chain, wait, failures)
+        except TaproomError as error:
+            failures[chain.name] = error
         return failures
+
+    def reads_from(self, chain: Chain, other: Chain) -> set[str]:
+        """The ops of another chain that make what a chain reads."""
+        graph = self._definitions.resolve_asset_graph()
+        layer = self._definitions.resolve_job_def(f"ingest_{chain.name}").asset_layer
+        read = {parent for key in layer.selected_asset_keys for parent in graph.get(key).parent_keys}
+        return {graph.get(key).assets_def.op.name for key in read} & self._ops_of(other)
 
     def read(self, chain: Chain, reads: Reads) -> dict[str | None, bool | TaproomError]:
         """Read each input that is not fresh. Settings of None mean those that it was last read with.
@@ -83,9 +98,8 @@ class Products:
         outcomes: dict[str | None, bool | TaproomError] = {}
         for batch in progress(reads, doing=f"ingest_{chain.name}", unit="batch"):
             settings = reads[batch]
-            ops = self._ops if settings is None else self._ops | {chain.read: {"config": dict(settings)}}
             try:
-                outcomes[batch] = self._run(f"ingest_{chain.name}", ops, batch)
+                outcomes[batch] = self._run(f"ingest_{chain.name}", self._ops_to_read(chain, settings), batch)
                 if batch and settings and settings.get("replaces"):
                     self._remove_replaced(chain, batch, settings["replaces"])
             except TaproomError as error:
@@ -104,8 +118,20 @@ class Products:
             run_id = record.run_id if record else ""
             remove_batch_of(self._instance, self._warehouse, chain, replaced, reason, "its settings", run_id)
 
-    def _make_chain(self, chain: Chain, failures: dict[str, TaproomError]) -> bool:
-        """Make a chain and return whether anything had to be made. Adds batches that cannot be read to `failures`."""
+    def _is_fresh(self, chain: Chain) -> bool:
+        """Whether nothing of a chain has to be read or made. False if that cannot be found out: making it says why."""
+        read, make = f"ingest_{chain.name}", f"make_{chain.name}"
+        try:
+            reads = self._reads(chain)
+            return not (
+                any(self._stale(read, self._ops_to_read(chain, reads[batch]), batch) for batch in reads)
+                or self._stale(make, self._ops_to_make(chain, reads), also=self._changed_rollup(chain))
+            )
+        except TaproomError:
+            return False
+
+    def _make_chain(self, chain: Chain, wait: Callable[[], object], failures: dict[str, TaproomError]) -> None:
+        """As `make`. Adds batches that cannot be read to `failures`; any other error is raised."""
         # In runs of their own, so that downstream tables are stale only if the rows read have changed.
         reads = self._reads(chain)
         outcomes = self.read(chain, reads)
@@ -118,11 +144,17 @@ class Products:
             f"{chain.name}, {batch}" if len(reads) > 1 else chain.name: error for batch, error in errors.items()
         }
         was_read = any(outcome is True for outcome in outcomes.values())
-        also = self._changed_rollup(chain, was_read)
-        ops = self._ops
-        if not chain.batches and (settings := reads[None]):
-            ops = ops | {chain.read: {"config": dict(settings)}}
-        return self._run(f"make_{chain.name}", ops, also=also) or was_read
+        wait()
+        job, also = f"make_{chain.name}", self._changed_rollup(chain, was_read)
+        self._run(job, self._ops_to_make(chain, reads), also=also)
+
+    def _ops_to_read(self, chain: Chain, settings: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """The settings by op with which an input is read."""
+        return self._ops if settings is None else self._ops | {chain.read: {"config": dict(settings)}}
+
+    def _ops_to_make(self, chain: Chain, reads: Reads) -> Mapping[str, Any]:
+        """The settings by op with which a chain's tables are made after its input was read."""
+        return self._ops if chain.batches else self._ops_to_read(chain, reads[None] or None)
 
     def _reads(self, chain: Chain) -> Reads:
         """The inputs in the chain's settings; else the recorded ones; else the embedded input."""
@@ -161,8 +193,10 @@ class Products:
         seen = recorded_value(rolled_up, "inputs")
         return seen.get(batches.counted) != self._warehouse.head(batches.counted)
 
-    def _run(self, job: str, ops: Mapping[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
-        """Run the assets of a job that are stale or whose op is in `also`; return whether there were any."""
+    def _stale(
+        self, job: str, ops: Mapping[str, Any], batch: str | None = None, also: Iterable[str] = ()
+    ) -> list[dg.AssetKey]:
+        """The assets of a job that are stale or whose op is in `also`, and what is made from them, in that order."""
         definition = self._definitions.resolve_job_def(job)
         graph = self._definitions.resolve_asset_graph()
         keys = [key for key in graph.toposorted_asset_keys if key in definition.asset_layer.selected_asset_keys]
@@ -173,11 +207,17 @@ class Products:
             follows = bool(stale & node.parent_keys)
             if follows or node.assets_def.op.name in also or key not in fresh:
                 stale |= node.assets_def.keys
+        return [key for key in keys if key in stale]
+
+    def _run(self, job: str, ops: Mapping[str, Any], batch: str | None = None, also: Iterable[str] = ()) -> bool:
+        """Run the assets of a job that are stale or whose op is in `also`; return whether there were any."""
+        stale = self._stale(job, ops, batch, also)
         if not stale:
             return False
-        print(f"{job}{f' of {batch}' if batch else ''}: {', '.join(sorted('/'.join(key.path) for key in stale))}")
-        names = {graph.get(key).assets_def.op.name for key in stale}
-        result = definition.execute_in_process(
+        graph = self._definitions.resolve_asset_graph()
+        names = list(dict.fromkeys(graph.get(key).assets_def.op.name for key in stale))
+        log_planned(f"{job} of {batch}" if batch else job, ("/".join(key.path) for key in stale), names)
+        result = self._definitions.resolve_job_def(job).execute_in_process(
             run_config={**QUIET, "ops": {name: config for name, config in ops.items() if name in names}},
             instance=self._instance,
             partition_key=batch,
@@ -189,7 +229,7 @@ class Products:
             kind = StorageError if asks_for_retry(self._instance, result.run_id) else TaproomError
             raise kind(failed_steps(result))
         for note in _notes(result):
-            print(note)
+            log.info(note)
         return True
 
     def _ops_of(self, chain: Chain) -> set[str]:

@@ -88,6 +88,14 @@ def abandoned_runs(instance: dg.DagsterInstance) -> Iterator[Finding]:
             )
 
 
+def end_runs_of(instance: dg.DagsterInstance, pids: Collection[int | None]) -> None:
+    """End the runs that are recorded as started by processes which are known to be gone, and free their pool slots."""
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED])):
+        if (pid := _process(instance, run.run_id)) is not None and pid in pids:
+            instance.report_run_failed(run, "Its process is gone: it was killed.")
+            free_pool_slots(instance, run.run_id)
+
+
 def _process(instance: dg.DagsterInstance, run_id: str) -> int | None:
     """The id of the process that runs a run's steps, if it is recorded."""
     of_type = {dg.DagsterEventType.ENGINE_EVENT}

@@ -4,13 +4,16 @@
 
 FILE is a Dagster run configuration in YAML, in the form of Dagster's launchpad, for instance with another source of
 reviews. The exit status is 1 if a table could not be made.
+
+If several chains have something to make, they are made side by side, in processes of their own.
 """
 
 import argparse
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,9 @@ from pipelines.pages import print_pages
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from pipelines.records import newest_materializations, recorded_value
+from pipelines.run_display import Display
+from pipelines.side_by_side import SideBySide
+from pipelines.step_log import logged_to
 from taproom.errors import DamagedFileError, InputError, TaproomError
 from taproom.text.analogies import DECK
 from taproom.text.corpus_topics import WEIGHTINGS
@@ -38,25 +44,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=__doc__.split("\n\n")[0])
     parser.add_argument("--config", type=Path, help="Dagster run configuration (YAML)")
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(message)s", level=logging.INFO, stream=sys.stdout)
-    for verbose in ("dagster", "alembic", "matplotlib", "gensim", "smart_open"):
-        logging.getLogger(verbose).setLevel(logging.CRITICAL)
     warehouse = Warehouse(default_root())
     failures: dict[str, TaproomError] = {}
     try:
         ops = _read_config(options.config)
         reuse_sqlite_engines()
-        with dg.DagsterInstance.get() as instance:
+        with logged_to(logging.StreamHandler(sys.stdout)), dg.DagsterInstance.get() as instance:
             for line in reconcile(instance, warehouse, defs):
                 print(line)
-            failures |= Products(instance, warehouse, defs, ops).make()
+            failures |= make(instance, Products(instance, warehouse, defs, ops), ops)
             print("\n".join(summary(instance, warehouse)), flush=True)
             failures |= print_pages(instance)
     except TaproomError as error:
         failures["make run"] = error
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was made is kept; `make run` makes the rest.", file=sys.stderr)
+        return 130
     for chain, failure in failures.items():
         print(f"\nFailed: {chain}: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def make(instance: dg.DagsterInstance, products: Products, ops: Mapping[str, Any]) -> dict[str, TaproomError]:
+    """Make the chains that are not fresh; return the error of each chain or batch that failed."""
+    chains = products.stale_chains()
+    if not chains:
+        print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
+        return {}
+    if len(chains) == 1:  # here: another process would take seconds to start
+        return products.make(chains[0])
+    with closing(Display([chain.name for chain in chains], sys.stdout)) as display:
+        return SideBySide(instance, products, chains, ops, display).make()
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:

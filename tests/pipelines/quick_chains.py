@@ -1,0 +1,55 @@
+"""What processes of chains do in tests of what starts them. They begin in a tenth of a second: they load nothing."""
+
+import os
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from pipelines.messages import Message
+
+
+def is_made(connection: Connection, name: str, ops: Any) -> None:
+    """Waits for a place, and has it until some chains have begun."""
+    Path(ops["folder"], name).touch()
+    connection.send((Message.LINE, f"has a place and {connection.recv()} cores"))
+    _wait_for(ops)
+    connection.send((Message.LINE, "gives its place back"))
+    connection.send((Message.DONE, {}))
+
+
+def is_read(connection: Connection, name: str, ops: Any) -> None:
+    """The reviews make `items`, and go on until another chain has begun."""
+    if name != "reviews":
+        return is_made(connection, name, ops)
+    connection.send((Message.PLANNED, "make_reviews", "their tables", ("items", "tfidf")))
+    connection.recv()
+    connection.send((Message.LINE, "makes items"))
+    connection.send((Message.ENDED, "items"))
+    _wait_for(ops)
+    connection.send((Message.DONE, {}))
+
+
+def _wait_for(ops: Any) -> None:
+    while not all(Path(ops["folder"], name).exists() for name in ops["begun"]):
+        time.sleep(0.01)
+
+
+def is_killed(connection: Connection, name: str, ops: Any) -> None:
+    """The reviews are killed; other chains are made."""
+    if name != "reviews":
+        is_made(connection, name, ops)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fails(connection: Connection, name: str, ops: Any) -> None:
+    """Gives a reason."""
+    connection.send((Message.DONE, {f"{name}, a batch": f"{ops['blamed']} is missing"}))
+
+
+def never_ends(connection: Connection, name: str, ops: Any) -> None:
+    """Goes on, interrupted or not."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection.send((Message.LINE, "begins"))
+    time.sleep(3_600)
