@@ -29,7 +29,7 @@ def test_a_plate_of_fcs_files_goes_from_the_folder_to_shares_and_a_corrected_lab
         first = run(**ops)
         assert first.returncode == 0, first.stdout + first.stderr
         assert warehouse.tables() == tables_of("assays")
-        assert "Classes in the unlabelled wells" in first.stdout
+        assert "Classes in 1 of 1 unlabelled wells" in first.stdout
         assert "Accuracy on wells left out" in first.stdout
 
     with subtests.test("all rows keep the rules of their contracts, and their references lead to rows"):
