@@ -1,12 +1,14 @@
-"""The process of a chain that is made beside others (`pipelines.side_by_side`).
+"""The process of a chain that is made beside others (`pipelines.side_by_side`): `python -m pipelines.chain_process FD`.
 
-It sends what is logged, how far it is, and at the end why it failed; it gets the number of cores that it may use, which
-gives it a place. It ends when the process that started it is gone.
+FD is the number of an open connection. Through it, the process gets what to make, and the number of cores that it may
+use, which gives it a place; and sends what is logged, how far it is, and at the end why it failed. It ends when the
+process that started it is gone.
 """
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable
 from functools import partial
 from multiprocessing.connection import Connection
 from threading import Event, Lock, Thread
@@ -25,9 +27,9 @@ from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
 
-def make_chain(connection: Connection, name: str, ops: Mapping[str, Any]) -> None:
-    """Make a chain in this process and send what happens. In a session of its own: Ctrl+C reaches the parent alone."""
-    os.setsid()
+def main(connection: Connection) -> None:
+    """Make the chain whose name comes first through the connection, with its settings by op; send what happens."""
+    name, ops = connection.recv()
     (chain,) = [chain for chain in CHAINS if chain.name == name]
     tell, has_place = _teller(connection), Event()
     _use_cores(1)
@@ -83,3 +85,7 @@ class _Teller(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._tell(*getattr(record, "message_of_step", (Message.LINE, self.format(record))))
+
+
+if __name__ == "__main__":
+    main(Connection(int(sys.argv[1])))

@@ -6,18 +6,18 @@ since most steps use little more than one core; how much memory their steps take
 """
 
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import dagster as dg
 from joblib import cpu_count
 
-from pipelines.chain_process import make_chain
 from pipelines.chains import ASSAYS, IMAGES, REVIEWS, TEXT, TUNING, Chain
 from pipelines.messages import Message
 from pipelines.products import Products
@@ -31,6 +31,7 @@ PLACES = 2
 # ones to be made are short and no core is idle.
 ORDER = (REVIEWS, IMAGES, TEXT, ASSAYS, TUNING)
 
+COMMAND = (sys.executable, "-m", "pipelines.chain_process")
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -39,7 +40,7 @@ class _Running:
     """A chain that is being made: its process, the steps left to make (None: not known yet), and what it has told."""
 
     chain: Chain
-    process: BaseProcess
+    process: subprocess.Popen
     connection: Connection
     cores: int = 0  # none before it has a place
     left: set[str] | None = None
@@ -93,13 +94,13 @@ class SideBySide:
         """Start the chains that read from no chain which has to make yet what they read."""
         for chain in [chain for chain in self._waiting if not self._has_to_wait(chain)]:
             self._waiting.remove(chain)
-            here, there = get_context("spawn").Pipe()
-            process = get_context("spawn").Process(
-                target=make_chain, args=(there, chain.name, self._ops), name=chain.name
-            )
-            process.start()
+            here, there = Pipe()
+            with there:
+                command = [*COMMAND, str(there.fileno())]
+                # A session of its own: Ctrl+C reaches this process alone.
+                process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)
+            here.send((chain.name, self._ops))
             self._display.begun(chain.name, "starting")
-            there.close()
             self._running.append(_Running(chain, process, here))
 
     def _has_to_wait(self, chain: Chain) -> bool:
@@ -155,10 +156,10 @@ class SideBySide:
         name = running.chain.name
         self._running.remove(running)
         running.connection.close()
-        running.process.join()
+        running.process.wait()
         failures = running.failures
         if failures is None:
-            failures = {name: TaproomError(_cause(running.process.exitcode))}
+            failures = {name: TaproomError(_cause(running.process.returncode))}
             end_runs_of(self._instance, [running.process.pid])
         self._failures |= failures
         self._display.finished(name, is_made=not failures)
@@ -170,15 +171,15 @@ class SideBySide:
         """
         for running in self._running:
             running.process.kill()
-            running.process.join()
+            running.process.wait()
         end_runs_of(self._instance, [running.process.pid for running in self._running])
 
 
-def _cause(exit_code: int | None) -> str:
+def _cause(status: int) -> str:
     """Why a process ended that did not say so."""
     again = "What it has made is kept; run it again."
-    if exit_code is None or exit_code >= 0:
-        return f"its process has ended with the status {exit_code}; what it wrote is above. {again}"
-    name = signal.Signals(-exit_code).name
+    if status >= 0:
+        return f"its process has ended with the status {status}; what it wrote is above. {again}"
+    name = signal.Signals(-status).name
     memory = " The system does so when memory runs out." if name == "SIGKILL" else ""
     return f"its process was ended by {name}.{memory} {again}"

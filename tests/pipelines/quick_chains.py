@@ -1,19 +1,25 @@
-"""What processes of chains do in tests of what starts them. They begin in a tenth of a second: they load nothing."""
+"""What processes of chains do in tests of what starts them. They begin in a tenth of a second: they load nothing.
+
+python tests/pipelines/quick_chains.py FUNCTION FD
+"""
 
 import os
 import signal
+import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pipelines.messages import Message
 
 
 def is_made(connection: Connection, name: str, ops: Any) -> None:
-    """Waits for a place, and has it until some chains have begun."""
+    """Waits for a place, and has it until some chains have begun or have a place."""
     Path(ops["folder"], name).touch()
     connection.send((Message.LINE, f"has a place and {connection.recv()} cores"))
+    Path(ops["folder"], f"{name} has a place").touch()
     _wait_for(ops)
     connection.send((Message.LINE, "gives its place back"))
     connection.send((Message.DONE, {}))
@@ -32,7 +38,7 @@ def is_read(connection: Connection, name: str, ops: Any) -> None:
 
 
 def _wait_for(ops: Any) -> None:
-    while not all(Path(ops["folder"], name).exists() for name in ops["begun"]):
+    while not all(Path(ops["folder"], name).exists() for name in ops["files"]):
         time.sleep(0.01)
 
 
@@ -53,3 +59,9 @@ def never_ends(connection: Connection, name: str, ops: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection.send((Message.LINE, "begins"))
     time.sleep(3_600)
+
+
+if __name__ == "__main__":
+    _, function, descriptor = sys.argv
+    connected = Connection(int(descriptor))
+    globals()[function](connected, *connected.recv())

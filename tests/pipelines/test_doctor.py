@@ -17,9 +17,10 @@ from dagster._daemon.types import DaemonHeartbeat
 from assets.reviews.items import REVIEW_BATCHES
 from pipelines import disk_space, doctor
 from pipelines.chains import REVIEWS
+from pipelines.dagster_internals import runs_with_pool_slots
 from pipelines.definitions import defs
 from pipelines.products import Products
-from pipelines.reconcile import YOUNG_SECONDS, abandoned_runs
+from pipelines.reconcile import YOUNG_SECONDS, abandoned_runs, end_runs_of
 from taproom.warehouse.publishing import Origin
 from tests.pipelines.test_maintenance import batches_of
 
@@ -127,6 +128,19 @@ def test_a_run_whose_process_was_killed_is_ended(home, warehouse, monkeypatch):
     finding.repair()
     assert home.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
     assert list(abandoned_runs(home)) == []
+
+
+def test_runs_of_a_process_that_is_known_to_be_killed_are_ended_at_once(home, warehouse):
+    process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process.wait()
+    (run,) = home.get_runs()
+    home.event_log_storage.set_concurrency_slots("numerics", 1)
+    home.event_log_storage.claim_concurrency_slot("numerics", run.run_id, "die")
+    end_runs_of(home, [process.pid + 1])
+    assert runs_with_pool_slots(home) == {run.run_id}
+    end_runs_of(home, [process.pid])
+    assert home.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.FAILURE
+    assert runs_with_pool_slots(home) == set()
 
 
 def test_batches_of_a_lost_warehouse_are_read_again_with_their_settings(

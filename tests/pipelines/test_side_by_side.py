@@ -5,6 +5,7 @@
 
 import io
 import signal
+import sys
 from itertools import accumulate
 
 import psutil
@@ -24,7 +25,7 @@ def started(instance, warehouse, monkeypatch):
     """A function that gives chains to make by a function, and what is shown of them."""
 
     def start(chains, function, **ops):
-        monkeypatch.setattr(side_by_side, "make_chain", function)
+        monkeypatch.setattr(side_by_side, "COMMAND", (sys.executable, quick_chains.__file__, function.__name__))
         out = io.StringIO()
         display = Display([chain.name for chain in chains], out)
         return SideBySide(instance, Products(instance, warehouse, defs, ops), chains, ops, display), out
@@ -40,8 +41,8 @@ def told(out):
 def test_all_chains_read_and_as_many_as_there_are_places_are_made_at_a_time(started, tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "cpu_count", lambda: 8)
     chosen = [TUNING, ASSAYS, IMAGES, REVIEWS]
-    begun = [chain.name for chain in chosen]
-    chains, out = started(chosen, quick_chains.is_made, folder=str(tmp_path), begun=begun)
+    files = ["tuning", "assays", "images has a place", "reviews has a place"]
+    chains, out = started(chosen, quick_chains.is_made, folder=str(tmp_path), files=files)
     assert chains.make() == {}
     lines = told(out)
     placed = [(name, text) for name, text in lines if text.startswith("has a place")]
@@ -52,13 +53,13 @@ def test_all_chains_read_and_as_many_as_there_are_places_are_made_at_a_time(star
 
 
 def test_a_chain_begins_as_soon_as_what_it_reads_is_made(started, tmp_path):
-    chains, out = started([TEXT, REVIEWS], quick_chains.is_read, folder=str(tmp_path), begun=["text"])
+    chains, out = started([TEXT, REVIEWS], quick_chains.is_read, folder=str(tmp_path), files=["text"])
     assert chains.make() == {}
     assert told(out)[0] == ("reviews", "makes items")
 
 
 def test_a_chain_whose_process_is_killed_is_told_and_the_others_are_made(started, tmp_path):
-    chains, out = started([REVIEWS, TEXT], quick_chains.is_killed, folder=str(tmp_path), begun=["text"])
+    chains, out = started([REVIEWS, TEXT], quick_chains.is_killed, folder=str(tmp_path), files=["text"])
     failures = chains.make()
     assert failures.keys() == {"reviews"}
     assert "SIGKILL" in str(failures["reviews"])
@@ -81,11 +82,10 @@ def test_no_process_is_left_when_it_is_interrupted(started, monkeypatch):
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(chains._display, "refresh", interrupt)
-    before = {child.pid for child in psutil.Process().children()}
+    before = set(psutil.Process().children())
     with pytest.raises(KeyboardInterrupt):
         chains.make()
-    left = [child for child in psutil.Process().children() if child.pid not in before]
-    assert [child for child in left if "spawn_main" in " ".join(child.cmdline())] == []
+    assert set(psutil.Process().children()) <= before
 
 
 def test_every_chain_has_its_turn():
