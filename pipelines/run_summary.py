@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.table import table_and_part, table_assets
+from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.records import newest_materializations, recorded_value
 from taproom.errors import DamagedFileError
@@ -20,10 +21,22 @@ WIDTH = 120
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
     """The lines of the summary."""
     made = set(warehouse.tables())
-    yield from tables_by_chain(instance, warehouse)
+    yield "\nTables"
+    for line in (*tables_by_chain(instance, warehouse), "", *results(warehouse)):
+        yield textwrap.fill(line, WIDTH, subsequent_indent="    ")
     if not made:
         return
-    yield ""
+    first = ("item_map", "topics", "word_map", "well_shares", "predictions", *sorted(made))
+    shown = next(table for table in first if table in made)
+    yield f"\nFigure:  {warehouse.root}/_figures/{shown}.png (the folder has one for each table)"
+    yield f"Read:    .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
+    yield "List:    .venv/bin/python -m taproom tables   (version, rows and more of each table)"
+    yield "Browse:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
+
+
+def results(warehouse: Warehouse) -> Iterator[str]:
+    """Some results of each chain whose tables are there."""
+    made = set(warehouse.tables())
     if "champions" in made:
         yield from champions(warehouse)
     if {"items", "neighbors", "map_errors"} <= made:
@@ -38,22 +51,15 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
         yield from accuracies(warehouse)
     if {"classifier", "confusion"} <= made:
         yield from accuracy_of_images(warehouse)
-    first = ("item_map", "topics", "word_map", "well_shares", "predictions", *sorted(made))
-    shown = next(table for table in first if table in made)
-    yield f"\nFigure:  {warehouse.root}/_figures/{shown}.png (the folder has one for each table)"
-    yield f"Read:    .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
-    yield "List:    .venv/bin/python -m taproom tables   (version, rows and more of each table)"
-    yield "Browse:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
 
 
 def tables_by_chain(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
     """The tables of each folder of `assets/`, how many rows they have and how long they took; and damaged tables."""
     graph = defs.resolve_asset_graph()
-    tables: dict[str, set[str]] = {}
+    tables: dict[str, set[str]] = {chain.name: set() for chain in CHAINS}
     for key in table_assets(defs):
-        tables.setdefault(graph.get(key).group_name, set()).add(table_and_part(key)[0])
+        tables[graph.get(key).group_name].add(table_and_part(key)[0])
     seconds, damaged = seconds_by_chain(instance), []
-    yield "\nTables"
     for chain, names in tables.items():
         made, rows = sorted(names & set(warehouse.tables())), 0
         for table in made:
@@ -62,8 +68,7 @@ def tables_by_chain(instance: dg.DagsterInstance, warehouse: Warehouse) -> Itera
             except DamagedFileError as error:
                 damaged.append(f"{table} is damaged: {error}")
         if made:
-            told = f"{chain} ({len(made)}; {rows:,} rows; {seconds.get(chain, 0):.0f} s): {', '.join(made)}"
-            yield textwrap.fill(told, WIDTH, initial_indent="  ", subsequent_indent="    ")
+            yield f"  {chain} ({len(made)}; {rows:,} rows; {seconds.get(chain, 0):.0f} s): {', '.join(made)}"
     yield from damaged
 
 
@@ -148,7 +153,7 @@ def accuracies(warehouse: Warehouse) -> Iterator[str]:
     rows = warehouse.read("classifier_comparison").to_pylist()
     told = ", ".join(f"{row['method']} {row['accuracy']:.3f}" for row in rows)
     if rows:
-        yield textwrap.fill(f"Accuracy on wells left out: {told}", WIDTH, subsequent_indent="  ")
+        yield f"Accuracy on wells left out: {told}"
 
 
 def accuracy_of_images(warehouse: Warehouse) -> Iterator[str]:
