@@ -10,6 +10,7 @@ from itertools import accumulate
 
 import psutil
 import pytest
+import yaml
 
 from pipelines import side_by_side
 from pipelines.chains import ASSAYS, CHAINS, IMAGES, REVIEWS, TEXT, TUNING
@@ -18,6 +19,7 @@ from pipelines.products import Products
 from pipelines.run_display import Display
 from pipelines.side_by_side import ORDER, PLACES, SideBySide
 from tests.pipelines import quick_chains
+from tests.pipelines.made_by_run import ROOT
 
 
 @pytest.fixture
@@ -90,3 +92,9 @@ def test_no_process_is_left_when_it_is_interrupted(started, monkeypatch):
 
 def test_every_chain_has_its_turn():
     assert set(ORDER) == set(CHAINS)
+
+
+@pytest.mark.parametrize("settings", ["dagster.yaml", "deploy/dagster.yaml"])
+def test_no_chain_that_has_a_place_waits_for_one_in_the_pool(settings):
+    given = yaml.safe_load((ROOT / settings).read_text())
+    assert given["concurrency"]["pools"]["default_limit"] == PLACES
