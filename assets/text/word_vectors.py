@@ -105,8 +105,8 @@ class WordVectorsConfig(dg.Config):
     step: float | None = Field(None, gt=0, description="initial learning rate; it decreases linearly")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of the initial vectors and of all random draws")
     token_pattern: str = Field(DEFAULT_TOKEN_PATTERN, description="regular expression of a word, on normalized text")
-    method: Method = Field(
-        Method.skip_gram,
+    method: Method | None = Field(
+        None,
         description="skip_gram: our own training; gensim: gensim's, for comparison, where every run with more than one "
         "worker differs",
     )
@@ -148,7 +148,7 @@ def word_vectors(
     from taproom.text.word_vectors import WordVectorParameters, train
     from taproom.words.sparse import matrix_to_lists
 
-    given = config.model_dump(exclude={"token_pattern", "workers"}) | {"method": config.method.value}
+    given = config.model_dump(exclude={"token_pattern", "workers"}) | {"method": config.method and config.method.value}
     made_with = resolve_parameters(WordVectorParameters(), champions, WordVectorsConfig, given)
     chosen = made_with.parameters
     first: list[dict] = []
@@ -174,7 +174,7 @@ def word_vectors(
                 "documents": trained.documents,
                 "words_per_second": trained.tokens * chosen.epochs / max(trained.seconds, 1e-9),
                 "training_seconds": trained.seconds,
-                "reproducible": config.method is Method.skip_gram or config.workers == 1,
+                "reproducible": chosen.method == Method.skip_gram.value or config.workers == 1,
             },
             figure=figures.word_lengths(
                 trained.words.tolist(), trained.counts, np.linalg.norm(trained.vectors, axis=1)

@@ -62,6 +62,12 @@ def test_vectors_and_what_is_asked_of_them(vectors, themes, make, warehouse, sub
     with subtests.test("every word is on the map"):
         assert warehouse.read("word_map")["word"].to_pylist() == [row["word"] for row in vectors]
 
+    with subtests.test("gensim gives the same words other vectors"):
+        make("word_vectors", "training_pairs", word_vectors={**SMALL, "method": "gensim", "workers": 1})
+        rows = warehouse.read("word_vectors").to_pylist()
+        assert [row["word"] for row in rows] == [row["word"] for row in vectors]
+        assert not any(row["vector"] == other["vector"] for row, other in zip(rows, vectors, strict=True))
+
 
 def test_a_corpus_in_which_analogies_hold_is_solved(make, warehouse, tmp_path, change_rows, subtests):
     (tmp_path / "planted.txt").write_text("\n".join(planted_corpus(seed=0)))
