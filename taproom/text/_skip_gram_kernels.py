@@ -184,10 +184,10 @@ def _train(state: np.ndarray, words: Words, samples: np.ndarray, model: SkipGram
 
 @njit(nogil=True, cache=True, fastmath=REORDERED)
 def _attract(
-    state: np.ndarray, vector: np.ndarray, gradient: np.ndarray, words: Words, here: Int, window: Int, step: np.float32
+    state: np.ndarray, vector: np.ndarray, gradient: np.ndarray, words: Words, here: int, window: int, step: np.float32
 ) -> Int:
     """Move the contexts of a word towards it, and add up where they would move it; how many they are."""
-    reach = 1 + _below(words.bits[here] & np.uint64(0xFFFFFFFF), window)
+    reach = 1 + int(_below(words.bits[here] & np.uint64(0xFFFFFFFF), window))
     pairs = 0
     for place in range(max(0, here - reach), min(len(words.texts), here + reach + 1)):
         if place != here and words.texts[place] == words.texts[here]:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.progress import progress
 from taproom.text.word_vectors_corpus import END, Corpus, Vocabulary
@@ -57,8 +58,6 @@ def train_by_skip_gram(
     Raises:
         InputError: the steps are so long that the training diverges.
     """
-    from threadpoolctl import threadpool_limits
-
     from taproom.text import _skip_gram_kernels as kernels
 
     stream = corpus.stream
@@ -77,7 +76,7 @@ def train_by_skip_gram(
 
     # Not joblib: a shard takes milliseconds, about as long as joblib needs to hand it over.
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        blas_threads(),
         ThreadPoolExecutor(min(shards, workers)) as pool,
         progress(doing="training word vectors", total=total, unit="word") as bar,
     ):
