@@ -97,7 +97,7 @@ class Display:
 
     def close(self) -> None:
         """Remove the lines of a terminal."""
-        for bar in self._bars:
+        for bar in reversed(self._bars):  # the first one leaves the cursor where lines begin
             bar.close()
 
     def _told(self, chain: str, text: str) -> str:

@@ -71,3 +71,4 @@ def test_a_terminal_has_a_line_for_each_chain_that_is_gone_at_the_end():
     display.close()
     *_, after = out.getvalue().split("gram")
     assert set(after) <= set("\r\n\x1b[A ")
+    assert after.endswith("\r")
