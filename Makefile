@@ -88,11 +88,12 @@ clean:  ## remove the environment; tables stay
 .PHONY: setup dagster_home
 setup: .venv/ready dagster_home
 
+# Modules are compiled when they are first imported: most of them never are.
 .venv/ready: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Taproom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.")'
 	@echo "setting up .venv: about 190 packages, one to three minutes, once"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock
 	@touch $@
 
 .venv/bench: requirements-bench.lock .venv/ready
