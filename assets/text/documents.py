@@ -8,6 +8,7 @@ Grain: a document. Source: the deck's slide "Bag of Words", "n documents/article
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -53,6 +54,7 @@ class CorpusSource(Enum):
     """Where documents come from."""
 
     newsgroups = "newsgroups"
+    reference_works = "reference_works"
     text8 = "text8"
     enwik8 = "enwik8"
     reviews = "reviews"
@@ -76,7 +78,8 @@ class DocumentsConfig(dg.Config):
 
     source: CorpusSource = Field(
         CorpusSource.newsgroups,
-        description="newsgroups (embedded); text8 or enwik8, the beginning of Wikipedia in 2006, which are fetched: as "
+        description="newsgroups (embedded); reference_works (embedded): WordNet's synsets and the summaries of "
+        "Wikipedia's vital articles; text8 or enwik8, the beginning of Wikipedia in 2006, which are fetched: as "
         "words without case and punctuation, cut into blocks, or as articles; reviews: the table of that name, a "
         "document a review; files: a file of text or a folder of them",
     )
@@ -186,6 +189,7 @@ def _left_out(reader: "DocumentReader") -> str:
 
 def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
     from taproom.sources.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
+    from taproom.sources.reference_works import wikipedia_summaries, wordnet_entries
     from taproom.sources.wikipedia import wikipedia_articles
 
     if config.path and config.source is not CorpusSource.files:
@@ -205,6 +209,9 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
             reviews = tables.stream("reviews", ["batch", "review_id", "category", "text"], as_read_by="review_batches")
             duplicates = tables.stream("duplicate_reviews", ["batch", "review_id"]).read_all()
             found, name = review_documents(reviews, duplicates), "reviews"
+        case CorpusSource.reference_works:
+            wordnet, (summaries,) = _fetched("wordnet"), _fetched("wikipedia_summaries")
+            found, name = chain(wordnet_entries(wordnet), wikipedia_summaries(summaries)), "reference_works"
         case CorpusSource.text8:
             (path,) = _fetched("text8")
             found, name = text_files(TextFiles(path, "block", config.block_words)), "text8"
