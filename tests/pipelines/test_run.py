@@ -26,7 +26,7 @@ def test_run_makes_everything_once_and_then_only_what_has_changed(
         digits = {"path": str(tmp_path / "none.npz")}
         config = write_config(tmp_path, {"reviews": reviews, "digits": digits, **tuning})
         command = [sys.executable, "-m", "pipelines.run", "--config", str(config)]
-        first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)
+        first = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert first.returncode == 1
         assert "Traceback" not in first.stderr
         assert first.stderr.strip().splitlines()[-1].startswith("Failed: tuning: ")
