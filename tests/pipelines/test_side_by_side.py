@@ -4,7 +4,6 @@
 """
 
 import io
-import signal
 import sys
 from itertools import accumulate
 
@@ -81,7 +80,7 @@ def test_no_process_is_left_when_it_is_interrupted(started, monkeypatch):
 
     def interrupt() -> None:
         if len(told(out)) == 2:
-            signal.raise_signal(signal.SIGINT)
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(chains._display, "refresh", interrupt)
     before = set(psutil.Process().children())
