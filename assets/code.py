@@ -34,7 +34,7 @@ def code_version(module: str, config: type[dg.Config] | None = None) -> str:
     """16 hexadecimal digits: a hash of `module`, of all modules of this repo it imports, and of `config`'s defaults."""
     whole = hashlib.sha256()
     for name in sorted(_imported(module)):
-        tree, _ = _parsed(_file(name))
+        tree, _ = _parsed(name)
         whole.update(f"{name}\n{tree}\n".encode())
     if config is not None:
         whole.update(config().model_dump_json().encode())
@@ -49,14 +49,15 @@ def _imported(module: str) -> set[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            _, imports = _parsed(_file(name))
+            _, imports = _parsed(name)
             waiting.extend(imports - found)
     return found
 
 
 @cache
-def _parsed(file: Path) -> tuple[str, frozenset[str]]:
-    """The syntax tree of a file as text, without docstrings, and the modules of this repo that it imports."""
+def _parsed(module: str) -> tuple[str, frozenset[str]]:
+    """The syntax tree of a module as text, without docstrings, and the modules of this repo that it imports."""
+    file = _file(module)
     source = file.read_bytes()
     key = hashlib.sha256(_OWN_SOURCE + source).hexdigest()
     kept = file.parent / "__pycache__" / f"{file.stem}.{sys.implementation.cache_tag}.tree"
