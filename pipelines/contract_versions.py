@@ -145,13 +145,13 @@ def _next_release(before: Released | None, contract: Contract) -> Released:
 
 def released_from(text: str) -> dict[str, Released]:
     """The released contracts by table, from the text of the file."""
-    return {table: Released(**entry) for table, entry in (yaml.safe_load(text) or {}).items()}
+    return {table: Released(**entry) for table, entry in (yaml.load(text, yaml.CSafeLoader) or {}).items()}
 
 
 def released_text(released: Mapping[str, Released]) -> str:
     """The text of the file of the released contracts."""
     entries = {table: asdict(entry) for table, entry in released.items()}
-    return yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(entries, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def page_of_changes(released: Mapping[str, Released], contracts: Mapping[str, Contract]) -> str:

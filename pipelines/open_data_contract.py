@@ -67,7 +67,7 @@ def open_data_contract(contract: Contract, definitions: dg.Definitions) -> str:
         ],
         "slaProperties": list(_service_levels(contract.table, definitions)),
     }
-    return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=110)
+    return yaml.dump(document, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True, width=110)
 
 
 def _description(contract: Contract) -> dict[str, str]:
