@@ -1,5 +1,6 @@
 """The generated contracts, linted and run by datacontract-cli, a program of others."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -14,25 +15,22 @@ from tests.validators import pytestmark, run
 
 __all__ = ["pytestmark"]
 
-LINT = """
-import json, sys
-from datacontract.data_contract import DataContract
-
-results = {file: DataContract(data_contract_file=file, inline_references=False).lint() for file in sys.argv[1:]}
-print(json.dumps({file: [check.reason for check in result.checks if check.result != "passed"]
-                  for file, result in results.items()}))
-"""
-TEST = """
+# Its arguments are what to check, as a JSON list of pairs of a contract's file and a folder, and the files to lint.
+CHECK = """
 import json, os, sys
 from datacontract.data_contract import DataContract
 
+linted = {file: DataContract(data_contract_file=file, inline_references=False).lint() for file in sys.argv[2:]}
+invalid = {file: [check.reason for check in result.checks if check.result != "passed"]
+           for file, result in linted.items()}
 results = []
-for file, folder in zip(sys.argv[1::2], sys.argv[2::2]):
+for file, folder in json.loads(sys.argv[1]):
     os.chdir(folder)
     contract = DataContract(data_contract_file=file, server="export", inline_references=False)
     results.append([[check.type, check.name, check.result, check.reason] for check in contract.test().checks])
-print(json.dumps(results))
+print(json.dumps([invalid, results]))
 """
+FILES = sorted((ROOT / FOLDER).glob("*.odcs.yaml"))
 ROWS = {
     "items": {
         "item_id": ["ale", "bock"], "item_name": ["Ale", "Bock"], "category": ["beer", None],
@@ -94,28 +92,34 @@ def broken_exports(exported, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def checks(exported, broken_exports):
-    """The checks of each table's contract on its exported file, then on those that are broken, by their result.
+def found(exported, broken_exports):
+    """What is wrong with each contract, and the checks of exported files, then of those that are broken.
 
     One process makes them all: it takes longer to start than to check.
     """
     exports = [(table, exported) for table in ROWS] + list(
         zip((each[0] for each in BROKEN), broken_exports, strict=True)
     )
-    arguments = (part for table, folder in exports for part in (ROOT / FOLDER / f"{table}.odcs.yaml", folder))
+    pairs = [(str(ROOT / FOLDER / f"{table}.odcs.yaml"), str(folder)) for table, folder in exports]
+    return run(CHECK, json.dumps(pairs), *FILES)
+
+
+@pytest.fixture(scope="module")
+def checks(found):
+    """The checks of each exported file, by their result."""
     every = []
-    for found in run(TEST, *arguments):
+    for of_file in found[1]:
         results = {"passed": [], "warning": [], "failed": []}
-        for kind, name, result, reason in found:
+        for kind, name, result, reason in of_file:
             results[result].append((kind, name, reason))
         every.append(results)
     return every
 
 
-def test_every_contract_is_valid():
-    files = sorted((ROOT / FOLDER).glob("*.odcs.yaml"))
-    assert len(files) == len(CONTRACTS)
-    assert {file: errors for file, errors in run(LINT, *files).items() if errors} == {}
+def test_every_contract_is_valid(found):
+    invalid, _ = found
+    assert len(invalid) == len(FILES) == len(CONTRACTS)
+    assert {file: errors for file, errors in invalid.items() if errors} == {}
 
 
 @pytest.mark.parametrize(("place", "table"), [*enumerate(ROWS)], ids=ROWS)
