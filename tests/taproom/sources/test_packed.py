@@ -25,6 +25,7 @@ from tests.taproom.sources.test_corpus import SCHEMA as DOCUMENTS
 
 BOMB_BYTES = 30_000_000
 LINE = b"17,This beer pours a hazy golden colour with a thick head and tastes of citrus and of pine\n"
+LONG_WORD = b"a" * 1_000  # rows of it are read as far as short ones, in less time
 
 
 COMPRESS = {".gz": gzip.compress, ".bz2": bz2.compress, ".zst": partial(pa.Codec("zstd").compress, asbytes=True)}
@@ -179,8 +180,14 @@ def npz_bomb(path: Path) -> Path:
 
 BOMBS = {
     "reviews, CSV": (reviews_of, lambda at: packed(at / "b.csv.gz", b"item_id,text\n" + times(b"1,a\n"))),
-    "reviews, JSON lines": (reviews_of, lambda at: packed(at / "b.jsonl.gz", times(b'{"item_id": 1, "text": "a"}\n'))),
-    "reviews, beer": (beer_reviews_of, lambda at: packed(at / "b.txt.gz", times(b"beer/name: a\n\n"))),
+    "reviews, JSON lines": (
+        reviews_of,
+        lambda at: packed(at / "b.jsonl.gz", times(b'{"item_id": 1, "text": "%s"}\n' % LONG_WORD)),
+    ),
+    "reviews, beer": (
+        beer_reviews_of,
+        lambda at: packed(at / "b.txt.gz", times(b"beer/name: %s\n\n" % LONG_WORD)),
+    ),
     "reviews, Parquet of many rows": (
         reviews_of,
         lambda at: parquet(
