@@ -4,7 +4,8 @@ against random items and within the neighbours, in two dimensions and in three, 
     python benchmarks/bench_embedding.py [REVIEWS] [--figure PATH]
 
 REVIEWS is Parquet with `beer_name` and `text`; its items are the beers with at least two reviews, k = 100. Without it,
-a small synthetic corpus is used.
+a small synthetic corpus is used. Beside the errors stand what people see, trustworthiness, continuity and the share of
+the 10 nearest on the map with the same style (`taproom.maps.neighborhoods`); these are no part of the claim.
 
 All methods get the neighbours that `nearest` found. The peers expect Euclidean distances, which for unit rows are
 sqrt(2 d). TriMap and PaCMAP also compare items beyond the neighbours, by vectors: the truncated SVD of the unit rows in
@@ -33,7 +34,7 @@ from openTSNE import TSNE
 from openTSNE.affinity import PerplexityBasedNN
 from openTSNE.nearest_neighbors import PrecomputedNeighbors
 from pacmap import PaCMAP
-from review_graphs import THREADS, beer_reviews, graph_of
+from review_graphs import THREADS, beer_reviews, beer_styles, graph_of
 from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
@@ -42,6 +43,7 @@ from umap import UMAP
 
 from taproom.drawing import GREY, PALETTE
 from taproom.maps.map_methods import ItemGraph
+from taproom.maps.neighborhoods import neighborhood_scores
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
 
@@ -60,16 +62,20 @@ class PeerInput(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """A map's errors on held-out triplets."""
+    """A map's errors on held-out triplets, and `neighborhood_scores`."""
 
     method: str
     dimension: int
     seconds: float
     random: float
     within: float
+    trustworthiness: float | None
+    continuity: float | None
+    category_purity: float | None
 
     def __str__(self) -> str:
-        return f"{self.method:<28} {self.dimension:>2} {self.seconds:>8.1f} {self.random:>8.4f} {self.within:>8.4f}"
+        scores = "".join(f" {'' if score is None else format(score, '.4f'):>8}" for score in self[3:])
+        return f"{self.method:<28} {self.dimension:>2} {self.seconds:>8.1f}{scores}"
 
 
 def main() -> None:
@@ -84,7 +90,10 @@ def main() -> None:
         compiled_on = graph_of(*synthetic_reviews(200))
         for method in methods(len(compiled_on.indices[0])).values():
             method(compiled_on, peer_input(compiled_on), 2)
-        graph = graph_of(*(beer_reviews(arguments.reviews) if arguments.reviews else synthetic_reviews(1_000)))
+        if arguments.reviews:
+            graph = graph_of(*beer_reviews(arguments.reviews), beer_styles(arguments.reviews))
+        else:
+            graph = graph_of(*synthetic_reviews(1_000))
         fits, trade_off = compare(graph)
     if arguments.figure:
         draw(fits, trade_off, arguments.figure)
@@ -94,7 +103,9 @@ def compare(graph: ItemGraph) -> tuple[list[Fit], list[Fit]]:
     """The fits of all methods, and ours by `within_share`; each is printed when it is done."""
     items, k = graph.indices.shape
     print(f"{items:,} items, k = {k}; {', '.join(f'{name} {version(name)}' for name in PEERS)}")
-    print(f"{'method':<28} {'d':>2} {'seconds':>8} {'random':>8} {'within':>8}")
+    print(
+        f"{'method':<28} {'d':>2} {'seconds':>8} {'random':>8} {'within':>8} {'trust':>8} {'contin.':>8} {'purity':>8}"
+    )
     given = peer_input(graph)
     fits = [
         judged(name, method, graph, given, dimension) for name, method in methods(k).items() for dimension in DIMENSIONS
@@ -114,7 +125,8 @@ def judged(name: str, method: "Method", graph: ItemGraph, given: PeerInput, dime
     seconds = time.perf_counter() - started
     errors = triplet_errors(positions, graph.indices, graph.distances, seed=SEED)
     held_out = {row.kind: row.error for row in errors if row.split == "held_out"}
-    fit = Fit(name, dimension, seconds, **held_out)
+    scores = neighborhood_scores(positions, graph.unit_rows(), graph.categories)
+    fit = Fit(name, dimension, seconds, **held_out, **scores)
     print(fit, flush=True)
     return fit
 

@@ -1,6 +1,7 @@
 """Weights and neighbours of reviews, as the review chain finds them, without its tables."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +17,11 @@ from taproom.words.tfidf import select_words, weigh
 THREADS = 2
 
 
-def graph_of(item_ids: Sequence[str], texts: Sequence[str]) -> ItemGraph:
+def graph_of(
+    item_ids: Sequence[str], texts: Sequence[str], categories: Mapping[str, str | None] | None = None
+) -> ItemGraph:
     """TF-IDF weights of the words of at least two items, and the neighbours of all items with a weight."""
-    return _graph(count_words(item_ids, texts, n_jobs=THREADS))
+    return _graph(count_words(item_ids, texts, n_jobs=THREADS), categories=categories)
 
 
 def synthetic_graph(items: int, words: int, tokens: int) -> ItemGraph:
@@ -27,10 +30,14 @@ def synthetic_graph(items: int, words: int, tokens: int) -> ItemGraph:
     return _graph(count_stream(stream, n_jobs=THREADS), words)
 
 
-def _graph(counts: Counts, most_words: int | None = None) -> ItemGraph:
+def _graph(
+    counts: Counts, most_words: int | None = None, categories: Mapping[str, str | None] | None = None
+) -> ItemGraph:
     weights, _ = weigh(counts, select_words(counts, 2, most_words))
-    weights = weights[np.diff(weights.indptr) > 0]
-    return ItemGraph(weights, *nearest(weights, choose_k(weights.shape[0]), n_jobs=THREADS))
+    weighted = np.flatnonzero(np.diff(weights.indptr))
+    weights = weights[weighted]
+    of_items = categories and np.array([categories[counts.item_ids[item]] for item in weighted], object)
+    return ItemGraph(weights, *nearest(weights, choose_k(len(weighted)), n_jobs=THREADS), of_items)
 
 
 def beer_reviews(path: Path, least_reviews: int = 2) -> tuple[list[str], list[str]]:
@@ -41,3 +48,12 @@ def beer_reviews(path: Path, least_reviews: int = 2) -> tuple[list[str], list[st
     enough = reviews.filter(pc.greater_equal(reviews["text_count"], least_reviews))["beer_name"]
     table = table.filter(pc.is_in(table["beer_name"], enough))
     return table["beer_name"].to_pylist(), table["text"].to_pylist()
+
+
+def beer_styles(path: Path) -> dict[str, str]:
+    """The most frequent style of each beer name, the first of several that are."""
+    table = parquet.read_table(path, columns=["beer_name", "style"])
+    styles: dict[str, Counter] = {}
+    for name, style in zip(table["beer_name"].to_pylist(), table["style"].to_pylist(), strict=True):
+        styles.setdefault(name, Counter())[style] += 1
+    return {name: counts.most_common(1)[0][0] for name, counts in styles.items()}
