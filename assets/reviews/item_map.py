@@ -2,9 +2,9 @@
 items moved.
 
 The deck's non-metric multidimensional scaling: positions x such that ||x_k - x_i|| < ||x_k - x_j|| whenever
-d(k, i) < d(k, j), by hinge loss and stochastic gradient descent. A map continues the previous one: it is initialized
-with it and aligned to it, so that readers find items where they were. The version it continued is one of its recorded
-inputs. Made again from the same neighbours, the map continues the same version and is the same.
+d(k, i) < d(k, j), by hinge and ramp loss and stochastic gradient descent. A map continues the previous one: it is
+initialized with it and aligned to it, so that readers find items where they were. The version it continued is one of
+its recorded inputs. Made again from the same neighbours, the map continues the same version and is the same.
 
 Of more than 50,000 items (`landmarks`), a random sample of so many is mapped first; then all are, with fewer updates.
 Identical items (distance 0) are mapped as one, and then placed on a circle of 0.01 of the map's RMS radius.
@@ -120,8 +120,8 @@ class ItemMapConfig(dg.Config):
     """Parameters of the embedding; null: the champion's value or, without one, the default of `OrdinalParameters`."""
 
     updates_per_item: int | None = Field(None, ge=1, description="number of triplets drawn per item")
-    margin: float | None = Field(None, gt=0, description="margin of the hinge loss")
-    step: float | None = Field(None, gt=0, description="initial learning rate; it decreases linearly to 0")
+    margin: float | None = Field(None, gt=0, description="margin of the loss")
+    step: float | None = Field(None, gt=0, description="initial learning rate; it decreases to 0")
     within_share: float | None = Field(
         None, ge=0, le=1, description="share of triplets with both items among the k neighbours"
     )

@@ -25,7 +25,7 @@ CONTRACT = Contract(
     grain="a method, a number of items and a number of dimensions",
     version="1.1.0",
     columns=(
-        Column("method", pa.string(), "name of the method; ordinal: the method of `item_map`, hinge loss on triplets"),
+        Column("method", pa.string(), "name of the method; ordinal: the method of `item_map`, fitted to triplets"),
         Column("dimension", pa.int32(), "number of dimensions of the map, 2 or 3"),
         Column("items", pa.int64(), "number of items mapped: all that have neighbors, or a sample of them"),
         Column("k", pa.int32(), "number of neighbors of each item in the graph of these items"),

@@ -40,7 +40,7 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             `CosineNeighborsTransformer` gives it, with the same number of neighbours in each row.
         updates_per_sample: draws of a triplet for each row.
         margin: by how much a far row should be farther, where 1 is the radius of the start.
-        step: length of the first step, which falls linearly to 0.
+        step: length of the first step, which falls to 0.
         within_share: share of the draws that compare two neighbours; the others compare a neighbour with any row.
         random_state: an int is the seed; a `RandomState` or None (NumPy's global one) draws a seed in each fit.
         n_jobs: threads, as joblib counts them; no bit of the map depends on them.
@@ -69,8 +69,8 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         metric: str = "cosine",
         updates_per_sample: int = 8_000,
         margin: float = 0.1,
-        step: float = 0.02,
-        within_share: float = 0.5,
+        step: float = 0.04,
+        within_share: float = 0.37,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:

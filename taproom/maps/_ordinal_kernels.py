@@ -39,9 +39,13 @@ class Graph(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """A hinge descent: number of draws in all, seed, margin, first step, share of draws within the neighbours."""
+    """A descent: number of draws in all, seed, margin, first step, share of draws within the neighbours.
+
+    The first `hinge_draws` have the hinge loss, the others the ramp loss.
+    """
 
     draws: int
+    hinge_draws: int
     seed: np.uint64
     margin: float
     step: float
@@ -59,7 +63,7 @@ def displacement(coordinates: np.ndarray, graph: Graph, descent: Descent, first:
 
 @njit(nogil=True, cache=True)
 def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int, last: Int) -> None:
-    """Hinge descent in place; a draw may give no triplet.
+    """Descent in place; a draw may give no triplet.
 
     Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
     """
@@ -70,9 +74,9 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
         bits = _mix(descent.seed + np.uint64(draw) * _DRAW)
         is_within = _is_within(bits, descent.within_share)
         if is_within:
-            near, far = _within(bits, graph, anchor)
-            if near == NONE:
-                continue
+            first_place, last_place = _two_places(bits, graph.indices.shape[1])
+            near = np.int64(graph.indices[anchor, first_place])
+            far = np.int64(graph.indices[anchor, last_place])
         else:
             if graph.reach[anchor] == 0:
                 continue
@@ -80,13 +84,17 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
             far = _below(bits, items)
         to_near = _distance(coordinates, anchor, near)
         to_far = _distance(coordinates, anchor, far)
-        if descent.margin + to_near - to_far <= 0.0:
+        too_far = to_near - to_far
+        if too_far <= -descent.margin or (draw >= descent.hinge_draws and too_far >= descent.margin):
             continue
-        if not is_within and (far == anchor or _contains(graph.indices[anchor], far)):
+        if is_within:
+            if _within(bits, graph, anchor)[0] == NONE:
+                continue
+        elif far == anchor or _contains(graph.indices[anchor], far):
             continue
         if _is_held_out_of(graph, anchor, near, far):
             continue
-        step = descent.step * (1.0 - draw / descent.draws)
+        step = descent.step * (1.0 - draw / descent.draws) ** 2
         # A distance of 0 has no direction to grow in.
         pull = step / to_near if to_near > 0.0 else 0.0
         push = step / to_far if to_far > 0.0 else 0.0
@@ -185,9 +193,7 @@ def fill_uniform(values: np.ndarray, seed: np.uint64) -> None:
 @njit(nogil=True, cache=True)
 def _within(bits: np.uint64, graph: Graph, anchor: Int) -> tuple[Int, Int]:
     """Two neighbours of the anchor, the nearer one first; none if they are equally far."""
-    k = graph.indices.shape[1]
-    one, other = _near_place(bits, k), _below(bits, k)
-    first, last = min(one, other), max(one, other)
+    first, last = _two_places(bits, graph.indices.shape[1])
     if graph.distances[anchor, first] == graph.distances[anchor, last]:
         return NONE, NONE
     return np.int64(graph.indices[anchor, first]), np.int64(graph.indices[anchor, last])
@@ -224,6 +230,13 @@ def _below(bits: np.uint64, limit: Int) -> np.int64:
 def _near_place(bits: np.uint64, limit: Int) -> np.int64:
     """A uniform random integer below a limit that is small beside 2^20."""
     return np.int64((bits >> np.uint64(12) & np.uint64(0xFFFFF)) * np.uint64(limit) >> np.uint64(20))
+
+
+@njit(nogil=True, cache=True)
+def _two_places(bits: np.uint64, k: Int) -> tuple[np.int64, np.int64]:
+    """The places of two neighbours, the first one in order first; they may be one."""
+    one, other = _near_place(bits, k), _below(bits, k)
+    return min(one, other), max(one, other)
 
 
 @njit(nogil=True, cache=True)

@@ -142,10 +142,10 @@ def test_landmarks_cost_little_accuracy_and_few_updates(monkeypatch):
     drawn, numbers = [], []
     descend = ordinal._descend
 
-    def recorded(coordinates, graph, parameters, n_jobs):
+    def recorded(coordinates, graph, parameters, *rest):
         drawn.append(len(coordinates) * parameters.updates_per_item)
         numbers.append(graph.numbers)
-        descend(coordinates, graph, parameters, n_jobs)
+        descend(coordinates, graph, parameters, *rest)
 
     monkeypatch.setattr(ordinal, "_descend", recorded)
     points, parameters = plane(400, seed=1), replace(QUICK, updates_per_item=2_000)
@@ -185,20 +185,45 @@ def test_landmarks_that_do_not_fit_are_refused(landmarks, said):
         embed_from_landmarks(*neighbors_of(plane(20), 5), landmarks, *GRAPH, QUICK)
 
 
-def moved_from(start, numbers=()):
-    """Whether each item of a star moves, of which item 0 has the only triplets, with item 1 and any other."""
+def moved_from(start, numbers=(), margin=100.0, hinge_share=1):
+    """Whether each item of a star moves, of which item 0 has the only triplets, with item 1 and any other.
+
+    With the default margin all of them are violated. The steps are too short for others to become so.
+    """
     items = len(start)
     only_of_the_first = (np.arange(items) == 0).astype(np.int64)
-    indices, distances, everything_violated = np.full((items, 1), 1, np.int32), np.full((items, 1), 0.5), 100.0
+    indices, distances = np.full((items, 1), 1, np.int32), np.full((items, 1), 0.5)
     graph = kernels.Graph(indices, distances, only_of_the_first, np.array(numbers, np.int64))
-    descent = kernels.Descent(500 * items, np.uint64(0), everything_violated, 0.01, 0.0)
-    return kernels.displacement(start, graph, descent, 0, 500 * items).any(axis=1)
+    draws = 500 * items
+    descent = kernels.Descent(draws, hinge_share * draws, np.uint64(0), margin, 1e-9, 0.0)
+    return kernels.displacement(start, graph, descent, 0, draws).any(axis=1)
 
 
 def test_held_out_triplets_do_not_train_the_map():
     moved = moved_from(plane(60))
     assert (~moved[2:]).tolist() == [kernels.is_held_out(0, 1, far) for far in range(2, 60)]
     assert not moved.all()
+
+
+def test_the_ramp_loss_has_no_slope_where_a_triplet_is_violated_by_more_than_the_margin():
+    start, margin = plane(60), 0.3
+    distances = np.linalg.norm(start - start[0], axis=1)[1:]
+    too_far = distances[0] - distances[1:]
+    trained = np.array([not kernels.is_held_out(0, 1, far) for far in range(2, 60)])
+    by_hinge, by_ramp = (moved_from(start, margin=margin, hinge_share=share)[2:] for share in (1, 0))
+    assert by_hinge.tolist() == (trained & (too_far > -margin)).tolist()
+    assert by_ramp.tolist() == (trained & (np.abs(too_far) < margin)).tolist()
+    assert by_ramp.sum() < by_hinge.sum()
+
+
+def test_of_points_in_too_few_dimensions_the_ramp_loss_violates_fewer_triplets(monkeypatch):
+    graph = neighbors_of(np.random.default_rng(0).normal(size=(200, 6)), 30)
+    sums = []
+    for share in (1.0, ordinal.HINGE_SHARE):
+        monkeypatch.setattr(ordinal, "HINGE_SHARE", share)
+        found = errors_of(embed(*graph, replace(QUICK, updates_per_item=2_000)), *graph, samples=50_000)
+        sums.append(sum(row.error for (_, split), row in found.items() if split == "held_out"))
+    assert sums[1] < sums[0] - 0.003
 
 
 def test_triplets_of_landmarks_are_held_out_by_their_items():
