@@ -2,10 +2,10 @@
 
     p(x) = sum_k weight_k N(x; mean_k, covariance_k),    responsibility_ik = weight_k N(x_i; k) / p(x_i)
 
-The number of components is the one with the smallest BIC among several, each from several starts (`mixture_fits`).
-Populations of cells are not Gaussian, so there are more components than populations, and components are merged into
-populations afterwards (`taproom.assays.populations` says how and why). The mixture is fitted to all events, including
-those with missing values.
+The number of components is the one under which held-out events are likeliest, among several, each from several starts
+(`mixture_fits`). Populations of cells are not Gaussian, so there are more components than populations, and components
+are merged into populations afterwards (`taproom.assays.populations` says how and why). The mixture is fitted to all
+events, including those with missing values.
 
 Grain: a component; a fit with a number of components from one start; a component after an iteration; an event. Source:
 the deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
@@ -22,7 +22,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.assays.populations import MERGE_ABOVE
+from taproom.assays.populations import LEVEL
 from taproom.compute import Made
 from taproom.warehouse.contracts import (
     FOLLOWS_BATCHES,
@@ -182,9 +182,11 @@ ASSIGNMENTS = Contract(
 class MixtureConfig(dg.Config):
     """How many components there are, how they are fitted, and which are merged into a population."""
 
-    components: int | None = Field(None, ge=1, description="number of components; null: the one with the smallest BIC")
+    components: int | None = Field(
+        None, ge=1, description="number of components; null: as many as fit held-out events best"
+    )
     sizes: list[int] = Field(
-        [1, 2, 4, 8, 12, 16, 20], min_length=1, description="numbers of components to choose from by BIC"
+        [1, 2, 4, 8, 12, 16, 20, 30, 40], min_length=1, description="numbers of components to choose from"
     )
     restarts: int = Field(3, ge=1, le=100, description="number of random starts for each number of components")
     selection_events: int = Field(
@@ -196,13 +198,13 @@ class MixtureConfig(dg.Config):
     tolerance: float = Field(
         1e-5, gt=0, description="EM has converged when the mean log density grows by less than this, in nats"
     )
-    regularization: float = Field(1e-6, ge=0, description="added to the variances, in standardized channels")
-    merge_above: float = Field(
-        MERGE_ABOVE,
+    regularization: float = Field(1e-3, ge=0, description="added to the variances, in standardized channels")
+    level: float = Field(
+        LEVEL,
         gt=0,
         lt=1,
-        description="two groups of components are merged into one population if events of one are assigned to the "
-        "other with a probability above this",
+        description="two groups of components stay two populations if that their events have one mode is rejected at "
+        "this level of significance",
     )
     picture: list[str] = Field(
         [], description="the two channels of the figures; empty: those in which populations differ most"
@@ -251,7 +253,7 @@ def mixture(config: MixtureConfig, events: TableVersion, wells: TableVersion) ->
         SizeParameters(tuple(config.sizes), config.restarts, config.selection_events),
         EmParameters(config.iterations, config.tolerance, config.regularization),
         components=config.components,
-        merge_above=config.merge_above,
+        level=config.level,
         seed=config.seed,
         n_jobs=config.workers,
     )
@@ -359,7 +361,7 @@ def never_decreases(trace: pa.Table) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset="mixture_fits", description="The number of components with the smallest BIC is below the largest one tried."
+    asset="mixture_fits", description="The number of components that was chosen is below the largest one tried."
 )
 def best_number_of_components_is_not_the_largest(mixture_fits: pa.Table) -> dg.AssetCheckResult:
     """Otherwise more components may be better still, although populations change little with them."""

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.assays.expectation_maximization import EmParameters, fit_all
-from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_by_bic, fit_sizes
+from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_held_out, fit_sizes
 from taproom.assays.mixture_starts import standardization
 from taproom.assays.mixtures import Mixture
 from taproom.assays.populations import merge
@@ -75,13 +75,14 @@ def fit_events(
     sizes: SizeParameters,
     em: EmParameters,
     components: int | None,
-    merge_above: float,
+    level: float,
     seed: int,
     n_jobs: int | None = None,
 ) -> EventMixture:
-    """Fit all events, with as many components as BIC finds best among `sizes` unless `components` says how many.
+    """Fit all events, with as many components of `sizes` as make held-out events likeliest, or `components`.
 
-    Mixtures are fitted to a `Made` matrix on a cluster where there is one.
+    Mixtures are fitted to a `Made` matrix on a cluster where there is one. Components become populations at the `level`
+    of `taproom.assays.populations.merge`.
 
     Raises `InputError` and `ComputeError` as `fit_all` does: constant channels, fewer events than components.
     """
@@ -90,7 +91,7 @@ def fit_events(
     values = derived(matrix, _standardised, offset, scale)
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
     fits = fit_sizes(values, tried, em, seed, n_jobs)
-    components = best_by_bic(fits).components
+    components = best_held_out(fits).components
     seeds = [each.seed for each in fits if each.components == components]
     # All events decide which start is best: the same seed draws other centres from a part of them.
     wholes = fit_all(values, [(components, each) for each in seeds], em, keep_history=True, n_jobs=n_jobs)
@@ -100,7 +101,7 @@ def fit_events(
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(
         mixture=mixture,
-        populations=merge(mixture, events.values, merge_above),
+        populations=merge(mixture, events.values, level),
         history=tuple(each.take(order).scaled(offset, scale) for each in whole.history),
         # A density per unit of the events, not per standard deviation: only what was measured has units.
         log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events.values)).sum(axis=0),

@@ -1,9 +1,10 @@
 """The choice of the number of components of a mixture, over several starts.
 
 EM finds a local optimum (the deck: "In general, EM is non-convex so it can get stuck in local minima"), so every number
-of components is fitted from several starts. Numbers are compared by the Bayesian information criterion (Schwarz, Annals
-of Statistics 6, 1978), which decides, and by the log density of held-out events, which is reported. Both count
-Gaussians, not populations: see `taproom.assays.populations`.
+of components is fitted from several starts. Numbers are compared by the log density of held-out events, which decides,
+and by the Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978), which is reported. Both count
+Gaussians, not populations: see `taproom.assays.populations`. BIC has fewer of them, so that some belong to two
+populations, which no merging can separate.
 """
 
 from collections.abc import Sequence
@@ -99,5 +100,10 @@ def best_by_bic(fits: Sequence[SizeFit]) -> SizeFit:
 
 
 def best_held_out(fits: Sequence[SizeFit]) -> SizeFit:
-    """The fit under which unseen events are most likely; of equals the one with fewer components."""
+    """The fit under which unseen events are most likely; of equals the one with fewer components.
+
+    If there were no events to hold out, it is that of `best_by_bic`.
+    """
+    if np.isnan(fits[0].held_out_log_density):
+        return best_by_bic(fits)
     return max(fits, key=lambda fit: (fit.held_out_log_density, -fit.components, -fit.seed))

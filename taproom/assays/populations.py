@@ -1,122 +1,64 @@
 """Components of a mixture merged into populations of cells.
 
-BIC counts the Gaussians that a density needs, and a population of cells is no Gaussian: bent or skewed, it takes some.
+A density needs more Gaussians than it has populations, as a population of cells is no Gaussian: bent or skewed, it
+takes some.
 Here belongs which components are one population; the mixture itself stays as it is.
 
-Components are merged by directly estimated misclassification probabilities: how often an event of one population would
-be taken for one of another. The pair with the highest probability becomes one population, and so on until all are low.
+Two populations have a valley between them: a place from which the density of their events rises towards the one and
+towards the other. Components are merged, those first whose events are most often taken for each other's
+(`misclassification`; Hennig, Methods for merging Gaussian mixture components, Advances in Data Analysis and
+Classification 4, 2010), but a pair only if there is no sign of a valley in any of three projections
+(`valley_p_value`). So what ends merging is a level of significance, not a limit that depends on the populations. That
+a population of cells has one mode is how gates are drawn (Johnsson, Linderoth and Fontes, What is a "unimodal" cell
+population?, Cytometry A 89, 2016).
 
-Source: Hennig, Methods for merging Gaussian mixture components, Advances in Data Analysis and Classification 4, 2010
-(DEMP). The other candidate was the entropy of the classification (Baudry, Raftery, Celeux, Lo and Gottardo, Combining
-Mixture Components for Clustering, Journal of Computational and Graphical Statistics 19, 2010; for cytometry Finak,
-Bashashati, Brinkmann and Gottardo, Advances in Bioinformatics, 2009). It sums over events, so that large populations
-swallow a smaller one before that one's own pieces have joined: of 110,000 bacteria in 16 components, the dim yellow
-ones (12 %) join the dark ones (62 %) while the bright yellow and the red ones are still in pieces. Misclassification is
-relative to each population's own size, so that rare ones count as much as common ones; and its threshold is a
-probability, which a reader can judge, where the entropy needs the place at which a curve bends.
-
-Hennig proposes a threshold of 0.025 and says that it should depend on which populations are to be separated. In fits of
-16 to 22 components to these bacteria (5 channels), populations with a visible gap between them (dark, dim yellow,
-bright yellow, the red ones of either day) have probabilities up to 0.052, and pieces of one cloud, when they are
-merged, 0.072 and more. Hence the default of 0.06; with 0.025 the dim yellow ones are lost. Fewer components leave gaps
-less clear.
+A projection is on the direction in which two groups are apart by Fisher's discriminant. Three are looked at, since a
+valley in one of them is enough: with the covariances of the groups, with their variances alone (which many channels
+need, where covariances hold little but noise), and with the covariances of the heaviest component of each (which a
+group of several components needs, as its covariance is mostly that between its components).
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from taproom.assays.mixtures import Mixture
 from taproom.errors import InputError
 
-MERGE_ABOVE = 0.06
+LEVEL = 0.05
+# Places of a valley that are tried, of equal distance, between the centres of two groups.
+BINS = 32
 
 
-@dataclass(frozen=True)
-class Merge:
-    """Two populations that became one, each as the numbers of its components, in ascending order.
-
-    `probability` is the larger of those that an event of the one is taken for the other's; `populations` are left.
-    """
-
-    first: tuple[int, ...]
-    second: tuple[int, ...]
-    probability: float
-    populations: int
-
-
-def merge(mixture: Mixture, values: np.ndarray, threshold: float = MERGE_ABOVE) -> np.ndarray:
+def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL) -> np.ndarray:
     """The population of each component: (components,) int32, from 0 by falling weight.
+
+    An event counts for its most likely component. A valley is to come from populations, not from channels that were not
+    measured, so only events with all channels count. If a component has none of these, all events do, and valleys are
+    looked for in single channels.
 
     Args:
         mixture: fitted to `values`.
-        values: (events, channels) float64, NaN where missing; see `merges` for how these count.
-        threshold: populations are merged while the probability that an event of one is taken for another's is above
-            this; in 0 to 1.
+        values: (events, channels) float64, NaN where missing.
+        level: groups of components are merged unless that they have one mode is rejected at this level; in 0 to 1.
 
     Raises:
-        InputError: no events, or a threshold that is no probability.
+        InputError: no events, or a level that is no probability.
     """
-    return populations_of(mixture.weights, merges(mixture, values), threshold)
-
-
-def merges(mixture: Mixture, values: np.ndarray) -> tuple[Merge, ...]:
-    """All merges, first to last, down to one population.
-
-    An event belongs to a merged population by the sum of its components' responsibilities, and is taken for the one
-    that it belongs to most.
-
-    Misclassification is to come from populations that overlap, not from channels that were not measured, so only events
-    with all channels count, unless a component has none of these; then all events do.
-
-    Args:
-        mixture: as for `merge`.
-        values: as for `merge`.
-
-    Raises:
-        InputError: no events.
-    """
-    responsibilities = _responsibilities(mixture, values)
+    if not 0 <= level <= 1:
+        raise InputError(f"The level {level} was given for merging; wanted: a probability, 0 to 1.")
+    if not len(values):
+        raise InputError("No events were given to merge components by; wanted: those that the mixture was fitted to.")
+    responsibilities = mixture.responsibilities(values)
+    complete = ~np.isnan(values).any(axis=1)
+    if complete.any() and responsibilities[complete].sum(axis=0).min() >= 1:
+        values, responsibilities = values[complete], responsibilities[complete]
+    valleys = _Valleys(mixture, values, responsibilities.argmax(axis=1))
     members: list[tuple[int, ...]] = [(component,) for component in range(mixture.components)]
-    history = []
-    while len(members) > 1:
-        probabilities = misclassification(responsibilities)
-        pairs = np.triu(np.maximum(probabilities, probabilities.T), k=1)
-        first, second = divmod(int(pairs.argmax()), len(members))
-        if pairs[first, second] == 0:  # no overlap at all: the upper triangle's first pair
-            first, second = 0, 1
-        history.append(Merge(members[first], members[second], float(pairs[first, second]), len(members) - 1))
+    while pair := _pair_to_merge(responsibilities, members, valleys, level):
+        first, second = pair
         responsibilities[:, first] += responsibilities[:, second]
         responsibilities = np.delete(responsibilities, second, axis=1)
         members[first] = tuple(sorted(members[first] + members.pop(second)))
-    return tuple(history)
-
-
-def populations_of(weights: np.ndarray, history: tuple[Merge, ...], threshold: float = MERGE_ABOVE) -> np.ndarray:
-    """The population of each component, from 0 by falling weight, after the merges above the threshold.
-
-    Args:
-        weights: (components,), the mixture's.
-        history: what `merges` gave for that mixture.
-        threshold: as for `merge`.
-
-    Returns:
-        (components,) int32; of populations with equal weights, the one with the first component is first.
-
-    Raises:
-        InputError: a threshold that is no probability.
-    """
-    if not 0 <= threshold <= 1:
-        raise InputError(f"The threshold {threshold} was given for merging; wanted: a probability, 0 to 1.")
-    population = np.arange(len(weights))
-    for step in history:
-        # The first merge that is too unlikely ends it, even if a later one is likelier: that one presumes this one.
-        if step.probability <= threshold:
-            break
-        population[list(step.second)] = population[step.first[0]]
-    _, first, population = np.unique(population, return_index=True, return_inverse=True)
-    order = np.lexsort((first, -np.bincount(population, weights)))
-    return np.argsort(order)[population].astype(np.int32)
+    return _numbered(members, mixture.weights)
 
 
 def misclassification(responsibilities: np.ndarray) -> np.ndarray:
@@ -144,9 +86,118 @@ def misclassification(responsibilities: np.ndarray) -> np.ndarray:
     return np.divide(sums, totals, out=np.zeros_like(sums), where=totals > 0)
 
 
-def _responsibilities(mixture: Mixture, values: np.ndarray) -> np.ndarray:
-    if not len(values):
-        raise InputError("No events were given to merge components by; wanted: those that the mixture was fitted to.")
-    responsibilities = mixture.responsibilities(values)
-    complete = responsibilities[~np.isnan(values).any(axis=1)]
-    return complete if len(complete) and complete.sum(axis=0).min() >= 1 else responsibilities
+def valley_p_value(projected: np.ndarray, first: float, second: float) -> float:
+    """How likely so deep a valley between two places is, if the density has one mode: a bound, in 0 to 1.
+
+    The density of one mode does not rise from any place towards both sides. From a cut to `second`, the distribution
+    function of the events there is at least that of a uniform distribution if their density does not rise; by the
+    largest distance D below it, that has a probability of at most exp(-2 n D^2) (Massart, The Annals of Probability 18,
+    1990). The same holds towards `first`, and the larger one of both counts. Of all cuts, the smallest one does, times
+    their number (Bonferroni).
+
+    >>> two = np.concatenate([np.linspace(-1, 1, 99), np.linspace(4, 6, 99)])
+    >>> valley_p_value(two, 0, 5) < 1e-6, valley_p_value(np.linspace(-1, 6, 99), 0, 5)
+    (True, 1.0)
+
+    Args:
+        projected: (events,) float64 of both groups; those beyond the two places and NaN do not count.
+        first: centre of the one group.
+        second: centre of the other; at equal centres there is no valley.
+    """
+    if first == second:
+        return 1.0
+    counts, _ = np.histogram((projected - first) / (second - first), BINS, (0.0, 1.0))
+    at_cuts = np.maximum(_rise_p_values(counts), _rise_p_values(counts[::-1])[::-1])
+    return min(1.0, float(at_cuts.min() * len(at_cuts)))
+
+
+def _rise_p_values(counts: np.ndarray) -> np.ndarray:
+    """For each cut between bins, a bound for the probability of such counts above it, if the density does not rise."""
+    bins = len(counts)
+    below = np.append(0, np.cumsum(counts))
+    cut, end = np.arange(1, bins)[:, None], np.arange(bins + 1)
+    events = below[-1] - below[cut]
+    share = (below - below[cut]) / np.maximum(events, 1)
+    distance = np.where(end >= cut, (end - cut) / (bins - cut) - share, 0.0).max(axis=1)
+    return np.exp(-2.0 * events[:, 0] * distance**2)
+
+
+class _Valleys:
+    """P-values of valleys between groups of components, each computed once."""
+
+    def __init__(self, mixture: Mixture, values: np.ndarray, components: np.ndarray) -> None:
+        """`components` (events,) is the most likely one of each event."""
+        self._mixture, self._values = mixture, values
+        self._rows = [np.flatnonzero(components == component) for component in range(mixture.components)]
+        self._complete = not np.isnan(values).any()
+        self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+
+    def p_value(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
+        """Of the deepest valley in all projections, times their number (Bonferroni)."""
+        if (first, second) not in self._known:
+            one, other = (self._values[np.concatenate([self._rows[k] for k in group])] for group in (first, second))
+            directions = self._directions(first, second)
+            found = [_projected_p_value(one, other, direction) for direction in directions]
+            self._known[first, second] = min(1.0, min(found) * len(directions))
+        return self._known[first, second]
+
+    def _directions(self, first: tuple[int, ...], second: tuple[int, ...]) -> list[np.ndarray]:
+        if not self._complete:
+            return list(np.eye(self._mixture.channels))
+        apart, within = self._between(first, second)
+        heaviest = ((min(group, key=lambda k: (-self._mixture.weights[k], k)),) for group in (first, second))
+        cores_apart, within_cores = self._between(*heaviest)
+        return [
+            np.linalg.solve(within, apart),
+            apart / np.diagonal(within),
+            np.linalg.solve(within_cores, cores_apart),
+        ]
+
+    def _between(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The difference of the groups' means, and the sum of their covariances."""
+        (mean, covariance), (other_mean, other_covariance) = (
+            _moments(self._mixture, group) for group in (first, second)
+        )
+        return other_mean - mean, covariance + other_covariance
+
+
+def _moments(mixture: Mixture, group: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of some components together."""
+    places = list(group)
+    # A component whose weight is 0 has a place too.
+    weights = mixture.weights[places] + np.finfo(float).tiny
+    weights = weights / weights.sum()
+    mean = np.einsum("k,kd->d", weights, mixture.means[places])
+    apart = mixture.means[places] - mean
+    return mean, np.einsum("k,kde->de", weights, mixture.covariances[places] + apart[:, :, None] * apart[:, None, :])
+
+
+def _projected_p_value(one: np.ndarray, other: np.ndarray, direction: np.ndarray) -> float:
+    # Not a matrix product, as above. NaN are kept out of sums by a direction that is a single channel.
+    used = np.flatnonzero(direction)
+    one, other = (np.einsum("nd,d->n", part[:, used], direction[used]) for part in (one, other))
+    one, other = one[~np.isnan(one)], other[~np.isnan(other)]
+    if not len(one) or not len(other):
+        return 1.0
+    return valley_p_value(np.concatenate([one, other]), float(np.median(one)), float(np.median(other)))
+
+
+def _pair_to_merge(
+    responsibilities: np.ndarray, members: list[tuple[int, ...]], valleys: _Valleys, level: float
+) -> tuple[int, int] | None:
+    """The places of the two groups that are taken for each other most, of those without a valley between them."""
+    probabilities = misclassification(responsibilities)
+    pairs = np.triu(np.maximum(probabilities, probabilities.T), k=1)
+    for place in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
+        first, second = divmod(int(place), len(members))
+        if valleys.p_value(members[first], members[second]) > level:
+            return first, second
+    return None
+
+
+def _numbered(members: list[tuple[int, ...]], weights: np.ndarray) -> np.ndarray:
+    """The population of each component; of equal weights, the population with the first component is first."""
+    population = np.empty(len(weights), np.int32)
+    for number, group in enumerate(sorted(members, key=lambda group: (-weights[list(group)].sum(), group))):
+        population[list(group)] = number
+    return population
