@@ -22,6 +22,7 @@ import numpy as np
 
 from taproom.blas import blas_threads
 from taproom.errors import InputError
+from taproom.images.conjugate_gradients import conjugate_gradients
 
 TILE = 2048
 # LAPACK's bits depend on its number of threads, so that is the same on every machine: two for systems that are large,
@@ -193,7 +194,6 @@ class Ridge:
     def _descend(
         self, gram: Gram, penalty: float, mean: np.ndarray, wanted: np.ndarray, weights: np.ndarray
     ) -> np.ndarray:
-        """Preconditioned conjugate gradients, for all classes side by side, each with a step length of its own."""
         from scipy.linalg.blas import ssymm
 
         def product(given: np.ndarray) -> np.ndarray:
@@ -202,24 +202,13 @@ class Ridge:
             result += np.float32(penalty) * given
             return result
 
-        small = TOLERANCE * np.maximum(_lengths(wanted), np.finfo(np.float32).tiny)
-        left = wanted - product(weights)
-        direction = near = self._approximate(left)
-        slope = _dots(left, near)
-        for _ in range(MOST_STEPS):
-            if (_lengths(left) <= small).all():
-                return weights
-            along = product(direction)
-            step = _ratio(slope, _dots(direction, along))
-            weights += step * direction
-            left -= step * along
-            near = self._approximate(left)
-            slope, before = _dots(left, near), slope
-            direction = near + _ratio(slope, before) * direction
-        raise InputError(
-            f"the least squares system could not be solved at the penalty {penalty:g}: {MOST_STEPS} steps of conjugate "
-            "gradients did not come to rest. Wanted a larger penalty."
-        )
+        found = conjugate_gradients(product, self._approximate, wanted, weights, TOLERANCE, MOST_STEPS)
+        if found is None:
+            raise InputError(
+                f"the least squares system could not be solved at the penalty {penalty:g}: {MOST_STEPS} steps of "
+                "conjugate gradients did not come to rest. Wanted a larger penalty."
+            )
+        return found
 
 
 def fit_least_squares(
@@ -290,16 +279,3 @@ def _singular(penalty: float) -> InputError:
         f"the least squares system is singular at the penalty lambda {penalty:g}: features depend on each other, or "
         "are more than there are images. Wanted a larger penalty, say 10."
     )
-
-
-def _dots(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.einsum("ij,ij->j", left, right, dtype=np.float64)
-
-
-def _lengths(columns: np.ndarray) -> np.ndarray:
-    return np.sqrt(_dots(columns, columns))
-
-
-def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-    """Their ratio as float32; 0 where a column has already come to rest."""
-    return np.divide(above, below, out=np.zeros_like(above), where=below > 0).astype(np.float32)
