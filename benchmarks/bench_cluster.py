@@ -6,13 +6,12 @@ The first claim is for these steps, with SHARE 1; by default all of them are tri
 
 - `neighbors`: the 100 nearest of 20,000 items with 1,540 of 400,000 words each;
 - `counting`: the words of 1 GB of reviews;
-- `gram`: the Gram matrix of 8,192 features of 60,000 images;
 - `em`: 20 iterations of three fits of 12 components to 1,000,000 events in five channels.
 
-Workers of one thread on this machine read weights and texts from a warehouse in a temporary folder, and make images and
-events from a seed. A step is computed twice, and the second time counts, when workers have what blocks share. The peers
-of two workers are one worker, and the same two threads without a cluster; all must give the same bits. Then the bytes
-that went over the wire.
+Workers of one thread on this machine read weights and texts from a warehouse in a temporary folder, and make events
+from a seed. A step is computed twice, and the second time counts, when workers have what blocks share. The peers of two
+workers are one worker, and the same two threads without a cluster; all must give the same bits. Then the bytes that
+went over the wire.
 
 The second claim is for blocks of 10 ms: what `taproom.compute.workers` adds to joblib alone.
 """
@@ -36,10 +35,6 @@ from assets.reviews.tfidf import TFIDF
 from taproom.assays.expectation_maximization import EmParameters, Fit, fit_all
 from taproom.cluster import ClusterUsage, taken_usages
 from taproom.compute import Made, workers
-from taproom.images.gram_tiles import fitted_gram
-from taproom.images.image_classifier import ImagesToEncode, LabelledImages
-from taproom.images.image_features import EncoderParameters, learn_encoder
-from taproom.images.least_squares import Gram
 from taproom.maps.neighbors import nearest
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.table_version import TableVersion
@@ -50,7 +45,6 @@ from taproom.words.stored_texts import count_stored
 
 ITEMS, WORDS, WORDS_PER_ITEM, K = 20_000, 400_000, 1_540, 100
 TOKENS = 180_000_000  # 1 GB
-IMAGES, FILTERS, CLASSES = 60_000, 1_024, 10
 EVENTS, CHANNELS, COMPONENTS, RESTARTS, ITERATIONS = 1_000_000, 5, 12, 3, 20
 BLOCKS, BLOCK_SECONDS = 2_000, 0.01
 
@@ -166,33 +160,6 @@ def arrays_of_counts(counts: Counts) -> list[np.ndarray]:
     return [counts.item_ids, counts.words, counts.counts.indptr, counts.counts.indices, counts.counts.data]
 
 
-def gram(share: float, folder: str) -> Step:
-    """Images of noise."""
-    made = Made(noise, (round(share * IMAGES),))
-    images = made.here
-    labels = np.arange(len(images.pixels)) % CLASSES
-    everywhere, nowhere = np.ones(len(labels), bool), np.zeros(len(labels), bool)
-    classes = [str(label) for label in range(CLASSES)]
-    labelled = LabelledImages(images.pixels, labels, classes, everywhere, nowhere, nowhere)
-    return Step(
-        f"{len(labels):,} images, {images.encoder.dimensions:,} features",
-        lambda: arrays_of_gram(fitted_gram(images, labelled, folder, n_jobs=2)),
-        lambda: arrays_of_gram(fitted_gram(made, labelled, folder)),
-    )
-
-
-def noise(images: int) -> ImagesToEncode:
-    """Images of random pixels, and an encoder that was learned from some of them."""
-    pixels = np.random.default_rng(0).integers(0, 256, (images, 32, 32, 3), np.uint8)
-    parameters = EncoderParameters(filters=FILTERS, patches=10 * FILTERS, iterations=1, pools=2)
-    return ImagesToEncode(learn_encoder(pixels[:1_000], parameters, seed=0), pixels)
-
-
-def arrays_of_gram(sums: Gram) -> list[np.ndarray]:
-    """All that there is to compare: the upper triangle, and what is linear in the features."""
-    return [np.triu(sums.products), sums.sums, sums.with_targets, sums.target_sums]
-
-
 def em(share: float, folder: str) -> Step:
     """Events of overlapping populations."""
     made = Made(events, (round(share * EVENTS),))
@@ -219,7 +186,7 @@ def arrays_of_fits(fits: list[Fit]) -> list[np.ndarray]:
     return [array for each in mixtures for array in (each.weights, each.means, each.covariances)]
 
 
-STEPS = {"neighbors": neighbors, "counting": counting, "gram": gram, "em": em}
+STEPS = {"neighbors": neighbors, "counting": counting, "em": em}
 
 
 @contextmanager

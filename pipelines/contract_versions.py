@@ -14,7 +14,7 @@ import yaml
 from taproom.warehouse.contracts import Contract
 
 # Tables that there are no more, with the version, a major one, in which they were removed.
-REMOVED: Mapping[str, str] = {}
+REMOVED: Mapping[str, str] = {"gram": "2.0.0"}
 
 _PAGE = """# Changes of contracts
 

@@ -45,8 +45,9 @@ class StepResources:
 ONE_CORE = StepResources(cores=1, memory_gib=4)
 # A step in a pool uses all cores of its machine.
 POOLED = StepResources(cores=4, memory_gib=8)
-# Steps with needs of their own, by the name of the op: a Gram matrix of 32,768 features has 4.3 GB, and is copied once.
-OTHERS = {name: StepResources(cores=4, memory_gib=16) for name in ("gram", "classifier")}
+# Steps with needs of their own, by the name of the op: the kernel of 50,000 images and 25,000 landmarks has 5 GB, and
+# those landmarks' own three times 2.5 GB.
+OTHERS = {"classifier": StepResources(cores=4, memory_gib=16)}
 
 
 def step_resources(op: dg.OpDefinition) -> StepResources:

@@ -49,7 +49,7 @@ def few_test_images(count):
 
 # What the tables of the chain are made of and with, quickly.
 LEARNED = ("patches", "whitening", "filters", "encoder")
-FITTED = ("gram", "image_features", "classifier", "predictions", "confusion")
+FITTED = ("image_features", "landmarks", "classifier", "predictions", "confusion")
 QUICK = {"filters": 16, "patches": 1_000, "iterations": 3, "workers": 2}
 # The smallest street fight that has all its rows.
 SMALL_FIGHT = Sizes(2, 60, 60, 60, filters=8, patches=300, iterations=1, pools=2)

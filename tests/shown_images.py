@@ -11,6 +11,7 @@ from assets.images.filters import COLOURS, ENCODER, FILTERS, PATCHES, WHITENING
 from assets.images.images import CONTRACT as IMAGES
 from assets.images.predictions import CONFUSION, PREDICTIONS
 from assets.images.street_fight import CONTRACT as STREET_FIGHT
+from taproom.images.calibration import probabilities
 from taproom.images.convolution import deck_example, gallery, random_patch_filters
 from taproom.images.image_features import EncoderParameters, learn
 from taproom.warehouse.publishing import Origin
@@ -104,15 +105,19 @@ def publish_predictions(warehouse: Warehouse, image_ids: list[str], labels: list
         {
             "class": classes,
             "images": [labels.count(name) for name in classes],
+            "width": [2.0] * len(classes),
             "penalty": [3.0] * len(classes),
             "validation_accuracy": [0.7] * len(classes),
+            "temperature": [0.5] * len(classes),
+            "calibration_error": [0.02] * len(classes),
             "intercept": np.zeros(len(classes), np.float32),
             "weights": [np.zeros(4, np.float32)] * len(classes),
         },
     )
     columns = {"image_id": image_ids, "split": ["test"] * len(labels), "label": labels, "predicted": predicted}
-    inputs = dict.fromkeys(("classifier", "encoder", "filters", "images", "whitening"), 0)
-    publish(warehouse, PREDICTIONS, {**columns, "scores": list(scores)}, Origin(inputs=inputs))
+    inputs = dict.fromkeys(("classifier", "encoder", "filters", "images", "landmarks", "whitening"), 0)
+    columns |= {"scores": list(scores), "probabilities": list(probabilities(scores, temperature=0.5))}
+    publish(warehouse, PREDICTIONS, columns, Origin(inputs=inputs))
     publish(
         warehouse,
         CONFUSION,

@@ -83,7 +83,7 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     few = {"filters": 4, "patches": 200, "patch_size": 4, "pools": 2}
     make("images", images={"source": "files", "path": str(pictures)})
     make("patches", "whitening", "filters", "encoder", filters=few)
-    make("gram", "image_features", "classifier")
+    make("image_features", "landmarks", "classifier")
     monkeypatch.chdir(tmp_path)
 
 

@@ -1,33 +1,30 @@
-"""classifier: multiclass least squares with a ridge penalty, solved from the Gram matrix.
+"""classifier: kernel regression on landmarks, with a Gaussian kernel of the images' features.
 
-    min_W,b  sum_i |W' x_i + b - y_i|^2 + lambda |W|^2
+    min_a  sum_i |sum_j k(x_i, z_j) a_j - (y_i - b)|^2  +  lambda sum_jl k(z_j, z_l) a_j' a_l
+    k(x, z) = exp(-|x - z|^2 / (2 width^2))
 
-Lambda is the penalty with the best accuracy on the validation images, a tenth of the training images that the Gram
-matrix leaves out. The classifier is then fitted to these too. The test images are not used.
+x_i are the features of an image, divided by their spread over the landmarks z_j; y_i is 1 for the image's class and -1
+for the others, and b their mean. Width and lambda are those with the best accuracy on the validation images, a tenth
+of the training images. One temperature for all classes makes the scores of these images probabilities. The classifier
+is then fitted to all training images. The test images are not used.
 
-Grain: a class. Source: the deck's slide "Mini case study", step 6.
+Grain: a class. Source: the deck's slide "Mini case study", steps 6 and 7; Rudi, Carratino and Rosasco, FALKON: an
+optimal large scale kernel method, 2017; Guo and others, On calibration of modern neural networks, 2017.
 """
+
+from dataclasses import replace
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
+from assets.images.image_features import FEATURES, MODEL
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.compute import Made
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank
 from taproom.warehouse.table_version import TableVersion
 
-_SUMS_AND_FEATURES = (
-    "gram.centre",
-    "gram.spread",
-    "gram.sum",
-    "gram.with_targets",
-    "gram.products",
-    "images.label",
-    "images.pixels",
-    "whitening.mean",
-    "whitening.weights",
-    "filters.weights",
-)
+_LEARNED_FROM = ("images.label", "landmarks.features", *FEATURES)
 
 CONTRACT = Contract(
     table="classifier",
@@ -36,37 +33,53 @@ CONTRACT = Contract(
         Column("class", pa.string(), "name of the class; rows are in alphabetical order", made_from=("images.label",)),
         Column("images", pa.int64(), "number of training images of the class",
                made_from=("images.label", "images.split")),
-        Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy, for features of about "
-               "unit variance; the fit to all training images scales it by their number; the same in all rows"),
+        Column("width", pa.float64(), "width of the Gaussian kernel, a distance of features that are divided by their "
+               "standard deviation over the landmarks; the same in all rows", made_from=_LEARNED_FROM),
+        Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy; the fit to all "
+               "training images scales it by their number; the same in all rows", made_from=_LEARNED_FROM),
         Column("validation_accuracy", pa.float64(), "accuracy on the validation images, before the classifier was "
-               "fitted to these too; the same in all rows"),
-        Column("intercept", pa.float32(), "score of the class for an image whose features are all 0",
-               made_from=_SUMS_AND_FEATURES),
-        Column("weights", pa.list_(pa.float32()), "one weight for each feature; the predicted class is the one "
-               "with the highest score, intercept + weights x features", made_from=_SUMS_AND_FEATURES),
+               "fitted to these too; the same in all rows", made_from=_LEARNED_FROM),
+        Column("temperature", pa.float64(), "softmax(scores / temperature) are the probabilities of the classes; the "
+               "same in all rows", made_from=_LEARNED_FROM),
+        Column("calibration_error", pa.float64(), "expected calibration error of these probabilities on the "
+               "validation images, by which the temperature was chosen; the same in all rows", made_from=_LEARNED_FROM),
+        Column("intercept", pa.float32(), "score of the class for an image that is unlike all landmarks",
+               made_from=("images.label",)),
+        Column("weights", pa.list_(pa.float32()), "one weight for each landmark, in the order of the table landmarks; "
+               "the predicted class is the one with the highest score, intercept + weights x kernel",
+               made_from=_LEARNED_FROM),
     ),
     key=("class",),
+    version="2.0.0",
     invariants=(
         NotBlank("class"),
         Between("images", 0),
+        Between("width", 0),
         Between("penalty", 0),
         Between("validation_accuracy", 0, 1),
+        Between("temperature", 0),
+        Between("calibration_error", 0, 1),
         Between("intercept"),
         Between("weights"),
     ),
     limits=(
-        "The validation accuracy was used to choose the penalty and is too high; confusion has the test images.",
-        "Scores are not probabilities.",
+        "The validation accuracy was used to choose width and penalty and is too high; confusion has the test images.",
+        "Scores are not probabilities; softmax(scores / temperature) are, for images like those of the data set.",
     ),
 )  # fmt: skip
 
 
 class ClassifierConfig(dg.Config):
-    """The penalties to compare."""
+    """The widths and penalties to compare."""
 
+    widths: list[float] | None = Field(
+        None,
+        description="widths of the kernel to compare, in units of the median distance of landmarks; null: 0.7, "
+        "1, 1.4 and 2",
+    )
     penalties: list[float] | None = Field(
         None,
-        description="ridge penalties lambda to compare; null: 3, 10, 30, 100, 300, and others if an end is best",
+        description="ridge penalties lambda to compare; null: 0.03, 0.01, 0.003, and others if an end is best",
     )
     workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
@@ -76,61 +89,79 @@ class ClassifierConfig(dg.Config):
         CONTRACT,
         __name__,
         config=ClassifierConfig,
-        description="A linear classifier of images: one row of weights for each class.",
+        description="A classifier of images by kernel regression: one row of weights of landmarks for each class.",
     ),
+    ins={name: dg.AssetIn(metadata={"as_read_by": "landmarks"}) for name in ("images", "image_features", *MODEL)},
     pool="numerics",
 )
 @keeps_settings
 def classifier(
     config: ClassifierConfig,
-    gram: pa.RecordBatchReader,
+    landmarks: TableVersion,
     images: TableVersion,
-    encoder: pa.Table,
-    whitening: pa.Table,
-    filters: pa.Table,
+    image_features: TableVersion,
+    encoder: TableVersion,
+    whitening: TableVersion,
+    filters: TableVersion,
 ) -> Draft:
-    """Compare penalties on the validation images, and fit the best to all training images."""
+    """Compare widths and penalties on the validation images, and fit the best to all training images."""
     import numpy as np
 
     from taproom.images import classifier_figures as figures
+    from taproom.images.classifier_choice import PENALTIES, WIDTHS, TrainingImages, choose_classifier
     from taproom.images.image_classifier import (
-        PENALTIES,
-        ImagesToEncode,
         LabelledImages,
-        choose_classifier,
-        gram_of,
-        validation_features,
+        known_features,
+        landmark_features,
+        stored_images_to_encode,
     )
-    from taproom.images.image_features import encoder_of
-    from taproom.images.stored_pixels import StoredPixels, without_pixels
+    from taproom.images.stored_features import StoredFeatures
+    from taproom.images.stored_pixels import without_pixels
+    from taproom.progress import progress
 
-    model = encoder_of(encoder, whitening, filters)
-    labelled = LabelledImages.of(without_pixels(images).read())
+    rows = without_pixels(images).read()
+    labelled = LabelledImages.of(rows)
+    training = labelled.training
+    made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
+    features = StoredFeatures()
+    with progress(doing="features", total=len(training), unit="image") as bar:
+        for block, of_block in known_features(made, image_features, training, config.workers):
+            features.add(of_block)
+            bar.update(len(block))
+    ids = replace(landmarks, columns=("image_id",)).read()["image_id"]
+    places = np.searchsorted(training, pa.compute.index_in(ids, rows["image_id"]))
+    count = len(labelled.classes)
     chosen = choose_classifier(
-        gram_of(gram, model.dimensions, len(labelled.classes)),
-        validation_features(ImagesToEncode(model, StoredPixels(images)), labelled, config.workers),
+        TrainingImages(features, labelled.labels[training], labelled.validation[training], places, count),
+        landmark_features(landmarks),
+        config.widths or WIDTHS,
         config.penalties or PENALTIES,
         config.workers,
     )
-    trained = labelled.labels[labelled.fitted | labelled.validation]
-    accuracy = chosen.accuracies[chosen.penalty]
-    count = len(labelled.classes)
+    numbers = {
+        "width": chosen.classifier.kernel.width,
+        "penalty": chosen.penalty,
+        "validation_accuracy": chosen.accuracies[chosen.penalty],
+        "temperature": chosen.classifier.temperature,
+        "calibration_error": chosen.calibration_error,
+    }
+    trained = np.bincount(labelled.labels[training], minlength=count)
+    model = encoder.read()
     return Draft(
         CONTRACT.table_of(**{
             "class": labelled.classes,
-            "images": np.bincount(trained, minlength=count),
-            "penalty": [chosen.penalty] * count,
-            "validation_accuracy": [accuracy] * count,
+            "images": trained,
+            **{name: [number] * count for name, number in numbers.items()},
             "intercept": chosen.classifier.intercept,
             "weights": list(chosen.classifier.weights.T),
         }),
         metadata={
-            "validation_accuracy": accuracy,
+            **numbers,
             "validation_images": int(labelled.validation.sum()),
-            "penalty": chosen.penalty,
-            "classes_not_trained": [labelled.classes[label] for label in set(range(count)) - set(trained.tolist())],
-            "preset": encoder["preset"][0].as_py(),
-            "champion": encoder["champion"][0].as_py(),
+            "landmarks": len(places),
+            "classes_not_trained": [labelled.classes[label] for label in np.flatnonzero(trained == 0)],
+            "preset": model["preset"][0].as_py(),
+            "champion": model["champion"][0].as_py(),
         },
         figure=figures.penalties(chosen.accuracies, chosen.penalty),
     )  # fmt: skip

@@ -14,6 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
+from assets.images.image_features import FEATURES, MODEL
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.compute import Made
@@ -23,7 +24,7 @@ from taproom.warehouse.table_version import TableVersion
 
 MOST_WRONG = 0.5  # of the errors of always predicting the most frequent class
 
-_FEATURES = ("images.pixels", "whitening.mean", "whitening.weights", "filters.weights")
+_SCORES = ("classifier.intercept", "classifier.weights", "classifier.width", "landmarks.features", *FEATURES)
 
 PREDICTIONS = Contract(
     table="predictions",
@@ -48,24 +49,37 @@ PREDICTIONS = Contract(
             "predicted",
             pa.string(),
             "predicted class: the one with the highest score",
-            made_from=("classifier.class", "classifier.intercept", "classifier.weights", *_FEATURES),
+            made_from=("classifier.class", *_SCORES),
         ),
         Column(
             "scores",
             pa.list_(pa.float32()),
             "score of each class, in alphabetical order of the classes",
-            made_from=("classifier.intercept", "classifier.weights", *_FEATURES),
+            made_from=_SCORES,
+        ),
+        Column(
+            "probabilities",
+            pa.list_(pa.float32()),
+            "probability of each class, in the same order",
+            made_from=("classifier.temperature", *_SCORES),
         ),
     ),
     key=("image_id",),
-    invariants=(NotBlank("image_id"), OneOf("split", SPLITS), NotBlank("predicted"), Between("scores")),
+    version="1.1.0",
+    invariants=(
+        NotBlank("image_id"),
+        OneOf("split", SPLITS),
+        NotBlank("predicted"),
+        Between("scores"),
+        Between("probabilities", 0, 1),
+    ),
     may_be_empty=True,
     foreign_keys=(
         ForeignKey(("image_id",), "images", ("image_id",)),
         ForeignKey(("predicted",), "classifier", ("class",)),
     ),
     limits=(
-        "Scores are not probabilities.",
+        "Probabilities are calibrated on images of the data set: on pictures from elsewhere, they may be too high.",
         "Images of the split training are those without a label; measure the accuracy on the split test.",
     ),
 )
@@ -114,12 +128,14 @@ _out = partial(refreshed_out, module=__name__, config=PredictionsConfig)
         ),
         "confusion": _out(CONFUSION, "Confusion matrix: the number of test images by true and predicted class."),
     },
+    ins={name: dg.AssetIn(metadata={"as_read_by": "classifier"}) for name in ("landmarks", *MODEL)},
     pool="numerics",
 )
 @keeps_settings
 def predictions(
     config: PredictionsConfig,
     classifier: TableVersion,
+    landmarks: TableVersion,
     images: TableVersion,
     encoder: TableVersion,
     whitening: TableVersion,
@@ -129,8 +145,8 @@ def predictions(
     import numpy as np
 
     from taproom.images import classifier_figures as figures
+    from taproom.images.calibration import calibration_error, probabilities
     from taproom.images.image_classifier import (
-        classifier_of,
         confusion_counts,
         held_out_images,
         scores_of_images,
@@ -139,22 +155,27 @@ def predictions(
     from taproom.images.stored_pixels import without_pixels
     from taproom.intervals import wilson_interval
 
-    _, classes = classifier_of(classifier.read())
+    known = classifier.read()
+    classes = known["class"].to_pylist()
     rows = without_pixels(images).read()
     asked = rows.take(held_out_images(rows))
     labels = asked["label"].to_pylist()
-    made = Made(stored_images_to_score, (classifier, images, encoder, whitening, filters))
+    made = Made(stored_images_to_score, (classifier, landmarks, images, encoder, whitening, filters))
     scores = scores_of_images(made, config.workers)
+    likely = probabilities(scores, known["temperature"][0].as_py())
     predicted = [classes[place] for place in scores.argmax(axis=1)] if len(asked) else []
     counts, names = confusion_counts(labels, predicted, classes)
     judged, right = int(counts.sum()), int(np.trace(counts))
     metadata: dict[str, float] = {"test_images": judged}
     if judged:
         accuracy = wilson_interval(right, judged)
+        labelled = np.asarray(pa.compute.is_valid(asked["label"]))
+        numbers = np.array([classes.index(label) if label in classes else -1 for label in labels])
         metadata |= {
             "test_accuracy": accuracy.mean,
             "accuracy_low": accuracy.low,
             "accuracy_high": accuracy.high,
+            "calibration_error": calibration_error(likely[labelled], numbers[labelled]),
         }
     yield dg.Output(
         Draft(
@@ -164,6 +185,7 @@ def predictions(
                 label=asked["label"],
                 predicted=pa.array(predicted, pa.string()),
                 scores=pa.array(list(scores), pa.list_(pa.float32())),
+                probabilities=pa.array(list(likely), pa.list_(pa.float32())),
             ),
             metadata=metadata,
             figure=figures.predictions(made.here.pixels, labels, predicted, scores) if judged else None,

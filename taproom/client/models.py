@@ -225,7 +225,8 @@ class ImageModels(_Models):
                 the table `images`. Images must have the size of those that the classifier was fitted to.
 
         Returns:
-            A row per image: `predicted` and `scores` (a list, in the order of the classes in the schema's metadata).
+            A row per image: `predicted`, and `scores` and `probabilities` (lists, in the order of the classes in the
+            schema's metadata).
 
         Raises:
             InputError: the images have another size or type.

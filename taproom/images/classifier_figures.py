@@ -1,4 +1,4 @@
-"""The pictures of patches, filters, sums and classifiers of images, each a PNG as bytes.
+"""The pictures of patches, filters and classifiers of images, each a PNG as bytes.
 
 What belongs here is drawing, as in `taproom.images.image_figures`, whose grid of pictures these share.
 """
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from taproom.images.patches import Whitening
 
 MOST_PATCHES = 400
-MOST_FEATURES = 600
 MOST_IMAGES = 12
 SHOWN_CLASSES = 20
 
@@ -56,27 +55,6 @@ def whitening(fitted: "Whitening", patches: np.ndarray) -> bytes:
         axes.set_axis_off()
         axes.set_title(title, fontsize=9)
     return png_of(figure)
-
-
-def gram(products: np.ndarray, sums: np.ndarray, weight: float) -> bytes:
-    """How features correlate (some, evenly spread, of the upper triangle `products`), and how much variance is where.
-
-    `sums` (D,) are the features' own, over `weight` images.
-    """
-    chosen = np.linspace(0, len(products) - 1, min(MOST_FEATURES, len(products))).astype(int)
-    mean = sums[chosen] / weight
-    upper = np.triu(products[np.ix_(chosen, chosen)]) / weight - np.triu(np.outer(mean, mean))
-    covariance = upper + np.triu(upper, 1).T
-    spread = np.sqrt(np.maximum(np.diagonal(covariance), np.finfo(np.float32).tiny))
-    variances = np.maximum(np.linalg.eigvalsh(covariance)[::-1], 0)
-    figure, panels = new_panels(2, 2, 4.4, 3.8)
-    image = panels[0].imshow(covariance / np.outer(spread, spread), cmap="RdBu_r", vmin=-1, vmax=1)
-    figure.colorbar(image, ax=panels[0], shrink=0.8, label="correlation")
-    panels[0].set(title=f"{len(chosen)} of {len(products):,} features", xticks=[], yticks=[])
-    shares = np.cumsum(variances) / max(variances.sum(), np.finfo(np.float64).tiny)
-    panels[1].plot(np.arange(1, len(shares) + 1), shares, color=PALETTE[0])
-    panels[1].set(title="Their variance", xlabel="principal directions", ylabel="share", ylim=(0, 1.02))
-    return compact_png_of(figure)
 
 
 def penalties(accuracies: Mapping[float, float], chosen: float) -> bytes:

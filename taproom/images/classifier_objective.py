@@ -5,10 +5,10 @@ classifier are fitted to the first part, settings are judged on the second, and 
 images; test images are not used. With so few images, filters and patches, accuracies are far below those of the
 product; only their differences count.
 
-The penalty of least squares is not searched: the best one depends on all other parameters, so the product chooses it
-whenever it is made, by the accuracy on validation images (`choose_classifier`). The same holds here: a setting is
-judged at the penalty that is best for it. For fresh images the classifier is refitted at that penalty to the fitted and
-the validation images, as the product does.
+The kernel's width and the penalty are not searched: the best ones depend on all other parameters, so the product
+chooses them whenever it is made, by the accuracy on validation images (`choose_classifier`). The same holds here: a
+setting is judged at the width and the penalty that are best for it, with all fitted images as landmarks. For fresh
+images the classifier is refitted with these to the fitted and the validation images, as the product does.
 
 Source: the deck's slide "Mini case study", and its "Hyperparameter Optimization"; Coates, Lee and Ng 2011, section 4,
 for which parameters matter.
@@ -20,10 +20,9 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
+from taproom.images.classifier_choice import Chosen, TrainingImages, choose_classifier
 from taproom.images.image_arrays import labels_of
-from taproom.images.image_classifier import Chosen, choose_classifier
 from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
-from taproom.images.least_squares import Gram, one_hot
 from taproom.images.stored_pixels import Pixels
 from taproom.search.space import Parameters
 
@@ -73,24 +72,22 @@ class ClassifierObjective:
         return cls(fitted, validation, fresh, classes=len(present))
 
     def score(self, parameters: Parameters, budget: int, seed: int) -> float:
-        """The accuracy on the validation images at the best penalty. Raises `InputError` as `learn_encoder`."""
+        """The accuracy on the validation images, with the best penalty. Raises `InputError` as `learn_encoder`."""
         return max(self._fit(parameters, budget, seed, FITTED_FOR_SCORE)[1].accuracies.values())
 
     def fresh_scores(self, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
         """Whether each fresh image is called right: (images,) float64 of 1.0 and 0.0. Raises as `score`."""
         encoder, chosen = self._fit(parameters, budget, seed, len(self.fitted.labels))
-        scores = chosen.classifier.scores(encoder.features(self.fresh.pixels, n_jobs=1))
+        scores = chosen.classifier.scores(encoder.features(self.fresh.pixels, n_jobs=1), n_jobs=1)
         return (scores.argmax(axis=1) == self.fresh.labels).astype(np.float64)
 
     def _fit(self, parameters: Parameters, budget: int, seed: int, most: int) -> tuple[Encoder, Chosen]:
         settled = replace(LEARNING, **{"filters": budget, **parameters})
         fitted = Labelled(self.fitted.pixels[:most], self.fitted.labels[:most])
         encoder = learn_encoder(fitted.pixels, settled, seed, n_jobs=1)
-        features = encoder.features(fitted.pixels, n_jobs=1)
-        gram = Gram.like(features, self.classes)
-        gram.add(features, one_hot(fitted.labels, self.classes), n_jobs=1)
-        validation = encoder.features(self.validation.pixels, n_jobs=1)
-        return encoder, choose_classifier(gram, [(validation, self.validation.labels)], n_jobs=1)
+        features = [encoder.features(part.pixels, n_jobs=1) for part in (fitted, self.validation)]
+        images = TrainingImages.of_two(features, [fitted.labels, self.validation.labels], self.classes)
+        return encoder, choose_classifier(images, features[0], n_jobs=1)
 
 
 def _check_classes(names: list[str], counts: np.ndarray) -> None:

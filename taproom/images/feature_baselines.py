@@ -1,7 +1,7 @@
 """The accuracy of a classifier with hand-made features, on the same images: the rows of `feature_baselines`.
 
 Here belong the choice of images and the comparison. The features are in `taproom.images.hand_made_features`, the
-classifier in `taproom.images.image_classifier`.
+classifier in `taproom.images.classifier_choice`.
 """
 
 import logging
@@ -11,15 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from taproom.errors import InputError
+from taproom.images.classifier_choice import TrainingImages, choose_classifier
 from taproom.images.hand_made_features import FEATURES, check_images, learn
-from taproom.images.image_classifier import LabelledImages, choose_classifier
-from taproom.images.least_squares import Gram
+from taproom.images.image_classifier import LabelledImages
 from taproom.intervals import wilson_interval
 from taproom.progress import progress
-
-# Penalties for each image that is fitted to, of features of unit spread; more are tried where the best is an end.
-PENALTIES = (1.0, 3.0, 10.0)
-
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +64,7 @@ def choose_images(labels: np.ndarray, training: np.ndarray, most: tuple[int, int
 def compare(pixels: np.ndarray, images: LabelledImages, seed: int = 0, workers: int | None = None) -> Comparison:
     """Fit a classifier to each of the features and judge it on the test images, once.
 
-    The penalty is the one of best accuracy on the validation images, which the classifier is then fitted to as well.
+    Width and penalty are those of best accuracy on the validation images, to which the classifier is then fitted, too.
     Rows are (features, dimensions, penalty, validation_accuracy, accuracy, low, high, training_images, test_images,
     seconds): `low` and `high` are Wilson's interval of 95 %, `seconds` is what learning the features and computing them
     of all images took. Features that cannot be computed are left out, with a warning in the log.
@@ -102,11 +98,10 @@ def _judge(features: str, pixels: np.ndarray, images: LabelledImages, seed: int,
         learned.features(pixels[rows], workers) for rows in (images.fitted, images.validation, images.test)
     )
     seconds = time.perf_counter() - started
-    gram = Gram.like(fitted, len(images.classes))
-    gram.add(fitted, images.targets(images.fitted), n_jobs=workers)
-    penalties = [penalty * len(fitted) for penalty in PENALTIES]
-    chosen = choose_classifier(gram, [(validation, images.labels[images.validation])], penalties, workers)
-    right = chosen.classifier.scores(test).argmax(axis=1) == images.labels[images.test]
+    labels = [images.labels[rows] for rows in (images.fitted, images.validation)]
+    training = TrainingImages.of_two([fitted, validation], labels, len(images.classes))
+    chosen = choose_classifier(training, fitted, n_jobs=workers)
+    right = chosen.classifier.scores(test, workers).argmax(axis=1) == images.labels[images.test]
     accuracy = wilson_interval(int(right.sum()), len(right))
     return {
         "dimensions": fitted.shape[1],

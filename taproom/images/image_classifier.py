@@ -1,12 +1,13 @@
-"""A classifier of images: which images it is fitted to, its sums as a table, and its penalty.
+"""A classifier of images: which images it is fitted to, which of them are landmarks, and what it says of others.
 
 Here belongs what connects the tables of the image chain with `taproom.images.image_features` and
-`taproom.images.least_squares`, which use arrays only. New images are classified in `taproom.images.image_lookup`.
+`taproom.images.landmark_regression`, which use arrays only. How width and penalty are chosen is in
+`taproom.images.classifier_choice`. New images are classified in `taproom.images.image_lookup`.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,22 +18,18 @@ from taproom.compute import Made, goes_to_cluster, made_here, workers
 from taproom.errors import InputError
 from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, encoder_of
-from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
-from taproom.images.stored_features import StoredFeatures
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
 from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
 from taproom.warehouse.table_version import TableVersion
 
 VALIDATION_SHARE = 0.1
 BLOCK_IMAGES = 2048
-# Sums depend on where the validation images are cut, too: those of 80,000 training images are one block.
-BLOCK_VALIDATION = 8192
 # Of the features that a worker of a cluster returns at a time.
 SENT_BYTES = 4 << 20
-BATCH_NUMBERS = 1 << 23
-
-# Penalties that are compared at first, for features of about unit spread; more follow where the best is an end.
-PENALTIES = (3.0, 10.0, 30.0, 100.0, 300.0)
-MOST_PENALTIES = 12
+# How many images are landmarks, for each preset of an encoder.
+LANDMARKS = {"small": 5_000, "coates": 12_000, "large": 20_000, "best": 20_000}
+# Of the kernel between images and landmarks, which is in memory while a classifier is fitted.
+MOST_KERNEL_BYTES = 5 * 10**9
 
 
 @dataclass(frozen=True)
@@ -70,9 +67,10 @@ class LabelledImages:
         validation = labelled & _least_of_each(labels, table["image_id"].to_pylist(), labelled)
         return cls(labels, classes, labelled & ~validation, validation, ~is_training)
 
-    def targets(self, rows: np.ndarray) -> np.ndarray:
-        """Their targets (n, classes) float32."""
-        return one_hot(self.labels[rows], len(self.classes))
+    @property
+    def training(self) -> np.ndarray:
+        """(m,) int64: the numbers of all labelled training images, those for validation too, in ascending order."""
+        return np.flatnonzero(self.fitted | self.validation)
 
 
 def _least_of_each(labels: np.ndarray, image_ids: Sequence[str], candidates: np.ndarray) -> np.ndarray:
@@ -102,7 +100,7 @@ class ImagesToScore(NamedTuple):
     """Images (n, height, width, 3) uint8, and the encoder and the classifier that score them."""
 
     encoder: Encoder
-    classifier: LinearClassifier
+    classifier: KernelClassifier
     pixels: Pixels
 
 
@@ -115,6 +113,7 @@ def stored_images_to_encode(
 
 def stored_images_to_score(
     classifier: TableVersion,
+    landmarks: TableVersion,
     images: TableVersion,
     encoder: TableVersion,
     whitening: TableVersion,
@@ -123,7 +122,7 @@ def stored_images_to_score(
     """The images of `held_out_images`, which are read block by block, and what scores them."""
     pixels = StoredPixels(images, held_out_images(without_pixels(images).read()))
     model = encoder_of(encoder.read(), whitening.read(), filters.read())
-    return ImagesToScore(model, classifier_of(classifier.read())[0], pixels)
+    return ImagesToScore(model, classifier_of(classifier.read(), landmarks), pixels)
 
 
 def held_out_images(rows: pa.Table) -> np.ndarray:
@@ -169,158 +168,60 @@ def _features(images: ImagesToEncode, rows: np.ndarray, n_jobs: int | None) -> n
     return images.encoder.features(images.pixels[rows], n_jobs)
 
 
-def validation_features(images: ImagesToEncode, labelled: LabelledImages, n_jobs: int | None = None) -> StoredFeatures:
-    """The features of the validation images, which are on disk: one block of images is in memory.
-
-    Args:
-        images: all images.
-        labelled: what they are for.
-        n_jobs: threads, as joblib counts workers; they do not change the features.
-
-    Raises:
-        InputError: as `Encoder.features` does.
-    """
-    rows = np.flatnonzero(labelled.validation)
-    stored = StoredFeatures()
-    for start in range(0, len(rows), BLOCK_VALIDATION):
-        block = rows[start : start + BLOCK_VALIDATION]
-        stored.add(images.encoder.features(images.pixels[block], n_jobs), labelled.labels[block])
-    return stored
-
-
-def empty_gram(
-    images: ImagesToEncode | Made[ImagesToEncode], labelled: LabelledImages, n_jobs: int | None = None
-) -> Gram:
-    """Sums of no image yet, about the centre of at most 1000 fitted images that are spread over all.
+def known_features(
+    images: ImagesToEncode | Made[ImagesToEncode], kept: TableVersion, rows: np.ndarray, n_jobs: int | None = None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The features of some images: from the table `image_features`, or computed, if it is empty.
 
     Args:
         images: as in `feature_blocks`.
-        labelled: what the images are for.
+        kept: the version of `image_features`.
+        rows: (m,) the numbers of the images, in ascending order.
         n_jobs: as in `feature_blocks`.
+
+    Yields:
+        The rows of a block, and their features (rows, dimensions) float32.
 
     Raises:
         InputError, ComputeError: as `feature_blocks` does.
+        DamagedFileError, StorageError: as `TableVersion.stream` does.
+    """
+    first = 0
+    for batch in replace(kept, columns=("features",)).stream():
+        block = rows[np.searchsorted(rows, first) : np.searchsorted(rows, first + len(batch))]
+        yield block, features_in(batch)[block - first]
+        first += len(batch)
+    if not first:
+        yield from feature_blocks(images, rows, n_jobs)
+
+
+def features_in(batch: pa.RecordBatch) -> np.ndarray:
+    """The column `features` as an array (n, D) float32."""
+    return batch["features"].flatten().to_numpy().reshape(len(batch), -1)
+
+
+def choose_landmarks(labelled: LabelledImages, count: int, seed: int) -> np.ndarray:
+    """The numbers of the images that are landmarks: `count` of the fitted ones at random, (m,) int64, ascending.
+
+    They are fewer if there are no more, or if the kernel between training images and landmarks would take more than
+    5 GB.
     """
     fitted = np.flatnonzero(labelled.fitted)
-    some = fitted[np.linspace(0, len(fitted) - 1, min(1000, len(fitted))).astype(int)]
-    features = np.concatenate([features for _, features in feature_blocks(images, some, n_jobs)])
-    return Gram.like(features, len(labelled.classes))
+    most = max(1, MOST_KERNEL_BYTES // (4 * len(labelled.training)))
+    return np.sort(np.random.default_rng(seed).permutation(fitted)[: min(count, most)])
 
 
-def gram_batches(gram: Gram, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """The sums as rows of the table `gram`; the last is that of the constant 1."""
-    size = len(gram.centre)
-    rows = max(1, BATCH_NUMBERS // size)
-    for start in range(0, size, rows):
-        stop = min(start + rows, size)
-        lengths = size - np.arange(start, stop)
-        products = np.concatenate([gram.products[row, row:] for row in range(start, stop)])
-        offsets = np.concatenate([[0], np.cumsum(lengths)])
-        yield _gram_batch(
-            schema, np.arange(start, stop), gram.centre[start:stop], gram.spread[start:stop], gram.sums[start:stop],
-            gram.with_targets[start:stop], pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(products)),
-        )  # fmt: skip
-    one = pa.array([[gram.weight]], pa.list_(pa.float32()))
-    yield _gram_batch(
-        schema, np.array([size]), np.zeros(1, np.float32), np.ones(1, np.float32), np.array([gram.weight]),
-        gram.target_sums[None], one,
-    )  # fmt: skip
+def landmark_features(landmarks: TableVersion) -> np.ndarray:
+    """The features (m, D) float32 in the table `landmarks`; raises as `TableVersion.stream` does."""
+    return np.concatenate([features_in(batch) for batch in replace(landmarks, columns=("features",)).stream()])
 
 
-def _gram_batch(
-    schema: pa.Schema,
-    features: np.ndarray,
-    centre: np.ndarray,
-    spread: np.ndarray,
-    sums: np.ndarray,
-    with_targets: np.ndarray,
-    products: pa.ListArray,
-) -> pa.RecordBatch:
-    columns = [pa.array(features, pa.int32()), pa.array(centre), pa.array(spread), pa.array(sums)]
-    targets = pa.array(list(with_targets), pa.list_(pa.float64()))
-    return pa.RecordBatch.from_arrays([*columns, targets, products], schema=schema)
-
-
-def gram_of(batches: Iterable[pa.RecordBatch], size: int, classes: int) -> Gram:
-    """The sums of `size` features from the rows of the table `gram`."""
-    gram = Gram(np.zeros(size, np.float32), np.ones(size, np.float32), classes)
-    for batch in batches:
-        features = batch["feature"].to_numpy()
-        targets = batch["with_targets"].flatten().to_numpy().reshape(-1, classes)
-        offsets, products = batch["products"].offsets.to_numpy(), batch["products"].values.to_numpy()
-        for place, feature in enumerate(features):
-            if feature == size:
-                gram.weight, gram.target_sums = float(batch["sum"][place].as_py()), targets[place].copy()
-                continue
-            gram.products[feature, feature:] = products[offsets[place] : offsets[place + 1]]
-            gram.centre[feature], gram.spread[feature] = batch["centre"][place].as_py(), batch["spread"][place].as_py()
-            gram.sums[feature], gram.with_targets[feature] = batch["sum"][place].as_py(), targets[place]
-    return gram
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A classifier, fitted to all training images at the penalty whose accuracy on the validation images was best.
-
-    `accuracies` are those at each penalty that was tried.
-    """
-
-    classifier: LinearClassifier
-    penalty: float
-    accuracies: dict[float, float]
-
-
-def choose_classifier(
-    gram: Gram,
-    validation: Iterable[tuple[np.ndarray, np.ndarray]],
-    penalties: Sequence[float] = PENALTIES,
-    n_jobs: int | None = None,
-) -> Chosen:
-    """Compare penalties by validation images, then fit to these too.
-
-    `gram` is of the fitted images, and of all training images afterwards; `validation` are blocks of the features
-    (n, D) and the labels (n,) of the validation images, a list of arrays or `StoredFeatures`; arrays are standardized
-    afterwards. Where the best penalty is an end of the range, the range grows by threefold steps. Of equally good ones
-    the largest is taken.
-    """
-    ordered = sorted(penalties)
-    ridge = Ridge(gram, ordered[len(ordered) // 2], n_jobs)
-    accuracies: dict[float, float] = {}
-    fits: dict[float, LinearClassifier] = {}
-
-    def judge(penalty: float) -> None:
-        nearest = fits[min(fits, key=lambda known: abs(known - penalty))] if fits else None
-        fits[penalty] = ridge.fit(gram, penalty, nearest)
-        right = [fits[penalty].scores(features).argmax(axis=1) == labels for features, labels in validation]
-        accuracies[penalty] = float(np.mean(np.concatenate(right)))
-
-    for penalty in ordered:
-        judge(penalty)
-    best = _best(accuracies)
-    while len(ordered) > 1 and len(accuracies) < MOST_PENALTIES and best in (min(accuracies), max(accuracies)):
-        further = best / 3 if best == min(accuracies) else best * 3
-        if further in accuracies:
-            break
-        judge(further)
-        if accuracies[further] <= accuracies[best]:
-            break
-        best = further
-    before = gram.weight
-    for features, labels in validation:
-        gram.add(features, one_hot(labels, len(gram.target_sums)), n_jobs=n_jobs)
-    refit = ridge.fit(gram, best * gram.weight / before, fits[best])
-    return Chosen(refit, best, accuracies)
-
-
-def _best(accuracies: dict[float, float]) -> float:
-    return max(accuracies, key=lambda penalty: (accuracies[penalty], penalty))
-
-
-def classifier_of(table: pa.Table) -> tuple[LinearClassifier, list[str]]:
-    """The classifier from the rows of the table `classifier`, and its classes."""
+def classifier_of(table: pa.Table, landmarks: TableVersion) -> KernelClassifier:
+    """The classifier from the rows of the table `classifier`, and the `landmarks` that it was made with."""
     weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
-    intercept = table["intercept"].to_numpy()
-    return LinearClassifier(np.ascontiguousarray(weights.T), intercept), table["class"].to_pylist()
+    width, temperature = (table[name][0].as_py() for name in ("width", "temperature"))
+    kernel = LandmarkKernel(landmark_features(landmarks), width)
+    return KernelClassifier(kernel, np.ascontiguousarray(weights.T), table["intercept"].to_numpy(), temperature)
 
 
 def scores_of_images(images: ImagesToScore | Made[ImagesToScore], n_jobs: int | None = None) -> np.ndarray:
@@ -343,12 +244,7 @@ def scores_of_images(images: ImagesToScore | Made[ImagesToScore], n_jobs: int | 
 
 
 def _scores(images: ImagesToScore, rows: np.ndarray, n_jobs: int | None) -> np.ndarray:
-    from threadpoolctl import threadpool_limits
-
-    features = images.encoder.features(images.pixels[rows], n_jobs)
-    # The bits of the product depend on the threads of BLAS for some numbers of features.
-    with threadpool_limits(limits=1, user_api="blas"):
-        return images.classifier.scores(features)
+    return images.classifier.scores(images.encoder.features(images.pixels[rows], n_jobs), n_jobs)
 
 
 def confusion_counts(

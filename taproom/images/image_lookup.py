@@ -10,15 +10,18 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.errors import InputError
+from taproom.images.calibration import probabilities
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import ImagesToScore, classifier_of, scores_of_images
 from taproom.images.image_features import encoder_of
 from taproom.sources.image_files import read_picture
 from taproom.warehouse.catalog import existing_head
 from taproom.warehouse.history import recorded_inputs
+from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 
 PARTS = ("encoder", "whitening", "filters")
+INPUTS = (*PARTS, "images", "landmarks")
 
 
 class ImageClassifier:
@@ -26,7 +29,7 @@ class ImageClassifier:
 
     Attributes:
         encoder: what turns images into features.
-        linear: what turns features into scores.
+        classifier: what turns features into scores.
         classes: in the order of the scores.
         size: height and width of the images.
 
@@ -39,8 +42,10 @@ class ImageClassifier:
         """Load the tables."""
         warehouse = warehouse or Warehouse()
         version = existing_head(warehouse.storage, "classifier") if version is None else version
-        self.linear, self.classes = classifier_of(warehouse.read("classifier", version))
-        inputs = recorded_inputs(warehouse.commit_of("classifier", version), "classifier", [*PARTS, "images"])
+        table = warehouse.read("classifier", version)
+        inputs = recorded_inputs(warehouse.commit_of("classifier", version), "classifier", INPUTS)
+        self.classifier = classifier_of(table, TableVersion(warehouse.root, "landmarks", inputs["landmarks"]))
+        self.classes = table["class"].to_pylist()
         self.encoder = encoder_of(*(warehouse.read(part, inputs[part]) for part in PARTS))
         first = next(warehouse.stream("images", inputs["images"], columns=["height", "width"]))
         self.size = (first["height"][0].as_py(), first["width"][0].as_py())
@@ -55,10 +60,15 @@ class ImageClassifier:
         return self.encoder.features(self._pixels(images), n_jobs=-1)
 
     def classify(self, images: str | Path | np.ndarray | pa.Table) -> pa.Table:
-        """`predicted` and `scores` of each image; raises as `features` does."""
-        scores = scores_of_images(ImagesToScore(self.encoder, self.linear, self._pixels(images)), n_jobs=-1)
+        """`predicted`, `scores` and `probabilities` of each image; raises as `features` does."""
+        scores = scores_of_images(ImagesToScore(self.encoder, self.classifier, self._pixels(images)), n_jobs=-1)
         predicted = [self.classes[place] for place in scores.argmax(axis=1)]
-        rows = {"predicted": pa.array(predicted, pa.string()), "scores": pa.array(list(scores), pa.list_(pa.float32()))}
+        lists = pa.list_(pa.float32())
+        rows = {
+            "predicted": pa.array(predicted, pa.string()),
+            "scores": pa.array(list(scores), lists),
+            "probabilities": pa.array(list(probabilities(scores, self.classifier.temperature)), lists),
+        }
         return pa.table(rows).replace_schema_metadata({"classes": ",".join(self.classes)})
 
     def _pixels(self, images: str | Path | np.ndarray | pa.Table) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Kernel regression on landmarks: a Gaussian kernel between all images and some of them, solved in single precision.
 
 Here belong the kernel, the regression at one penalty after another, and the classifier that it leads to. Which images
-are landmarks, and how width and penalty are chosen, is in `taproom.images.image_classifier`. The deck's exact kernel
-regression, also with Huber's loss, is in `taproom.images.kernel_regression`.
+are landmarks is in `taproom.images.image_classifier`, how width and penalty are chosen in
+`taproom.images.classifier_choice`. The deck's exact kernel regression, also with Huber's loss, is in
+`taproom.images.kernel_regression`.
 
     min_a  sum_i |sum_j k(x_i, z_j) a_j - y_i|^2  +  lambda sum_jl k(z_j, z_l) a_j' a_l
     k(x, z) = exp(-|x - z|^2 / (2 width^2))

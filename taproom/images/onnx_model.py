@@ -1,11 +1,12 @@
 """The image classifier as an ONNX model, which runs without Taproom: in browsers, on phones, from other languages.
 
-Here belongs the translation of the encoder and the linear classifier into operations of ONNX. The encoder is in
-`taproom.images.image_features`, the classifier in `taproom.images.least_squares`.
+Here belongs the translation of the encoder and the kernel classifier into operations of ONNX. The encoder is in
+`taproom.images.image_features`, the classifier in `taproom.images.landmark_regression`.
 
 How: whitening and filters are one convolution. A patch is standardized after it: its mean times the sum of a filter's
 weights is subtracted by filters whose weights have the sum 0, and its scale comes from averages over the patch. Windows
-are an average pooling. The features of an image and of its mirror image are averaged.
+are an average pooling. The features of an image and of its mirror image are averaged. The kernel's squared distances
+are those of `taproom.images.landmark_regression`: norms less twice a matrix product.
 
 Source: the specification of the operators, https://onnx.ai/onnx/operators, opset 17.
 """
@@ -19,7 +20,7 @@ import numpy as np
 from taproom.errors import MissingPackageError
 from taproom.images.image_features import Encoder, window_sizes
 from taproom.images.image_lookup import ImageClassifier
-from taproom.images.least_squares import LinearClassifier
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
 from taproom.images.patches import CHANNELS, steps
 from taproom.new_files import new_file
 from taproom.warehouse.warehouse import Warehouse
@@ -33,9 +34,9 @@ def export_classifier(warehouse: Warehouse, target: str | os.PathLike, *, versio
     """Write the classifier and its encoder as an ONNX model.
 
     Its input `images` is (n, height, width, 3) uint8, R G B, of the size of the classifier's images. Its outputs are
-    `predicted` (n,) string, the class of the highest score, and `scores` (n, classes) float32. The scores are those of
-    `taproom.classify` up to rounding in single precision. Its metadata have the `classes` as JSON, in the
-    order of the scores.
+    `predicted` (n,) string, the class of the highest score, and `scores` and `probabilities` (n, classes) float32. They
+    are those of `taproom.classify` up to rounding in single precision. Its metadata have the `classes` as JSON, in
+    their order.
 
     Args:
         warehouse: where the tables are.
@@ -49,12 +50,12 @@ def export_classifier(warehouse: Warehouse, target: str | os.PathLike, *, versio
         MissingPackageError: the extra `onnx` is not installed.
     """
     classifier = ImageClassifier(warehouse, version)
-    model = model_of(classifier.encoder, classifier.linear, classifier.classes, classifier.size)
+    model = model_of(classifier.encoder, classifier.classifier, classifier.classes, classifier.size)
     with new_file(target) as part:
         part.write_bytes(model.SerializeToString())
 
 
-def model_of(encoder: Encoder, linear: LinearClassifier, classes: list[str], size: tuple[int, int]) -> Any:
+def model_of(encoder: Encoder, classifier: KernelClassifier, classes: list[str], size: tuple[int, int]) -> Any:
     """The `onnx.ModelProto` of a classifier of images of a size (height, width); see `export_classifier`."""
     onnx = _onnx()
     graph = _Graph()
@@ -67,11 +68,22 @@ def model_of(encoder: Encoder, linear: LinearClassifier, classes: list[str], siz
         pooled = graph.add("Mean", pooled, _pooled(graph, encoder, mirrored, size))
     by_window = graph.add("Flatten", graph.add("Transpose", pooled, perm=[0, 2, 3, 1]))
     features = graph.add("Pow", by_window, graph.constant(np.float32(encoder.parameters.power)))
-    weights, intercept = graph.constant(linear.weights), graph.constant(linear.intercept)
-    graph.add("Gemm", features, weights, intercept, output="scores")
+    weights, intercept = graph.constant(classifier.weights), graph.constant(classifier.intercept)
+    graph.add("Gemm", _kernel(graph, classifier.kernel, features), weights, intercept, output="scores")
+    logits = graph.add("Div", "scores", graph.constant(np.float32(classifier.temperature)))
+    graph.add("Softmax", logits, axis=1, output="probabilities")
     best = graph.add("ArgMax", "scores", axis=1, keepdims=0)
     graph.add("Gather", graph.constant(np.array(classes, dtype=object)), best, output="predicted")
     return graph.model(size, classes)
+
+
+def _kernel(graph: "_Graph", kernel: LandmarkKernel, features: str) -> str:
+    """The kernel of images with features (n, D) and the landmarks: (n, m)."""
+    scaled = graph.add("Mul", graph.add("Sub", features, graph.constant(kernel.centre)), graph.constant(kernel.scale))
+    norms = graph.add("ReduceSumSquare", scaled, axes=[1], keepdims=1)
+    doubled, landmark_norms = graph.constant(2 * kernel.scaled.T), graph.constant(-kernel.norms)
+    exponents = graph.add("Sub", graph.add("Gemm", scaled, doubled, landmark_norms), norms)
+    return graph.add("Exp", graph.add("Min", exponents, graph.constant(np.float32(0))))
 
 
 def _pooled(graph: "_Graph", encoder: Encoder, images: str, size: tuple[int, int]) -> str:
@@ -172,7 +184,10 @@ class _Graph:
             self._nodes,
             "classifier",
             [value("images", types.UINT8, ["n", *size, CHANNELS])],
-            [value("predicted", types.STRING, ["n"]), value("scores", types.FLOAT, ["n", len(classes)])],
+            [
+                value("predicted", types.STRING, ["n"]),
+                *(value(name, types.FLOAT, ["n", len(classes)]) for name in ("scores", "probabilities")),
+            ],
             self._constants,
         )
         model = onnx.helper.make_model(

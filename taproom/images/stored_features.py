@@ -11,29 +11,29 @@ import numpy as np
 
 
 class StoredFeatures:
-    """Takes blocks of features with the labels of their images, and gives them again as often as wanted.
+    """Takes blocks of features, and gives them again as often as wanted.
 
     A block is in memory while it is looked at. The file has 4 bytes for each number, and is gone with the object.
 
     >>> stored = StoredFeatures()
-    >>> stored.add(np.ones((2, 3), np.float32), np.array([0, 1]))
-    >>> [(features.shape, labels.tolist()) for features, labels in stored]
-    [((2, 3), [0, 1])]
+    >>> stored.add(np.ones((2, 3), np.float32))
+    >>> [features.shape for features in stored]
+    [(2, 3)]
     """
 
     def __init__(self) -> None:
         """Of no image yet."""
         self._file = tempfile.TemporaryFile(prefix="taproom-")  # noqa: SIM115 (as long as the object)
         weakref.finalize(self, self._file.close)
-        self._blocks: list[tuple[tuple[int, ...], np.ndarray]] = []
+        self._shapes: list[tuple[int, ...]] = []
 
-    def add(self, features: np.ndarray, labels: np.ndarray) -> None:
-        """Keep a block: `features` (n, D) float32 and `labels` (n,)."""
+    def add(self, features: np.ndarray) -> None:
+        """Keep a block: `features` (n, D) float32."""
         features.tofile(self._file)
-        self._blocks.append((features.shape, labels))
+        self._shapes.append(features.shape)
 
-    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """The blocks, in their order; the features are copies, which may be changed."""
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """The blocks, in their order."""
         self._file.seek(0)
-        for shape, labels in self._blocks:
-            yield np.fromfile(self._file, np.float32, int(np.prod(shape))).reshape(shape), labels
+        for shape in self._shapes:
+            yield np.fromfile(self._file, np.float32, int(np.prod(shape))).reshape(shape)

@@ -28,7 +28,7 @@ def limits(op: dg.OpDefinition) -> dict[str, str]:
 def test_each_step_says_what_it_needs(ops):
     assert limits(ops["reviews"]) == limits(ops["pages"]) == {"cpu": "1", "memory": "4Gi"}
     assert limits(ops["neighbors"]) == limits(ops["tune_topics"]) == {"cpu": "4", "memory": "8Gi"}
-    assert limits(ops["gram"]) == {"cpu": "4", "memory": "16Gi"}
+    assert limits(ops["classifier"]) == {"cpu": "4", "memory": "16Gi"}
 
 
 def test_steps_of_a_pool_and_no_others_have_several_cores(ops):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import dagster as dg
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,9 @@ from taproom.errors import InputError
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import LabelledImages, classifier_of
 from taproom.images.image_features import encoder_of
-from taproom.images.least_squares import fit_least_squares
+from taproom.images.landmark_regression import LandmarkRegression
+from taproom.images.least_squares import one_hot
+from taproom.warehouse.table_version import TableVersion
 from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
 
 WRONG = {"across": "down", "down": "checked", "checked": "across"}
@@ -33,7 +37,7 @@ def read_images(tmp_path, make):
         path = tmp_path / "planted.parquet"
         write_images(path, pixels, labels, SPLITS)
         make("images", images={"source": "files", "path": str(path)})
-        make(*LEARNED, "gram", "image_features", filters=QUICK)
+        make(*LEARNED, "image_features", "landmarks", filters=QUICK)
 
     return run
 
@@ -59,21 +63,28 @@ def test_the_classifier_is_the_one_of_all_training_images(read_images, fit, ware
         assert table["class"].to_pylist() == ["across", "checked", "down"]
         counts = np.bincount(labelled.labels[training]).tolist()
         assert table["images"].to_pylist() == counts
-        assert len(set(table["penalty"].to_pylist())) == 1
+        for name in ("width", "penalty", "temperature", "calibration_error"):
+            assert len(set(table[name].to_pylist())) == 1
     rows = np.array(features["features"].to_pylist(), np.float32)
-    linear, _ = classifier_of(table)
+    version = TableVersion(warehouse.root, "landmarks", warehouse.head("landmarks"))
+    fitted = classifier_of(table, version)
     with subtests.test("its weights are those of a direct fit"):
         penalty = table["penalty"][0].as_py() * training.sum() / labelled.fitted.sum()
-        direct = fit_least_squares(rows[training], labelled.targets(np.flatnonzero(training)), penalty)
-        # Features are scaled by other images here, and so is the penalty.
-        np.testing.assert_allclose(linear.scores(rows), direct.scores(rows), atol=0.1)
+        ids = features["image_id"].filter(pa.array(training)).to_pylist()
+        places = np.array([ids.index(each) for each in warehouse.read("landmarks")["image_id"].to_pylist()])
+        regression = LandmarkRegression(fitted.kernel.of(rows[training]), places)
+        targets = one_hot(labelled.labels[training], 3)
+        direct = regression.fit(targets - targets.mean(axis=0), np.ones(len(targets), bool), penalty)
+        wanted = fitted.kernel.of(rows) @ direct + targets.mean(axis=0)
+        np.testing.assert_allclose(fitted.scores(rows), wanted, atol=0.02)
     with subtests.test("it is right about images that it does not know"):
-        answers = linear.scores(rows[labelled.test]).argmax(axis=1)
+        answers = fitted.scores(rows[labelled.test]).argmax(axis=1)
         assert np.mean(answers == labelled.labels[labelled.test]) >= 0.9
     with subtests.test("what was chosen is told, with a figure"):
         metadata = told(instance)
         assert metadata["validation_images"] == labelled.validation.sum()
-        assert metadata["penalty"] == table["penalty"][0].as_py()
+        for name in ("width", "penalty", "temperature", "calibration_error"):
+            assert metadata[name] == table[name][0].as_py()
         assert metadata["classes_not_trained"] == []
         assert "figure" in metadata
     with subtests.test("made again, with other workers, it is the same"):
@@ -90,18 +101,16 @@ def test_the_classifier_is_the_one_of_all_training_images(read_images, fit, ware
         assert table["class"].to_pylist() == ["across", "checked", "down", "zebra"]
         assert table["images"].to_pylist() == [*counts, 0]
         assert told(instance)["classes_not_trained"] == ["zebra"]
-        linear, _ = classifier_of(table)
+        fitted = classifier_of(table, replace(version, version=warehouse.head("landmarks")))
         encoder = encoder_of(*(warehouse.read(name) for name in ("encoder", "whitening", "filters")))
-        assert 3 not in linear.scores(encoder.features(pixels_of(warehouse.read("images")))).argmax(axis=1)
-    with subtests.test("the penalties that are asked for are compared"):
-        fit(penalties=[42.0])
+        assert 3 not in fitted.scores(encoder.features(pixels_of(warehouse.read("images")))).argmax(axis=1)
+    with subtests.test("the widths and penalties that are asked for are compared"):
+        fit(penalties=[42.0], widths=[3.0])
         assert set(warehouse.read("classifier")["penalty"].to_pylist()) == {42.0}
     with subtests.test("a penalty that is none is refused, and what was made stays"):
         before = warehouse.head("classifier")
-        with pytest.raises(InputError, match=r"penalty lambda is -1.0; wanted at least 0"):
+        with pytest.raises(InputError, match=r"penalty lambda is -1.0; wanted a number above 0"):
             fit(penalties=[-1.0])
-        with pytest.raises(InputError, match="singular at the penalty lambda 0"):
-            fit(penalties=[0.0])
         assert warehouse.head("classifier") == before
 
 

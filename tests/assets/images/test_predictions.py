@@ -7,6 +7,7 @@ import pytest
 
 from assets.images.predictions import CONFUSION, PREDICTIONS, classifier_beats_chance, every_class_is_predicted
 from pipelines.records import newest_materialization
+from taproom.images.calibration import probabilities
 from tests.planted_images import CLASSES, FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
 
 SPLITS = few_test_images(120)
@@ -40,7 +41,7 @@ def test_images_that_nothing_was_fitted_to_are_classified_and_counted(
     read_images, make, warehouse, instance, subtests, dask_cluster, monkeypatch
 ):
     read_images(SPLITS)
-    result = make(*LEARNED, *FITTED, filters=QUICK, gram={"workers": 2})
+    result = make(*LEARNED, *FITTED, filters=QUICK, image_features={"workers": 2})
     predictions, confusion = warehouse.read("predictions"), warehouse.read("confusion")
     rows, pairs_counted = predictions.to_pylist(), confusion.to_pylist()
     with subtests.test("the tables keep their contracts"):
@@ -56,6 +57,11 @@ def test_images_that_nothing_was_fitted_to_are_classified_and_counted(
     with subtests.test("the class of the highest score is the answer"):
         classes = [*CLASSES, "zebra"]
         assert [row["predicted"] for row in rows] == [classes[np.argmax(row["scores"])] for row in rows]
+    with subtests.test("probabilities follow from the scores, and how far they are off is told"):
+        temperature = warehouse.read("classifier")["temperature"][0].as_py()
+        scores, found = (np.array([row[name] for row in rows]) for name in ("scores", "probabilities"))
+        np.testing.assert_allclose(found, probabilities(scores, temperature), atol=1e-6)
+        assert 0 <= told(instance)["calibration_error"] < 0.2
     with subtests.test("a class that training has not is never the answer"):
         assert "zebra" not in predictions["predicted"].to_pylist()
     judged = [row for row in rows if row["label"] is not None]
@@ -82,7 +88,9 @@ def test_images_that_nothing_was_fitted_to_are_classified_and_counted(
             assert "figure" in told(instance, table), table
     with subtests.test("made again, by other workers, the tables are the same"):
         heads = warehouse.heads()
-        make(*LEARNED, *FITTED, filters=QUICK | {"workers": 1}, gram={"workers": 1}, classifier={"workers": 1})
+        make(
+            *LEARNED, *FITTED, filters=QUICK | {"workers": 1}, image_features={"workers": 1}, classifier={"workers": 1}
+        )
         assert warehouse.heads() == heads
     with subtests.test("on a cluster, too"), monkeypatch.context() as patch:
         patch.setenv("TAPROOM_CLUSTER", dask_cluster)

@@ -44,13 +44,6 @@ def test_whitening_is_drawn(count):
     assert picture(figures.whitening(fit_whitening(patches, "all", 0.1), patches)).size[0] > 300
 
 
-@pytest.mark.parametrize("features", [1, 5, 700])
-def test_sums_are_drawn(features):
-    rows = RANDOM.normal(size=(50, features)) + 3
-    rows[:, 0] = 3
-    assert picture(figures.gram(np.triu(rows.T @ rows), rows.sum(axis=0), 50)).size[0] > 300
-
-
 @pytest.mark.parametrize("accuracies", [{10.0: 0.7}, {0.0: 0.5, 1.0: 0.6}, {1.0: 0.6, 3.0: 0.8, 9.0: 0.75}])
 def test_penalties_are_drawn(accuracies):
     best = max(accuracies, key=accuracies.get)

@@ -5,28 +5,25 @@ import pyarrow as pa
 import pytest
 from threadpoolctl import threadpool_limits
 
-from assets.images.gram import GRAM
+from assets.images.image_features import CONTRACT as IMAGE_FEATURES
+from assets.images.landmarks import CONTRACT as LANDMARKS
 from taproom.cluster import taken_usages
 from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.images import image_classifier
 from taproom.images.image_classifier import (
-    PENALTIES,
     ImagesToEncode,
     ImagesToScore,
     LabelledImages,
-    choose_classifier,
+    choose_landmarks,
     classifier_of,
     confusion_counts,
-    empty_gram,
     feature_blocks,
-    gram_batches,
-    gram_of,
+    known_features,
     scores_of_images,
-    validation_features,
 )
 from taproom.images.image_features import EncoderParameters, learn_encoder
-from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
 from tests.planted_images import CLASSES, images_table, planted_images
 
 RANDOM = np.random.default_rng(0)
@@ -83,7 +80,7 @@ def test_a_class_that_is_in_the_test_only_is_known_and_not_trained():
     labelled = LabelledImages.of(with_labels(labels, splits))
     assert labelled.classes == ["ale", "bock", "stout"]
     assert np.bincount(labelled.labels[labelled.validation]).tolist() == [1, 1]
-    assert labelled.targets(np.array([0, 10])).tolist() == [[1, -1, -1], [-1, -1, 1]]
+    assert labelled.training.tolist() == list(range(10))
 
 
 @pytest.mark.parametrize(
@@ -110,172 +107,56 @@ def test_features_come_block_by_block(monkeypatch, encoder):
     np.testing.assert_array_equal(np.concatenate([found for _, found in blocks]), encoder.features(PIXELS[rows]))
 
 
-@pytest.fixture(scope="module")
-def summed(encoder):
-    """The sums of the fitted images, and these images."""
-    labelled = LabelledImages.of(TABLE)
-    gram = empty_gram(ImagesToEncode(encoder, PIXELS), labelled)
-    rows = np.flatnonzero(labelled.fitted)
-    gram.add(encoder.features(PIXELS[rows]), labelled.targets(rows))
-    return gram, labelled
+def classifier(encoder, landmarks=20, seed=0):
+    """One with random weights."""
+    random = np.random.default_rng(seed)
+    kernel = LandmarkKernel(encoder.features(PIXELS[:landmarks]), 5.0)
+    weights = random.normal(size=(landmarks, 3)).astype(np.float32)
+    return KernelClassifier(kernel, weights, np.zeros(3, np.float32), temperature=0.4)
 
 
-@pytest.mark.parametrize("numbers", [1, 300, 1 << 23])
-def test_the_table_gives_the_sums_again_to_the_bit(monkeypatch, summed, numbers):
-    monkeypatch.setattr(image_classifier, "BATCH_NUMBERS", numbers)
-    gram, _ = summed
-    size = len(gram.centre)
-    batches = list(gram_batches(gram, GRAM.schema))
-    table = pa.Table.from_batches(batches)
-    assert table.schema.equals(GRAM.schema)
-    assert table["feature"].to_pylist() == list(range(size + 1))
-    assert [len(row) for row in table["products"].to_pylist()] == [*range(size, 0, -1), 1]
-    for rows in (batches, table.to_batches(max_chunksize=5), table.combine_chunks().to_batches()):
-        again = gram_of(rows, size, 3)
-        for name in ("centre", "spread", "with_targets", "sums", "target_sums"):
-            assert getattr(again, name).tobytes() == getattr(gram, name).tobytes(), name
-        assert np.triu(again.products).tobytes() == np.triu(gram.products).tobytes()
-        assert again.weight == gram.weight
-
-
-def copy_of(gram):
-    return gram_of(gram_batches(gram, GRAM.schema), len(gram.centre), len(gram.target_sums))
-
-
-@pytest.fixture(scope="module")
-def chosen(encoder, summed):
-    gram, labelled = summed
-    return choose_classifier(copy_of(gram), validation_features(ImagesToEncode(encoder, PIXELS), labelled))
-
-
-def test_the_best_penalty_on_the_validation_images_is_chosen(encoder, summed, chosen):
-    gram, labelled = summed
-    assert set(PENALTIES) <= chosen.accuracies.keys()
-    assert chosen.accuracies[chosen.penalty] == max(chosen.accuracies.values())
-    validation = encoder.features(PIXELS[labelled.validation])
-    for penalty in PENALTIES:
-        answers = Ridge(gram, penalty).fit(gram, penalty).scores(validation).argmax(axis=1)
-        assert chosen.accuracies[penalty] == np.mean(answers == labelled.labels[labelled.validation])
-
-
-def test_it_is_fitted_to_all_training_images_in_the_end(encoder, summed, chosen):
-    gram, labelled = summed
-    everything, before = copy_of(gram), gram.weight
-    rows = np.flatnonzero(labelled.validation)
-    everything.add(encoder.features(PIXELS[rows]), labelled.targets(rows))
-    penalty = chosen.penalty * everything.weight / before
-    direct = Ridge(everything, penalty).fit(everything, penalty)
+def test_known_features_are_those_of_the_table_and_else_computed(encoder, stored):
+    rows = np.array([0, 3, 4, 50, 179])
     features = encoder.features(PIXELS)
-    np.testing.assert_allclose(chosen.classifier.scores(features), direct.scores(features), atol=2e-3)
+    splits, labels = TABLE["split"], TABLE["label"]
+    table = IMAGE_FEATURES.table_of(image_id=TABLE["image_id"], split=splits, label=labels, features=list(-features))
+    images = ImagesToEncode(encoder, PIXELS)
+    for kept, wanted in ((table, -features), (table.slice(0, 0), features)):
+        blocks = list(known_features(images, stored(IMAGE_FEATURES, kept), rows, 2))
+        np.testing.assert_array_equal(np.concatenate([block for block, _ in blocks]), rows)
+        np.testing.assert_allclose(np.concatenate([found for _, found in blocks]), wanted[rows], atol=1e-6)
 
 
-def test_it_knows_images_that_it_was_not_fitted_to(encoder, summed, chosen):
-    _, labelled = summed
-    answers = scores_of_images(ImagesToScore(encoder, chosen.classifier, PIXELS[labelled.test])).argmax(axis=1)
-    assert np.mean(answers == labelled.labels[labelled.test]) >= 0.9
+def test_landmarks_are_some_of_the_fitted_images_and_their_kernel_fits_in_memory(monkeypatch):
+    labelled = LabelledImages.of(TABLE)
+    found = choose_landmarks(labelled, 30, seed=0)
+    assert len(found) == 30
+    assert labelled.fitted[found].all()
+    assert (np.diff(found) > 0).all()
+    assert found.tolist() != choose_landmarks(labelled, 30, seed=1).tolist()
+    assert choose_landmarks(labelled, 10_000, seed=0).tolist() == np.flatnonzero(labelled.fitted).tolist()
+    monkeypatch.setattr(image_classifier, "MOST_KERNEL_BYTES", 4 * len(labelled.training) * 7)
+    assert len(choose_landmarks(labelled, 30, seed=0)) == 7
 
 
-def test_validation_images_may_come_in_blocks(monkeypatch, encoder, summed, chosen):
-    gram, labelled = summed
-    monkeypatch.setattr(image_classifier, "BLOCK_VALIDATION", 7)
-    blocks = validation_features(ImagesToEncode(encoder, PIXELS), labelled)
-    assert [len(labels) for _, labels in blocks] == [7, 7, 2]
-    again = choose_classifier(copy_of(gram), blocks)
-    assert (again.penalty, again.accuracies) == (chosen.penalty, chosen.accuracies)
-    np.testing.assert_allclose(again.classifier.weights, chosen.classifier.weights, atol=1e-4)
+def test_the_tables_give_the_classifier_again(encoder, stored):
+    given = classifier(encoder)
+    ids = [f"{place:04}" for place in range(20)]
+    landmarks = stored(LANDMARKS, LANDMARKS.table_of(image_id=ids, features=list(given.kernel.landmarks)))
+    rows = {"class": list(CLASSES), "intercept": given.intercept, "width": [5.0] * 3, "temperature": [0.4] * 3}
+    weights = pa.array(list(given.weights.T), pa.list_(pa.float32()))
+    again = classifier_of(pa.table({**rows, "weights": weights}), landmarks)
+    assert again.temperature == 0.4
+    features = encoder.features(PIXELS)
+    assert again.scores(features).tobytes() == given.scores(features).tobytes()
 
 
-def noisy(features=150, signal=0.8, common=0.0):
-    """Sums of 160 images whose first features say what the class is, and 2,000 for validation.
-
-    `common` is what all features have in common, and says nothing: only differences of features do.
-    """
-    random = np.random.default_rng(0)
-    labels = random.integers(3, size=2_160)
-    rows = random.normal(size=(2_160, features)) + signal * np.eye(3, features)[labels]
-    rows = (rows + common * random.normal(size=(2_160, 1))).astype(np.float32)
-    gram = Gram.like(rows[:160], 3)
-    gram.add(rows[:160].copy(), one_hot(labels[:160], 3))
-    return gram, [(rows[160:], labels[160:])]
-
-
-def test_the_range_grows_upwards_while_that_is_better():
-    found = choose_classifier(*noisy(), penalties=[1.0, 5.0])
-    assert found.penalty >= 15.0
-    asked = sorted(found.accuracies)
-    np.testing.assert_allclose(asked[2:], 5.0 * 3.0 ** np.arange(1, len(asked) - 1))
-    assert found.penalty == asked[-2]
-    assert np.diff([found.accuracies[penalty] for penalty in asked[1:-1]]).min() > 0
-
-
-def test_the_range_grows_downwards_while_that_is_better():
-    found = choose_classifier(*noisy(features=4, signal=5.0, common=30.0), penalties=[1e3, 1e4])
-    assert found.penalty == sorted(found.accuracies)[1] <= 1e3 / 3
-
-
-def test_the_range_stays_where_its_middle_is_best():
-    found = choose_classifier(*noisy(), penalties=[1e-3, 100.0, 1e7])
-    assert (found.penalty, len(found.accuracies)) == (100.0, 3)
-
-
-def test_one_penalty_is_taken_as_it_is():
-    found = choose_classifier(*noisy(), penalties=[7.0])
-    assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
-
-
-def test_of_equally_good_penalties_the_largest_of_those_that_were_asked_for_is_taken():
-    found = choose_classifier(*noisy(signal=30.0), penalties=[1.0, 2.0, 4.0])
-    assert set(found.accuracies.values()) == {1.0}
-    assert found.penalty == 4.0
-
-
-def test_classes_that_are_easily_told_apart_have_a_classifier():
-    random = np.random.default_rng(1)
-    labels = random.integers(3, size=600)
-    rows = (random.normal(size=(600, 300)) * np.geomspace(1, 1e-3, 300)).astype(np.float32)
-    rows[:, :3] += 8 * np.eye(3, dtype=np.float32)[labels]
-    rows = rows @ np.linalg.qr(random.normal(size=(300, 300)))[0].astype(np.float32)
-    gram = Gram.like(rows[:500], 3)
-    gram.add(rows[:500].copy(), one_hot(labels[:500], 3))
-    found = choose_classifier(gram, [(rows[500:].copy(), labels[500:])])
-    assert found.accuracies[found.penalty] == 1.0
-    assert found.penalty <= 1_000  # not the largest at which it is still right
-
-
-@pytest.mark.parametrize("penalties", [[-1.0], [3.0, -1.0, 10.0]])
-def test_a_negative_penalty_is_refused(penalties):
-    with pytest.raises(InputError, match=r"penalty lambda is -1.0; wanted at least 0"):
-        choose_classifier(*noisy(), penalties=penalties)
-
-
-def test_no_penalty_is_refused_where_features_are_more_than_images():
-    with pytest.raises(InputError, match="singular at the penalty lambda 0"):
-        choose_classifier(*noisy(features=200), penalties=[0.0])
-
-
-@pytest.mark.filterwarnings("error")
-def test_no_penalty_may_be_among_the_penalties():
-    found = choose_classifier(*noisy(), penalties=[0.0, 10.0, 100.0])
-    assert {0.0, 10.0, 100.0} <= found.accuracies.keys()
-
-
-def test_the_table_gives_the_classifier_again():
-    linear = LinearClassifier(RANDOM.normal(size=(5, 2)).astype(np.float32), np.array([1, 2], np.float32))
-    rows = {"class": ["ale", "bock"], "intercept": linear.intercept}
-    weights = pa.array(list(linear.weights.T), pa.list_(pa.float32()))
-    again, classes = classifier_of(pa.table({**rows, "weights": weights}))
-    assert classes == ["ale", "bock"]
-    assert again.weights.tobytes() == linear.weights.tobytes()
-    assert again.weights.flags.c_contiguous
-    np.testing.assert_array_equal(again.intercept, linear.intercept)
-
-
-def test_scores_come_by_blocks_and_of_no_image_there_are_none(monkeypatch, encoder, chosen):
-    images = ImagesToScore(encoder, chosen.classifier, PIXELS)
+def test_scores_come_by_blocks_and_of_no_image_there_are_none(monkeypatch, encoder):
+    images = ImagesToScore(encoder, classifier(encoder), PIXELS)
     together = scores_of_images(images)
-    np.testing.assert_array_equal(together, chosen.classifier.scores(encoder.features(PIXELS)))
+    np.testing.assert_array_equal(together, images.classifier.scores(encoder.features(PIXELS)))
     monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 50)
-    np.testing.assert_allclose(scores_of_images(images), together, atol=1e-4)
+    np.testing.assert_allclose(scores_of_images(images, n_jobs=2), together, atol=1e-4)
     assert scores_of_images(images._replace(pixels=PIXELS[:0])).shape == (0, 3)
 
 
@@ -291,22 +172,13 @@ def test_of_no_image_the_confusion_is_zero():
     assert (counts.tolist(), names) == ([[0, 0], [0, 0]], ["ale", "bock"])
 
 
-def test_another_encoder_has_other_sums(encoder, summed):
-    gram, labelled = summed
-    encoder_of_five = learn_encoder(PIXELS, replace(SMALL, filters=5), seed=0)
-    other = empty_gram(ImagesToEncode(encoder_of_five, PIXELS), labelled)
-    assert len(other.centre) == 40
-    assert len(gram.centre) == encoder.dimensions == 64
-
-
 def images_to_encode():
     return ImagesToEncode(learn_encoder(PIXELS, SMALL, seed=0), PIXELS)
 
 
 def images_to_score():
     encoder, pixels = images_to_encode()
-    weights = np.random.default_rng(0).normal(size=(encoder.dimensions, 3)).astype(np.float32)
-    return ImagesToScore(encoder, LinearClassifier(weights, np.zeros(3, np.float32)), pixels)
+    return ImagesToScore(encoder, classifier(encoder), pixels)
 
 
 @pytest.mark.slow
@@ -332,8 +204,7 @@ def test_features_and_scores_are_the_same_on_a_cluster(on_cluster, monkeypatch):
 def test_scores_do_not_depend_on_the_threads_of_blas():
     many = replace(SMALL, filters=1041, patches=2_500, learned_by="random patches", pools=1)
     encoder = learn_encoder(PIXELS, many, seed=0)
-    weights = np.random.default_rng(0).normal(size=(encoder.dimensions, 10)).astype(np.float32)
-    images = ImagesToScore(encoder, LinearClassifier(weights, np.zeros(10, np.float32)), PIXELS)
+    images = ImagesToScore(encoder, classifier(encoder, landmarks=101), PIXELS)
     found = set()
     for threads in (1, 2):
         with threadpool_limits(limits=threads, user_api="blas"):

@@ -6,10 +6,11 @@ import pytest
 
 import taproom
 from taproom.errors import InputError, UnknownTableError
+from taproom.images.calibration import probabilities
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import ImagesToScore, scores_of_images
 from taproom.images.image_features import ENCODINGS, EncoderParameters, learn_encoder
-from taproom.images.least_squares import LinearClassifier
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, typical_distance
 from taproom.images.onnx_model import export_classifier, model_of
 from taproom.images.patches import STANDARDIZATIONS
 from tests.planted_images import FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
@@ -22,9 +23,9 @@ GUIDE = Path(__file__).resolve().parents[3] / "docs" / "exporting.md"
 
 
 def answers(model, images):
-    """What ONNX Runtime gives: the predicted classes and the scores."""
+    """What ONNX Runtime gives: the predicted classes, the scores and the probabilities."""
     session = runtime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    return session.run(["predicted", "scores"], {"images": images})
+    return session.run(["predicted", "scores", "probabilities"], {"images": images})
 
 
 def test_the_exported_model_classifies_as_the_product_does(tmp_path, make, warehouse, monkeypatch, capsys):
@@ -34,10 +35,11 @@ def test_the_exported_model_classifies_as_the_product_does(tmp_path, make, wareh
     (tmp_path / "empty").mkdir()
     export_classifier(warehouse, tmp_path / "classifier.onnx")
     pixels = pixels_of(warehouse.read("images"))
-    predicted, scores = answers(tmp_path / "classifier.onnx", pixels)
+    predicted, scores, likely = answers(tmp_path / "classifier.onnx", pixels)
     wanted = taproom.classify(pixels)
     assert predicted.tolist() == wanted["predicted"].to_pylist()
     np.testing.assert_allclose(scores, np.array(wanted["scores"].to_pylist()), atol=1e-4)
+    np.testing.assert_allclose(likely, np.array(wanted["probabilities"].to_pylist()), atol=1e-3)
     monkeypatch.chdir(tmp_path / "empty")
     (snippet,) = re.findall(r"```python\n([^`]*onnxruntime.*?)```", GUIDE.read_text("utf-8"), flags=re.DOTALL)
     exec(compile(snippet, str(GUIDE), "exec"), {"__name__": "__main__"})
@@ -63,13 +65,14 @@ def test_the_exported_model_classifies_as_the_product_does(tmp_path, make, wareh
 def test_every_kind_of_encoder_is_translated(changed):
     images = textures(each=100)[0][:, :, :9]  # higher than wide
     encoder = learn_encoder(images, EncoderParameters(**{"filters": 6, "patches": 500, "patch_size": 4} | changed), 0)
-    weights = np.random.default_rng(0).normal(size=(encoder.dimensions, 3)).astype(np.float32)
-    features = encoder.features(images)
-    weights /= 1e-6 + features.std(axis=0)[:, None] * encoder.dimensions**0.5
-    linear = LinearClassifier(weights, -features.mean(axis=0) @ weights)
-    predicted, scores = answers(model_of(encoder, linear, NAMES, (10, 9)).SerializeToString(), images)
-    wanted = scores_of_images(ImagesToScore(encoder, linear, images))
-    np.testing.assert_allclose(scores, wanted, atol=1e-4)
+    landmarks = encoder.features(images[::7])
+    weights = np.random.default_rng(0).normal(size=(len(landmarks), 3)).astype(np.float32)
+    kernel = LandmarkKernel(landmarks, typical_distance(landmarks) / 2)
+    classifier = KernelClassifier(kernel, weights, np.array([0.1, 0, -0.1], np.float32), temperature=0.7)
+    predicted, scores, likely = answers(model_of(encoder, classifier, NAMES, (10, 9)).SerializeToString(), images)
+    wanted = scores_of_images(ImagesToScore(encoder, classifier, images))
+    np.testing.assert_allclose(scores, wanted, atol=1e-3)
+    np.testing.assert_allclose(likely, probabilities(scores, 0.7), atol=1e-5)
     sure = np.ptp(np.sort(wanted, axis=1)[:, 1:], axis=1) > 1e-3
     assert (predicted[sure] == np.array(NAMES)[wanted.argmax(axis=1)][sure]).all()
     assert sure.mean() > 0.9

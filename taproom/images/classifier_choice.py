@@ -1,0 +1,165 @@
+"""Which kernel classifier is best on validation images: its width, its penalty and its temperature.
+
+Here belongs the choice. The regression is in `taproom.images.landmark_regression`; which images are for validation, and
+which are landmarks, is in `taproom.images.image_classifier`.
+
+Widths are compared with few landmarks and at one penalty, because each needs a kernel of its own. Penalties are
+compared with all landmarks, from the largest to the smallest, each fit starting from the one before.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from taproom.images.calibration import best_temperature, calibration_error, probabilities
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, LandmarkRegression, typical_distance
+from taproom.images.least_squares import one_hot
+
+# In units of the median distance of landmarks.
+WIDTHS = (0.7, 1.0, 1.4, 2.0)
+PENALTIES = (0.03, 0.01, 0.003)
+MOST_PENALTIES = 12
+FEW_LANDMARKS = 1_000
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """Images to fit a classifier to.
+
+    Attributes:
+        features: blocks (n, D) float32 of their features, which are looked at several times.
+        labels: (n,) int64, places among the classes.
+        validation: (n,) bool, those that choices are made by; the others are fitted to.
+        landmarks: (m,) int64, the places of the landmarks, in ascending order.
+        classes: how many there are.
+    """
+
+    features: Iterable[np.ndarray]
+    labels: np.ndarray
+    validation: np.ndarray
+    landmarks: np.ndarray
+    classes: int
+
+    @classmethod
+    def of_two(cls, features: Sequence[np.ndarray], labels: Sequence[np.ndarray], classes: int) -> "TrainingImages":
+        """Images to fit to, all of them landmarks, and those for validation: the features and the labels of both."""
+        count, more = map(len, labels)
+        validation = np.repeat([False, True], [count, more])
+        return cls(features, np.concatenate(labels), validation, np.arange(count), classes)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A classifier, fitted to all images with the width and the penalty that were best on the validation images.
+
+    Attributes:
+        classifier: with the temperature that was best on these.
+        penalty: the best one.
+        accuracies: on the validation images at each penalty that was tried.
+        calibration_error: of the probabilities of the validation images.
+    """
+
+    classifier: KernelClassifier
+    penalty: float
+    accuracies: dict[float, float]
+    calibration_error: float
+
+
+def choose_classifier(
+    images: TrainingImages,
+    landmarks: np.ndarray,
+    widths: Sequence[float] = WIDTHS,
+    penalties: Sequence[float] = PENALTIES,
+    n_jobs: int | None = None,
+) -> Chosen:
+    """Compare widths and penalties by the validation images, then fit to these too.
+
+    Where the best penalty is an end of the range, the range grows by threefold steps. Of equally good widths or
+    penalties the largest is taken. In the fit to all images, lambda is larger in proportion to their number.
+
+    Args:
+        images: what the classifier is fitted to.
+        landmarks: (m, D) float32, the features of the landmarks.
+        widths: of the kernel, in units of the landmarks' median distance.
+        penalties: lambda.
+        n_jobs: threads, as joblib counts workers; nothing depends on them.
+
+    Raises:
+        InputError: as `LandmarkRegression` does.
+    """
+    width = _best_width(images, landmarks, widths, float(np.median(penalties)), n_jobs)
+    fits = _Fits(images, LandmarkKernel(landmarks, width), n_jobs)
+    penalty = _best_penalty(fits, penalties)
+    scores, labels = fits.scores(penalty)[images.validation], images.labels[images.validation]
+    temperature = best_temperature(scores, labels)
+    error = calibration_error(probabilities(scores, temperature), labels)
+    return Chosen(fits.of_all(penalty, temperature), penalty, fits.accuracies, error)
+
+
+class _Fits:
+    """The fits with a kernel at several penalties, and their accuracies on the validation images."""
+
+    def __init__(self, images: TrainingImages, kernel: LandmarkKernel, n_jobs: int | None) -> None:
+        rows = kernel.of_blocks(images.features, len(images.labels), n_jobs)
+        self._regression = LandmarkRegression(rows, images.landmarks, n_jobs)
+        self._images, self._kernel = images, kernel
+        self._targets = one_hot(images.labels, images.classes)
+        self._weights: dict[float, np.ndarray] = {}
+        self.accuracies: dict[float, float] = {}
+
+    def judge(self, penalty: float) -> float:
+        """Fit at a penalty, from the fit at the penalty that is nearest to it, and give the accuracy."""
+        nearest = min(self._weights, key=lambda known: max(known / penalty, penalty / known), default=None)
+        start = None if nearest is None else self._weights[nearest]
+        self._weights[penalty], _ = self._fit(~self._images.validation, penalty, start)
+        right = self.scores(penalty).argmax(axis=1) == self._images.labels
+        self.accuracies[penalty] = float(right[self._images.validation].mean())
+        return self.accuracies[penalty]
+
+    def scores(self, penalty: float) -> np.ndarray:
+        """The scores (n, C) float32 of all images by the fit at a penalty."""
+        intercept = self._targets[~self._images.validation].mean(axis=0)
+        return self._regression.scores(self._weights[penalty]) + intercept
+
+    def of_all(self, penalty: float, temperature: float) -> KernelClassifier:
+        """The classifier that is fitted to all images."""
+        all_images = np.ones(len(self._targets), bool)
+        scaled = penalty * len(all_images) / np.sum(~self._images.validation)
+        weights, intercept = self._fit(all_images, scaled, self._weights[penalty])
+        return KernelClassifier(self._kernel, weights, intercept, temperature)
+
+    def _fit(self, fitted: np.ndarray, penalty: float, start: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        intercept = self._targets[fitted].mean(axis=0)
+        return self._regression.fit(self._targets - intercept, fitted, penalty, start), intercept
+
+
+def _best_width(
+    images: TrainingImages, landmarks: np.ndarray, widths: Sequence[float], penalty: float, n_jobs: int | None
+) -> float:
+    """The width, as a distance, with which some of the landmarks do best at a penalty."""
+    unit = typical_distance(landmarks)
+    if len(widths) == 1:
+        return unit * widths[0]
+    few = np.unique(np.linspace(0, len(landmarks) - 1, FEW_LANDMARKS).astype(int))
+    sample = replace(images, landmarks=images.landmarks[few])
+    kernels = {width: LandmarkKernel(landmarks[few], unit * width) for width in widths}
+    return unit * _best({width: _Fits(sample, kernel, n_jobs).judge(penalty) for width, kernel in kernels.items()})
+
+
+def _best_penalty(fits: _Fits, penalties: Sequence[float]) -> float:
+    """The best of the penalties and of those that follow where an end of the range is best."""
+    for penalty in sorted(penalties, reverse=True):
+        fits.judge(penalty)
+    tried, best = fits.accuracies, _best(fits.accuracies)
+    while len(penalties) > 1 and len(tried) < MOST_PENALTIES and best in (ends := (min(tried), max(tried))):
+        further = best / 3 if best == ends[0] else best * 3
+        if fits.judge(further) <= tried[best]:
+            break
+        best = further
+    return best
+
+
+def _best(accuracies: dict[float, float]) -> float:
+    """The number of the highest accuracy, the largest of several."""
+    return max(accuracies, key=lambda number: (accuracies[number], number))

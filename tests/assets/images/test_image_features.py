@@ -1,0 +1,71 @@
+import dagster as dg
+import numpy as np
+import pytest
+
+from assets.images.image_features import CONTRACT
+from pipelines.records import newest_materialization
+from taproom.errors import InputError
+from taproom.images import image_classifier
+from taproom.images.image_arrays import pixels_of
+from taproom.images.image_features import encoder_of
+from tests.planted_images import LEARNED, QUICK, few_test_images, planted_images, write_images
+
+
+@pytest.fixture
+def learned(tmp_path, make, made_once, warehouse):
+    """The tables that an encoder is, of 60 planted images, one of them without a label; gives the encoder."""
+
+    def read_and_learn():
+        pixels, labels = planted_images(each=20)
+        write_images(tmp_path / "planted.parquet", pixels, [None, None, *labels[2:]], few_test_images(60))
+        make("images", images={"source": "files", "path": str(tmp_path / "planted.parquet")})
+        make(*LEARNED, filters=QUICK)
+
+    made_once(read_and_learn)
+    return encoder_of(*(warehouse.read(table) for table in ("encoder", "whitening", "filters")))
+
+
+@pytest.fixture
+def encode(learned, make):
+    return lambda **given: make("image_features", image_features={"workers": 2, **given})
+
+
+def told(instance):
+    metadata = newest_materialization(instance, dg.AssetKey("image_features")).asset_materialization.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def test_every_image_has_its_features_to_the_bit(
+    learned, encode, warehouse, instance, dask_cluster, monkeypatch, subtests
+):
+    monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 16)
+    assert encode().success
+    images, features = warehouse.read("images"), warehouse.read("image_features")
+    assert features.schema.equals(CONTRACT.schema)
+    names = ["image_id", "split", "label"]
+    assert features.select(names).equals(images.select(names))
+    kept = np.array(features["features"].to_pylist(), np.float32)
+    assert kept.tobytes() == learned.features(pixels_of(images)).tobytes()
+    assert told(instance)["dimensions"] == learned.dimensions
+    with subtests.test("with one worker, and on a cluster, too"):
+        encode(workers=1)
+        monkeypatch.setenv("TAPROOM_CLUSTER", dask_cluster)
+        encode()
+        assert told(instance)["cluster"]
+        assert warehouse.head("image_features") == 0
+
+
+def test_features_that_are_too_large_are_not_kept(encode, warehouse, instance, monkeypatch):
+    monkeypatch.setattr("assets.images.image_features.FEW_BYTES", 60 * 16 * 2 * 9 * 4 - 1)
+    encode()
+    assert warehouse.read("image_features").schema.equals(CONTRACT.schema)
+    assert len(warehouse.read("image_features")) == 0
+    assert "taproom.open().images.features(images)" in told(instance)["empty_because"]
+    encode(keep_features=True)
+    assert len(warehouse.read("image_features")) == 60
+
+
+def test_an_image_too_small_for_the_windows_is_refused(encode, make):
+    make(*LEARNED, filters=QUICK | {"pools": 8})
+    with pytest.raises(InputError, match="7 x 7 patches of size 6, too few for 8 windows a side"):
+        encode()
