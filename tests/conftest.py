@@ -24,7 +24,6 @@ from assets.reviews.reviews import BATCHES
 from assets.table import Draft
 from assets.tuning.champions import CHAMPIONS
 from pipelines.definitions import defs
-from taproom import drawing
 from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse.contracts import Contract
@@ -51,7 +50,6 @@ SELDOM_WATCHED = {
     "distributed.worker.memory.monitor-interval": "1s",
     "distributed.worker.profile.enabled": False,
 }
-FULL_DPI = drawing.DPI
 # Fixtures that are records of Dagster, or the processes of `make ui`.
 DAGSTERS = {"instance", "home", "served"}
 
@@ -177,19 +175,7 @@ def ephemeral():
 
 
 @pytest.fixture
-def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs draw their figures with a third of the pixels in each direction, which takes a quarter less time."""
-    monkeypatch.setattr(drawing, "DPI", FULL_DPI // 3)
-
-
-@pytest.fixture
-def full_figures(small_figures: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs draw their figures as large as the product does, for a test that looks at one."""
-    monkeypatch.setattr(drawing, "DPI", FULL_DPI)
-
-
-@pytest.fixture
-def instance(ephemeral, small_figures) -> dg.DagsterInstance:
+def instance(ephemeral) -> dg.DagsterInstance:
     """One without records; emptying one costs a thousandth of making one."""
     instance, empty = ephemeral
     empty.restore(instance)

@@ -44,7 +44,7 @@ def unsynced() -> Iterator[None]:
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch, unsynced, small_figures) -> Path:
+def home(tmp_path, monkeypatch, unsynced) -> Path:
     """Dagster's records in a folder, as `make run` finds them."""
     home = tmp_path / "dagster_home"
     home.mkdir()

@@ -61,7 +61,6 @@ def test_a_folder_of_images_becomes_a_table(folder, make_images, warehouse, inst
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("full_figures")
 def test_the_figure_shows_images(folder, make_images, instance):
     make_images(folder)
     picture = Image.open(told(instance)["figure_path"].value)

@@ -55,7 +55,6 @@ def fight(tmp_path, warehouse, instance, monkeypatch):
     return run
 
 
-@pytest.mark.usefixtures("full_figures")
 def test_the_fight_becomes_a_table_with_checks_metadata_and_figure(fight, warehouse, instance):
     result = fight({"lying": 60, "upright": 60})
     table = warehouse.read("street_fight")

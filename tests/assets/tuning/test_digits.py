@@ -42,7 +42,6 @@ def told(instance):
     return newest_materialization(instance, dg.AssetKey("digits")).asset_materialization.metadata
 
 
-@pytest.mark.usefixtures("full_figures")
 def test_a_file_of_digits_becomes_a_table(file, make_digits, warehouse, instance):
     result = make_digits(path=str(file))
     table = warehouse.read("digits")

@@ -59,7 +59,6 @@ def told(instance, table):
     return newest_materialization(instance, dg.AssetKey(table)).asset_materialization.metadata
 
 
-@pytest.mark.usefixtures("full_figures")
 def test_the_comparison_becomes_two_tables_with_checks_metadata_and_figures(compare, warehouse, instance):
     result = compare()
     settings, curves = (warehouse.read(table) for table in ("deck_settings", "search_comparison"))
