@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 FEW_BYTES = 10**9
+MOST_ALIKE = 0.05
 
 # The tables that are the model of features, and the columns that a feature is made from.
 MODEL = ("encoder", "whitening", "filters")
@@ -115,3 +116,22 @@ def _batch(images: pa.Table, block: "np.ndarray", features: "np.ndarray") -> pa.
     columns = [column.chunk(0) for column in chosen.columns]
     lists = matrix_to_lists(pa.array(features.ravel()), features.shape[1])
     return pa.RecordBatch.from_arrays([*columns, lists], schema=CONTRACT.schema)
+
+
+@dg.asset_check(
+    asset="image_features",
+    description=f"At most {MOST_ALIKE:.0%} of the images have the same features as another image.",
+)
+def few_images_are_alike(image_features: pa.RecordBatchReader) -> dg.AssetCheckResult:
+    """Images that are twice in a data set may be in both of its splits, and then the test accuracy is too high."""
+    from hashlib import sha256
+
+    from taproom.images.image_classifier import features_in
+
+    hashes = [sha256(features).digest() for batch in image_features for features in features_in(batch)]
+    alike = len(hashes) - len(set(hashes))
+    return dg.AssetCheckResult(
+        passed=alike <= MOST_ALIKE * len(hashes),
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"images_alike": alike, "images": len(hashes)},
+    )

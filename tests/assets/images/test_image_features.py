@@ -1,8 +1,9 @@
 import dagster as dg
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from assets.images.image_features import CONTRACT
+from assets.images.image_features import CONTRACT, few_images_are_alike
 from pipelines.records import newest_materialization
 from taproom.errors import InputError
 from taproom.images import image_classifier
@@ -69,3 +70,19 @@ def test_an_image_too_small_for_the_windows_is_refused(encode, make):
     make(*LEARNED, filters=QUICK | {"pools": 8})
     with pytest.raises(InputError, match="7 x 7 patches of size 6, too few for 8 windows a side"):
         encode()
+
+
+@pytest.mark.parametrize(("alike", "passed"), [(0, True), (1, True), (2, False)])
+def test_images_that_are_there_twice_are_warned_of(alike, passed):
+    features = np.random.default_rng(0).random((20, 8), np.float32)
+    features[19 - alike : 19] = features[19]
+    columns = {"image_id": [str(place) for place in range(20)], "split": ["test"] * 20, "label": ["ale"] * 20}
+    table = CONTRACT.table_of(**columns, features=list(features))
+    reader = pa.RecordBatchReader.from_batches(table.schema, table.to_batches(max_chunksize=7))
+    result = few_images_are_alike(reader)
+    assert (result.passed, result.severity) == (passed, dg.AssetCheckSeverity.WARN)
+    assert (result.metadata["images_alike"].value, result.metadata["images"].value) == (alike, 20)
+
+
+def test_of_no_features_none_are_alike():
+    assert few_images_are_alike(CONTRACT.schema.empty_table().to_reader()).passed
