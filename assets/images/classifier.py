@@ -74,8 +74,7 @@ class ClassifierConfig(dg.Config):
 
     widths: list[float] | None = Field(
         None,
-        description="widths of the kernel to compare, in units of the median distance of landmarks; null: 0.7, "
-        "1, 1.4 and 2",
+        description="widths of the kernel to compare, in units of the median distance of landmarks; null: 1",
     )
     penalties: list[float] | None = Field(
         None,

@@ -3,24 +3,24 @@
 Here belongs the choice. The regression is in `taproom.images.landmark_regression`; which images are for validation, and
 which are landmarks, is in `taproom.images.image_classifier`.
 
-Widths are compared with few landmarks and at one penalty, because each needs a kernel of its own. Penalties are
-compared with all landmarks, from the largest to the smallest, each fit starting from the one before.
+Penalties are compared from the largest to the smallest, each fit starting from the one before. Each width needs a
+kernel of its own, so by default there is one. Few landmarks do not tell the best width of many: they prefer wider ones.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
+from taproom.errors import InputError
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, LandmarkRegression, typical_distance
 from taproom.images.least_squares import one_hot
 
 # In units of the median distance of landmarks.
-WIDTHS = (0.7, 1.0, 1.4, 2.0)
+WIDTHS = (1.0,)
 PENALTIES = (0.03, 0.01, 0.003)
 MOST_PENALTIES = 12
-FEW_LANDMARKS = 1_000
 
 
 @dataclass(frozen=True)
@@ -137,14 +137,12 @@ class _Fits:
 def _best_width(
     images: TrainingImages, landmarks: np.ndarray, widths: Sequence[float], penalty: float, n_jobs: int | None
 ) -> float:
-    """The width, as a distance, with which some of the landmarks do best at a penalty."""
+    """The width, as a distance, that is best at a penalty."""
     unit = typical_distance(landmarks)
     if len(widths) == 1:
         return unit * widths[0]
-    few = np.unique(np.linspace(0, len(landmarks) - 1, FEW_LANDMARKS).astype(int))
-    sample = replace(images, landmarks=images.landmarks[few])
-    kernels = {width: LandmarkKernel(landmarks[few], unit * width) for width in widths}
-    return unit * _best({width: _Fits(sample, kernel, n_jobs).judge(penalty) for width, kernel in kernels.items()})
+    kernels = {width: LandmarkKernel(landmarks, unit * width) for width in widths}
+    return unit * _best({width: _Fits(images, kernel, n_jobs).judge(penalty) for width, kernel in kernels.items()})
 
 
 def _best_penalty(fits: _Fits, penalties: Sequence[float]) -> float:
@@ -154,7 +152,11 @@ def _best_penalty(fits: _Fits, penalties: Sequence[float]) -> float:
     tried, best = fits.accuracies, _best(fits.accuracies)
     while len(penalties) > 1 and len(tried) < MOST_PENALTIES and best in (ends := (min(tried), max(tried))):
         further = best / 3 if best == ends[0] else best * 3
-        if fits.judge(further) <= tried[best]:
+        try:
+            fits.judge(further)
+        except InputError:  # so small that rounding hides it
+            break
+        if tried[further] <= tried[best]:
             break
         best = further
     return best

@@ -19,28 +19,29 @@ def conjugate_gradients(
 ) -> np.ndarray | None:
     """Solve `product(x) = wanted` for x (n, C) float32; None where it did not come to rest.
 
-    Each column has a step length of its own, and rests when the norm of what is left is at most `tolerance` times that
-    of what is wanted.
+    Each column has a step length of its own, and rests when what is left, r, is at most `tolerance` times what is
+    wanted. Their size is that of the preconditioner M, the root of r'M r: about how far the solution is off in the norm
+    of the system, which counts little what the system hardly sees.
 
     Args:
         product: the system.
         precondition: about the inverse of the system.
         wanted: (n, C) float32.
         start: (n, C) float32, which the solution may be near to; it is overwritten.
-        tolerance: the largest relative residual.
+        tolerance: the largest size of what is left, of that of what is wanted.
         most_steps: after so many it has not come to rest.
 
     >>> diagonal, ones = np.array([[2.0], [4.0]], np.float32), np.ones((2, 1), np.float32)
     >>> conjugate_gradients(lambda x: diagonal * x, lambda x: x, ones, ones.copy(), 1e-4, 10).round(3).ravel()
     array([0.5 , 0.25], dtype=float32)
     """
-    small = tolerance * np.maximum(_lengths(wanted), np.finfo(np.float32).tiny)
+    small = tolerance**2 * np.maximum(_dots(wanted, precondition(wanted)), np.finfo(np.float32).tiny)
     solution = start
     left = wanted - product(solution)
     direction = near = precondition(left)
     slope = _dots(left, near)
     for _ in range(most_steps):
-        if (_lengths(left) <= small).all():
+        if (slope <= small).all():
             return solution
         along = product(direction)
         step = _ratio(slope, _dots(direction, along))
@@ -54,10 +55,6 @@ def conjugate_gradients(
 
 def _dots(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->j", left, right, dtype=np.float64)
-
-
-def _lengths(columns: np.ndarray) -> np.ndarray:
-    return np.sqrt(_dots(columns, columns))
 
 
 def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from taproom.errors import InputError
-from taproom.images import classifier_choice
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
-from taproom.images.classifier_choice import PENALTIES, WIDTHS, TrainingImages, choose_classifier
+from taproom.images.classifier_choice import PENALTIES, TrainingImages, choose_classifier
 from taproom.images.landmark_regression import LandmarkKernel, LandmarkRegression, typical_distance
 from taproom.images.least_squares import one_hot
 
 COUNT, CLASSES = 600, 3
+SOME_WIDTHS = (0.5, 1.0, 2.0)
 
 
 def images_of(noise=1.0, count=COUNT, seed=0):
@@ -35,7 +35,7 @@ LANDMARKS = FEATURES[IMAGES.landmarks]
 
 @pytest.fixture(scope="module")
 def chosen():
-    return choose_classifier(IMAGES, LANDMARKS)
+    return choose_classifier(IMAGES, LANDMARKS, SOME_WIDTHS)
 
 
 def scores_of(width, penalty, fitted, images=IMAGES, features=FEATURES):
@@ -55,8 +55,8 @@ def test_the_best_width_and_penalty_on_the_validation_images_are_chosen(chosen):
     assert set(PENALTIES) <= chosen.accuracies.keys()
     assert chosen.accuracies[chosen.penalty] == max(chosen.accuracies.values()) > 0.6
     unit, width = typical_distance(LANDMARKS), chosen.classifier.kernel.width
-    widths = {each: accuracy(scores_of(unit * each, np.median(PENALTIES), ~IMAGES.validation)) for each in WIDTHS}
-    assert widths[min(WIDTHS, key=lambda each: abs(unit * each - width))] == max(widths.values())
+    widths = {each: accuracy(scores_of(unit * each, np.median(PENALTIES), ~IMAGES.validation)) for each in SOME_WIDTHS}
+    assert widths[min(SOME_WIDTHS, key=lambda each: abs(unit * each - width))] == max(widths.values())
     for penalty, found in chosen.accuracies.items():
         assert found == pytest.approx(accuracy(scores_of(width, penalty, ~IMAGES.validation)), abs=0.02)
 
@@ -77,7 +77,7 @@ def test_the_temperature_is_the_best_before_the_last_fit(chosen):
 
 def test_images_may_come_in_any_blocks_and_on_any_number_of_threads(chosen):
     whole = replace(IMAGES, features=[FEATURES])
-    again, threads = choose_classifier(whole, LANDMARKS, n_jobs=1), choose_classifier(whole, LANDMARKS, n_jobs=2)
+    again, threads = (choose_classifier(whole, LANDMARKS, SOME_WIDTHS, n_jobs=count) for count in (1, 2))
     assert threads.classifier.weights.tobytes() == again.classifier.weights.tobytes()
     assert again.penalty == chosen.penalty
     np.testing.assert_allclose(again.classifier.scores(FEATURES), chosen.classifier.scores(FEATURES), atol=0.02)
@@ -87,19 +87,6 @@ def test_what_is_asked_for_is_taken():
     found = choose_classifier(IMAGES, LANDMARKS, widths=[0.9], penalties=[7.0])
     assert found.classifier.kernel.width == pytest.approx(0.9 * typical_distance(LANDMARKS))
     assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
-
-
-def test_widths_are_compared_with_few_landmarks(monkeypatch):
-    made = []
-
-    def kernel(landmarks, width):
-        made.append(len(landmarks))
-        return LandmarkKernel(landmarks, width)
-
-    monkeypatch.setattr(classifier_choice, "FEW_LANDMARKS", 10)
-    monkeypatch.setattr(classifier_choice, "LandmarkKernel", kernel)
-    choose_classifier(IMAGES, LANDMARKS, widths=[1.0, 2.0])
-    assert made == [10, 10, len(LANDMARKS)]
 
 
 @pytest.mark.parametrize(
