@@ -59,18 +59,20 @@ def whitening(fitted: "Whitening", patches: np.ndarray) -> bytes:
 
 def penalties(accuracies: Mapping[float, float], chosen: float) -> bytes:
     """Accuracy on the validation images at each penalty, and which was chosen."""
+    from matplotlib.ticker import PercentFormatter
+
     figure, axes = new_figure(6, 3.4)
     tried = sorted(accuracies)
     axes.plot(tried, [accuracies[penalty] for penalty in tried], "o-", color=PALETTE[0])
     axes.plot([chosen], [accuracies[chosen]], "o", markersize=11, markerfacecolor="none", color=PALETTE[1])
     axes.annotate(
-        f"{accuracies[chosen]:.1%} at {chosen:g}", (chosen, accuracies[chosen]), (0, -18), ha="center",
+        f"{accuracies[chosen]:.1%} at {chosen:g}", (chosen, accuracies[chosen]), (0, 11), ha="center",
         textcoords="offset points", fontsize=9, color=PALETTE[1],
     )  # fmt: skip
     axes.margins(y=0.25)
     if min(tried) > 0:
         axes.set_xscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.1%}")
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.set(title="Accuracy on the validation images", xlabel="penalty lambda", ylabel="accuracy")
     return png_of(figure)
 
