@@ -36,7 +36,7 @@ STUDY = Study(
     },
     unit="updates per item",
     score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
-    full_budget=8_000,
+    full_budget=12_000,
     plans={
         SearchSize.brief: Plan("hyperband", trials=6, budget=2_700, least_budget=900),
         SearchSize.small: Plan("hyperband", trials=24, budget=8_100, least_budget=900),

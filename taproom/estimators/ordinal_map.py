@@ -67,7 +67,7 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         *,
         n_neighbors: int | None = None,
         metric: str = "cosine",
-        updates_per_sample: int = 8_000,
+        updates_per_sample: int = 12_000,
         margin: float = 0.1,
         step: float = 0.04,
         within_share: float = 0.37,
