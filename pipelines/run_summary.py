@@ -28,7 +28,7 @@ def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]
         return
     first = ("item_map", "topics", "word_map", "well_shares", "predictions", *sorted(made))
     shown = next(table for table in first if table in made)
-    yield f"\nFigure:  {warehouse.root}/_figures/{shown}.png (the folder has one for each table)"
+    yield f"\nFigure:  {warehouse.root}/_figures/{shown}.png (the folder has one for most tables)"
     yield f"Read:    .venv/bin/python -c \"import taproom; print(taproom.load('{shown}').to_pandas())\""
     yield "List:    .venv/bin/python -m taproom tables   (version, rows and more of each table)"
     yield "Browse:  make ui   (Dagster's UI on http://127.0.0.1:3000)"
