@@ -16,9 +16,11 @@ from tests.pipelines.made_by_run import ROOT, write_config
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory):
     installation = Installation(tmp_path_factory.mktemp("installation"))
-    installation.start()
-    yield installation
-    installation.stop()
+    try:
+        installation.start()
+        yield installation
+    finally:
+        installation.stop()
 
 
 @dataclass

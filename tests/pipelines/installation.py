@@ -52,7 +52,8 @@ class Installation:
             stdout=self._log,
             stderr=self._log,
         )
-        wait_for(self._is_up, 90, "the web server is up")
+        # It takes 20 s, and more than a minute where much else goes on.
+        wait_for(self._is_up, 180, "the web server is up")
 
     def stop(self) -> None:
         """End all that was started."""
