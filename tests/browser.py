@@ -1,7 +1,6 @@
 """Debian's chromium without a network, and the pages of a warehouse for it."""
 
 import shutil
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +8,7 @@ import dagster as dg
 from pipelines.definitions import defs
 from pipelines.pages_asset import make_pages
 from taproom.warehouse.warehouse import Warehouse
+from tests.waiting import wait_for
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 # WebGL by software, and no sandbox because containers often forbid it; the pages are our own.
@@ -22,12 +22,9 @@ def written(warehouse: Warehouse) -> Path:
         return Path(make_pages(instance, warehouse, defs).address).parent
 
 
-def until(tab, expression: str, seconds: float = 20) -> None:
+def until(tab, expression: str) -> None:
     """Wait until an expression is true. (Playwright's own function needs `eval`, which the pages forbid.)"""
-    end = time.monotonic() + seconds
-    while not tab.evaluate(expression):
-        assert time.monotonic() < end, f"{expression} is still false after {seconds} s"
-        time.sleep(0.05)
+    wait_for(lambda: tab.evaluate(expression), expression, every=0.05)
 
 
 class Visit:

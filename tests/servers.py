@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +20,7 @@ import pyarrow.fs as pafs
 import pytest
 
 from pipelines.serving.stack import BUCKET, STACK_VARIABLE, stack_environment
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -86,15 +86,15 @@ def make_bucket(address: str) -> None:
 
 
 def wait_for_server(process: subprocess.Popen, ask: Callable[[], object]) -> None:
-    end = time.monotonic() + 60
-    while True:
+    def answers() -> bool:
         try:
             ask()
-            return
+            return True
         except (psycopg2.OperationalError, OSError):
             assert process.poll() is None
-            assert time.monotonic() < end
-            time.sleep(0.1)
+            return False
+
+    wait_for(answers, "the server answers", every=0.1)
 
 
 class Between(socketserver.ThreadingTCPServer):

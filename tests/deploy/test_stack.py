@@ -20,9 +20,10 @@ from taproom.errors import StorageError
 from taproom.sources.inbox import INBOX_VARIABLE, file_key
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
-from tests.pipelines.installation import ROOT, Installation, free_port, wait_for
+from tests.pipelines.installation import ROOT, Installation, free_port
 from tests.pipelines.test_daemon import reviews
 from tests.servers import stack_in_a_folder
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.soak
 SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
@@ -72,7 +73,7 @@ def stack():
 def test_three_runs_at_once_make_the_review_chain_a_search_and_maintenance(stack):
     stack.switch_on("review_inbox")
     key = stack.drop("ales.csv", reviews(range(80)))
-    wait_for(lambda: stack.warehouse.head("term_counts") is not None, 120, "the batch is read")
+    wait_for(lambda: stack.warehouse.head("term_counts") is not None, "the batch is read")
     stack.stop_sensor("review_inbox")
     assert stack.warehouse.partitions("reviews") == [key]
     made = [stack.launch("make_reviews", **QUICK_REVIEWS), stack.launch("maintain_warehouse")]
@@ -96,9 +97,9 @@ def test_stores_that_are_killed_are_started_again_and_runs_succeed(stack):
     for program in ("postgres -D", "weed"):
         (killed,) = servers(stack, program)
         killed.kill()
-        wait_for(lambda program=program: servers(stack, program), 60, f"{program} runs again")
-        wait_for(lambda: answers(stack), 60, "the stores answer")
-        run_id = wait_for(lambda: launched(stack), 90, "a run can be launched")
+        wait_for(lambda program=program: servers(stack, program), f"{program} runs again")
+        wait_for(lambda: answers(stack), "the stores answer")
+        run_id = wait_for(lambda: launched(stack), "a run can be launched")
         assert stack.end(run_id) == "SUCCESS", stack.reason(run_id)
 
 

@@ -1,7 +1,5 @@
 """The page of pictures, used as a person does."""
 
-import time
-
 import numpy as np
 import pytest
 
@@ -10,6 +8,7 @@ from taproom.warehouse.warehouse import Warehouse
 from tests.browser import written
 from tests.planted_images import planted_images
 from tests.shown_images import NAMES, TEST_IMAGES, publish_comparisons, publish_filters
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -38,9 +37,7 @@ def levels(tab, selector: str) -> np.ndarray:
     """The pixels (height, width, 4) of the first canvas that is found, once something is drawn on it."""
     canvas = tab.locator(selector).first
     width, height = canvas.evaluate("(each) => [each.width, each.height]")
-    end = time.monotonic() + 20
-    while not any(values := canvas.evaluate(COPIED)):
-        assert time.monotonic() < end, f"{selector} is still empty"
+    values = wait_for(lambda: any(drawn := canvas.evaluate(COPIED)) and drawn, f"{selector} is drawn", every=0.05)
     return np.array(values).reshape(height, width, 4)
 
 

@@ -5,9 +5,7 @@ import os
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import dagster as dg
 from taproom.sources.inbox import INBOX_VARIABLE, file_key, file_sha256
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCATION = {"repositoryName": "__repository__", "repositoryLocationName": "pipelines.definitions"}
@@ -52,8 +51,7 @@ class Installation:
             stdout=self._log,
             stderr=self._log,
         )
-        # It takes 20 s, and more than a minute where much else goes on.
-        wait_for(self._is_up, 180, "the web server is up")
+        wait_for(self._is_up, "the web server is up")
 
     def stop(self) -> None:
         """End all that was started."""
@@ -136,9 +134,9 @@ class Installation:
         with self.instance as instance:
             return instance.get_run_by_id(run_id).status.value
 
-    def end(self, run_id: str, seconds: float = 180) -> str:
+    def end(self, run_id: str) -> str:
         """Wait for the end of a run; gives its status."""
-        wait_for(lambda: self.status(run_id) in FINISHED, seconds, f"the run {run_id} has ended")
+        wait_for(lambda: self.status(run_id) in FINISHED, f"the run {run_id} has ended")
         return self.status(run_id)
 
     def run(self, job: str, tags: dict[str, str] | None = None, **ops: dict) -> str:
@@ -164,7 +162,7 @@ class Installation:
                 steps = [event.step_key for event in self._events(instance, run_id) if event.is_step_start]
             return step in steps if step else bool(steps)
 
-        wait_for(begun, 60, f"a step of the run {run_id} has begun")
+        wait_for(begun, f"a step of the run {run_id} has begun")
 
     def worker(self, run_id: str) -> int:
         """The id of the process that a run's steps are in."""
@@ -204,13 +202,3 @@ def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
-
-
-def wait_for(holds: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Wait until `holds` is true; gives what it gave. Fails after so many seconds."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if result := holds():
-            return result
-        time.sleep(0.5)
-    raise AssertionError(f"after {seconds} s it still does not hold that {what}")

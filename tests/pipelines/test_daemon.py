@@ -16,7 +16,8 @@ import dagster as dg
 import pytest
 
 from tests.conftest import THEMES
-from tests.pipelines.installation import ROOT, Installation, is_alive, wait_for
+from tests.pipelines.installation import ROOT, Installation, is_alive
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.soak
 
@@ -51,8 +52,8 @@ def runs_of_tables(installation: Installation) -> list[dg.DagsterRun]:
 
 
 def wait_for_map(installation: Installation, items: int) -> None:
-    wait_for(lambda: mapped(installation) == items, 180, f"{items} items are on the map")
-    wait_for(lambda: not installation.runs(statuses=[dg.DagsterRunStatus.STARTED]), 60, "the runs have ended")
+    wait_for(lambda: mapped(installation) == items, f"{items} items are on the map")
+    wait_for(lambda: not installation.runs(statuses=[dg.DagsterRunStatus.STARTED]), "the runs have ended")
 
 
 def command(installation: Installation, module: str, *arguments: str) -> subprocess.CompletedProcess:
@@ -115,9 +116,9 @@ def test_what_was_made_again_with_the_same_rows_makes_nothing(installation):
     assert installation.run("ingest_reviews", {"dagster/partition": batch}) == "SUCCESS"
     with installation.instance as instance:
         (state,) = [each for each in instance.all_instigator_state() if each.name == "follow_changes"]
+        ended = time.time()
         wait_for(
-            lambda: len(instance.get_ticks(state.instigator_origin_id, state.selector_id, after=time.time() - 12)) > 1,
-            60,
+            lambda: len(instance.get_ticks(state.instigator_origin_id, state.selector_id, after=ended)) > 1,
             "the sensor has looked twice",
         )
     assert len(runs_of_tables(installation)) == before + 1
@@ -132,7 +133,7 @@ def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(insta
     wait_for(
         lambda: [run for run in installation.runs(job_name="ingest_reviews") if run.tags["dagster/partition"] == key
                  and run.status is dg.DagsterRunStatus.FAILURE],
-        60, "the batch has failed",
+        "the batch has failed",
     )  # fmt: skip
     installation.stop_sensor("review_inbox")
     settings.write_text(columns.format("body"))
@@ -150,7 +151,7 @@ def test_runs_that_are_killed_taken_for_lost_or_cancelled_commit_nothing_and_end
     worker = installation.worker(run_id)
     os.kill(worker, signal.SIGKILL)
     retried = wait_for(
-        lambda: [run for run in installation.runs() if run.parent_run_id == run_id], 60, "the run is tried again"
+        lambda: [run for run in installation.runs() if run.parent_run_id == run_id], "the run is tried again"
     )[0]
     assert installation.status(run_id) == "FAILURE"
     installation.wait_for_step(retried.run_id, "item_map")
@@ -160,17 +161,17 @@ def test_runs_that_are_killed_taken_for_lost_or_cancelled_commit_nothing_and_end
     worker = installation.worker(retried.run_id)
     with installation.instance as instance:
         instance.report_run_failed(instance.get_run_by_id(retried.run_id), "taken for lost")
-    wait_for(lambda: not is_alive(worker), 60, "the process has ended")
+    wait_for(lambda: not is_alive(worker), "the process has ended")
 
     # The last retry is cancelled.
     last = wait_for(
-        lambda: [run for run in installation.runs() if run.parent_run_id == retried.run_id], 60, "it is tried again"
+        lambda: [run for run in installation.runs() if run.parent_run_id == retried.run_id], "it is tried again"
     )[0]
     installation.wait_for_step(last.run_id, "item_map")
     worker = installation.worker(last.run_id)
     installation.terminate(last.run_id)
     assert installation.end(last.run_id) == "CANCELED"
-    wait_for(lambda: not is_alive(worker), 60, "the process has ended")
+    wait_for(lambda: not is_alive(worker), "the process has ended")
 
     assert installation.warehouse.head("item_map") == heads["item_map"]
     # What was asked for never became a table, so it is not on record.

@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from tests.pipelines.installation import Installation, wait_for
+from tests.pipelines.installation import Installation
 from tests.pipelines.notices.conftest import SECRET
 from tests.pipelines.notices.receivers import Receiver, receiving
 from tests.pipelines.test_daemon import reviews
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.soak
 
 # A sensor is evaluated every minute.
-SECONDS = 150
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def received(receiver: Receiver, path: str) -> list[dict]:
 def test_failures_go_to_operators_and_new_versions_to_consumers(installation, receiver):
     for sensor in ("notify_operators", "notify_consumers"):
         installation.switch_on(sensor)
-        wait_for(lambda sensor=sensor: has_cursor(installation, sensor), SECONDS, f"{sensor} was evaluated")
+        wait_for(lambda sensor=sensor: has_cursor(installation, sensor), f"{sensor} was evaluated")
     failed = installation.launch("ingest_text", documents={"source": "files", "path": str(installation.home / "none")})
     assert installation.end(failed) == "FAILURE"
     installation.switch_on("review_inbox")
@@ -54,8 +54,8 @@ def test_failures_go_to_operators_and_new_versions_to_consumers(installation, re
     def subjects() -> set[str]:
         return {notice["text"] for notice in received(receiver, "/operators")}
 
-    wait_for(lambda: "Run failed: ingest_text" in subjects(), SECONDS, "operators know of the run")
-    wait_for(lambda: f"Batch refused: {bad}" in subjects(), SECONDS, "operators know of the batch")
+    wait_for(lambda: "Run failed: ingest_text" in subjects(), "operators know of the run")
+    wait_for(lambda: f"Batch refused: {bad}" in subjects(), "operators know of the batch")
     (of_run,) = [each for each in received(receiver, "/operators") if each["text"] == "Run failed: ingest_text"]
     assert f"/runs/{failed}" in json.dumps(of_run)
     assert str(installation.home) not in json.dumps(of_run)
@@ -66,7 +66,6 @@ def test_failures_go_to_operators_and_new_versions_to_consumers(installation, re
             for entry in notice["entries"]
             if entry["name"] == "reviews"
         ],
-        SECONDS,
         "consumers know of the new version",
     )
     assert entries[0]["facts"]["rows_added"] == 72

@@ -5,8 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.pipelines.installation import wait_for
 from tests.pipelines.test_daemon import reviews, wait_for_map
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.soak
 
@@ -21,7 +21,7 @@ def test_pages_are_made_once_the_tables_are_and_show_what_failed(installation):
     wait_for_map(installation, 24)
     key = dg.AssetKey("pages")
     with installation.instance as instance:
-        made = wait_for(lambda: instance.get_latest_materialization_event(key), 120, "the pages are made")
+        made = wait_for(lambda: instance.get_latest_materialization_event(key), "the pages are made")
         run = instance.get_run_by_id(made.run_id)
     assert run.asset_selection == {key}
     assert run.tags["dagster/sensor_name"] == "follow_changes"

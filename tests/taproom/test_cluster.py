@@ -14,6 +14,7 @@ from taproom import cluster
 from taproom.compute import Made, workers
 from taproom.errors import ComputeError, InputError, StorageError
 from taproom.warehouse.table_version import TableVersion
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -84,11 +85,11 @@ def short_pauses(on_cluster):
 
 
 def files_in(folder: Path, count: int) -> list[str]:
-    ends = time.monotonic() + 30
-    while len(names := [path.name for path in folder.iterdir()]) < count:
-        assert time.monotonic() < ends
-        time.sleep(0.02)
-    return names
+    def names() -> list[str]:
+        return [path.name for path in folder.iterdir()]
+
+    wait_for(lambda: len(names()) >= count, f"there are {count} files", every=0.02)
+    return names()
 
 
 def is_there(pid: int) -> bool:
@@ -218,10 +219,8 @@ def dask_processes(folder: Path, **environment: str):
         for command in commands
     ]  # fmt: skip
     try:
-        ends = time.monotonic() + 30
         # The scheduler makes the file before it has written its address.
-        while not (address_file.exists() and address_file.stat().st_size) and time.monotonic() < ends:
-            time.sleep(0.05)
+        wait_for(lambda: address_file.exists() and address_file.stat().st_size, "there is an address", every=0.05)
         address = json.loads(address_file.read_text())["address"]
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(1, timeout=60)

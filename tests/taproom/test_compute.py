@@ -10,6 +10,7 @@ import pytest
 from joblib import parallel_config
 
 from taproom.compute import Made, derived, workers
+from tests.waiting import wait_for
 
 REPO = Path(__file__).parents[2]
 
@@ -72,11 +73,12 @@ def start(script: str, *given: str) -> subprocess.Popen:
 
 def pids_said(folder: Path) -> list[int]:
     """The processes that have called `say_and_wait`, once there are two."""
-    ends = time.monotonic() + 60
-    while len(said := [path.read_text() for path in folder.iterdir()]) < 2 or "" in said:
-        assert time.monotonic() < ends
-        time.sleep(0.05)
-    return [int(pid) for pid in said]
+
+    def said() -> list[str]:
+        pids = [path.read_text() for path in folder.iterdir()]
+        return pids if len(pids) >= 2 and "" not in pids else []
+
+    return [int(pid) for pid in wait_for(said, "two processes have called it", every=0.05)]
 
 
 @pytest.mark.slow

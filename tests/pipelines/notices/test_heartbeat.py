@@ -4,7 +4,7 @@ import pytest
 
 from pipelines.notices.heartbeat import SECONDS_BETWEEN, beat
 from taproom.errors import InputError
-from tests.pipelines.installation import wait_for
+from tests.waiting import wait_for
 
 
 def test_the_address_is_requested_every_few_minutes(receiver, monkeypatch):
@@ -13,7 +13,7 @@ def test_the_address_is_requested_every_few_minutes(receiver, monkeypatch):
     assert first == pytest.approx(time.time(), abs=60)
     assert beat(first) == first
     assert beat(first - SECONDS_BETWEEN) > first
-    wait_for(lambda: len(receiver.requests) == 2, 5, "the address was requested twice")
+    wait_for(lambda: len(receiver.requests) == 2, "the address was requested twice")
     assert {(path, body) for path, _, body in receiver.requests} == {("/ping/token", b"")}
 
 
@@ -21,7 +21,7 @@ def test_a_request_that_fails_is_logged_without_the_address(receiver, monkeypatc
     receiver.answers = [404]
     monkeypatch.setenv("TAPROOM_HEARTBEAT_URL", receiver.url("/ping/token"))
     beat(0.0)
-    wait_for(lambda: "the watcher at http://127.0.0.1" in caplog.text, 5, "the failure was logged")
+    wait_for(lambda: "the watcher at http://127.0.0.1" in caplog.text, "the failure was logged")
     assert "token" not in caplog.text
 
 

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {"code_server": "dagster api grpc", "daemon": "dagster._daemon", "web_server": "pipelines.serving.web"}
@@ -104,22 +104,21 @@ class Served:
 
     def end(self, run: str) -> str:
         """The status of a run when it has ended."""
-        return wait_for(lambda: self._end(run), seconds=150)
+        return wait_for_answer(lambda: self._end(run), f"the run {run} has ended")
 
     def _end(self, run: str) -> str | None:
         status = self.status(run)
         return status if status in ("SUCCESS", "FAILURE", "CANCELED") else None
 
 
-def wait_for(found: Callable, seconds: float):
+def wait_for_answer(found: Callable, what: str):
     """What `found` gives once it is something; an error by then is no answer."""
-    end = time.monotonic() + seconds
-    while True:
+
+    def answer():
         with suppress(requests.RequestException, AssertionError):
-            if answer := found():
-                return answer
-        assert time.monotonic() < end, f"nothing after {seconds} s"
-        time.sleep(0.3)  # asking costs the web server processor time
+            return found()
+
+    return wait_for(answer, what, every=0.3)  # asking costs the web server processor time
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -158,7 +157,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
         supervisor = psutil.Popen(command(port), cwd=ROOT, env=environment, stdout=terminal, stderr=terminal)
         started = Served(supervisor, home, inbox / "text", port)
         try:
-            wait_for(lambda: "UI is on" in (folder / "terminal").read_text(), seconds=60)
+            wait_for(lambda: "UI is on" in (folder / "terminal").read_text(), "the UI is on")
             yield started
         finally:
             if supervisor.is_running():
@@ -234,8 +233,11 @@ def test_what_is_killed_is_started_again_and_runs_succeed(served):
         queued = served.launch(path) if program == "code_server" else None
         killed = served.process(program)
         killed.kill()
-        wait_for(lambda program=program, killed=killed: served.process(program) not in (None, killed), seconds=60)
-        run = queued or wait_for(lambda: served.launch(path), seconds=60)
+        wait_for_answer(
+            lambda program=program, killed=killed: served.process(program) not in (None, killed),
+            f"{program} runs again",
+        )
+        run = queued or wait_for_answer(lambda: served.launch(path), "a run can be launched")
         assert served.end(run) == "SUCCESS"
         assert (served.home / "logs" / f"{program}.log").is_file()
     told = (served.home.parent / "terminal").read_text()
@@ -263,7 +265,7 @@ def test_a_signal_ends_all_processes_and_the_runs(served):
         text.writelines(f"{number} bottles of beer on the wall\n" for number in range(2_000_000))
     (warehouse := Path(served.home.parent / "warehouse")).rename(served.home.parent / "first")  # for another corpus
     run = served.launch(served.inbox / "long.txt")
-    wait_for(lambda: served.status(run) == "STARTED", seconds=30)
+    wait_for_answer(lambda: served.status(run) == "STARTED", f"the run {run} has started")
     served.process("code_server").kill()
     found = serving.served_processes(served.home)
     assert len(found) >= 3
