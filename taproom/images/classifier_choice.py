@@ -42,11 +42,20 @@ class TrainingImages:
     classes: int
 
     @classmethod
-    def of_two(cls, features: Sequence[np.ndarray], labels: Sequence[np.ndarray], classes: int) -> "TrainingImages":
-        """Images to fit to, all of them landmarks, and those for validation: the features and the labels of both."""
+    def of_two(
+        cls,
+        features: Sequence[np.ndarray],
+        labels: Sequence[np.ndarray],
+        classes: int,
+        most_landmarks: int | None = None,
+    ) -> "TrainingImages":
+        """Images to fit to, and those for validation: the features and the labels of both.
+
+        The first `most_landmarks` of the images to fit to are landmarks; all of them if None.
+        """
         count, more = map(len, labels)
         validation = np.repeat([False, True], [count, more])
-        return cls(features, np.concatenate(labels), validation, np.arange(count), classes)
+        return cls(features, np.concatenate(labels), validation, np.arange(count)[:most_landmarks], classes)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ product; only their differences count.
 
 The kernel's width and the penalty are not searched: the best ones depend on all other parameters, so the product
 chooses them whenever it is made, by the accuracy on validation images (`choose_classifier`). The same holds here: a
-setting is judged at the width and the penalty that are best for it, with all fitted images as landmarks. For fresh
-images the classifier is refitted with these to the fitted and the validation images, as the product does.
+setting is judged at the width and the penalty that are best for it, with up to 2,000 fitted images as landmarks. For
+fresh images the classifier is refitted with these to the fitted and the validation images, as the product does.
 
 Source: the deck's slide "Mini case study", and its "Hyperparameter Optimization"; Coates, Lee and Ng 2011, section 4,
 for which parameters matter.
@@ -30,6 +30,8 @@ from taproom.search.space import Parameters
 # that decide, since the best setting for few images may not be the best for many.
 IMAGES = (6_000, 1_000, 2_000)
 FITTED_FOR_SCORE = 1_500
+# The first of the fitted images, which are in random order. The time of a fit grows with their number cubed.
+MOST_LANDMARKS = 2_000
 # How filters are learned, so that k-means does not take longer than everything else.
 LEARNING = EncoderParameters(patches=10_000, iterations=3)
 
@@ -86,8 +88,9 @@ class ClassifierObjective:
         fitted = Labelled(self.fitted.pixels[:most], self.fitted.labels[:most])
         encoder = learn_encoder(fitted.pixels, settled, seed, n_jobs=1)
         features = [encoder.features(part.pixels, n_jobs=1) for part in (fitted, self.validation)]
-        images = TrainingImages.of_two(features, [fitted.labels, self.validation.labels], self.classes)
-        return encoder, choose_classifier(images, features[0], n_jobs=1)
+        labels = [fitted.labels, self.validation.labels]
+        images = TrainingImages.of_two(features, labels, self.classes, MOST_LANDMARKS)
+        return encoder, choose_classifier(images, features[0][:MOST_LANDMARKS], n_jobs=1)
 
 
 def _check_classes(names: list[str], counts: np.ndarray) -> None:

@@ -118,6 +118,15 @@ def test_a_score_is_of_fewer_fitted_images_than_the_fresh_scores(objective, monk
     np.testing.assert_array_equal(objective.fresh_scores(SMALL, BUDGET, 0), fresh)
 
 
+def test_the_first_of_many_fitted_images_are_landmarks(objective, monkeypatch):
+    monkeypatch.setattr("taproom.images.classifier_objective.MOST_LANDMARKS", 20)
+    encoder, chosen = objective._fit(SMALL, BUDGET, 0, most=10_000)
+    landmarks = encoder.features(objective.fitted.pixels[:20])
+    np.testing.assert_array_equal(chosen.classifier.kernel.landmarks, landmarks)
+    assert chosen.classifier.weights.shape == (20, 3)
+    assert objective.fresh_scores(SMALL, BUDGET, 0).mean() > 0.5
+
+
 def test_too_few_images_or_classes_and_parameters_that_there_are_none_of_are_refused(objective):
     with pytest.raises(InputError, match=r"1 classes \(across\); wanted at least two"):
         ClassifierObjective.of(images_table(PIXELS[:1], ["across"], ["training"]), PIXELS[:1], seed=0)
