@@ -1,14 +1,14 @@
 """Compiled loops of `taproom.maps.ordinal` and `taproom.maps.triplets`, apart so that importing those loads no numba.
 
-Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and a counter: the n-th draw is the same
-number whoever makes it, with any version of numba or NumPy. Unsigned integers stay np.uint64 throughout, because numba
-turns arithmetic between them and plain integers into floats.
+Random numbers are those of `taproom._random_kernels`: the n-th draw is the same whoever makes it.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from taproom._random_kernels import below, mixed
 
 RANDOM, NEAR_MISS, WITHIN = 0, 1, 2
 NONE = -1
@@ -70,8 +70,8 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
     items, dimension = coordinates.shape
     for draw in range(first, last):
         # An anchor stays for some draws because its neighbours are then in the processor's cache.
-        anchor = _below(_mix(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
-        bits = _mix(descent.seed + np.uint64(draw) * _DRAW)
+        anchor = below(mixed(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
+        bits = mixed(descent.seed + np.uint64(draw) * _DRAW)
         is_within = _is_within(bits, descent.within_share)
         if is_within:
             first_place, last_place = _two_places(bits, graph.indices.shape[1])
@@ -81,7 +81,7 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
             if graph.reach[anchor] == 0:
                 continue
             near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
-            far = _below(bits, items)
+            far = below(bits, items)
         to_near = _distance(coordinates, anchor, near)
         to_far = _distance(coordinates, anchor, far)
         too_far = to_near - to_far
@@ -121,9 +121,9 @@ def count_violations(
     items, k = graph.indices.shape
     triplets, violated = 0, 0
     for draw in range(draws):
-        place = _below(_mix(seed + np.uint64(draw) * _ANCHOR), len(anchors))
+        place = below(mixed(seed + np.uint64(draw) * _ANCHOR), len(anchors))
         anchor = anchors[place]
-        bits = _mix(seed + np.uint64(draw) * _DRAW)
+        bits = mixed(seed + np.uint64(draw) * _DRAW)
         near: Int = NONE
         far: Int = NONE
         if kind == WITHIN:
@@ -132,9 +132,9 @@ def count_violations(
             near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
             if kind == NEAR_MISS:
                 behind = wide_indices[place, k:]
-                far = np.int64(behind[_below(bits, len(behind))]) if len(behind) else NONE
+                far = np.int64(behind[below(bits, len(behind))]) if len(behind) else NONE
             else:
-                far = _below(bits, items)
+                far = below(bits, items)
                 if far == anchor or _contains(graph.indices[anchor], far):
                     far = NONE
         if far != NONE and _is_held_out_of(graph, anchor, near, far) == held_out:
@@ -147,7 +147,7 @@ def count_violations(
 def is_held_out(anchor: Int, near: Int, far: Int) -> bool:
     """Whether a triplet is of the sixteenth that is never trained on."""
     code = np.uint64(anchor) * _DRAW + np.uint64(near) * _ANCHOR + np.uint64(far) * _HELD_OUT
-    return _mix(code) % HELD_OUT_ONE_IN == np.uint64(0)
+    return mixed(code) % HELD_OUT_ONE_IN == np.uint64(0)
 
 
 @njit(nogil=True, cache=True)
@@ -177,7 +177,7 @@ def mean_positions(positions: np.ndarray, indices: np.ndarray, items: np.ndarray
 @njit(nogil=True, cache=True)
 def scattered(seed: np.uint64) -> np.uint64:
     """Another number for each seed, far from those of near seeds, whose draws would else be each other's shifted."""
-    return _mix(seed + _HELD_OUT)
+    return mixed(seed + _HELD_OUT)
 
 
 @njit(nogil=True, cache=True)
@@ -186,7 +186,7 @@ def fill_uniform(values: np.ndarray, seed: np.uint64) -> None:
     rows, columns = values.shape
     for row in range(rows):
         for column in range(columns):
-            bits = _mix(seed + np.uint64(row * columns + column) * _DRAW)
+            bits = mixed(seed + np.uint64(row * columns + column) * _DRAW)
             values[row, column] = np.float64(bits >> np.uint64(11)) * 2.0**-52 - 1.0
 
 
@@ -221,12 +221,6 @@ def _distance(coordinates: np.ndarray, one: Int, other: Int) -> float:
 
 
 @njit(nogil=True, cache=True)
-def _below(bits: np.uint64, limit: Int) -> np.int64:
-    """A uniform random integer below a limit of at most 2^32."""
-    return np.int64((bits >> np.uint64(32)) * np.uint64(limit) >> np.uint64(32))
-
-
-@njit(nogil=True, cache=True)
 def _near_place(bits: np.uint64, limit: Int) -> np.int64:
     """A uniform random integer below a limit that is small beside 2^20."""
     return np.int64((bits >> np.uint64(12) & np.uint64(0xFFFFF)) * np.uint64(limit) >> np.uint64(20))
@@ -235,17 +229,10 @@ def _near_place(bits: np.uint64, limit: Int) -> np.int64:
 @njit(nogil=True, cache=True)
 def _two_places(bits: np.uint64, k: Int) -> tuple[np.int64, np.int64]:
     """The places of two neighbours, the first one in order first; they may be one."""
-    one, other = _near_place(bits, k), _below(bits, k)
+    one, other = _near_place(bits, k), below(bits, k)
     return min(one, other), max(one, other)
 
 
 @njit(nogil=True, cache=True)
 def _is_within(bits: np.uint64, share: float) -> np.bool:
     return np.float64(bits & np.uint64(0xFFF)) < share * 4096.0
-
-
-@njit(nogil=True, cache=True)
-def _mix(bits: np.uint64) -> np.uint64:
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))

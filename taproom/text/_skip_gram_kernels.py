@@ -1,13 +1,15 @@
 """Compiled loops of `taproom.text.skip_gram`, apart so that importing that loads no numba.
 
-Random numbers are splitmix64 (Steele, Lea and Flood, OOPSLA 2014) of a seed and the position of a word, so a word has
-the same draws whoever trains on it. Sums are reordered when a loop is compiled, to be vectorized; then they are fixed.
+Random numbers are those of `taproom._random_kernels`, of a seed and the position of a word, so a word has the same
+draws whoever trains on it. Sums are reordered when a loop is compiled, to be vectorized; then they are fixed.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 from numba import njit
+
+from taproom._random_kernels import below, mixed
 
 END, RARE, NONE = -1, -2, -1
 REORDERED = {"reassoc", "contract", "nsz"}
@@ -105,14 +107,6 @@ def initial_state(vocabulary: Int, dimensions: Int, seed: np.uint64) -> np.ndarr
 
 
 @njit(nogil=True, cache=True)
-def mixed(bits: np.uint64) -> np.uint64:
-    """The random bits of a counter."""
-    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return bits ^ (bits >> np.uint64(31))
-
-
-@njit(nogil=True, cache=True)
 def _words(stream: np.ndarray, rows_of: np.ndarray, model: SkipGram, position: Int) -> Words:
     """The words of a shard that have a vector and are not dropped."""
     inputs, texts = np.empty(len(stream), np.int32), np.empty(len(stream), np.int32)
@@ -136,7 +130,7 @@ def _samples(words: Words, model: SkipGram) -> np.ndarray:
     samples = np.empty((len(firsts), model.samples), np.int32)
     for batch, bits in enumerate(firsts):
         for sample in range(model.samples):
-            place = _below(mixed(bits + np.uint64(sample + 1) * _SAMPLE) >> np.uint64(32), len(model.drawn_from))
+            place = below(mixed(bits + np.uint64(sample + 1) * _SAMPLE), len(model.drawn_from))
             samples[batch, sample] = len(model.keep) + model.drawn_from[place]
     return samples
 
@@ -187,7 +181,7 @@ def _attract(
     state: np.ndarray, vector: np.ndarray, gradient: np.ndarray, words: Words, here: int, window: int, step: np.float32
 ) -> Int:
     """Move the contexts of a word towards it, and add up where they would move it; how many they are."""
-    reach = 1 + int(_below(words.bits[here] & np.uint64(0xFFFFFFFF), window))
+    reach = 1 + int(below(words.bits[here] << np.uint64(32), window))
     pairs = 0
     for place in range(max(0, here - reach), min(len(words.texts), here + reach + 1)):
         if place != here and words.texts[place] == words.texts[here]:
@@ -208,9 +202,3 @@ def _take(source: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     for place, row in enumerate(rows):
         for axis in range(source.shape[1]):
             values[place, axis] = source[row, axis]
-
-
-@njit(nogil=True, cache=True)
-def _below(bits: np.uint64, limit: Int) -> np.int64:
-    """A uniform random integer below a limit, of 32 random bits."""
-    return np.int64(bits * np.uint64(limit) >> np.uint64(32))

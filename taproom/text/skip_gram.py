@@ -101,6 +101,7 @@ def _rounds(length: int, epochs: int, shards: int) -> Iterator[tuple[list[int], 
 
 def _model(vocabulary: Vocabulary, parameters: "WordVectorParameters", shards: int) -> "SkipGram":
     """What is the same in all shards."""
+    from taproom._random_kernels import mixed
     from taproom.text import _skip_gram_kernels as kernels
 
     p, shares = parameters, vocabulary.counts / vocabulary.counts.sum()
@@ -115,7 +116,7 @@ def _model(vocabulary: Vocabulary, parameters: "WordVectorParameters", shards: i
         batch=_batch_words(shares * keep, p),
         samples=SHARED_SAMPLES,
         shards=shards,
-        seed=np.uint64(kernels.mixed(np.uint64(p.seed))),  # compiled code returns a plain integer
+        seed=np.uint64(mixed(np.uint64(p.seed))),  # compiled code returns a plain integer
     )
 
 
