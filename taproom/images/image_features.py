@@ -2,7 +2,7 @@
 
 Here belongs what turns images into rows of features, and how that is learned from images. Its parts are in
 `taproom.images.patches` and `taproom.images.filters`; what is made of the features is in
-`taproom.images.least_squares`.
+`taproom.images.landmark_regression`.
 
 Source: the deck's slides "Full feature pipeline" and "Mini case study", steps 1 to 5; Coates, Lee and Ng 2011 (the
 triangle, pooling); Coates and Ng, The importance of encoding versus training with sparse coding and vector

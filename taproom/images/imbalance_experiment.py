@@ -12,11 +12,11 @@ Source: Menon et al., Long-tail learning via logit adjustment, 2021, for the thr
 
 import time
 from collections.abc import Callable, Iterator
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 
-from taproom.images.least_squares import Gram, LinearClassifier, Ridge, one_hot
+from taproom.images.least_squares import LinearClassifier, Ridge, one_hot
 from taproom.images.street_fight_draws import Draw, Outcome, best_choice, fitted_first
 
 MEASURES = ("accuracy", "balanced accuracy", "recall of rare classes")
@@ -139,10 +139,8 @@ class DrawFit:
     def _least_squares(self, rows: np.ndarray) -> _ByPenalty:
         """From a penalty to the classifier that is fitted to the rows as the treatment has them."""
         rows, weights = self._treated(rows)
-        features = self._features[rows]
-        gram = Gram.like(features, self._draw.classes)
-        gram.add(features, one_hot(self._draw.labels[rows], self._draw.classes), weights)
-        return partial(Ridge(gram, FACTORED).fit, gram)
+        targets = one_hot(self._draw.labels[rows], self._draw.classes)
+        return Ridge(self._features[rows], targets, FACTORED, weights).fit
 
     def _treated(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         labels = self._draw.labels[rows]

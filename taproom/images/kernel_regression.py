@@ -156,8 +156,8 @@ def _check(kernel: np.ndarray, targets: np.ndarray, penalty: float) -> None:
     if len(targets) > MOST_POINTS:
         raise InputError(
             f"kernel regression was given {len(targets):,} points; its matrix has a row and a column for each, so "
-            f"at most {MOST_POINTS:,} are wanted. Take a sample, or `taproom.images.least_squares`, which takes any "
-            "number."
+            f"at most {MOST_POINTS:,} are wanted. Take a sample, or `taproom.images.landmark_regression`, which "
+            "takes more."
         )
     if not (np.isfinite(kernel).all() and np.isfinite(targets).all()):
         raise InputError("the kernel matrix or the targets have values that are not finite; wanted numbers only")
