@@ -16,18 +16,6 @@ from pipelines.settings import requested_settings, settings_affecting_rows, sett
 from taproom.warehouse.warehouse import Warehouse
 
 
-def is_fresh(
-    instance: dg.DagsterInstance,
-    warehouse: Warehouse,
-    definitions: dg.Definitions,
-    key: dg.AssetKey,
-    ops: Mapping[str, Any],
-    partition: str | None = None,
-) -> bool:
-    """As `fresh_assets`, for one asset."""
-    return key in fresh_assets(instance, warehouse, definitions, [key], ops, partition)
-
-
 def fresh_assets(
     instance: dg.DagsterInstance,
     warehouse: Warehouse,

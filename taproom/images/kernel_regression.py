@@ -69,16 +69,6 @@ def squared_distances(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.maximum(norms[0][:, None] + norms[1] - 2 * (left @ right.T), 0)
 
 
-def huber(residuals: np.ndarray) -> np.ndarray:
-    """l_huber of each residual: r^2 / 2 up to 1, |r| - 1/2 beyond.
-
-    >>> huber(np.array([-3.0, 0.5]))
-    array([2.5  , 0.125])
-    """
-    sizes = np.abs(residuals)
-    return np.where(sizes <= 1, residuals**2 / 2, sizes - 0.5)
-
-
 def fit_kernel_regression(kernel: np.ndarray, targets: np.ndarray, penalty: float, loss: str = "squared") -> np.ndarray:
     """The coefficients a of the deck's regression with one of `LOSSES`, for each target: (n, C) float64.
 

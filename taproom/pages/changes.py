@@ -25,7 +25,7 @@ class TableChange:
     Attributes:
         old, new: the versions.
         rows_before, rows_after: their rows; `rows_before` is None if the old version cannot be read.
-        old_time, new_time: when they were committed.
+        new_time: when the new one was committed.
         volatile: columns that are not compared, because they may differ between two runs on the same inputs.
         difference: the comparison; None if the old version cannot be read, too much would have to be read, or the
             versions cannot be compared.
@@ -36,7 +36,6 @@ class TableChange:
     new: int
     rows_before: int | None
     rows_after: int
-    old_time: datetime
     new_time: datetime
     volatile: tuple[str, ...] = ()
     difference: Difference | None = None
@@ -83,7 +82,7 @@ def _change(
 ) -> tuple[TableChange, int]:
     """The change of a table, and the bytes that were read for it: at most `most_bytes`."""
     new, old = state.commits[:2]
-    unread = TableChange(old["version"], new["version"], None, state.rows, old["time"], new["time"])
+    unread = TableChange(old["version"], new["version"], None, state.rows, new["time"])
     counted = unread
     try:
         before, after = (open_version(warehouse.storage, table.name, each["version"]) for each in (old, new))

@@ -74,15 +74,6 @@ def counts_to_lists(counts: Counts) -> tuple[pa.Array, pa.ListArray, pa.ListArra
     return item_ids, pa.ListArray.from_arrays(offsets, words), pa.ListArray.from_arrays(offsets, numbers)
 
 
-def lists_to_counts(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
-    """The counts in such lists; counts of an item with several rows (batches) are added up.
-
-    Raises:
-        InputError: a null, or lists or columns of different lengths.
-    """
-    return add_counts([_unsummed(item_ids, words, numbers)])
-
-
 def counts_to_bytes(counts: Counts) -> bytes:
     """The counts as an Arrow stream, compressed: what `counts_to_lists` gives, but with each word written once."""
     matrix = counts.counts
@@ -111,10 +102,8 @@ def bytes_to_counts(content: bytes | pa.Buffer) -> Counts:
 def _unsummed(item_ids: pa.ChunkedArray, words: pa.ChunkedArray, numbers: pa.ChunkedArray) -> Counts:
     """Counts with a row for each list; `add_counts` brings them into the canonical form of `Counts`."""
     offsets, flat_words, flat_numbers = _offsets_and_values(words, numbers)
-    if len(item_ids) != len(words) or item_ids.null_count:
-        raise InputError(
-            f"There are {len(item_ids)} item ids for {len(words)} lists. Give one that is not null for each."
-        )
+    if item_ids.null_count:
+        raise InputError(f"{item_ids.null_count} of {len(item_ids)} rows have no item id. Give each of them one.")
     encoded = flat_words.dictionary_encode()
     matrix = sparse.csr_array(
         (flat_numbers.to_numpy(), encoded.indices.to_numpy(), offsets),
@@ -134,7 +123,7 @@ def item_counts(term_counts: Iterable[pa.RecordBatch], duplicates: pa.Table, ite
         item_ids: the items to count.
 
     Raises:
-        InputError: as `lists_to_counts` and `add_counts` do.
+        InputError: a null, lists of different lengths, or as `add_counts` does.
     """
 
     def chosen(rows: pa.RecordBatch | pa.Table) -> Counts:

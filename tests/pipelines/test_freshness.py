@@ -11,7 +11,7 @@ from assets.reviews.term_counts import CONTRACT as TERM_COUNTS
 from assets.table import CONTRACTS
 from pipelines import chains
 from pipelines.definitions import defs
-from pipelines.freshness import is_fresh, stale_batches
+from pipelines.freshness import fresh_assets, stale_batches
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from taproom.errors import InputError
@@ -20,6 +20,7 @@ from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
 
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors")
+KEYS = [dg.AssetKey(table) for table in CHAIN]
 BATCH_COUNT = 101
 
 
@@ -29,7 +30,7 @@ def fresh(instance, warehouse):
 
     def tell(**configs: dict) -> set[str]:
         ops = {op: {"config": config} for op, config in configs.items()}
-        return {table for table in CHAIN if is_fresh(instance, warehouse, defs, dg.AssetKey(table), ops)}
+        return {key.to_user_string() for key in fresh_assets(instance, warehouse, defs, KEYS, ops)}
 
     return tell
 
@@ -90,15 +91,14 @@ def test_settings_that_do_not_fit_any_more_are_named(made, make, warehouse, inst
 
 def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypatch, subtests):
     def any_fresh() -> bool:
-        return any(is_fresh(instance, Warehouse(), defs, dg.AssetKey(table), {}) for table in CHAIN)
+        return bool(fresh_assets(instance, Warehouse(), defs, KEYS, {}))
 
     with subtests.test("each batch is fresh by itself"):
         (batch,) = warehouse.partitions("reviews")
         ops = {"reviews": {"config": {"source": "table", "path": "elsewhere"}}}
-        key = dg.AssetKey("term_counts")
-        assert is_fresh(instance, warehouse, defs, key, {}, batch)
-        assert not is_fresh(instance, warehouse, defs, dg.AssetKey("reviews"), ops, batch)
-        assert not is_fresh(instance, warehouse, defs, key, {}, "another batch")
+        keys = {dg.AssetKey("reviews"), dg.AssetKey("term_counts")}
+        assert fresh_assets(instance, warehouse, defs, keys, ops, batch) == {dg.AssetKey("term_counts")}
+        assert not fresh_assets(instance, warehouse, defs, keys, ops, "another batch")
 
     with subtests.test("another code version"):
         changed = dg.Definitions(
@@ -110,8 +110,7 @@ def test_what_makes_a_table_stale(made, instance, warehouse, tmp_path, monkeypat
             ],
             resources=defs.resources,
         )
-        assert not is_fresh(instance, warehouse, changed, dg.AssetKey("neighbors"), {})
-        assert is_fresh(instance, warehouse, changed, dg.AssetKey("tfidf"), {})
+        assert fresh_assets(instance, warehouse, changed, KEYS, {}) == {*KEYS} - {dg.AssetKey("neighbors")}
 
     with subtests.test("another warehouse"), monkeypatch.context() as elsewhere:
         assert any_fresh()

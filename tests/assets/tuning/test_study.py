@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from assets.table import CONTRACTS, part_key
 from assets.tuning.champions import champion_of, resolve_parameters
 from assets.tuning.study import SearchSize, Study, study_assets
-from pipelines.freshness import is_fresh
+from pipelines.freshness import fresh_assets
 from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization
 from taproom.errors import InputError, WriteConflictError
@@ -216,7 +216,7 @@ def test_after_a_search_by_another_name_nothing_is_stale_unless_it_is_asked_for(
         definitions = dg.Definitions(planted(), resources={"io_manager": TableIOManager()})
         ops = {"tune_planted": {"config": asked}} if asked else {}
         key = part_key("champions", "planted")
-        return is_fresh(instance, warehouse, definitions, key, ops)
+        return key in fresh_assets(instance, warehouse, definitions, [key], ops)
 
     tune(search="nightly")
     assert fresh()

@@ -1,8 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from scipy.special import huber
 from sklearn.kernel_ridge import KernelRidge
 
 from taproom.errors import InputError
@@ -13,13 +16,12 @@ from taproom.images.kernel_regression import (
     TOLERANCE,
     fit_kernel_regression,
     gaussian_kernel,
-    huber,
     linear_kernel,
     median_distance,
     squared_distances,
 )
 
-LOSS_OF = {"squared": np.square, "Huber": huber}
+LOSS_OF = {"squared": np.square, "Huber": partial(huber, 1)}
 
 
 def points(count=30, dimensions=3, targets=2, size=2.0, seed=0):
@@ -32,13 +34,6 @@ def objective(coefficients, kernel, targets, penalty, loss):
     """The deck's, for one target."""
     fitted = kernel @ coefficients
     return LOSS_OF[loss](fitted - targets).sum() + penalty * coefficients @ fitted
-
-
-def test_hubers_loss_is_a_parabola_near_0_and_goes_on_straight():
-    residuals = np.array([0.0, 0.5, -1.0, 1.0, 3.0, -3.0])
-    np.testing.assert_allclose(huber(residuals), [0, 0.125, 0.5, 0.5, 2.5, 2.5])
-    slope = (huber(np.array([1 + 1e-6])) - huber(np.array([1 - 1e-6]))) / 2e-6
-    np.testing.assert_allclose(slope, 1, rtol=1e-5)
 
 
 def test_the_squared_regression_is_scikit_learns():

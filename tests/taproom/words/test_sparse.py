@@ -15,7 +15,6 @@ from taproom.words.sparse import (
     counts_to_lists,
     csr_to_lists,
     item_counts,
-    lists_to_counts,
     lists_to_csr,
     matrix_to_lists,
     weighted_items,
@@ -105,7 +104,7 @@ def test_counts_go_to_lists_and_back(reviews, cut):
     assert words.to_pylist() == [sorted(row) for row in words.to_pylist()]
     table = pa.table({"item_id": item_ids, "words": words, "counts": numbers})
     pieces = pa.concat_tables([table.slice(cut), table.slice(0, cut)])
-    back = lists_to_counts(pieces["item_id"], pieces["words"], pieces["counts"])
+    back = item_counts(pieces.to_batches(), table.slice(0, 0), pieces["item_id"])
     assert back.item_ids.tolist() == counts.item_ids.tolist()
     assert back.words.tolist() == counts.words.tolist()
     np.testing.assert_array_equal(back.counts.toarray(), counts.counts.toarray())
@@ -121,18 +120,16 @@ def test_counts_go_to_bytes_and_back(reviews):
 
 
 def test_rows_of_one_item_are_added():
-    words = pa.chunked_array([pa.array([["hops", "malt"], ["hops"]], pa.list_(pa.string()))])
-    numbers = pa.chunked_array([pa.array([[1, 2], [4]], pa.list_(pa.int32()))])
-    counts = lists_to_counts(pa.chunked_array([pa.array(["ale", "ale"])]), words, numbers)
+    rows = pa.table({"item_id": ["ale", "ale"], "words": [["hops", "malt"], ["hops"]], "counts": [[1, 2], [4]]})
+    counts = item_counts(rows.to_batches(), rows.slice(0, 0), rows["item_id"])
     assert counts.words.tolist() == ["hops", "malt"]
     assert counts.counts.toarray().tolist() == [[5, 2]]
 
 
-def test_item_ids_must_fit_the_lists():
-    words, numbers = pa.array([["hops"]]), pa.array([[1]], pa.list_(pa.int32()))
-    for item_ids in (pa.array(["ale", "bock"]), pa.array([None], pa.string())):
-        with pytest.raises(InputError, match="item ids for 1 lists"):
-            lists_to_counts(item_ids, words, numbers)
+def test_item_ids_must_not_be_null():
+    rows = pa.table({"item_id": pa.array([None], pa.string()), "words": [["hops"]], "counts": [[1]]})
+    with pytest.raises(InputError, match="1 of 1 rows have no item id"):
+        item_counts(rows.to_batches(), rows.slice(0, 0), rows["item_id"])
 
 
 def test_counts_of_chosen_items_leave_duplicates_out():
