@@ -113,20 +113,19 @@ def classifier(
         known_features,
         landmark_features,
         stored_images_to_encode,
+        with_progress,
     )
     from taproom.images.stored_features import StoredFeatures
     from taproom.images.stored_pixels import without_pixels
-    from taproom.progress import progress
 
     rows = without_pixels(images).read()
     labelled = LabelledImages.of(rows)
     training = labelled.training
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
     features = StoredFeatures()
-    with progress(doing="features", total=len(training), unit="image") as bar:
-        for block, of_block in known_features(made, image_features, training, config.workers):
-            features.add(of_block)
-            bar.update(len(block))
+    blocks = known_features(made, image_features, training, config.workers)
+    for _, of_block in with_progress(blocks, len(training)):
+        features.add(of_block)
     ids = replace(landmarks, columns=("image_id",)).read()["image_id"]
     places = np.searchsorted(training, pa.compute.index_in(ids, rows["image_id"]))
     count = len(labelled.classes)

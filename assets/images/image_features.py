@@ -30,16 +30,18 @@ MOST_ALIKE = 0.05
 MODEL = ("encoder", "whitening", "filters")
 FEATURES = ("images.pixels", "whitening.mean", "whitening.weights", "filters.weights")
 
+IMAGE_ID = Column(
+    "image_id",
+    pa.string(),
+    "id of the image; rows are in the order of the table images",
+    made_from=("images.image_id",),
+)
+
 CONTRACT = Contract(
     table="image_features",
     grain="an image",
     columns=(
-        Column(
-            "image_id",
-            pa.string(),
-            "id of the image; rows are in the order of the table images",
-            made_from=("images.image_id",),
-        ),
+        IMAGE_ID,
         Column("split", pa.string(), "split that the image belongs to: training or test", made_from=("images.split",)),
         Column("label", pa.string(), "class of the image; null if unknown", nullable=True, made_from=("images.label",)),
         Column(
@@ -87,9 +89,8 @@ def image_features(
     """Compute the features of the images block by block."""
     import numpy as np
 
-    from taproom.images.image_classifier import feature_blocks, stored_images_to_encode
+    from taproom.images.image_classifier import feature_blocks, stored_images_to_encode, with_progress
     from taproom.images.stored_pixels import without_pixels
-    from taproom.progress import progress
 
     rows = without_pixels(images).read()
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
@@ -101,10 +102,9 @@ def image_features(
         return Draft(CONTRACT.schema.empty_table(), metadata={**metadata, "empty_because": reason})
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with progress(doing="features", total=len(rows), unit="image") as bar:
-            for block, features in feature_blocks(made, np.arange(len(rows)), config.workers):
-                yield _batch(rows, block, features)
-                bar.update(len(block))
+        blocks = feature_blocks(made, np.arange(len(rows)), config.workers)
+        for block, features in with_progress(blocks, len(rows)):
+            yield _batch(rows, block, features)
 
     return Draft(pa.RecordBatchReader.from_batches(CONTRACT.schema, batches()), metadata=metadata)
 

@@ -7,12 +7,13 @@ Grain: a landmark. Source: Williams and Seeger, Using the Nystroem method to spe
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.images.image_features import FEATURES, MODEL
+from assets.images.image_features import FEATURES, IMAGE_ID, MODEL
 from assets.table import Draft, keeps_settings, refreshed
 from taproom.compute import Made
 from taproom.warehouse.contracts import FOLLOWS_SETTINGS, Between, Column, Contract, NotBlank
@@ -25,8 +26,7 @@ CONTRACT = Contract(
     table="landmarks",
     grain="a landmark: a training image that others are compared with",
     columns=(
-        Column("image_id", pa.string(), "id of the image; rows are in the order of the table images",
-               made_from=("images.image_id", "images.split", "images.label")),
+        replace(IMAGE_ID, made_from=("images.image_id", "images.split", "images.label")),
         Column("features", pa.list_(pa.float32()), "its features, as in image_features", made_from=FEATURES),
     ),
     key=("image_id",),
@@ -76,9 +76,9 @@ def landmarks(
         choose_landmarks,
         known_features,
         stored_images_to_encode,
+        with_progress,
     )
     from taproom.images.stored_pixels import without_pixels
-    from taproom.progress import progress
     from taproom.words.sparse import matrix_to_lists
 
     rows = without_pixels(images).read()
@@ -88,12 +88,11 @@ def landmarks(
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
 
     def batches() -> Iterator[pa.RecordBatch]:
-        with progress(doing="features", total=len(chosen), unit="image") as bar:
-            for block, features in known_features(made, image_features, chosen, config.workers):
-                ids = rows["image_id"].take(pa.array(block)).combine_chunks()
-                lists = matrix_to_lists(pa.array(features.ravel()), features.shape[1])
-                yield pa.RecordBatch.from_arrays([ids, lists], schema=CONTRACT.schema)
-                bar.update(len(block))
+        blocks = known_features(made, image_features, chosen, config.workers)
+        for block, features in with_progress(blocks, len(chosen)):
+            ids = rows["image_id"].take(pa.array(block)).combine_chunks()
+            lists = matrix_to_lists(pa.array(features.ravel()), features.shape[1])
+            yield pa.RecordBatch.from_arrays([ids, lists], schema=CONTRACT.schema)
 
     return Draft(
         pa.RecordBatchReader.from_batches(CONTRACT.schema, batches()),

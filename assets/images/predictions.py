@@ -14,7 +14,7 @@ import dagster as dg
 import pyarrow as pa
 from pydantic import Field
 
-from assets.images.image_features import FEATURES, MODEL
+from assets.images.image_features import FEATURES, IMAGE_ID, MODEL
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
 from taproom.compute import Made
@@ -30,12 +30,7 @@ PREDICTIONS = Contract(
     table="predictions",
     grain="an image that the classifier was not fitted to",
     columns=(
-        Column(
-            "image_id",
-            pa.string(),
-            "id of the image; rows are in the order of the table images",
-            made_from=("images.image_id",),
-        ),
+        IMAGE_ID,
         Column(
             "split",
             pa.string(),

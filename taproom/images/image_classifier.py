@@ -20,6 +20,7 @@ from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, encoder_of
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
 from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
+from taproom.progress import progress
 from taproom.warehouse.table_version import TableVersion
 
 VALIDATION_SHARE = 0.1
@@ -193,6 +194,16 @@ def known_features(
         first += len(batch)
     if not first:
         yield from feature_blocks(images, rows, n_jobs)
+
+
+def with_progress(
+    blocks: Iterator[tuple[np.ndarray, np.ndarray]], images: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The blocks of `feature_blocks` or `known_features`, of so many images in all, under a progress bar."""
+    with progress(doing="features", total=images, unit="image") as bar:
+        for rows, features in blocks:
+            yield rows, features
+            bar.update(len(rows))
 
 
 def features_in(batch: pa.RecordBatch) -> np.ndarray:

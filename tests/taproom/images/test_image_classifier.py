@@ -21,9 +21,11 @@ from taproom.images.image_classifier import (
     feature_blocks,
     known_features,
     scores_of_images,
+    with_progress,
 )
 from taproom.images.image_features import EncoderParameters, learn_encoder
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
+from taproom.progress import progress_reported
 from tests.planted_images import CLASSES, images_table, planted_images
 
 RANDOM = np.random.default_rng(0)
@@ -105,6 +107,15 @@ def test_features_come_block_by_block(monkeypatch, encoder):
     assert [len(block) for block, _ in blocks] == [7, 2]
     np.testing.assert_array_equal(np.concatenate([block for block, _ in blocks]), rows)
     np.testing.assert_array_equal(np.concatenate([found for _, found in blocks]), encoder.features(PIXELS[rows]))
+
+
+def test_a_bar_counts_the_images_of_the_blocks(monkeypatch, encoder):
+    monkeypatch.setattr(image_classifier, "BLOCK_IMAGES", 7)
+    rows, lines = np.arange(9), []
+    with progress_reported(lines.append):
+        shown = list(with_progress(feature_blocks(ImagesToEncode(encoder, PIXELS), rows, 1), len(rows)))
+    np.testing.assert_array_equal(np.concatenate([block for block, _ in shown]), rows)
+    assert (lines[0], lines[-1]) == ("features: 0%", "features: 100%")
 
 
 def classifier(encoder, landmarks=20, seed=0):
