@@ -277,7 +277,7 @@ def mixture(config: MixtureConfig, events: TableVersion, wells: TableVersion) ->
                 "iterations": len(fitted.log_likelihoods) - 1,
                 "converged": fitted.converged,
             },
-            figure=figures.populations(matrix.values[:, shown], flat, fitted.populations, None, names),
+            figure=figures.populations(matrix.values[:, shown], flat, fitted.populations, names),
         ),
         "mixture",
     )

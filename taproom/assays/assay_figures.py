@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 BINS = 160
 DOTS = 6_000
 PANEL_DOTS = 800
+# Of the number of an ellipse, on its line.
+PLACES = 36
 # Nats below the best bandwidth: the axis ends there, so that the best ones can be distinguished.
 FAR_BELOW = 0.5
 # Of the events in either channel, those that the axes make room for.
@@ -73,7 +75,8 @@ def sample_events(values: np.ndarray, names: Sequence[str], title: str) -> bytes
 def em_iterations(values: np.ndarray, mixtures: Mapping[int, Mixture], names: Sequence[str]) -> bytes:
     """A fit after some iterations (0: the start), a panel each: events by likeliest component, ellipses at 1 and 2 sd.
 
-    The mixtures are in the two channels of the values, and have the same components in the same order.
+    The mixtures are in the two channels of the values, and have the same components in the same order, by which the
+    ellipses are numbered.
     """
     figure, panels = new_panels(len(mixtures), 4, size=2.4)
     values = _sample(values, PANEL_DOTS)
@@ -82,6 +85,7 @@ def em_iterations(values: np.ndarray, mixtures: Mapping[int, Mixture], names: Se
         colors = _colors(mixture.components)
         _draw_events(axes, values, mixture.log_joint(values).argmax(axis=1), colors)
         _draw_ellipses(axes, mixture, colors)
+        _number_ellipses(axes, mixture, range(mixture.components), limits, size=6)
         _name_channels(axes, names, limits)
         axes.set_title(_after(iteration), fontsize=10)
     _label_outer(panels, 4)
@@ -142,30 +146,24 @@ def restarts(rows: Sequence[Mapping]) -> bytes:
     return compact_png_of(figure)
 
 
-def populations(
-    values: np.ndarray,
-    mixture: Mixture,
-    population: np.ndarray,
-    labels: Sequence[str] | None,
-    names: Sequence[str],
-) -> bytes:
+def populations(values: np.ndarray, mixture: Mixture, population: np.ndarray, names: Sequence[str]) -> bytes:
     """Events coloured by the population that is likeliest on two channels; its components' ellipses at 1 and 2 sd.
 
-    `mixture` is in these channels; `population` (components,) numbers the population of each component from 0; `labels`
-    names the populations, which are numbered where there are no names.
+    `mixture` is in these channels; `population` (components,) numbers the population of each component from 0, and the
+    ellipses have its number.
     """
     figure, axes = new_figure(6.4, 4.6)
     values = _sample(values, DOTS)
     count = int(population.max()) + 1
-    labels = labels or [f"population {number}" for number in range(count)]
     members = population == np.arange(count)[:, None]
     colors = _colors(count)
     _draw_events(axes, values, (mixture.responsibilities(values) @ members.T).argmax(axis=1), colors)
     _draw_ellipses(axes, mixture, [colors[number] for number in population])
+    _number_ellipses(axes, mixture, population, _limits(values), size=7)
     _name_channels(axes, names, _limits(values))
     shares = members @ mixture.weights
     axes.set_title(f"{mixture.components} components, {count} populations")
-    add_legend(axes, [f"{label}: {share:.1%}" for label, share in zip(labels, shares, strict=True)], colors)
+    add_legend(axes, [f"population {number}: {share:.1%}" for number, share in enumerate(shares)], colors)
     return compact_png_of(figure)
 
 
@@ -388,6 +386,40 @@ def _draw_ellipses(axes: "Axes", mixture: Mixture, colors: Sequence[str]) -> Non
         for deviations, style in ((1, "-"), (2, (0, (4, 2)))):
             size = deviations * major, deviations * minor
             axes.add_patch(Ellipse(mean, *size, angle=angle, fill=False, color=color, linewidth=width, linestyle=style))
+
+
+def _number_ellipses(
+    axes: "Axes",
+    mixture: Mixture,
+    numbers: Sequence[int] | np.ndarray,
+    limits: Sequence[tuple[float, float]],
+    size: float,
+) -> None:
+    """Number the ellipses at 1 sd: colours repeat. Each has its number where those of heavier ones are farthest."""
+    from matplotlib.patheffects import withStroke
+
+    low, high = np.array(limits).T
+    angles = np.linspace(0, 2 * np.pi, PLACES, endpoint=False)
+    circle = np.column_stack([np.cos(angles), np.sin(angles)])
+    variances, directions = np.linalg.eigh(mixture.covariances)
+    axis_ends = directions * np.sqrt(np.maximum(variances, 0))[:, None]
+    taken = np.empty((0, 2))
+    for component in np.argsort(-mixture.weights, kind="stable"):
+        places = (mixture.means[component] + circle @ axis_ends[component].T - low) / (high - low)
+        places = places[((places > 0) & (places < 1)).all(axis=1)]
+        if len(places):
+            apart = np.linalg.norm(places[:, None] - taken, axis=2).min(axis=1, initial=2.0)
+            place = places[apart.argmax()]
+            taken = np.vstack([taken, place])
+            axes.text(
+                *place,
+                str(numbers[component]),
+                transform=axes.transAxes,
+                ha="center",
+                va="center",
+                fontsize=size,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )
 
 
 def _name_channels(axes: "Axes", names: Sequence[str], limits: Sequence[tuple[float, float]]) -> None:

@@ -7,7 +7,7 @@ from PIL import Image
 from taproom.assays import assay_figures as figures
 from taproom.assays.densities import CANDIDATES, Grid, enclosing_levels, grid_over, mixture_density
 from taproom.assays.mixtures import Mixture
-from taproom.drawing import PALETTE
+from taproom.drawing import PALETTE, new_figure
 
 RANDOM = np.random.default_rng(0)
 VALUES = np.vstack([RANDOM.normal(size=(900, 2)), RANDOM.normal(6, 0.5, size=(600, 2))])
@@ -77,7 +77,7 @@ def near(colour: str, found: set) -> bool:
         lambda: figures.em_iterations(VALUES, {i: TWO for i in (0, 1, 2, 3, 4, 5, 6, 20)}, NAMES),
         lambda: figures.two_components(VALUES[:, 0], {i: TWO.marginal([0]) for i in (0, 1)}, "B1-A"),
         lambda: figures.restarts([size_row(1, 0), size_row(2, 0, chosen=True), size_row(2, 1)]),
-        lambda: figures.populations(VALUES, TWO, np.array([0, 1]), ["dark", "bright"], NAMES),
+        lambda: figures.populations(VALUES, TWO, np.array([0, 1]), NAMES),
         lambda: figures.density(GRID, DENSITY, enclosing_levels(DENSITY), VALUES, NAMES, "Mixture density"),
         lambda: figures.bandwidths(CANDIDATES, -np.linspace(0, 3, len(CANDIDATES)), CANDIDATES[2]),
         lambda: figures.class_mixtures({"CFP": TWO, "RFP": ONE}, {"CFP": VALUES, "RFP": VALUES[:50]}, NAMES),
@@ -93,14 +93,33 @@ def test_a_figure_is_a_picture_with_something_drawn_in_the_palette(draw):
 
 
 def test_each_population_has_its_colour():
-    found = colours(figures.populations(VALUES, TWO, np.array([1, 0]), None, NAMES))
+    found = colours(figures.populations(VALUES, TWO, np.array([1, 0]), NAMES))
     assert near(PALETTE[0], found)
     assert near(PALETTE[1], found)
     assert not near(PALETTE[2], found)
 
 
+@pytest.mark.parametrize("mixture", [TWO, MANY], ids=["few components", "more components than colours"])
+def test_each_ellipse_has_its_number_on_its_line_apart_from_the_others(mixture):
+    _, axes = new_figure(5, 4)
+    limits = [(-8.0, 14.0), (-9.0, 15.0)]
+    figures._number_ellipses(axes, mixture, range(mixture.components), limits, size=7)
+    low, high = np.array(limits).T
+    number_of = {int(text.get_text()): low + np.array(text.get_position()) * (high - low) for text in axes.texts}
+    places = np.array([number_of[component] for component in range(mixture.components)])
+    np.testing.assert_allclose(np.linalg.norm(places - mixture.means, axis=1), 1)
+    apart = np.linalg.norm(places[:, None] - places, axis=2)[np.triu_indices(len(places), 1)]
+    assert apart.min() > 0.3
+
+
+def test_an_ellipse_outside_the_axes_has_no_number():
+    _, axes = new_figure(5, 4)
+    figures._number_ellipses(axes, TWO, [0, 1], [(-2, 2), (-2, 2)], size=7)
+    assert [text.get_text() for text in axes.texts] == ["0"]
+
+
 def test_figures_are_the_same_bytes_again():
-    one, other = (figures.populations(VALUES, TWO, np.array([0, 1]), None, NAMES) for _ in range(2))
+    one, other = (figures.populations(VALUES, TWO, np.array([0, 1]), NAMES) for _ in range(2))
     assert one == other
 
 
@@ -108,7 +127,7 @@ def test_figures_are_the_same_bytes_again():
 def test_any_number_of_components_is_drawn(mixture):
     assert colours(figures.em_iterations(VALUES, {0: mixture}, NAMES))
     assert colours(figures.two_components(VALUES[:, 0], {0: mixture.marginal([0])}, "B1-A"))
-    assert colours(figures.populations(VALUES, mixture, np.arange(mixture.components), None, NAMES))
+    assert colours(figures.populations(VALUES, mixture, np.arange(mixture.components), NAMES))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +143,7 @@ def test_few_or_strange_events_are_drawn(values):
     assert colours(figures.sample_events(values, NAMES, "Well"))
     assert colours(figures.em_iterations(values, {0: TWO}, NAMES))
     assert colours(figures.two_components(values[:, 0], {0: TWO.marginal([0])}, "B1-A"))
-    assert colours(figures.populations(values, TWO, np.array([0, 1]), None, NAMES))
+    assert colours(figures.populations(values, TWO, np.array([0, 1]), NAMES))
     assert colours(figures.density(GRID, DENSITY, enclosing_levels(DENSITY), values, NAMES, "Density"))
     assert colours(figures.class_mixtures({"CFP": TWO}, {"CFP": values}, NAMES))
 
@@ -138,7 +157,7 @@ def test_names_with_dollars_and_underscores_are_only_names():
     assert colours(figures.sample_events(VALUES, ODD_NAMES, "$"))
     assert colours(figures.em_iterations(VALUES, {0: TWO}, ODD_NAMES))
     assert colours(figures.two_components(VALUES[:, 0], {0: TWO.marginal([0])}, ODD_NAMES[0]))
-    assert colours(figures.populations(VALUES, TWO, np.array([0, 1]), ODD_NAMES, ODD_NAMES))
+    assert colours(figures.populations(VALUES, TWO, np.array([0, 1]), ODD_NAMES))
     assert colours(figures.density(GRID, DENSITY, enclosing_levels(DENSITY), VALUES, ODD_NAMES, "$x$ $"))
     assert colours(figures.class_mixtures({"$": TWO, "_": ONE}, {"$": VALUES, "_": VALUES}, ODD_NAMES))
     assert colours(figures.well_shares([share_row("$A$", "$"), share_row("_", "_x", 1.0)]))
