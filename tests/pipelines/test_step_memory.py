@@ -22,6 +22,13 @@ from taproom.warehouse.contracts import Column, Contract
 
 TAPS = Contract("taps", "a tap", (Column("tap", pa.int64(), "its number"),), ("tap",))
 
+# Dagster has processes copy what a step prints, and those of a step in a thread may stay when the test is over.
+NO_COMPUTE_LOGS = """
+compute_logs:
+  module: dagster._core.storage.noop_compute_log_manager
+  class: NoOpComputeLogManager
+"""
+
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
@@ -119,6 +126,8 @@ class TapsConfig(dg.Config):
 def run(home, warehouse, monkeypatch):
     """A function that makes a table of so many taps through Dagster's executor, and a list of those that it made."""
     monkeypatch.setitem(CONTRACTS, "taps", TAPS)
+    with (home / "dagster.yaml").open("a") as settings:
+        settings.write(NO_COMPUTE_LOGS)
     made = []
 
     @dg.asset
