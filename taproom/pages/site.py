@@ -2,9 +2,11 @@
 
 The pages depend only on the versions of the tables, on what is said of the tables (`TableDescription`) and on the
 address that they are served at: the same versions give the same bytes. Nothing local goes in: no absolute path, no
-environment, no address of the warehouse.
+environment, no address of the warehouse. So pages are not made again while nothing that they are made from has changed.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -30,10 +32,14 @@ from taproom.pages.topic_terms_data import topic_terms_data
 from taproom.pages.word_vectors_data import word_vectors_data
 from taproom.pages.words_data import words_data
 from taproom.sources.fetching import read_sources
+from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
 
 FOLDER = "_pages"
+# Hashes of what the pages were made from and of the pages themselves.
+MADE_FROM = "made_from.json"
 SOURCE = Path(__file__).resolve().parents[2] / "pages"
+CODE = Path(__file__).resolve().parents[1]
 PRODUCT_PAGES: Mapping[str, Callable[[Warehouse], dict[str, Any]]] = {
     "map": item_map_data,
     "words": words_data,
@@ -62,7 +68,7 @@ class WrittenPages:
 
 
 def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription], address: str | None = None) -> WrittenPages:
-    """Write all pages and delete files of earlier ones.
+    """Write all pages and delete files of earlier ones; leave them alone if they would be the same.
 
     Args:
         warehouse: where the tables are, and the pages will be.
@@ -73,21 +79,53 @@ def write_pages(warehouse: Warehouse, tables: Sequence[TableDescription], addres
         SourceError: a library of the pages cannot be fetched.
         StorageError: the warehouse cannot be read or written.
     """
-    storage, pages = warehouse.storage, build_pages(warehouse, tables, address)
+    storage, inputs = warehouse.storage, _inputs(warehouse, tables, address)
+    pages = stored = _stored_pages(storage)
+    if stored.get(MADE_FROM) != _made_from(inputs, stored):
+        pages = build_pages(warehouse, tables, address)
+        pages[MADE_FROM] = _made_from(inputs, pages)
     for path, content in sorted(pages.items(), key=lambda page: page[0] == "index.html"):  # the entrance last
-        if storage.read(f"{FOLDER}/{path}") != content:
+        if stored.get(path) != content:
             with storage.errors(f"{FOLDER}/{path} could not be written to {storage.root}"):
                 storage.replace(f"{FOLDER}/{path}", content, is_durable=False)
-    for info in storage.listing(FOLDER, recursive=True):
-        path = storage.relative(info, FOLDER)
-        if info.is_file and path not in pages:
-            with storage.errors(f"{FOLDER}/{path} could not be deleted from {storage.root}"):
-                storage.delete(f"{FOLDER}/{path}")
+    for path in stored.keys() - pages.keys():
+        with storage.errors(f"{FOLDER}/{path} could not be deleted from {storage.root}"):
+            storage.delete(f"{FOLDER}/{path}")
     return WrittenPages(
         address=storage.uri(f"{FOLDER}/index.html"),
         pages=sum(path.endswith(".html") for path in pages),
         size_bytes=sum(map(len, pages.values())),
     )
+
+
+def _stored_pages(storage: Storage) -> dict[str, bytes]:
+    """The files of the pages as they are, by path."""
+    paths = [storage.relative(info, FOLDER) for info in storage.listing(FOLDER, recursive=True) if info.is_file]
+    return {path: storage.read(f"{FOLDER}/{path}") or b"" for path in paths}
+
+
+def _inputs(warehouse: Warehouse, tables: Sequence[TableDescription], address: str | None) -> str:
+    """A hash of all that pages are made from: what is said of tables and sources, code, templates, files of tables.
+
+    Of the files of tables it has size and time, so that one that was damaged counts, too.
+    """
+    known = sorted(tables, key=lambda table: table.name), sorted(read_sources().items()), address
+    whole = hashlib.sha256(repr(known).encode())
+    for path in sorted((*CODE.rglob("*.py"), *SOURCE.rglob("*.*"))):
+        whole.update(path.name.encode() + path.read_bytes())
+    for info in sorted(warehouse.storage.listing(recursive=True), key=lambda info: info.path):
+        path = warehouse.storage.relative(info, "")
+        if info.is_file and not path.startswith(f"{FOLDER}/"):
+            whole.update(f"{path} {info.size} {info.mtime_ns}".encode())
+    return whole.hexdigest()
+
+
+def _made_from(inputs: str, pages: Mapping[str, bytes]) -> bytes:
+    """The content of the file `MADE_FROM` of these pages."""
+    whole = hashlib.sha256()
+    for path in sorted(pages.keys() - {MADE_FROM}):
+        whole.update(path.encode() + hashlib.sha256(pages[path]).digest())
+    return json.dumps({"inputs": inputs, "pages": whole.hexdigest()}).encode()
 
 
 def build_pages(
