@@ -88,9 +88,9 @@ def place(text: str) -> "Placement":
     return _default().map.place(text)
 
 
-def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> "pa.Table":
+def call(events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]", plate: str | None = None) -> "pa.Table":
     """Predict the class of each event (of a table or an FCS file) with the newest models; see `CellModels.call`."""
-    return _default().cells.call(events)
+    return _default().cells.call(events, plate)
 
 
 def classify(images: "str | Path | np.ndarray | pa.Table") -> "pa.Table":

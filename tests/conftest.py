@@ -391,6 +391,7 @@ def plate(plate_of_wells, ingest_events, make, made_once) -> str:
     def read_and_roll_up() -> str:
         key = ingest_events(plate_of_wells(), columns={name: name for name in ("plate", "well", "label")})
         make("wells")
+        make("plate_scales")
         return key
 
     return made_once(read_and_roll_up)

@@ -69,7 +69,16 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     keywords = {"P1N": "Y2-A", "P2N": "B1-A"}
     (tmp_path / "A5.fcs").write_bytes(fcs_bytes(np.array([[8000.0, 20.0], [60.0, 30000.0]]), keywords))
     ingest_events(tmp_path / "A5.fcs", source="fcs", plate="P2", well="A5", transform="linear")
-    make("wells", "class_mixtures", "classes", "held_out_events", "share_errors", "event_calls", "well_shares")
+    make(
+        "wells",
+        "plate_scales",
+        "class_mixtures",
+        "classes",
+        "held_out_events",
+        "share_errors",
+        "event_calls",
+        "well_shares",
+    )
     text = tmp_path / "space.txt"
     text.write_text("the shuttle reached its orbit today\na man and a woman met king and queen\n" * 10)
     words = {"min_document_frequency": 2, "max_document_share": 0.9}

@@ -1,1 +1,4 @@
-"""Assays become densities and calls: events -> mixture -> density; class_mixtures -> event_calls, well_shares."""
+"""Assays become densities and calls.
+
+events -> mixture -> density; plate_scales, class_mixtures -> event_calls, well_shares.
+"""

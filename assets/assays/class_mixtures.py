@@ -3,7 +3,8 @@
 The deck's Bayes rule needs the density and the prior of each class. The tables have both, and the thresholds below
 which a call is ambiguous or an event anomalous, which are chosen on events of held-out wells. Priors are uniform: how
 many wells of a class a plate has is the experimenter's choice. A well has one label, so the density of a class is that
-of all events in its wells, including non-fluorescent cells and debris.
+of all events in its wells, including non-fluorescent cells and debris. Events are taken on the scale of the reference
+plate (`plate_scales`).
 
 Grain: a component of a class; a class; an event, scored by models that were fitted without its well; a class in a blend
 of known shares. Source: the deck's "Mixtures of Gaussians" and "Density Estimation"; `taproom.assays.class_mixtures`
@@ -38,7 +39,9 @@ from taproom.warehouse.table_version import TableVersion
 LEAST_VARIANCE = 1e-5  # relative to the widest component in the channel
 
 _HELD_OUT = ("held_out_events.class", "held_out_events.log_densities")
-_LABELLED = ("events.label", "events.transformed")
+_LABELLED = (
+    "events.label", "events.transformed", "plate_scales.shift", "plate_scales.scale", "plate_scales.applied",
+)  # fmt: skip
 
 CLASS_MIXTURES = Contract(
     table="class_mixtures",
@@ -48,7 +51,7 @@ CLASS_MIXTURES = Contract(
         Column("component", pa.int32(), "number of the component, from 0, ordered by falling weight"),
         Column("weight", pa.float64(), "mixing weight of the component within the class", made_from=_LABELLED),
         Column("mean", pa.list_(pa.float64()), "mean of the component in each of the class's channels, on the "
-               "transformed scale", made_from=_LABELLED),
+               "transformed scale of the reference plate", made_from=_LABELLED),
         Column("covariance", pa.list_(pa.float64()), "covariance matrix of the component, row by row",
                made_from=_LABELLED),
     ),
@@ -58,6 +61,7 @@ CLASS_MIXTURES = Contract(
     invariants=(NotBlank("class"), Between("weight", 0, 1), Between("mean"), Between("covariance")),
     foreign_keys=(ForeignKey(("class",), "classes", ("class",)),),
     limits=("A class is described by all events of its wells, including debris and cells of no class.",),
+    version="1.0.1",
 )  # fmt: skip
 
 CLASSES = Contract(
@@ -230,7 +234,11 @@ _out = partial(refreshed_out, module=__name__, config=ClassMixturesConfig)
 )
 @keeps_settings
 def class_mixtures(
-    config: ClassMixturesConfig, events: TableVersion, wells: TableVersion, champions: pa.Table
+    config: ClassMixturesConfig,
+    events: TableVersion,
+    wells: TableVersion,
+    plate_scales: TableVersion,
+    champions: pa.Table,
 ) -> Iterator[dg.Output]:
     """Fit a mixture to each class, and again without each of its wells to choose thresholds."""
     from taproom.assays import assay_figures as figures
@@ -239,10 +247,10 @@ def class_mixtures(
     from taproom.assays.class_shares import blend_errors
     from taproom.assays.class_thresholds import held_out_fates, model_of
     from taproom.assays.event_mixture import pooled, separating_channels
-    from taproom.assays.stored_events import labelled_events, stored_matrix
+    from taproom.assays.stored_events import aligned_matrix, labelled_events
     from taproom.sources.events import EventMatrix, as_lists
 
-    made = derived(Made(stored_matrix, (events, wells)), EventMatrix.labelled)
+    made = derived(Made(aligned_matrix, (events, wells, plate_scales)), EventMatrix.labelled)
     labelled = made_here(made)
     if len(set(labelled.labels)) < 2:
         yield from empty_outputs(*TABLES, reason="there are no labelled wells of at least two classes")

@@ -135,6 +135,7 @@ def classifier_comparison(
     config: ClassifierComparisonConfig,
     events: TableVersion,
     wells: TableVersion,
+    plate_scales: TableVersion,
     held_out_events: TableVersion,
     classes: pa.Table,
 ) -> Iterator[dg.Output]:
@@ -149,7 +150,7 @@ def classifier_comparison(
         yield from empty_outputs(COMPARISON, WELLS, CALIBRATION, reason="there are no classes")
         return
     ours = from_lists(held_out["log_densities"], len(classes))
-    made = Made(stored_sample, (events, wells, held_out_events))
+    made = Made(stored_sample, (events, wells, plate_scales, held_out_events))
     found = compare(made, ours, config.seed, config.workers)
     picture = figures.comparison(found.summary, found.bins)
     yield dg.Output(

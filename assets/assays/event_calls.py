@@ -6,7 +6,7 @@ Labelled wells are called too, although the densities were fitted to them: `clas
 the accuracy on held-out wells. The share of a class in a well is estimated by EM over the class priors with fixed
 densities, because counting calls is biased where classes overlap; `share_errors` has the errors of both. Intervals
 measure how well the events of a well determine its shares, not how much wells of a class differ between plates and
-days.
+days. Events are called on the scale of the reference plate (`plate_scales`).
 
 Grain: an event; a class in a well.
 """
@@ -23,7 +23,10 @@ from assets.table import Draft, empty_outputs, keeps_settings, refreshed_out, se
 from taproom.warehouse.contracts import FOLLOWS_BATCHES, Between, Column, Contract, NotBlank, SumsTo
 from taproom.warehouse.foreign_keys import ForeignKey
 
-_DENSITIES = ("events.transformed", "class_mixtures.weight", "class_mixtures.mean", "class_mixtures.covariance")
+_DENSITIES = (
+    "events.transformed", "plate_scales.shift", "plate_scales.scale", "plate_scales.applied", "class_mixtures.weight",
+    "class_mixtures.mean", "class_mixtures.covariance",
+)  # fmt: skip
 
 EVENT_CALLS = Contract(
     table="event_calls",
@@ -129,19 +132,25 @@ _out = partial(refreshed_out, module=__name__, config=EventCallsConfig)
 )
 @keeps_settings
 def event_calls(
-    config: EventCallsConfig, events: pa.Table, wells: pa.Table, class_mixtures: pa.Table, classes: pa.Table
+    config: EventCallsConfig,
+    events: pa.Table,
+    wells: pa.Table,
+    plate_scales: pa.Table,
+    class_mixtures: pa.Table,
+    classes: pa.Table,
 ) -> Iterator[dg.Output]:
     """Call every event by the Bayes rule, and estimate the shares of the classes in each well."""
     from taproom.assays import assay_figures as figures
     from taproom.assays.class_model import call
     from taproom.assays.class_model_rows import model_from_rows
     from taproom.assays.event_calls import fates_by_well, shares_by_well
+    from taproom.assays.plate_scales import aligned
     from taproom.sources.events import as_lists, event_matrix
 
     if not len(classes):
         yield from empty_outputs(EVENT_CALLS, WELL_SHARES, reason="there are no classes")
         return
-    matrix = event_matrix(events, wells)
+    matrix = aligned(event_matrix(events, wells), plate_scales)
     model, *_ = model_from_rows(class_mixtures.to_pylist(), classes.to_pylist())
     calls = call(matrix.values, model)
     names = pa.array(model.classes)

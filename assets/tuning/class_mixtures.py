@@ -12,10 +12,10 @@ from taproom.search.space import Integer, Real
 from taproom.search.trials import Objective, Plan
 
 
-def _objective(events: pa.Table, wells: pa.Table, seed: int) -> Objective:
+def _objective(events: pa.Table, wells: pa.Table, plate_scales: pa.Table, seed: int) -> Objective:
     from taproom.assays.class_mixtures_objective import ClassMixturesObjective
 
-    return ClassMixturesObjective.of(events, wells, seed)
+    return ClassMixturesObjective.of(events, wells, plate_scales, seed)
 
 
 def _first() -> object:

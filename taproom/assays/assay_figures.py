@@ -16,6 +16,7 @@ import numpy as np
 
 from taproom.assays.densities import SHARES, Grid
 from taproom.assays.mixtures import Mixture
+from taproom.assays.plate_scales import PlateScale
 from taproom.drawing import (
     DARK,
     GREY,
@@ -29,6 +30,7 @@ from taproom.drawing import (
     plain_text,
     shades_of,
 )  # fmt: skip
+from taproom.sources.events import EventMatrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +42,8 @@ PANEL_DOTS = 800
 PLACES = 36
 # Nats below the best bandwidth: the axis ends there, so that the best ones can be distinguished.
 FAR_BELOW = 0.5
+# Channels of plates: those that are farthest off.
+MOST_CHANNELS = 6
 # Of the events in either channel, those that the axes make room for.
 SHOWN = 0.999
 
@@ -219,6 +223,42 @@ def class_mixtures(mixtures: Mapping[str, Mixture], values: Mapping[str, np.ndar
         count = f"{mixture.components} component{'s' * (mixture.components > 1)}"
         axes.set_title(plain_text(f"{name}: {count}"), fontsize=10)
     _label_outer(panels, columns)
+    return compact_png_of(figure)
+
+
+def plate_scales(matrix: EventMatrix, scales: Sequence[PlateScale]) -> bytes:
+    """Events of the plate with the largest gain, as they are and on the reference plate's scale, beside that plate's.
+
+    A panel a channel, of those that are farthest off; one of `scales` is the reference, another has a gain.
+    """
+    shown = max((each for each in scales if each.gain is not None), key=lambda each: each.gain or 0.0)
+    reference = next(each.plate for each in scales if each.reference)
+    plates = matrix.rows["plate"].to_numpy(zero_copy_only=False)
+    farthest = np.sort(np.argsort(-shown.off, kind="stable")[:MOST_CHANNELS])
+    figure, panels = new_panels(len(farthest), min(len(farthest), 3), size=2.8, height=2.3)
+    for axes, place in zip(panels, farthest, strict=True):
+        values, own = (matrix.values[plates == plate, place] for plate in (reference, shown.plate))
+        lines = (
+            (f"{reference} (reference)", values, {"color": GREY, "linewidth": 2.5}),
+            (f"{shown.plate} as it is", own, {"color": PALETTE[1], "linestyle": ":"}),
+            (f"{shown.plate} on its scale", shown.shift[place] + shown.scale[place] * own, {"color": PALETTE[0]}),
+        )
+        together = np.concatenate([each for _, each, _ in lines])
+        together = together[~np.isnan(together)]
+        tails = (1 - SHOWN) / 2
+        limits = np.quantile(together, [tails, 1 - tails]) if len(together) else (0.0, 1.0)
+        for name, each, style in lines:
+            axes.hist(
+                each[~np.isnan(each)], 60, range=tuple(limits), density=True, histtype="step", label=plain_text(name),
+                **style,
+            )  # fmt: skip
+        axes.set_yticks([])
+        axes.set_xlabel(plain_text(matrix.channels[place]), fontsize=8)
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(
+        f"gain {shown.gain:.2f} nats per event, {'applied' if shown.applied else 'not applied'}", fontsize=10
+    )
     return compact_png_of(figure)
 
 

@@ -24,6 +24,7 @@ from scipy.special import log_softmax
 
 from taproom.assays.class_mixtures import ClassParameters, cross_fit
 from taproom.assays.held_out_wells import FOLDS, LabelledEvents, balanced_rows, checked_events
+from taproom.assays.plate_scales import aligned
 from taproom.errors import InputError
 from taproom.search.space import Parameters
 from taproom.sources.events import event_matrix
@@ -48,9 +49,9 @@ class ClassMixturesObjective:
     fresh: LabelledEvents
 
     @classmethod
-    def of(cls, events: pa.Table, wells: pa.Table, seed: int) -> "ClassMixturesObjective":
-        """From the tables of these names. Raises `InputError` as `parted`."""
-        matrix = event_matrix(events, wells).labelled()
+    def of(cls, events: pa.Table, wells: pa.Table, plate_scales: pa.Table, seed: int) -> "ClassMixturesObjective":
+        """From the tables of these names. Raises `InputError` as `parted` and `aligned`."""
+        matrix = aligned(event_matrix(events, wells), plate_scales).labelled()
         return cls.parted(matrix.values, matrix.labels, matrix.wells, seed)
 
     @classmethod

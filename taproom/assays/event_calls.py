@@ -14,6 +14,7 @@ import pyarrow as pa
 from taproom.assays.class_model import Calls, call
 from taproom.assays.class_model_rows import model_from_rows
 from taproom.assays.class_shares import argmax_shares, share_intervals, shares
+from taproom.assays.plate_scales import shift_and_scale
 from taproom.errors import InputError
 from taproom.sources.events import EventMatrix, as_lists, transform_all
 from taproom.warehouse.warehouse import Warehouse
@@ -81,7 +82,10 @@ def _estimates(log_densities: np.ndarray, resamples: int, confidence: float, see
 
 
 def call_events(
-    events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]", warehouse: Warehouse, version: int
+    events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]",
+    warehouse: Warehouse,
+    version: int,
+    plate: str | None = None,
 ) -> pa.Table:
     """Call events by the class model that a version of `event_calls` was made with; see `taproom.call`."""
     inputs = warehouse.commit_of("event_calls", version)["inputs"]
@@ -92,7 +96,11 @@ def call_events(
     of_file: dict[str, str] = {}
     if isinstance(events, str | Path):
         events, of_file = _channels_of_file(Path(events))
-    calls = call(transform_all(_channel_values(events, channels), transforms), model)
+    values = transform_all(_channel_values(events, channels), transforms)
+    if plate is not None:
+        shift, scale = _scale_of(warehouse, inputs, plate, channels)
+        values = shift + scale * values
+    calls = call(values, model)
     names = pa.array(model.classes)
     return pa.table(
         {
@@ -104,6 +112,15 @@ def call_events(
         },
         metadata={"classes": ",".join(model.classes), **of_file},
     )
+
+
+def _scale_of(
+    warehouse: Warehouse, inputs: Mapping[str, int], plate: str, channels: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """The shift and the scale of a plate's channels, of the version that the calls were made with."""
+    if "plate_scales" not in inputs:
+        raise InputError("The calls were made before plates had scales: leave the plate out, or refresh the assays.")
+    return shift_and_scale(warehouse.read("plate_scales", inputs["plate_scales"]), plate, channels)
 
 
 def _channels_of_file(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

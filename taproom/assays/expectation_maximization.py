@@ -130,7 +130,7 @@ def fit(
     threads = min(len(blocks), effective_n_jobs(n_jobs))
     # Not joblib: a block takes a millisecond, less than joblib needs to hand it over.
     with ThreadPoolExecutor(threads) as pool:
-        while em.advance(_expectation(blocks, em.mixture, pool.map if threads > 1 else map)):
+        while em.advance(expectation(blocks, em.mixture, pool.map if threads > 1 else map)):
             pass
     return em.fit()
 
@@ -238,8 +238,12 @@ class _Em:
         return Fit(self.mixture, tuple(self._history), np.array(self._log_likelihoods), self._converged)
 
 
-def _expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable) -> "Expected":
-    """The E-step; `each` maps over the blocks."""
+def expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable = map) -> "Expected":
+    """The E-step: the moments of all events about the components' means, and the log-likelihood.
+
+    `blocks` are of `taproom.assays.mixtures.blocks_of`, and `each` maps over them. Raises `InputError` where an event's
+    density is 0 under all components.
+    """
     of_blocks = iter(each(partial(_block_expectation, mixture=mixture), blocks))
     return _sum(mixture, (_sum(mixture, islice(of_blocks, GROUP)) for _ in range(0, len(blocks), GROUP)))
 

@@ -4,6 +4,7 @@ Here belong the functions of `taproom.compute.Made` values. The matrix itself is
 """
 
 from taproom.assays.held_out_wells import LabelledEvents
+from taproom.assays.plate_scales import aligned
 from taproom.sources.events import EventMatrix, event_matrix
 from taproom.warehouse.table_version import TableVersion
 
@@ -18,14 +19,22 @@ def stored_matrix(events: TableVersion, wells: TableVersion) -> EventMatrix:
     return event_matrix(events.read(), wells.read())
 
 
-def stored_sample(events: TableVersion, wells: TableVersion, sample: TableVersion) -> LabelledEvents:
-    """The labelled events that a version of a table names (columns `sample`, `event`), in its order.
+def aligned_matrix(events: TableVersion, wells: TableVersion, plate_scales: TableVersion) -> EventMatrix:
+    """The same on the scale of the reference plate. Raises as `stored_matrix`, and as `aligned` does."""
+    return aligned(stored_matrix(events, wells), plate_scales.read())
+
+
+def stored_sample(
+    events: TableVersion, wells: TableVersion, plate_scales: TableVersion, sample: TableVersion
+) -> LabelledEvents:
+    """The labelled events that a version of a table names (columns `sample`, `event`), in its order,
+    on the scale of the reference plate.
 
     Raises:
-        InputError: one of them is no event of the wells.
+        InputError: one of them is no event of the wells, or as `aligned` does.
         StorageError: the storage fails.
     """
-    return labelled_events(stored_matrix(events, wells).take(sample.read()))
+    return labelled_events(aligned_matrix(events, wells, plate_scales).take(sample.read()))
 
 
 def labelled_events(matrix: EventMatrix) -> LabelledEvents:

@@ -155,7 +155,7 @@ def _place(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
 
 @_reads
 def _call(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
-    return reader.cells.call(given.file)
+    return reader.cells.call(given.file, given.plate)
 
 
 @_reads
@@ -249,7 +249,10 @@ COMMANDS = (
         "call",
         "predict the classes of the events of an FCS file",
         "taproom call A01.fcs",
-        (("file", {"metavar": "FILE", "help": "an FCS file"}),),
+        (
+            ("file", {"metavar": "FILE", "help": "an FCS file"}),
+            ("--plate", {"metavar": "PLATE", "help": "the plate of plate_scales that it was measured on"}),
+        ),
         _call,
     ),
     Command(

@@ -188,7 +188,9 @@ class TopicModels(_Models):
 class CellModels(_Models):
     """The class mixtures of assays."""
 
-    def call(self, events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]") -> pa.Table:
+    def call(
+        self, events: "str | Path | pa.Table | pd.DataFrame | Mapping[str, Any]", plate: str | None = None
+    ) -> pa.Table:
         """Predict the class of each event with the class mixtures.
 
         Args:
@@ -196,6 +198,8 @@ class CellModels(_Models):
                 transformed; or the path of an FCS file, whose own spillover matrix is applied. Absent channels and
                 values that are NaN, null or infinite are treated as missing, and the class is predicted from the
                 others.
+            plate: name of a plate in `plate_scales` that the events were measured on, to put them on the scale of the
+                reference plate; by default they are taken to be on that scale.
 
         Returns:
             A row per event: `called`, `posteriors` (a list, in the order of the classes in the schema's metadata),
@@ -203,7 +207,7 @@ class CellModels(_Models):
             `compensation`, and `repairs`: where the file departs from the standard.
 
         Raises:
-            InputError: the events have none of the channels of the classes.
+            InputError: the events have none of the channels of the classes, or there is no such plate.
             SourceError: the file is damaged.
             UnknownTableError: there are no class mixtures yet.
             MissingPackageError: the extra `models` is not installed.
@@ -211,7 +215,7 @@ class CellModels(_Models):
         with numerical_packages():
             from taproom.assays.event_calls import call_events
 
-            return call_events(events, self._warehouse, self._tables.version("event_calls"))
+            return call_events(events, self._warehouse, self._tables.version("event_calls"), plate)
 
 
 class ImageModels(_Models):

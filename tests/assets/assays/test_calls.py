@@ -130,6 +130,7 @@ def test_without_two_classes_the_tables_are_empty_and_a_check_says_so(tmp_path, 
     (tmp_path / "plain.csv").write_text("x,y\n" + "".join(f"{n},{n * n % 7}\n" for n in range(50)))
     ingest_events(tmp_path / "plain.csv", label=label)
     make("wells")
+    make("plate_scales")
     made = make(*CLASS_TABLES, *CALL_TABLES, *COMPARISON_TABLES)
     assert [len(warehouse.read(table)) for table in (*CLASS_TABLES, *CALL_TABLES, *COMPARISON_TABLES)] == [0] * 9
     assert "confident_calls_are_accurate" in {
@@ -143,6 +144,7 @@ def test_a_well_in_which_nothing_was_measured_has_no_shares(plate, tmp_path, ing
     (tmp_path / "dark.csv").write_text("green,red,blue\n,,1\n,,2\n")
     ingest_events(tmp_path / "dark.csv", plate="P2", well="B1")
     make("wells", wells={"channels": ["green", "red"]})
+    make("plate_scales")
     make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 5})
     dark = [row for row in warehouse.read("well_shares").to_pylist() if row["plate"] == "P2"]
     assert [(row["events"], row["share"], row["low"]) for row in dark] == [(0, None, None)] * 2
@@ -186,6 +188,7 @@ def test_classes_of_one_well_each_are_called_but_not_compared(tmp_path, ingest_e
         path.write_text("x,y\n" + "".join(f"{x},{y}\n" for x, y in random.normal(centre, 1, (60, 2))))
         ingest_events(path, label=label)
     make("wells")
+    make("plate_scales")
     make(*CLASS_TABLES, *CALL_TABLES, class_mixtures=QUICK, event_calls={"resamples": 5})
     make(*COMPARISON_TABLES)
     assert [row["held_out_accuracy"] > 0.9 for row in warehouse.read("classes").to_pylist()] == [True, True]

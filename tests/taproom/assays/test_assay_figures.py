@@ -1,13 +1,16 @@
 import io
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from taproom.assays import assay_figures as figures
 from taproom.assays.densities import CANDIDATES, Grid, enclosing_levels, grid_over, mixture_density
 from taproom.assays.mixtures import Mixture
+from taproom.assays.plate_scales import PlateScale
 from taproom.drawing import PALETTE, new_figure
+from taproom.sources.events import EventMatrix
 
 RANDOM = np.random.default_rng(0)
 VALUES = np.vstack([RANDOM.normal(size=(900, 2)), RANDOM.normal(6, 0.5, size=(600, 2))])
@@ -26,6 +29,13 @@ ONE = gaussians([[1, 2]])
 MANY = gaussians(RANDOM.normal(3, 3, size=(20, 2)))
 GRID = grid_over(VALUES, points=40)
 DENSITY = mixture_density(TWO, GRID)
+PLATE_ROWS = pa.table({"plate": ["first"] * 900 + ["second"] * 600})
+TWO_PLATES = EventMatrix(PLATE_ROWS, np.where(VALUES > 9, np.nan, VALUES), tuple(NAMES), ("linear",) * 2)
+NO_SHIFT = np.zeros(2)
+SCALES = [
+    PlateScale("first", NO_SHIFT, NO_SHIFT + 1, NO_SHIFT, None, None, reference=True, applied=False),
+    PlateScale("second", NO_SHIFT - 6, NO_SHIFT + 2, NO_SHIFT + 3, 1.5, 0.0, reference=False, applied=True),
+]
 
 
 def size_row(components, seed, chosen=False, held_out=-3.0):
@@ -81,6 +91,7 @@ def near(colour: str, found: set) -> bool:
         lambda: figures.density(GRID, DENSITY, enclosing_levels(DENSITY), VALUES, NAMES, "Mixture density"),
         lambda: figures.bandwidths(CANDIDATES, -np.linspace(0, 3, len(CANDIDATES)), CANDIDATES[2]),
         lambda: figures.class_mixtures({"CFP": TWO, "RFP": ONE}, {"CFP": VALUES, "RFP": VALUES[:50]}, NAMES),
+        lambda: figures.plate_scales(TWO_PLATES, SCALES),
         lambda: figures.well_shares([share_row("A1", "CFP", 1.0), share_row("A2", "CFP"), share_row("A1", "RFP", 0.0)]),
         lambda: figures.share_errors([blend("CFP", 0.6), blend("RFP", 0.4)]),
         lambda: figures.calls(["A1", "A2"], {"CFP": [0.7, 0.1], "ambiguous": [0.2, 0.8], "anomalous": [0.1, 0.1]}),

@@ -140,9 +140,14 @@ def test_events_come_from_the_tables_and_those_without_a_label_are_left_out(obje
             "places": [[0, 1]] * len(names),
         }
     )
-    found = ClassMixturesObjective.of(events, table, seed=0)
-    np.testing.assert_array_equal(found.searched.values, objective.searched.values)
-    assert set(found.searched.wells) == {f"P {well}" for well in wells}
+    scales = {"plate": ["P"] * 2, "channel": ["a", "b"], "shift": [1.0, 2.0], "scale": [3.0, 4.0]}
+    as_they_are, applied = (
+        ClassMixturesObjective.of(events, table, pa.table({**scales, "applied": [is_applied] * 2}), seed=0)
+        for is_applied in (False, True)
+    )
+    np.testing.assert_array_equal(as_they_are.searched.values, objective.searched.values)
+    np.testing.assert_allclose(applied.searched.values, [1, 2] + [3, 4] * objective.searched.values)
+    assert set(applied.searched.wells) == {f"P {well}" for well in wells}
 
 
 def test_too_little_to_part_is_refused():
