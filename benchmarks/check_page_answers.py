@@ -35,7 +35,7 @@ TIMED = """(asked) => Taproom.{form}.ready().then((model) => asked.map((each) =>
 def main(root: str, texts: str | None = None) -> None:
     """Ask the pages and the functions, and print how much they differ."""
     warehouse = Warehouse(root)
-    pages = Path(write_pages(warehouse, ())).parent
+    pages = Path(write_pages(warehouse, ()).address).parent
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         tab = browser.new_page()

@@ -449,10 +449,11 @@ def _number_ellipses(
         places = places[((places > 0) & (places < 1)).all(axis=1)]
         if len(places):
             apart = np.linalg.norm(places[:, None] - taken, axis=2).min(axis=1, initial=2.0)
-            place = places[apart.argmax()]
-            taken = np.vstack([taken, place])
+            x, y = places[apart.argmax()]
+            taken = np.vstack([taken, (x, y)])
             axes.text(
-                *place,
+                x,
+                y,
                 str(numbers[component]),
                 transform=axes.transAxes,
                 ha="center",

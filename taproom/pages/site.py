@@ -111,8 +111,8 @@ def _inputs(warehouse: Warehouse, tables: Sequence[TableDescription], address: s
     """
     known = sorted(tables, key=lambda table: table.name), sorted(read_sources().items()), address
     whole = hashlib.sha256(repr(known).encode())
-    for path in sorted((*CODE.rglob("*.py"), *SOURCE.rglob("*.*"))):
-        whole.update(path.name.encode() + path.read_bytes())
+    for file in sorted((*CODE.rglob("*.py"), *SOURCE.rglob("*.*"))):
+        whole.update(file.name.encode() + file.read_bytes())
     for info in sorted(warehouse.storage.listing(recursive=True), key=lambda info: info.path):
         path = warehouse.storage.relative(info, "")
         if info.is_file and not path.startswith(f"{FOLDER}/"):
