@@ -120,18 +120,20 @@ def classifier(
 
     rows = without_pixels(images).read()
     labelled = LabelledImages.of(rows)
-    training = labelled.training
+    ids = replace(landmarks, columns=("image_id",)).read()["image_id"]
+    chosen_rows = pa.compute.index_in(ids, rows["image_id"]).to_numpy()
+    others = np.setdiff1d(labelled.training, chosen_rows)
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
     features = StoredFeatures()
-    blocks = known_features(made, image_features, training, config.workers)
-    for _, of_block in with_progress(blocks, len(training)):
+    for _, of_block in with_progress(known_features(made, image_features, others, config.workers), len(others)):
         features.add(of_block)
-    ids = replace(landmarks, columns=("image_id",)).read()["image_id"]
-    places = np.searchsorted(training, pa.compute.index_in(ids, rows["image_id"]))
-    count = len(labelled.classes)
+    of_landmarks = landmark_features(landmarks)
+    features.add(of_landmarks)
+    training = np.concatenate([others, chosen_rows])
+    places, count = np.arange(len(others), len(training)), len(labelled.classes)
     chosen = choose_classifier(
         TrainingImages(features, labelled.labels[training], labelled.validation[training], places, count),
-        landmark_features(landmarks),
+        of_landmarks,
         config.widths or WIDTHS,
         config.penalties or PENALTIES,
         config.workers,

@@ -36,7 +36,7 @@ from taproom.images.least_squares import SMALLEST_SPREAD, factorize, tile_slices
 
 # Rows of the kernel that a thread computes, or multiplies with, at a time. Bits depend on it.
 BLOCK_ROWS = 512
-TOLERANCE, MOST_STEPS = 1e-2, 100
+TOLERANCE, MOST_STEPS = 1e-3, 100
 
 
 @dataclass(frozen=True)
