@@ -218,12 +218,15 @@ def test_the_ramp_loss_has_no_slope_where_a_triplet_is_violated_by_more_than_the
 
 def test_of_points_in_too_few_dimensions_the_ramp_loss_violates_fewer_triplets(monkeypatch):
     graph = neighbors_of(np.random.default_rng(0).normal(size=(200, 6)), 30)
-    sums = []
-    for share in (1.0, ordinal.HINGE_SHARE):
+
+    def violated(share: float) -> float:
+        """The sum of all errors, on average over three seeds: rounding differs between processors, and leads apart."""
         monkeypatch.setattr(ordinal, "HINGE_SHARE", share)
-        found = errors_of(embed(*graph, replace(QUICK, updates_per_item=2_000)), *graph, samples=50_000)
-        sums.append(sum(row.error for (_, split), row in found.items() if split == "held_out"))
-    assert sums[1] < sums[0] - 0.003
+        parameters = [replace(QUICK, updates_per_item=6_000, seed=seed) for seed in range(3)]
+        found = [errors_of(embed(*graph, each), *graph, samples=50_000) for each in parameters]
+        return np.mean([sum(row.error for (_, split), row in each.items() if split == "held_out") for each in found])
+
+    assert violated(ordinal.HINGE_SHARE) < violated(1.0) - 0.003
 
 
 def test_triplets_of_landmarks_are_held_out_by_their_items():
