@@ -1,0 +1,65 @@
+import sqlite3
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
+
+from pipelines import sqlite_records
+from pipelines.sqlite_records import do_not_wait_for_the_disk
+
+FULL, NORMAL = 2, 1
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Listened to once, as in a process of its own, and nothing open from tests before."""
+    monkeypatch.setattr(sqlite_records, "_open", type(sqlite_records._open)())
+    do_not_wait_for_the_disk()
+
+
+def level(path: Path, mode: str) -> int:
+    """SQLite's level of waiting on a new connection to a file of a journal mode."""
+    with sqlite3.connect(path) as first:
+        first.execute(f"pragma journal_mode = {mode}")
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        return connection.exec_driver_sql("pragma synchronous").scalar()
+
+
+def test_files_with_a_write_ahead_log_do_not_wait_and_others_do(tmp_path):
+    assert level(tmp_path / "a.db", "wal") == NORMAL
+    assert level(tmp_path / "b.db", "delete") == FULL
+
+
+def test_saying_it_again_changes_nothing(tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(sqlite_records, "_keep_open", calls.append)
+    do_not_wait_for_the_disk()
+    level(tmp_path / "index.db", "wal")
+    assert len(calls) == 1
+
+
+def test_few_files_stay_open(tmp_path):
+    for number in range(sqlite_records.MOST_OPEN + 3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        level(folder / "index.db", "wal")
+    logs = sorted(int(path.parent.name) for path in tmp_path.glob("*/index.db-wal"))
+    assert logs == list(range(3, sqlite_records.MOST_OPEN + 3))
+
+
+def test_the_file_of_a_run_changes_with_each_event_and_shared_ones_stay_open(tmp_path):
+    """The UI shows what happens in a run as the run's file changes."""
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = dg.materialize([dg.asset(name="beer")(lambda: None)], instance=instance)
+        (file,) = tmp_path.rglob(f"{result.run_id}.db")
+        assert not Path(f"{file}-wal").exists()
+        before = file.stat().st_mtime_ns
+        run = instance.get_run_by_id(result.run_id)
+        instance.report_engine_event("poured", run)
+        assert file.stat().st_mtime_ns > before
+        assert {path.name for path in tmp_path.rglob("*.db-wal")} == {"index.db-wal", "runs.db-wal"}
+        with sqlite3.connect(next(tmp_path.rglob("index.db"))) as other:  # as another process reads it
+            assert other.execute("select count(*) from event_logs").fetchone()[0] > 0
