@@ -87,6 +87,7 @@ def ours(values: np.ndarray, channels: Sequence[str], seed: int) -> np.ndarray:
         EmParameters(config.iterations, config.tolerance, config.regularization),
         components=None,
         level=config.level,
+        valley=config.valley,
         seed=seed,
         n_jobs=config.workers,
     )

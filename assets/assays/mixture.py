@@ -22,7 +22,7 @@ from pydantic import Field
 
 from assets.assays.wells import MATRIX_EVENTS
 from assets.table import Draft, keeps_settings, refreshed_out, several_tables
-from taproom.assays.populations import LEVEL
+from taproom.assays.populations import LEVEL, VALLEY
 from taproom.compute import Made
 from taproom.warehouse.contracts import (
     FOLLOWS_BATCHES,
@@ -206,6 +206,13 @@ class MixtureConfig(dg.Config):
         description="two groups of components stay two populations if that their events have one mode is rejected at "
         "this level of significance",
     )
+    valley: float = Field(
+        VALLEY,
+        ge=0,
+        lt=1,
+        description="they also stay two populations if the mixture's density between them falls below this share of "
+        "that at the lower peak; 0: never for this reason",
+    )
     picture: list[str] = Field(
         [], description="the two channels of the figures; empty: those in which populations differ most"
     )
@@ -254,6 +261,7 @@ def mixture(config: MixtureConfig, events: TableVersion, wells: TableVersion) ->
         EmParameters(config.iterations, config.tolerance, config.regularization),
         components=config.components,
         level=config.level,
+        valley=config.valley,
         seed=config.seed,
         n_jobs=config.workers,
     )

@@ -76,13 +76,14 @@ def fit_events(
     em: EmParameters,
     components: int | None,
     level: float,
+    valley: float,
     seed: int,
     n_jobs: int | None = None,
 ) -> EventMixture:
     """Fit all events, with as many components of `sizes` as make held-out events likeliest, or `components`.
 
-    Mixtures are fitted to a `Made` matrix on a cluster where there is one. Components become populations at the `level`
-    of `taproom.assays.populations.merge`.
+    Mixtures are fitted to a `Made` matrix on a cluster where there is one. Components become populations with the
+    `level` and the `valley` of `taproom.assays.populations.merge`.
 
     Raises `InputError` and `ComputeError` as `fit_all` does: constant channels, fewer events than components.
     """
@@ -101,7 +102,7 @@ def fit_events(
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(
         mixture=mixture,
-        populations=merge(mixture, events.values, level),
+        populations=merge(mixture, events.values, level, valley),
         history=tuple(each.take(order).scaled(offset, scale) for each in whole.history),
         # A density per unit of the events, not per standard deviation: only what was measured has units.
         log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events.values)).sum(axis=0),

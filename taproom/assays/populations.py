@@ -7,10 +7,16 @@ Here belongs which components are one population; the mixture itself stays as it
 Two populations have a valley between them: a place from which the density of their events rises towards the one and
 towards the other. Components are merged, those first whose events are most often taken for each other's
 (`misclassification`; Hennig, Methods for merging Gaussian mixture components, Advances in Data Analysis and
-Classification 4, 2010), but a pair only if there is no sign of a valley in any of three projections
-(`valley_p_value`). So what ends merging is a level of significance, not a limit that depends on the populations. That
-a population of cells has one mode is how gates are drawn (Johnsson, Linderoth and Fontes, What is a "unimodal" cell
-population?, Cytometry A 89, 2016).
+Classification 4, 2010), but a pair only if there is no sign of a valley. Either of two signs is enough:
+
+- in one of three projections, events are too few in between for a density with one mode (`valley_p_value`), at a level
+  of significance, which needs some hundred events;
+- on the ways from components of the one group to those of the other, the density of the mixture itself falls below a
+  share of the lower one of the two peaks (`saddles`), which also shows valleys between rare populations, and those that
+  no projection shows.
+
+That a population of cells has one mode is how gates are drawn (Johnsson, Linderoth and Fontes, What is a "unimodal"
+cell population?, Cytometry A 89, 2016).
 
 A projection is on the direction in which two groups are apart by Fisher's discriminant. Three are looked at, since a
 valley in one of them is enough: with the covariances of the groups, with their variances alone (which many channels
@@ -24,11 +30,15 @@ from taproom.assays.mixtures import Mixture
 from taproom.errors import InputError
 
 LEVEL = 0.05
+# Of the density at the lower peak: less than that is a valley of the mixture.
+VALLEY = 0.7
+# Places on the way between two components, both of their means included.
+WAY = 21
 # Places of a valley that are tried, of equal distance, between the centres of two groups.
 BINS = 32
 
 
-def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL) -> np.ndarray:
+def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL, valley: float = VALLEY) -> np.ndarray:
     """The population of each component: (components,) int32, from 0 by falling weight.
 
     An event counts for its most likely component. A valley is to come from populations, not from channels that were not
@@ -38,11 +48,14 @@ def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL) -> np.ndar
     Args:
         mixture: fitted to `values`.
         values: (events, channels) float64, NaN where missing.
-        level: groups of components are merged unless that they have one mode is rejected at this level; in 0 to 1.
+        level: groups of components are not merged if that they have one mode is rejected at this level; in 0 to 1.
+        valley: nor if the density between them falls below this share of that at the lower peak; in 0 to 1.
 
     Raises:
-        InputError: no events, or a level that is no probability.
+        InputError: no events, a level that is no probability, or a valley that is no share.
     """
+    if not 0 <= valley <= 1:
+        raise InputError(f"A valley of {valley} was given for merging; wanted: a share of a density, 0 to 1.")
     if not 0 <= level <= 1:
         raise InputError(f"The level {level} was given for merging; wanted: a probability, 0 to 1.")
     if not len(values):
@@ -51,7 +64,7 @@ def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL) -> np.ndar
     complete = ~np.isnan(values).any(axis=1)
     if complete.any() and responsibilities[complete].sum(axis=0).min() >= 1:
         values, responsibilities = values[complete], responsibilities[complete]
-    valleys = _Valleys(mixture, values, responsibilities.argmax(axis=1))
+    valleys = _Valleys(mixture, values, responsibilities.argmax(axis=1), valley)
     members: list[tuple[int, ...]] = [(component,) for component in range(mixture.components)]
     while pair := _pair_to_merge(responsibilities, members, valleys, level):
         first, second = pair
@@ -122,15 +135,51 @@ def _rise_p_values(counts: np.ndarray) -> np.ndarray:
     return np.exp(-2.0 * events[:, 0] * distance**2)
 
 
-class _Valleys:
-    """P-values of valleys between groups of components, each computed once."""
+def saddles(mixture: Mixture) -> np.ndarray:
+    """The least log density of the mixture on the way from one component to another: (components, components) float64.
 
-    def __init__(self, mixture: Mixture, values: np.ndarray, components: np.ndarray) -> None:
+    The way is the ridgeline of the two, on which all modes of these two lie (Ray and Lindsay, The topography of
+    multivariate normal mixtures, The Annals of Statistics 33, 2005), at `WAY` places. On the diagonal is the log
+    density at the mean. Components in between count: they may fill the valley.
+
+    >>> apart = Mixture([0.5, 0.5], [[0.0], [6.0]], [[[1.0]], [[1.0]]])
+    >>> np.exp(saddles(apart)).round(4)
+    array([[0.1995, 0.0044],
+           [0.0044, 0.1995]])
+    """
+    precisions = np.linalg.inv(mixture.covariances)
+    pulled = np.einsum("kde,ke->kd", precisions, mixture.means)
+    share = np.linspace(0, 1, WAY)
+    least = np.diag(mixture.log_density(mixture.means))
+    for first in range(mixture.components - 1):
+        others = slice(first + 1, None)
+        weighed, means = (
+            np.multiply.outer(1 - share, each[first])[None] + np.multiply.outer(share, each[others]).swapaxes(0, 1)
+            for each in (precisions, pulled)
+        )
+        places = np.linalg.solve(weighed, means[..., None]).reshape(-1, mixture.channels)
+        least[first, others] = mixture.log_density(places).reshape(-1, WAY).min(axis=1)
+        least[others, first] = least[first, others]
+    return least
+
+
+class _Valleys:
+    """Signs of valleys between groups of components, each computed once."""
+
+    def __init__(self, mixture: Mixture, values: np.ndarray, components: np.ndarray, valley: float) -> None:
         """`components` (events,) is the most likely one of each event."""
-        self._mixture, self._values = mixture, values
+        self._mixture, self._values, self._saddles = mixture, values, saddles(mixture)
+        with np.errstate(divide="ignore"):
+            self._least_fall = -np.log(valley)
         self._rows = [np.flatnonzero(components == component) for component in range(mixture.components)]
         self._complete = not np.isnan(values).any()
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
+
+    def between(self, first: tuple[int, ...], second: tuple[int, ...], level: float) -> bool:
+        """Whether there is a valley between two groups."""
+        peaks = min(self._saddles[group, group].max() for group in (list(first), list(second)))
+        fall = peaks - self._saddles[np.ix_(first, second)].max()
+        return bool(fall > self._least_fall) or self.p_value(first, second) <= level
 
     def p_value(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
         """Of the deepest valley in all projections, times their number (Bonferroni)."""
@@ -190,7 +239,7 @@ def _pair_to_merge(
     pairs = np.triu(np.maximum(probabilities, probabilities.T), k=1)
     for place in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
         first, second = divmod(int(place), len(members))
-        if valleys.p_value(members[first], members[second]) > level:
+        if not valleys.between(members[first], members[second], level):
             return first, second
     return None
 

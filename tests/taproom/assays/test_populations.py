@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from taproom.assays.mixtures import Mixture
-from taproom.assays.populations import LEVEL, merge, misclassification, valley_p_value
+from taproom.assays.populations import LEVEL, VALLEY, merge, misclassification, saddles, valley_p_value
 from taproom.errors import InputError
 
 
@@ -65,6 +65,53 @@ def test_a_valley_in_one_of_many_channels_is_enough():
     parts = [events[:300], events[300:]]
     two = Mixture([0.3, 0.7], [part.mean(axis=0) for part in parts], [np.cov(part.T) for part in parts])
     assert merge(two, events).tolist() == [1, 0]
+
+
+def test_the_saddle_between_two_equal_gaussians_is_half_way():
+    two = mixture([[0.0, 0.0], [3.0, 4.0]], [0.501, 0.499])
+    found = saddles(two)
+    np.testing.assert_allclose(np.diagonal(found), two.log_density(two.means))
+    assert found[0, 1] == found[1, 0] == pytest.approx(two.log_density(np.array([[1.5, 2.0]]))[0], abs=1e-3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_no_place_on_the_ridgeline_is_lower_than_the_saddle(seed):
+    random = np.random.default_rng(seed)
+    roots = random.normal(size=(4, 3, 3))
+    any_mixture = Mixture(
+        random.dirichlet(np.ones(4)), random.normal(size=(4, 3)) * 3, roots @ roots.swapaxes(1, 2) + 0.3 * np.eye(3)
+    )
+    found = saddles(any_mixture)
+    first, second = (np.linalg.inv(any_mixture.covariances[k]) for k in (0, 2))
+    for share in np.linspace(0, 1, 21):
+        weighed = (1 - share) * first + share * second
+        place = np.linalg.solve(
+            weighed, (1 - share) * first @ any_mixture.means[0] + share * second @ any_mixture.means[2]
+        )
+        assert any_mixture.log_density(place[None])[0] >= found[0, 2] - 1e-6
+    np.testing.assert_array_equal(found, found.T)
+    assert (found <= np.minimum.outer(np.diagonal(found), np.diagonal(found)) + 1e-6).all()
+
+
+def test_a_component_in_between_fills_the_valley():
+    apart = mixture([[0.0], [5.0]])
+    filled = mixture([[0.0], [2.5], [5.0]])
+    assert saddles(apart)[0, 1] < np.log(VALLEY) + np.diagonal(saddles(apart)).min()
+    assert saddles(filled)[0, 2] > np.log(VALLEY) + np.diagonal(saddles(filled)).min()
+
+
+def test_a_valley_between_few_events_is_seen_in_the_mixture():
+    two = mixture([[0.0, 0.0], [4.0, 0.0]], [0.6, 0.4])
+    few = draw(two, 60)
+    assert merge(two, few, valley=0).tolist() == [0, 0]
+    assert merge(two, few).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("valley", [-0.1, 1.5, np.nan])
+def test_a_valley_that_is_no_share_is_refused(valley):
+    with pytest.raises(InputError, match="share of a density"):
+        merge(CLOUDS, EVENTS[:100], valley=valley)
 
 
 def test_misclassification_is_a_share_of_what_belongs_to_each():
@@ -140,7 +187,7 @@ def test_of_equal_weights_the_first_component_is_first():
 
 def test_the_levels_at_the_ends_keep_what_has_a_valley_apart_and_join_nothing():
     assert merge(CLOUDS, EVENTS, level=1.0).tolist() == list(range(6))
-    assert merge(CLOUDS, EVENTS, level=1e-200).max() < max(POPULATIONS)
+    assert merge(CLOUDS, EVENTS, level=1e-200, valley=0).max() < max(POPULATIONS)
 
 
 def test_one_component_is_one_population():
