@@ -6,22 +6,22 @@ Where the disk takes 10 ms to confirm, the dozen events of a step cost half a se
 
 With a write-ahead log, SQLite's level NORMAL keeps the file whole if the power fails, and may lose what was recorded in
 the last moments; tables are on disk before they are recorded, and `pipelines.reconcile` finds those without a record.
-The files that all runs share stay open, so that their logs are copied now and then, not at each event. The file of each
-run does not: the UI shows what happens in a run as its file changes.
+Files that were used last stay open, so that their logs are copied now and then, not at each event. A file that was
+written to is touched, because Dagster's UI learns from its time that there is something new.
 
 Source: SQLite's documentation of `PRAGMA synchronous` and of write-ahead logging.
 """
 
+import os
 import sqlite3
 from collections import OrderedDict
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
-SHARED = ("index.db", "runs.db")
-MOST_OPEN = 4
+# The index of events, the runs, and the events of a few runs.
+MOST_OPEN = 6
 
 _open: OrderedDict[str, sqlite3.Connection] = OrderedDict()
 _lock = Lock()
@@ -29,19 +29,17 @@ _lock = Lock()
 
 def do_not_wait_for_the_disk() -> None:
     """Let all connections of this process to SQLite files with a write-ahead log wait as the module says."""
-    if not event.contains(Engine, "connect", _prepare):
-        event.listen(Engine, "connect", _prepare)
+    for what, listener in (("connect", _prepare), ("commit", _touch)):
+        if not event.contains(Engine, what, listener):
+            event.listen(Engine, what, listener)
 
 
 def _prepare(connection: Any, _: object) -> None:
     if not isinstance(connection, sqlite3.Connection):
         return
-    if connection.execute("pragma journal_mode").fetchone()[0] != "wal":
-        return
-    connection.execute("pragma synchronous = normal")
-    path = connection.execute("pragma database_list").fetchone()[2]
-    if Path(path).name in SHARED:
-        _keep_open(path)
+    if connection.execute("pragma journal_mode").fetchone()[0] == "wal":
+        connection.execute("pragma synchronous = normal")
+        _keep_open(connection.execute("pragma database_list").fetchone()[2])
 
 
 def _keep_open(path: str) -> None:
@@ -53,3 +51,12 @@ def _keep_open(path: str) -> None:
         _open.move_to_end(path)
         while len(_open) > MOST_OPEN:
             _open.popitem(last=False)[1].close()
+
+
+def _touch(connection: Connection) -> None:
+    """Only what was written to: who reads because of a touch would else touch it again."""
+    given = connection.connection.dbapi_connection
+    if isinstance(given, sqlite3.Connection) and given.total_changes:
+        path = given.execute("pragma database_list").fetchone()[2]
+        if path in _open:
+            os.utime(path)

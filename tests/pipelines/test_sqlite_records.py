@@ -8,6 +8,7 @@ from sqlalchemy.pool import NullPool
 
 from pipelines import sqlite_records
 from pipelines.sqlite_records import do_not_wait_for_the_disk
+from tests.waiting import wait_for
 
 FULL, NORMAL = 2, 1
 
@@ -50,16 +51,28 @@ def test_few_files_stay_open(tmp_path):
     assert logs == list(range(3, sqlite_records.MOST_OPEN + 3))
 
 
-def test_the_file_of_a_run_changes_with_each_event_and_shared_ones_stay_open(tmp_path):
-    """The UI shows what happens in a run as the run's file changes."""
+def test_what_is_recorded_in_a_run_reaches_those_who_watch_and_those_who_read(tmp_path):
+    """The UI watches the file of a run; other processes read all of them."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         result = dg.materialize([dg.asset(name="beer")(lambda: None)], instance=instance)
-        (file,) = tmp_path.rglob(f"{result.run_id}.db")
-        assert not Path(f"{file}-wal").exists()
-        before = file.stat().st_mtime_ns
-        run = instance.get_run_by_id(result.run_id)
-        instance.report_engine_event("poured", run)
-        assert file.stat().st_mtime_ns > before
-        assert {path.name for path in tmp_path.rglob("*.db-wal")} == {"index.db-wal", "runs.db-wal"}
-        with sqlite3.connect(next(tmp_path.rglob("index.db"))) as other:  # as another process reads it
+        assert {f"{name}.db-wal" for name in ("index", "runs", result.run_id)} <= {
+            path.name for path in tmp_path.rglob("*-wal")
+        }
+        seen = []
+        # Another instance, as that of the web server.
+        with dg.DagsterInstance.from_ref(instance.get_ref()) as watching:
+            cursor = watching.get_records_for_run(result.run_id).cursor
+            watching.watch_event_logs(result.run_id, cursor, lambda entry, _: seen.append(entry.message))
+            run = instance.get_run_by_id(result.run_id)
+            # Again and again, since watching begins a little later.
+            wait_for(lambda: instance.report_engine_event("poured", run) and "poured" in seen, "it was seen", every=0.1)
+        with sqlite3.connect(next(tmp_path.rglob("index.db"))) as other:
             assert other.execute("select count(*) from event_logs").fetchone()[0] > 0
+
+
+def test_reading_touches_no_file(tmp_path):
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        result = dg.materialize([dg.asset(name="beer")(lambda: None)], instance=instance)
+        times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.db")}
+        assert instance.all_logs(result.run_id)
+        assert {path: path.stat().st_mtime_ns for path in times} == times
