@@ -7,7 +7,7 @@ import pytest
 
 from assets.table import CONTRACTS, Draft, part_key, table_assets
 from pipelines.definitions import defs
-from pipelines.freshness import is_fresh
+from pipelines.freshness import fresh_assets
 from pipelines.io_manager import TableIOManager
 from pipelines.records import newest_materialization, recorded_version
 from taproom.errors import ContractError, DamagedLogError, UnknownTableError, WriteConflictError
@@ -201,9 +201,8 @@ def test_the_data_version_is_the_content_hash(warehouse, instance):
 
 def test_unchanged_rows_leave_version_and_downstream_as_they_were(warehouse, instance):
     def fresh(numbers):
-        return is_fresh(
-            instance, warehouse, dg.Definitions([numbers, doubles], resources=RESOURCES), doubles.key, ops={}
-        )
+        definitions = dg.Definitions([numbers, doubles], resources=RESOURCES)
+        return doubles.key in fresh_assets(instance, warehouse, definitions, [doubles.key], ops={})
 
     materialize(numbers_asset(1, 2), doubles, instance=instance)
     first = data_version(instance, "numbers")
@@ -609,7 +608,7 @@ class TestAPartOfATableAsAnAsset:
 
         def fresh() -> bool:
             definitions = dg.Definitions([part_asset("a"), part_asset("b"), doubles], resources=RESOURCES)
-            return is_fresh(instance, warehouse, definitions, doubles.key, ops={})
+            return doubles.key in fresh_assets(instance, warehouse, definitions, [doubles.key], ops={})
 
         materialize(part_asset("b"), instance=instance)
         materialize(part_asset("a"), doubles, instance=instance)
