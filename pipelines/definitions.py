@@ -12,7 +12,6 @@ from pipelines.io_manager import table_io_manager
 from pipelines.notices.sensors import notify_consumers, notify_operators
 from pipelines.pages_asset import MAKE_PAGES, pages_asset
 from pipelines.retries import retry_if_a_store_was_away
-from pipelines.sqlite_records import do_not_wait_for_the_disk
 from pipelines.step_log import log_ended
 from pipelines.step_memory import give_back_after_failure, give_back_after_success
 from pipelines.step_resources import step_executor, with_resources
@@ -54,5 +53,4 @@ def build_definitions(**resources: object) -> dg.Definitions:
 
 # Every process that runs steps loads this module.
 sleep_while_a_pool_is_full()
-do_not_wait_for_the_disk()
 defs: dg.Definitions = build_definitions()

@@ -17,6 +17,7 @@ from pipelines.peak_memory import peak_memory_bytes, reset_peak_memory
 from pipelines.records import newest_materialization, recorded_value, recorded_version, version_in_record
 from pipelines.run_watch import check_run_goes_on, watched
 from pipelines.settings import StepConfig, config_with, requested_settings, settings_of
+from pipelines.sqlite_records import do_not_wait_for_the_disk
 from pipelines.step_log import log_begun
 from pipelines.step_memory import wait_for_memory
 from taproom.errors import ContractError, StorageError, TaproomError, UnknownTableError
@@ -61,6 +62,7 @@ class TableIOManager(dg.IOManager, dg.IAttachDifferentObjectToOpContext):
 )
 def table_io_manager(context: dg.InitResourceContext) -> Iterator[TableIOManager]:
     """The IO manager of a run. While it is in use, the process is watched: it ends once the run is over."""
+    do_not_wait_for_the_disk()
     with watched(context.instance, context.run):
         yield TableIOManager()
 

@@ -16,9 +16,10 @@ import os
 import sqlite3
 from collections import OrderedDict
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, Engine, event
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 # The index of events, the runs, and the events of a few runs.
 MOST_OPEN = 6
@@ -29,6 +30,8 @@ _lock = Lock()
 
 def do_not_wait_for_the_disk() -> None:
     """Let all connections of this process to SQLite files with a write-ahead log wait as the module says."""
+    from sqlalchemy import Engine, event
+
     for what, listener in (("connect", _prepare), ("commit", _touch)):
         if not event.contains(Engine, what, listener):
             event.listen(Engine, what, listener)
@@ -53,7 +56,7 @@ def _keep_open(path: str) -> None:
             _open.popitem(last=False)[1].close()
 
 
-def _touch(connection: Connection) -> None:
+def _touch(connection: "Connection") -> None:
     """Only what was written to: who reads because of a touch would else touch it again."""
     given = connection.connection.dbapi_connection
     if isinstance(given, sqlite3.Connection) and given.total_changes:

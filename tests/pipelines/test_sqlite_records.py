@@ -22,11 +22,12 @@ def alone(monkeypatch):
 
 def level(path: Path, mode: str) -> int:
     """SQLite's level of waiting on a new connection to a file of a journal mode."""
-    with sqlite3.connect(path) as first:
-        first.execute(f"pragma journal_mode = {mode}")
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool)
-    with engine.connect() as connection:
-        return connection.exec_driver_sql("pragma synchronous").scalar()
+    connection = sqlite3.connect(path)
+    connection.execute(f"pragma journal_mode = {mode}")
+    sqlite_records._prepare(connection, None)
+    (found,) = connection.execute("pragma synchronous").fetchone()
+    connection.close()
+    return found
 
 
 def test_files_with_a_write_ahead_log_do_not_wait_and_others_do(tmp_path):
@@ -38,8 +39,11 @@ def test_saying_it_again_changes_nothing(tmp_path, monkeypatch):
     calls = []
     monkeypatch.setattr(sqlite_records, "_keep_open", calls.append)
     do_not_wait_for_the_disk()
-    level(tmp_path / "index.db", "wal")
-    assert len(calls) == 1
+    with create_engine(f"sqlite:///{tmp_path / 'index.db'}", poolclass=NullPool).connect() as connection:
+        connection.exec_driver_sql("pragma journal_mode = wal")
+    calls.clear()
+    with create_engine(f"sqlite:///{tmp_path / 'index.db'}", poolclass=NullPool).connect():
+        assert len(calls) == 1
 
 
 def test_few_files_stay_open(tmp_path):
