@@ -42,7 +42,11 @@ def _prepare(connection: Any, _: object) -> None:
         return
     if connection.execute("pragma journal_mode").fetchone()[0] == "wal":
         connection.execute("pragma synchronous = normal")
-        _keep_open(connection.execute("pragma database_list").fetchone()[2])
+        _keep_open(_path(connection))
+
+
+def _path(connection: sqlite3.Connection) -> str:
+    return connection.execute("pragma database_list").fetchone()[2]
 
 
 def _keep_open(path: str) -> None:
@@ -60,6 +64,6 @@ def _touch(connection: "Connection") -> None:
     """Only what was written to: who reads because of a touch would else touch it again."""
     given = connection.connection.dbapi_connection
     if isinstance(given, sqlite3.Connection) and given.total_changes:
-        path = given.execute("pragma database_list").fetchone()[2]
+        path = _path(given)
         if path in _open:
             os.utime(path)

@@ -110,6 +110,7 @@ def classifier(
     from taproom.images.classifier_choice import PENALTIES, WIDTHS, TrainingImages, choose_classifier
     from taproom.images.image_classifier import (
         LabelledImages,
+        image_blocks,
         known_features,
         landmark_features,
         stored_images_to_encode,
@@ -121,15 +122,16 @@ def classifier(
     rows = without_pixels(images).read()
     labelled = LabelledImages.of(rows)
     ids = replace(landmarks, columns=("image_id",)).read()["image_id"]
-    chosen_rows = pa.compute.index_in(ids, rows["image_id"]).to_numpy()
-    others = np.setdiff1d(labelled.training, chosen_rows)
+    landmark_rows = pa.compute.index_in(ids, rows["image_id"]).to_numpy()
+    others = np.setdiff1d(labelled.training, landmark_rows)
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
     features = StoredFeatures()
     for _, of_block in with_progress(known_features(made, image_features, others, config.workers), len(others)):
         features.add(of_block)
     of_landmarks = landmark_features(landmarks)
-    features.add(of_landmarks)
-    training = np.concatenate([others, chosen_rows])
+    for block in image_blocks(np.arange(len(of_landmarks))):
+        features.add(of_landmarks[block])
+    training = np.concatenate([others, landmark_rows])
     places, count = np.arange(len(others), len(training)), len(labelled.classes)
     chosen = choose_classifier(
         TrainingImages(features, labelled.labels[training], labelled.validation[training], places, count),

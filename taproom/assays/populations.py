@@ -64,9 +64,9 @@ def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL, valley: fl
     complete = ~np.isnan(values).any(axis=1)
     if complete.any() and responsibilities[complete].sum(axis=0).min() >= 1:
         values, responsibilities = values[complete], responsibilities[complete]
-    valleys = _Valleys(mixture, values, responsibilities.argmax(axis=1), valley)
+    valleys = _Valleys(mixture, values, responsibilities.argmax(axis=1), level, valley)
     members: list[tuple[int, ...]] = [(component,) for component in range(mixture.components)]
-    while pair := _pair_to_merge(responsibilities, members, valleys, level):
+    while pair := _pair_to_merge(responsibilities, members, valleys):
         first, second = pair
         responsibilities[:, first] += responsibilities[:, second]
         responsibilities = np.delete(responsibilities, second, axis=1)
@@ -166,20 +166,22 @@ def saddles(mixture: Mixture) -> np.ndarray:
 class _Valleys:
     """Signs of valleys between groups of components, each computed once."""
 
-    def __init__(self, mixture: Mixture, values: np.ndarray, components: np.ndarray, valley: float) -> None:
+    def __init__(
+        self, mixture: Mixture, values: np.ndarray, components: np.ndarray, level: float, valley: float
+    ) -> None:
         """`components` (events,) is the most likely one of each event."""
-        self._mixture, self._values, self._saddles = mixture, values, saddles(mixture)
+        self._mixture, self._values, self._saddles, self._level = mixture, values, saddles(mixture), level
         with np.errstate(divide="ignore"):
             self._least_fall = -np.log(valley)
         self._rows = [np.flatnonzero(components == component) for component in range(mixture.components)]
         self._complete = not np.isnan(values).any()
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], float] = {}
 
-    def between(self, first: tuple[int, ...], second: tuple[int, ...], level: float) -> bool:
+    def between(self, first: tuple[int, ...], second: tuple[int, ...]) -> bool:
         """Whether there is a valley between two groups."""
         peaks = min(self._saddles[group, group].max() for group in (list(first), list(second)))
         fall = peaks - self._saddles[np.ix_(first, second)].max()
-        return bool(fall > self._least_fall) or self.p_value(first, second) <= level
+        return bool(fall > self._least_fall) or self.p_value(first, second) <= self._level
 
     def p_value(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
         """Of the deepest valley in all projections, times their number (Bonferroni)."""
@@ -232,14 +234,14 @@ def _projected_p_value(one: np.ndarray, other: np.ndarray, direction: np.ndarray
 
 
 def _pair_to_merge(
-    responsibilities: np.ndarray, members: list[tuple[int, ...]], valleys: _Valleys, level: float
+    responsibilities: np.ndarray, members: list[tuple[int, ...]], valleys: _Valleys
 ) -> tuple[int, int] | None:
     """The places of the two groups that are taken for each other most, of those without a valley between them."""
     probabilities = misclassification(responsibilities)
     pairs = np.triu(np.maximum(probabilities, probabilities.T), k=1)
     for place in np.argsort(-pairs, axis=None, kind="stable")[: np.count_nonzero(pairs)]:
         first, second = divmod(int(place), len(members))
-        if not valleys.between(members[first], members[second], level):
+        if not valleys.between(members[first], members[second]):
             return first, second
     return None
 

@@ -79,7 +79,7 @@ QUICK = {
 }
 
 
-# The test after the next runs these.
+# The test of the schedules runs these.
 SCHEDULED = {schedule.job_name for schedule in defs.schedules} - {"tune"}
 
 
