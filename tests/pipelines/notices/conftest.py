@@ -9,6 +9,7 @@ import pytest
 from pipelines.notices import delivery, mail, webhook
 from pipelines.notices.notice import Entry, Notice
 from tests.pipelines.notices.receivers import receiving
+from tests.waiting import PATIENCE
 
 KEY = b"a key of 24 bytes or more"
 SECRET = "whsec_" + base64.b64encode(KEY).decode()
@@ -23,11 +24,19 @@ def no_targets(monkeypatch):
 
 
 @pytest.fixture(autouse=True)
-def short_waits(monkeypatch):
+def waits(monkeypatch):
+    """Pauses are short; a server that answers is waited for however slow the machine is."""
     for module in (mail, webhook):
-        monkeypatch.setattr(module, "ATTEMPT_SECONDS", 0.2)
+        monkeypatch.setattr(module, "ATTEMPT_SECONDS", PATIENCE)
     monkeypatch.setattr(delivery, "FIRST_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 2.0)
+    monkeypatch.setattr(delivery, "DELIVERY_SECONDS", PATIENCE)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """A server that does not answer is given up after a second."""
+    for module in (mail, webhook):
+        monkeypatch.setattr(module, "ATTEMPT_SECONDS", 1.0)
 
 
 @pytest.fixture

@@ -1,14 +1,11 @@
 """Servers on this machine that receive notices, and that fail as servers do."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
-
-STALL_SECONDS = 0.4
 
 
 class Receiver(ThreadingHTTPServer):
@@ -44,7 +41,7 @@ class _Handler(BaseHTTPRequestHandler):
         answer = self.server.answers.pop(0) if self.server.answers else 200
         match answer:
             case "stall":
-                time.sleep(STALL_SECONDS)
+                self.rfile.read(1)  # until the client closes the connection
             case "close":
                 pass
             case "garbage":

@@ -58,7 +58,7 @@ def test_what_is_new_is_reported_once(receiver, webhook):
 
 
 @pytest.mark.parametrize("answers", [[500, 503], ["close", "garbage"], ["stall", 429]], ids=str)
-def test_an_attempt_is_repeated_after_a_pause(receiver, webhook, answers):
+def test_an_attempt_is_repeated_after_a_pause(receiver, webhook, impatient, answers):
     receiver.answers = list(answers)
     reporter = Reporter(webhook)
     reporter.report("a")
@@ -108,12 +108,12 @@ def test_the_next_attempt_is_when_the_target_wants_it(receiver, webhook):
 def test_a_target_that_is_down_holds_up_neither_the_others_nor_the_sensor(webhook, receiver, monkeypatch):
     monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 3.0)
     with receiving() as stalling:
-        stalling.answers = ["stall"] * 50
+        stalling.answers = ["stall"]
         down = Webhook(stalling.url(), "slack")
         reporter = Reporter(down, webhook)
         start = time.monotonic()
         reporter.report("a")
-        assert time.monotonic() - start < 15  # all of its answers would take 20 s
+        assert time.monotonic() - start < 60  # one answer would take 15 minutes
         assert reported(receiver) == [["a"]]
         assert reporter.progress_of(down).reported is None
 

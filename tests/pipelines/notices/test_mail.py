@@ -27,7 +27,7 @@ class Mailbox:
 
     async def handle_DATA(self, server, session, envelope):
         if self.answer == "stall":
-            time.sleep(0.3)
+            time.sleep(1.5)
             return "250 OK"
         if self.answer.startswith("250"):
             self.messages.append(envelope.content.decode())
@@ -80,7 +80,7 @@ def test_a_notice_is_a_message_of_text(notice):
         ("stall", True, "did not answer"),
     ],
 )
-def test_what_is_no_success_is_an_error(notice, answer, is_temporary, message):
+def test_what_is_no_success_is_an_error(notice, impatient, answer, is_temporary, message):
     with mail_server(Mailbox(answer)) as controller, pytest.raises(NotDeliveredError, match=message) as caught:
         Mail(server(controller), [RECIPIENT]).attempt(notice)
     assert caught.value.is_temporary is is_temporary

@@ -15,6 +15,7 @@ from tests.pipelines.installation import free_port
 from tests.pipelines.notices.conftest import KEY, SECRET
 from tests.pipelines.notices.examples import NOTICES
 from tests.test_docs import snippets
+from tests.waiting import wait_for
 
 
 def test_a_notice_is_posted_as_json_that_is_signed(receiver, notice):
@@ -75,13 +76,14 @@ def test_forms_of_others_are_not_signed(receiver, notice, form):
     ],
     ids=str,
 )
-def test_what_is_no_success_is_an_error_without_the_address(receiver, notice, answer, is_temporary, message):
+def test_what_is_no_success_is_an_error_without_the_address(receiver, notice, impatient, answer, is_temporary, message):
     receiver.answers = [answer]
     with pytest.raises(NotDeliveredError, match=message) as caught:
         Webhook(receiver.url("/secret-token"), "slack").attempt(notice)
     assert caught.value.is_temporary is is_temporary
     assert "secret-token" not in str(caught.value)
     assert caught.value.__cause__ is None
+    wait_for(lambda: receiver.requests, "the server has read the request", every=0.01)
     assert len(receiver.requests) == 1
 
 
