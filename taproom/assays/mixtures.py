@@ -112,6 +112,21 @@ class Mixture:
             responsibilities[block.events] = joint.T
         return responsibilities
 
+    def moments(self, places: Sequence[int] = ()) -> tuple[np.ndarray, np.ndarray]:
+        """Mean (d,) and covariance (d, d) of the mixture, or of some of its components together.
+
+        >>> mean, covariance = Mixture([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]).moments()
+        >>> mean.tolist(), covariance.tolist()
+        ([2.0], [[5.0]])
+        """
+        chosen = list(places or range(self.components))
+        # A component whose weight is 0 has a place too.
+        weights = self.weights[chosen] + np.finfo(float).tiny
+        weights = weights / weights.sum()
+        mean = np.einsum("k,kd->d", weights, self.means[chosen])
+        apart = self.means[chosen] - mean
+        return mean, np.einsum("k,kde->de", weights, self.covariances[chosen] + apart[:, :, None] * apart[:, None, :])
+
     def marginal(self, places: Sequence[int]) -> "Mixture":
         """The mixture of these channels alone, in this order."""
         chosen = np.asarray(places, dtype=np.intp)

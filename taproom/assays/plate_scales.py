@@ -10,7 +10,9 @@ a plate may lack a population or have more of it. Shift, scale and weights are t
 E-step is that of any mixture, and the M-step for shift and scale has one minimum, of a convex function of 2 d numbers,
 found by Newton's method. A wide component with a fixed weight takes events that the reference plate has none of. EM
 begins with wide components, which become as wide as they are in `WIDTHS` steps, so that a plate that is far off does
-not end where a wrong population is nearest (deterministic annealing: Ueda and Nakano, Neural Networks 11, 1998).
+not end where a wrong population is nearest (deterministic annealing: Ueda and Nakano, Neural Networks 11, 1998). That
+may stretch a single population over all those of the reference. So EM also begins with the plate as it is, without
+wide components, and the likelier end counts.
 
 Sources: Pyne, Lee, Wang, Irish, Tamayo, Nazaire, Duong, Ng, Hafler, Levy, Nolan, Mesirov and McLachlan, Joint modeling
 and registration of cell populations in cohorts of high-dimensional flow cytometric data, PLoS ONE 9, 2014: a template
@@ -157,14 +159,16 @@ def find_scale(values: np.ndarray, reference: Mixture) -> tuple[np.ndarray, np.n
             missing in all events.
     """
     values = checked_values(values, reference)
-    mean, deviation = _moments(reference)
+    mean, deviation = _mean_and_deviation(reference)
     offset, spread = standardization((values - mean) / deviation)
     standard = (values - mean) / deviation
     template = reference.scaled(-mean / deviation, 1 / deviation)
-    scale, shift = 1 / spread, -offset / spread
-    for width in WIDTHS:
-        rounds = Mixture(template.weights, template.means, template.covariances * width**2)
-        shift, scale, log_densities = _annealed(standard, rounds, shift, scale)
+    # The plate as it is may be likelier than where the rounds end: it may lack the populations that others have.
+    ends = [
+        _annealed(standard, template, -offset / spread, 1 / spread),
+        _round(standard, template, np.zeros(len(mean)), np.ones(len(mean))),
+    ]
+    shift, scale, log_densities = max(ends, key=lambda end: end[2][-1])
     return mean + deviation * shift - scale * mean, scale, log_densities - np.log(deviation).sum()
 
 
@@ -232,7 +236,8 @@ def _judged(
     own_shift, own_scale, _ = find_scale(values, template)
     shift, scale, off = np.zeros(len(used)), np.ones(len(used)), np.zeros(len(used))
     shift[used], scale[used] = own_shift, own_scale
-    off[used] = np.sqrt(np.nanmean((own_shift + (own_scale - 1) * values) ** 2, axis=0)) / _moments(template)[1]
+    changes = own_shift + (own_scale - 1) * values
+    off[used] = np.sqrt(np.nanmean(changes**2, axis=0)) / _mean_and_deviation(template)[1]
     unlike = shares(_log_densities(own_shift + own_scale * values, template))[-1]
     gain = float(gains.mean())
     return PlateScale(plate, shift, scale, off, gain, float(unlike), False, gain >= parameters.least_gain)
@@ -248,9 +253,10 @@ def _gains(found_on: np.ndarray, judged: np.ndarray, template: Mixture) -> np.nd
 
 def _log_density(values: np.ndarray, template: Mixture) -> np.ndarray:
     """The log density of each event, (n,), with the weights of components that suit the events best."""
+    from scipy.special import logsumexp
+
     own = _log_densities(values, template)
-    largest = own.max(axis=1)
-    return largest + np.log(np.exp(own - largest[:, None]) @ shares(own))
+    return logsumexp(own, axis=1, b=shares(own))
 
 
 def _log_densities(values: np.ndarray, template: Mixture) -> np.ndarray:
@@ -261,6 +267,16 @@ def _log_densities(values: np.ndarray, template: Mixture) -> np.ndarray:
 
 
 def _annealed(
+    values: np.ndarray, template: Mixture, shift: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rounds of EM with ever narrower components: shift, scale, and the mean log densities of the last round."""
+    for width in WIDTHS:
+        wide = Mixture(template.weights, template.means, template.covariances * width**2)
+        shift, scale, log_densities = _round(values, wide, shift, scale)
+    return shift, scale, log_densities
+
+
+def _round(
     values: np.ndarray, template: Mixture, shift: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A round of EM: shift, scale, and the mean log density after each iteration."""
@@ -333,7 +349,7 @@ def _maximization(
 
 def _with_outliers(template: Mixture) -> Mixture:
     """The mixture with one more component, the last, as wide as `OUTLIER_WIDTH` says and of the weight `OUTLIERS`."""
-    mean, deviation = _moments(template)
+    mean, deviation = _mean_and_deviation(template)
     wide = np.diag((OUTLIER_WIDTH * deviation) ** 2)
     return Mixture(
         np.append((1 - OUTLIERS) * template.weights, OUTLIERS),
@@ -342,11 +358,9 @@ def _with_outliers(template: Mixture) -> Mixture:
     )
 
 
-def _moments(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of each channel, (d,) each."""
-    mean = mixture.weights @ mixture.means
-    within = np.diagonal(mixture.covariances, axis1=1, axis2=2)
-    return mean, np.sqrt(mixture.weights @ (within + (mixture.means - mean) ** 2))
+def _mean_and_deviation(mixture: Mixture) -> tuple[np.ndarray, np.ndarray]:
+    mean, covariance = mixture.moments()
+    return mean, np.sqrt(np.diagonal(covariance))
 
 
 def _template(values: np.ndarray, parameters: ScaleParameters) -> Mixture:

@@ -206,21 +206,8 @@ class _Valleys:
 
     def _between(self, first: tuple[int, ...], second: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The difference of the groups' means, and the sum of their covariances."""
-        (mean, covariance), (other_mean, other_covariance) = (
-            _moments(self._mixture, group) for group in (first, second)
-        )
+        (mean, covariance), (other_mean, other_covariance) = map(self._mixture.moments, (first, second))
         return other_mean - mean, covariance + other_covariance
-
-
-def _moments(mixture: Mixture, group: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and covariance of some components together."""
-    places = list(group)
-    # A component whose weight is 0 has a place too.
-    weights = mixture.weights[places] + np.finfo(float).tiny
-    weights = weights / weights.sum()
-    mean = np.einsum("k,kd->d", weights, mixture.means[places])
-    apart = mixture.means[places] - mean
-    return mean, np.einsum("k,kde->de", weights, mixture.covariances[places] + apart[:, :, None] * apart[:, None, :])
 
 
 def _projected_p_value(one: np.ndarray, other: np.ndarray, direction: np.ndarray) -> float:

@@ -99,6 +99,14 @@ def test_a_plate_that_lacks_populations_is_not_distorted(weights, moved):
     np.testing.assert_allclose(found_shift + found_scale * at_all, REFERENCE.means, atol=0.3)
 
 
+def test_one_population_between_those_of_the_reference_is_not_stretched_over_them_all():
+    """From its moments alone, EM would end with a scale of 7, where the populations at the ends share it."""
+    reference = Mixture([0.3, 0.4, 0.3], [[-6.0], [0.0], [6.0]], [[[1.0]], [[1.0]], [[1.0]]])
+    values = np.random.default_rng(0).normal(0.0, 0.8, (3_000, 1))
+    _, scale, _ = find_scale(values, reference)
+    assert scale == pytest.approx(1.25, rel=0.05)
+
+
 def test_a_population_that_the_reference_lacks_moves_the_others_little():
     values = np.vstack([events_of(REFERENCE, 4_000, 2), np.random.default_rng(0).normal((9, -4), 0.5, (400, 2))])
     shift, scale, _ = find_scale(values, REFERENCE)
