@@ -3,7 +3,8 @@
     min_a  sum_i |sum_j k(x_i, z_j) a_j - (y_i - b)|^2  +  lambda sum_jl k(z_j, z_l) a_j' a_l
     k(x, z) = exp(-|x - z|^2 / (2 width^2))
 
-x_i are the features of an image, divided by their spread over the landmarks z_j; y_i is 1 for the image's class and -1
+x_i are the features of an image on the scale of the landmarks z_j: of unit spread, their leading principal components
+shrunk (`taproom.images.landmarks`); y_i is 1 for the image's class and -1
 for the others, and b their mean. Width and lambda are those with the best accuracy on the validation images, a tenth
 of the training images. One temperature for all classes makes the scores of these images probabilities. The classifier
 is then fitted to all training images. The test images are not used.
@@ -33,8 +34,9 @@ CONTRACT = Contract(
         Column("class", pa.string(), "name of the class; rows are in alphabetical order", made_from=("images.label",)),
         Column("images", pa.int64(), "number of training images of the class",
                made_from=("images.label", "images.split")),
-        Column("width", pa.float64(), "width of the Gaussian kernel, a distance of features that are divided by their "
-               "standard deviation over the landmarks; the same in all rows", made_from=_LEARNED_FROM),
+        Column("width", pa.float64(), "width of the Gaussian kernel, a distance of features of unit spread over the "
+               "landmarks, whose leading principal components are shrunk; the same in all rows",
+               made_from=_LEARNED_FROM),
         Column("penalty", pa.float64(), "ridge penalty lambda with the best validation accuracy; the fit to all "
                "training images scales it by their number; the same in all rows", made_from=_LEARNED_FROM),
         Column("validation_accuracy", pa.float64(), "accuracy on the validation images, before the classifier was "
@@ -74,11 +76,11 @@ class ClassifierConfig(dg.Config):
 
     widths: list[float] | None = Field(
         None,
-        description="widths of the kernel to compare, in units of the median distance of landmarks; null: 1",
+        description="widths of the kernel to compare, in units of the median distance of landmarks; null: 1.4",
     )
     penalties: list[float] | None = Field(
         None,
-        description="ridge penalties lambda to compare; null: 0.03, 0.01, 0.003, and others if an end is best",
+        description="ridge penalties lambda to compare; null: 0.01, 0.003, and others if an end is best",
     )
     workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 
@@ -116,6 +118,7 @@ def classifier(
         stored_images_to_encode,
         with_progress,
     )
+    from taproom.images.landmarks import Landmarks
     from taproom.images.stored_features import StoredFeatures
     from taproom.images.stored_pixels import without_pixels
 
@@ -131,11 +134,13 @@ def classifier(
     of_landmarks = landmark_features(landmarks)
     for block in image_blocks(np.arange(len(of_landmarks))):
         features.add(of_landmarks[block])
+    on_scale = Landmarks.of(of_landmarks)
+    del of_landmarks
     training = np.concatenate([others, landmark_rows])
     places, count = np.arange(len(others), len(training)), len(labelled.classes)
     chosen = choose_classifier(
         TrainingImages(features, labelled.labels[training], labelled.validation[training], places, count),
-        of_landmarks,
+        on_scale,
         config.widths or WIDTHS,
         config.penalties or PENALTIES,
         config.workers,

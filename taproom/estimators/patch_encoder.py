@@ -66,7 +66,7 @@ class PatchEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         image_shape: tuple[int, int, int] | None = None,
         learned_by: str = "spherical k-means",
         max_iter: int = 10,
-        patch_size: int = 6,
+        patch_size: int = 5,
         standardization: str = "all",
         contrast: float = 10.0,
         zca_epsilon: float = 0.1,

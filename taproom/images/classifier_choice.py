@@ -14,12 +14,13 @@ import numpy as np
 
 from taproom.errors import InputError
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
-from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, LandmarkRegression, typical_distance
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, LandmarkRegression
+from taproom.images.landmarks import Landmarks
 from taproom.images.least_squares import one_hot
 
 # In units of the median distance of landmarks.
-WIDTHS = (1.0,)
-PENALTIES = (0.03, 0.01, 0.003)
+WIDTHS = (1.4,)
+PENALTIES = (0.01, 0.003)
 MOST_PENALTIES = 12
 
 
@@ -77,7 +78,7 @@ class Chosen:
 
 def choose_classifier(
     images: TrainingImages,
-    landmarks: np.ndarray,
+    landmarks: Landmarks,
     widths: Sequence[float] = WIDTHS,
     penalties: Sequence[float] = PENALTIES,
     n_jobs: int | None = None,
@@ -89,7 +90,7 @@ def choose_classifier(
 
     Args:
         images: what the classifier is fitted to.
-        landmarks: (m, D) float32, the features of the landmarks.
+        landmarks: what images are compared with.
         widths: of the kernel, in units of the landmarks' median distance.
         penalties: lambda.
         n_jobs: threads, as joblib counts workers; nothing depends on them.
@@ -144,10 +145,10 @@ class _Fits:
 
 
 def _best_width(
-    images: TrainingImages, landmarks: np.ndarray, widths: Sequence[float], penalty: float, n_jobs: int | None
+    images: TrainingImages, landmarks: Landmarks, widths: Sequence[float], penalty: float, n_jobs: int | None
 ) -> float:
     """The width, as a distance, that is best at a penalty."""
-    unit = typical_distance(landmarks)
+    unit = landmarks.typical_distance
     if len(widths) == 1:
         return unit * widths[0]
     kernels = {width: LandmarkKernel(landmarks, unit * width) for width in widths}

@@ -19,6 +19,7 @@ from taproom.errors import InputError
 from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, encoder_of
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
+from taproom.images.landmarks import Landmarks
 from taproom.images.stored_pixels import Pixels, StoredPixels, without_pixels
 from taproom.progress import progress
 from taproom.warehouse.table_version import TableVersion
@@ -231,7 +232,7 @@ def classifier_of(table: pa.Table, landmarks: TableVersion) -> KernelClassifier:
     """The classifier from the rows of the table `classifier`, and the `landmarks` that it was made with."""
     weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
     width, temperature = (table[name][0].as_py() for name in ("width", "temperature"))
-    kernel = LandmarkKernel(landmark_features(landmarks), width)
+    kernel = LandmarkKernel(Landmarks.of(landmark_features(landmarks)), width)
     return KernelClassifier(kernel, np.ascontiguousarray(weights.T), table["intercept"].to_numpy(), temperature)
 
 

@@ -69,7 +69,7 @@ class EncoderParameters:
     patches: int = 100_000
     learned_by: str = "spherical k-means"
     iterations: int = 10
-    patch_size: int = 6
+    patch_size: int = 5
     standardization: str = "all"
     contrast: float = 10.0
     zca_epsilon: float = 0.1

@@ -8,8 +8,8 @@ are landmarks is in `taproom.images.image_classifier`, how width and penalty are
     min_a  sum_i |sum_j k(x_i, z_j) a_j - y_i|^2  +  lambda sum_jl k(z_j, z_l) a_j' a_l
     k(x, z) = exp(-|x - z|^2 / (2 width^2))
 
-x_i are the features of images, y_i their targets, z_j the features of the landmarks, which are some of these images.
-With all of them it is the deck's kernel regression.
+x_i are the features of images, y_i their targets, z_j the features of the landmarks, which are some of these images,
+all on the scale of `taproom.images.landmarks`. With all images as landmarks it is the deck's kernel regression.
 
 How: with the Cholesky factor L L' of the landmarks' own kernel and v = L' a, the system is (H + lambda I) v = L^-1 K'y
 with H = L^-1 K'K L'^-1. Landmarks are a random sample, so H is about (n / m) L'L for n images and m landmarks, and the
@@ -31,8 +31,8 @@ import numpy as np
 from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.images.conjugate_gradients import conjugate_gradients
-from taproom.images.kernel_regression import median_distance
-from taproom.images.least_squares import SMALLEST_SPREAD, factorize, tile_slices
+from taproom.images.landmarks import Landmarks
+from taproom.images.least_squares import factorize, tile_slices
 
 # Rows of the kernel that a thread computes, or multiplies with, at a time. Bits depend on it.
 BLOCK_ROWS = 512
@@ -41,47 +41,37 @@ TOLERANCE, MOST_STEPS = 1e-3, 100
 
 @dataclass(frozen=True)
 class LandmarkKernel:
-    """The Gaussian kernel between images and landmarks, whose features are first divided by their spread.
+    """The Gaussian kernel between images and landmarks.
 
     Attributes:
-        landmarks: (m, D) float32, features.
-        width: of the kernel, as a distance of features of unit spread.
+        landmarks: the landmarks, and the scale on which images are compared with them.
+        width: of the kernel, as a distance on this scale.
     """
 
-    landmarks: np.ndarray
+    landmarks: Landmarks
     width: float
 
-    @cached_property
-    def scale(self) -> np.ndarray:
-        """(D,) float32: what features are multiplied with, so that the kernel is exp(-|x - z|^2)."""
-        return (1 / (np.sqrt(2) * self.width * spread_of(self.landmarks))).astype(np.float32)
-
-    @cached_property
-    def centre(self) -> np.ndarray:
-        """(D,) float32: the mean landmark. Distances from it are small, so products of them lose little to rounding."""
-        return self.landmarks.mean(axis=0, dtype=np.float64).astype(np.float32)
-
-    @cached_property
-    def scaled(self) -> np.ndarray:
-        """(m, D) float32: the landmarks, about the centre and scaled."""
-        return (self.landmarks - self.centre) * self.scale
+    @property
+    def sharpness(self) -> np.float32:
+        """1 / (2 width^2): what a squared distance is multiplied with."""
+        return np.float32(0.5 / self.width**2)
 
     @cached_property
     def norms(self) -> np.ndarray:
-        """(m,) float32: the squared norms of these."""
-        return np.einsum("ij,ij->i", self.scaled, self.scaled)
+        """(m,) float32: the squared norms of the landmarks, times the sharpness."""
+        return self.sharpness * np.einsum("ij,ij->i", self.landmarks.scaled, self.landmarks.scaled)
 
     def of(self, features: np.ndarray, n_jobs: int | None = None, out: np.ndarray | None = None) -> np.ndarray:
         """The kernel of images with features (n, D) float32 and all landmarks: (n, m) float32, in `out` if given.
 
         It does not depend on `n_jobs`, threads as joblib counts workers.
         """
-        rows = np.empty((len(features), len(self.landmarks)), np.float32) if out is None else out
+        rows = np.empty((len(features), len(self.norms)), np.float32) if out is None else out
 
         def compute(block: slice) -> None:
-            scaled = (features[block] - self.centre) * self.scale
-            exponents = np.matmul(2 * scaled, self.scaled.T, out=rows[block])
-            exponents -= np.einsum("ij,ij->i", scaled, scaled)[:, None]
+            scaled = self.landmarks.on_scale(features[block])
+            exponents = np.matmul(2 * self.sharpness * scaled, self.landmarks.scaled.T, out=rows[block])
+            exponents -= self.sharpness * np.einsum("ij,ij->i", scaled, scaled)[:, None]
             exponents -= self.norms
             # Rounding may leave the distance of an image to itself below 0.
             np.exp(np.minimum(exponents, 0, out=exponents), out=exponents)
@@ -91,23 +81,12 @@ class LandmarkKernel:
 
     def of_blocks(self, features: Iterable[np.ndarray], count: int, n_jobs: int | None = None) -> np.ndarray:
         """The same (count, m) of images whose features come in blocks."""
-        rows = np.empty((count, len(self.landmarks)), np.float32)
+        rows = np.empty((count, len(self.norms)), np.float32)
         first = 0
         for block in features:
             self.of(block, n_jobs, out=rows[first : first + len(block)])
             first += len(block)
         return rows
-
-
-def spread_of(features: np.ndarray) -> np.ndarray:
-    """The standard deviation (D,) float64 of each feature (n, D); 1 for a constant one, which tells nothing apart."""
-    spread = features.std(axis=0, dtype=np.float64)
-    return np.where(spread < SMALLEST_SPREAD, 1.0, spread)
-
-
-def typical_distance(landmarks: np.ndarray) -> float:
-    """The median distance of landmarks (m, D), of features of unit spread: the unit of the width."""
-    return median_distance(landmarks / spread_of(landmarks))
 
 
 @dataclass(frozen=True)

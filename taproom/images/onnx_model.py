@@ -79,10 +79,16 @@ def model_of(encoder: Encoder, classifier: KernelClassifier, classes: list[str],
 
 def _kernel(graph: "_Graph", kernel: LandmarkKernel, features: str) -> str:
     """The kernel of images with features (n, D) and the landmarks: (n, m)."""
-    scaled = graph.add("Mul", graph.add("Sub", features, graph.constant(kernel.centre)), graph.constant(kernel.scale))
-    norms = graph.add("ReduceSumSquare", scaled, axes=[1], keepdims=1)
-    doubled, landmark_norms = graph.constant(2 * kernel.scaled.T), graph.constant(-kernel.norms)
-    exponents = graph.add("Sub", graph.add("Gemm", scaled, doubled, landmark_norms), norms)
+    landmarks = kernel.landmarks
+    centred = graph.add("Sub", features, graph.constant(landmarks.centre))
+    standard = graph.add("Mul", centred, graph.constant(landmarks.scale))
+    directions = graph.constant(landmarks.directions)
+    removed = graph.add("Mul", graph.add("MatMul", standard, directions), graph.constant(landmarks.removed))
+    scaled = graph.add("Sub", standard, graph.add("Gemm", removed, directions, transB=1))
+    sharpness = graph.constant(kernel.sharpness)
+    norms = graph.add("Mul", graph.add("ReduceSumSquare", scaled, axes=[1], keepdims=1), sharpness)
+    doubled, landmark_norms = 2 * kernel.sharpness * landmarks.scaled.T, graph.constant(-kernel.norms)
+    exponents = graph.add("Sub", graph.add("Gemm", scaled, graph.constant(doubled), landmark_norms), norms)
     return graph.add("Exp", graph.add("Min", exponents, graph.constant(np.float32(0))))
 
 

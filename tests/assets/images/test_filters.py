@@ -102,10 +102,10 @@ def test_a_preset_is_a_budget_and_the_configuration_stands_over_it(learn, wareho
 
 
 def test_the_champion_supplies_parameters_unless_the_run_sets_them(learn, warehouse, crown):
-    crown("classifier", offset=0.4, patch_size=5, mirrored=False)
+    crown("classifier", offset=0.4, patch_size=7, mirrored=False)
     learn()
     (row,) = warehouse.read("encoder").to_pylist()
-    assert (row["offset"], row["patch_size"], row["mirrored"]) == (0.4, 5, False)
+    assert (row["offset"], row["patch_size"], row["mirrored"]) == (0.4, 7, False)
     assert len(warehouse.read("whitening")) == 75
     assert row["champion"] == "crowned by trial 7 of the search planted, challenge 1"
     assert warehouse.commit_of("encoder", 0)["inputs"]["champions"] == 0

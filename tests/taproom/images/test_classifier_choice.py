@@ -6,7 +6,8 @@ import pytest
 from taproom.errors import InputError
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
 from taproom.images.classifier_choice import PENALTIES, TrainingImages, choose_classifier
-from taproom.images.landmark_regression import LandmarkKernel, LandmarkRegression, typical_distance
+from taproom.images.landmark_regression import LandmarkKernel, LandmarkRegression
+from taproom.images.landmarks import Landmarks
 from taproom.images.least_squares import one_hot
 
 COUNT, CLASSES = 600, 3
@@ -30,7 +31,7 @@ def images_of(noise=1.0, count=COUNT, seed=0):
 
 
 IMAGES, FEATURES = images_of()
-LANDMARKS = FEATURES[IMAGES.landmarks]
+LANDMARKS = Landmarks.of(FEATURES[IMAGES.landmarks])
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def chosen():
 
 def scores_of(width, penalty, fitted, images=IMAGES, features=FEATURES):
     """Scores of all images by a fit to some."""
-    kernel = LandmarkKernel(features[images.landmarks], width).of(features)
+    kernel = LandmarkKernel(Landmarks.of(features[images.landmarks]), width).of(features)
     targets = one_hot(images.labels, CLASSES)
     intercept = targets[fitted].mean(axis=0)
     regression = LandmarkRegression(kernel, images.landmarks)
@@ -54,7 +55,7 @@ def accuracy(scores, images=IMAGES):
 def test_the_best_width_and_penalty_on_the_validation_images_are_chosen(chosen):
     assert set(PENALTIES) <= chosen.accuracies.keys()
     assert chosen.accuracies[chosen.penalty] == max(chosen.accuracies.values()) > 0.6
-    unit, width = typical_distance(LANDMARKS), chosen.classifier.kernel.width
+    unit, width = LANDMARKS.typical_distance, chosen.classifier.kernel.width
     widths = {each: accuracy(scores_of(unit * each, np.median(PENALTIES), ~IMAGES.validation)) for each in SOME_WIDTHS}
     assert widths[min(SOME_WIDTHS, key=lambda each: abs(unit * each - width))] == max(widths.values())
     for penalty, found in chosen.accuracies.items():
@@ -85,7 +86,7 @@ def test_images_may_come_in_any_blocks_and_on_any_number_of_threads(chosen):
 
 def test_what_is_asked_for_is_taken():
     found = choose_classifier(IMAGES, LANDMARKS, widths=[0.9], penalties=[7.0])
-    assert found.classifier.kernel.width == pytest.approx(0.9 * typical_distance(LANDMARKS))
+    assert found.classifier.kernel.width == pytest.approx(0.9 * LANDMARKS.typical_distance)
     assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
 
 
@@ -94,7 +95,7 @@ def test_what_is_asked_for_is_taken():
 )
 def test_the_range_grows_while_that_is_better(penalties, upwards, noise, width):
     images, features = images_of(noise)
-    found = choose_classifier(images, features[images.landmarks], [width], penalties)
+    found = choose_classifier(images, Landmarks.of(features[images.landmarks]), [width], penalties)
     tried = sorted(found.accuracies, reverse=not upwards)
     assert found.penalty == tried[-2]
     assert found.penalty > max(penalties) if upwards else found.penalty < min(penalties)
@@ -103,7 +104,7 @@ def test_the_range_grows_while_that_is_better(penalties, upwards, noise, width):
 
 def test_of_equally_good_penalties_the_largest_of_those_that_were_asked_for_is_taken():
     images, features = images_of(noise=0.01)
-    found = choose_classifier(images, features[images.landmarks], [0.5], [0.3, 0.1])
+    found = choose_classifier(images, Landmarks.of(features[images.landmarks]), [0.5], [0.3, 0.1])
     assert len(set(found.accuracies.values())) == 1
     assert found.penalty == 0.3
 

@@ -7,6 +7,7 @@ import pytest
 from taproom.errors import InputError
 from taproom.images.classifier_objective import IMAGES, LEARNING, ClassifierObjective, Labelled
 from taproom.images.image_features import learn_encoder
+from taproom.images.landmarks import Landmarks
 from tests.planted_images import few_test_images, images_table, planted_images
 
 PIXELS, NAMES = planted_images(each=60, noise=60.0)
@@ -122,7 +123,7 @@ def test_the_first_of_many_fitted_images_are_landmarks(objective, monkeypatch):
     monkeypatch.setattr("taproom.images.classifier_objective.MOST_LANDMARKS", 20)
     encoder, chosen = objective._fit(SMALL, BUDGET, 0, most=10_000)
     landmarks = encoder.features(objective.fitted.pixels[:20])
-    np.testing.assert_array_equal(chosen.classifier.kernel.landmarks, landmarks)
+    np.testing.assert_array_equal(chosen.classifier.kernel.landmarks.scaled, Landmarks.of(landmarks).scaled)
     assert chosen.classifier.weights.shape == (20, 3)
     assert objective.fresh_scores(SMALL, BUDGET, 0).mean() > 0.5
 

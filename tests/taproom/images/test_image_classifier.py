@@ -25,6 +25,7 @@ from taproom.images.image_classifier import (
 )
 from taproom.images.image_features import EncoderParameters, learn_encoder
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
+from taproom.images.landmarks import Landmarks
 from taproom.progress import progress_reported
 from tests.planted_images import CLASSES, images_table, planted_images
 
@@ -121,7 +122,7 @@ def test_a_bar_counts_the_images_of_the_blocks(monkeypatch, encoder):
 def classifier(encoder, landmarks=20, seed=0):
     """One with random weights."""
     random = np.random.default_rng(seed)
-    kernel = LandmarkKernel(encoder.features(PIXELS[:landmarks]), 5.0)
+    kernel = LandmarkKernel(Landmarks.of(encoder.features(PIXELS[:landmarks])), 5.0)
     weights = random.normal(size=(landmarks, 3)).astype(np.float32)
     return KernelClassifier(kernel, weights, np.zeros(3, np.float32), temperature=0.4)
 
@@ -153,7 +154,7 @@ def test_landmarks_are_some_of_the_fitted_images_and_their_kernel_fits_in_memory
 def test_the_tables_give_the_classifier_again(encoder, stored):
     given = classifier(encoder)
     ids = [f"{place:04}" for place in range(20)]
-    landmarks = stored(LANDMARKS, LANDMARKS.table_of(image_id=ids, features=list(given.kernel.landmarks)))
+    landmarks = stored(LANDMARKS, LANDMARKS.table_of(image_id=ids, features=list(encoder.features(PIXELS[:20]))))
     rows = {"class": list(CLASSES), "intercept": given.intercept, "width": [5.0] * 3, "temperature": [0.4] * 3}
     weights = pa.array(list(given.weights.T), pa.list_(pa.float32()))
     again = classifier_of(pa.table({**rows, "weights": weights}), landmarks)

@@ -11,15 +11,15 @@ from taproom.images.landmark_regression import (
     KernelClassifier,
     LandmarkKernel,
     LandmarkRegression,
-    spread_of,
-    typical_distance,
 )
+from taproom.images.landmarks import Landmarks
 
 RANDOM = np.random.default_rng(0)
 FEATURES = (5 + RANDOM.normal(size=(300, 6)) * [1, 2, 3, 4, 5, 60]).astype(np.float32)
 TARGETS = np.sign(np.column_stack([FEATURES[:, 0] * FEATURES[:, 1] - 25, FEATURES[:, 2] - 5])).astype(np.float32)
 PLACES = np.arange(0, 300, 4)
-KERNEL = LandmarkKernel(FEATURES[PLACES], 2.0)
+LANDMARKS = Landmarks.of(FEATURES[PLACES])
+KERNEL = LandmarkKernel(LANDMARKS, 2.0)
 FITTED = np.arange(300) % 3 > 0
 
 
@@ -36,17 +36,10 @@ def direct(kernel, places, targets, fitted, penalty):
     return np.linalg.lstsq(some.T @ some + penalty * wide[places], some.T @ targets[fitted], rcond=None)[0]
 
 
-def test_the_kernel_is_that_of_features_of_unit_spread():
-    spread = spread_of(FEATURES[PLACES])
-    wanted = gaussian_kernel(FEATURES / spread, FEATURES[PLACES] / spread, 2.0)
+def test_the_kernel_is_that_of_distances_on_the_landmarks_scale():
+    wanted = gaussian_kernel(LANDMARKS.on_scale(FEATURES), LANDMARKS.scaled, 2.0)
     np.testing.assert_allclose(KERNEL.of(FEATURES), wanted, atol=1e-5)
     np.testing.assert_array_equal(np.diagonal(KERNEL.of(FEATURES[PLACES])).round(5), 1)
-
-
-def test_a_constant_feature_makes_no_difference():
-    constant = np.column_stack([FEATURES, np.full(300, 7, np.float32)])
-    other = LandmarkKernel(constant[PLACES], 2.0)
-    np.testing.assert_allclose(other.of(constant), KERNEL.of(FEATURES), atol=1e-5)
 
 
 def test_rows_come_in_blocks_and_in_any_array():
@@ -55,11 +48,6 @@ def test_rows_come_in_blocks_and_in_any_array():
     place = np.zeros((300, len(PLACES)), np.float32)
     assert KERNEL.of(FEATURES, out=place) is place
     np.testing.assert_array_equal(place, whole)
-
-
-def test_the_typical_distance_has_no_unit():
-    assert typical_distance(FEATURES * np.float32(100)) == pytest.approx(typical_distance(FEATURES), rel=1e-4)
-    assert typical_distance(FEATURES) == pytest.approx(np.sqrt(2 * 6), rel=0.1)
 
 
 @pytest.mark.usefixtures("exact")
@@ -78,9 +66,9 @@ def test_weights_are_those_of_the_normal_equations(penalty):
 @pytest.mark.parametrize("penalty", [3.0, 0.1])
 def test_with_all_images_as_landmarks_it_is_kernel_regression(penalty):
     everything = np.arange(300)
-    spread = spread_of(FEATURES)
-    exact = gaussian_kernel(FEATURES / spread, FEATURES / spread, 2.0)
-    regression = LandmarkRegression(LandmarkKernel(FEATURES, 2.0).of(FEATURES), everything)
+    landmarks = Landmarks.of(FEATURES)
+    exact = gaussian_kernel(landmarks.scaled, landmarks.scaled, 2.0)
+    regression = LandmarkRegression(LandmarkKernel(landmarks, 2.0).of(FEATURES), everything)
     found = regression.scores(regression.fit(TARGETS, np.ones(300, bool), penalty))
     np.testing.assert_allclose(found, exact @ fit_kernel_regression(exact, TARGETS, penalty), atol=5e-3)
 
@@ -115,7 +103,7 @@ def test_workers_and_threads_of_blas_change_no_bit(monkeypatch):
     found = set()
     for count in (1, 2):
         with threadpool_limits(limits=count, user_api="blas"):
-            kernel = LandmarkKernel(FEATURES[PLACES], 2.0)
+            kernel = LandmarkKernel(Landmarks.of(FEATURES[PLACES]), 2.0)
             weights = LandmarkRegression(kernel.of(FEATURES, count), PLACES, count).fit(TARGETS, FITTED, 0.1)
             scores = KernelClassifier(kernel, weights, np.zeros(2, np.float32)).scores(FEATURES, count)
             found.add((weights.tobytes(), scores.tobytes()))

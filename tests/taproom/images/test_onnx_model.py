@@ -10,7 +10,8 @@ from taproom.images.calibration import probabilities
 from taproom.images.image_arrays import pixels_of
 from taproom.images.image_classifier import ImagesToScore, scores_of_images
 from taproom.images.image_features import ENCODINGS, EncoderParameters, learn_encoder
-from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, typical_distance
+from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel
+from taproom.images.landmarks import Landmarks
 from taproom.images.onnx_model import export_classifier, model_of
 from taproom.images.patches import STANDARDIZATIONS
 from tests.planted_images import FITTED, LEARNED, QUICK, few_test_images, planted_images, write_images
@@ -65,9 +66,9 @@ def test_the_exported_model_classifies_as_the_product_does(tmp_path, make, wareh
 def test_every_kind_of_encoder_is_translated(changed):
     images = textures(each=100)[0][:, :, :9]  # higher than wide
     encoder = learn_encoder(images, EncoderParameters(**{"filters": 6, "patches": 500, "patch_size": 4} | changed), 0)
-    landmarks = encoder.features(images[::7])
-    weights = np.random.default_rng(0).normal(size=(len(landmarks), 3)).astype(np.float32)
-    kernel = LandmarkKernel(landmarks, typical_distance(landmarks) / 2)
+    landmarks = Landmarks.of(encoder.features(images[::7]))
+    weights = np.random.default_rng(0).normal(size=(len(landmarks.scaled), 3)).astype(np.float32)
+    kernel = LandmarkKernel(landmarks, landmarks.typical_distance / 2)
     classifier = KernelClassifier(kernel, weights, np.array([0.1, 0, -0.1], np.float32), temperature=0.7)
     predicted, scores, likely = answers(model_of(encoder, classifier, NAMES, (10, 9)).SerializeToString(), images)
     wanted = scores_of_images(ImagesToScore(encoder, classifier, images))
