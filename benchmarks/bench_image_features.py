@@ -37,7 +37,13 @@ def main(images: int = 256) -> None:
     """Measure rates, and compare with the peers."""
     pixels = np.random.default_rng(0).integers(0, 256, (images, SIDE, SIDE, 3), dtype=np.uint8)
     parameters = EncoderParameters(
-        filters=FILTERS, patches=20_000, learned_by="random patches", pools=POOLS, mirrored=False, power=1.0
+        filters=FILTERS,
+        patches=20_000,
+        learned_by="random patches",
+        patch_size=SIZE,
+        pools=POOLS,
+        mirrored=False,
+        power=1.0,
     )
     plain = learn_encoder(pixels, parameters, seed=0)
     mirrored = Encoder(replace(parameters, mirrored=True), plain.whitening, plain.filters)

@@ -20,7 +20,7 @@ from taproom.images.least_squares import one_hot
 
 # In units of the median distance of landmarks.
 WIDTHS = (1.4,)
-PENALTIES = (0.01, 0.003)
+PENALTIES = (0.03, 0.01)
 MOST_PENALTIES = 12
 
 
