@@ -22,7 +22,6 @@ from threadpoolctl import threadpool_limits
 from taproom.images.classifier_choice import TrainingImages, choose_classifier
 from taproom.images.image_features import BUDGETS, EncoderParameters, learn_encoder
 from taproom.images.kernel_regression import median_distance
-from taproom.images.landmarks import Landmarks
 from taproom.sources.cifar10 import cifar10
 from taproom.sources.fetching import read_sources
 
@@ -68,7 +67,7 @@ def ours(features: np.ndarray, labels: np.ndarray, fitted: np.ndarray, judged: n
     """The best accuracy on the images to judge by."""
     parts = [features[fitted], features[judged]]
     images = TrainingImages.of_two(parts, [labels[fitted], labels[judged]], CLASSES, landmarks)
-    chosen = choose_classifier(images, Landmarks.of(features[fitted[:landmarks]]), n_jobs=WORKERS)
+    chosen = choose_classifier(images, n_jobs=WORKERS)
     return max(chosen.accuracies.values())
 
 

@@ -112,7 +112,6 @@ def classifier(
     from taproom.images.classifier_choice import PENALTIES, WIDTHS, TrainingImages, choose_classifier
     from taproom.images.image_classifier import (
         LabelledImages,
-        image_blocks,
         known_features,
         landmark_features,
         stored_images_to_encode,
@@ -131,16 +130,10 @@ def classifier(
     features = StoredFeatures()
     for _, of_block in with_progress(known_features(made, image_features, others, config.workers), len(others)):
         features.add(of_block)
-    of_landmarks = landmark_features(landmarks)
-    for block in image_blocks(np.arange(len(of_landmarks))):
-        features.add(of_landmarks[block])
-    on_scale = Landmarks.of(of_landmarks)
-    del of_landmarks
-    training = np.concatenate([others, landmark_rows])
-    places, count = np.arange(len(others), len(training)), len(labelled.classes)
+    training, count = np.concatenate([others, landmark_rows]), len(labelled.classes)
+    compared = Landmarks.of(landmark_features(landmarks))
     chosen = choose_classifier(
-        TrainingImages(features, labelled.labels[training], labelled.validation[training], places, count),
-        on_scale,
+        TrainingImages(features, compared, labelled.labels[training], labelled.validation[training], count),
         config.widths or WIDTHS,
         config.penalties or PENALTIES,
         config.workers,
@@ -165,7 +158,7 @@ def classifier(
         metadata={
             **numbers,
             "validation_images": int(labelled.validation.sum()),
-            "landmarks": len(places),
+            "landmarks": len(compared),
             "classes_not_trained": [labelled.classes[label] for label in np.flatnonzero(trained == 0)],
             "preset": model["preset"][0].as_py(),
             "champion": model["champion"][0].as_py(),

@@ -26,20 +26,21 @@ MOST_PENALTIES = 12
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """Images to fit a classifier to.
+    """Images to fit a classifier to; the last ones are landmarks.
 
     Attributes:
-        features: blocks (n, D) float32 of their features, which are looked at several times.
+        features: blocks (n - m, D) float32 of the features of those that are no landmarks, which are looked at several
+            times.
+        landmarks: the m landmarks, which are to be fitted to.
         labels: (n,) int64, places among the classes.
         validation: (n,) bool, those that choices are made by; the others are fitted to.
-        landmarks: (m,) int64, the places of the landmarks, in ascending order.
         classes: how many there are.
     """
 
     features: Iterable[np.ndarray]
+    landmarks: Landmarks
     labels: np.ndarray
     validation: np.ndarray
-    landmarks: np.ndarray
     classes: int
 
     @classmethod
@@ -54,9 +55,11 @@ class TrainingImages:
 
         The first `most_landmarks` of the images to fit to are landmarks; all of them if None.
         """
-        count, more = map(len, labels)
-        validation = np.repeat([False, True], [count, more])
-        return cls(features, np.concatenate(labels), validation, np.arange(count)[:most_landmarks], classes)
+        landmarks = Landmarks.of(features[0][:most_landmarks])
+        others, judged = features[0][len(landmarks) :], features[1]
+        in_order = [labels[0][len(landmarks) :], labels[1], labels[0][: len(landmarks)]]
+        validation = np.repeat([False, True, False], [len(each) for each in in_order])
+        return cls([others, judged], landmarks, np.concatenate(in_order), validation, classes)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,6 @@ class Chosen:
 
 def choose_classifier(
     images: TrainingImages,
-    landmarks: Landmarks,
     widths: Sequence[float] = WIDTHS,
     penalties: Sequence[float] = PENALTIES,
     n_jobs: int | None = None,
@@ -90,7 +92,6 @@ def choose_classifier(
 
     Args:
         images: what the classifier is fitted to.
-        landmarks: what images are compared with.
         widths: of the kernel, in units of the landmarks' median distance.
         penalties: lambda.
         n_jobs: threads, as joblib counts workers; nothing depends on them.
@@ -98,8 +99,8 @@ def choose_classifier(
     Raises:
         InputError: as `LandmarkRegression` does.
     """
-    width = _best_width(images, landmarks, widths, float(np.median(penalties)), n_jobs)
-    fits = _Fits(images, LandmarkKernel(landmarks, width), n_jobs)
+    width = _best_width(images, widths, float(np.median(penalties)), n_jobs)
+    fits = _Fits(images, LandmarkKernel(images.landmarks, width), n_jobs)
     penalty = _best_penalty(fits, penalties)
     scores, labels = fits.scores(penalty)[images.validation], images.labels[images.validation]
     temperature = best_temperature(scores, labels)
@@ -111,8 +112,8 @@ class _Fits:
     """The fits with a kernel at several penalties, and their accuracies on the validation images."""
 
     def __init__(self, images: TrainingImages, kernel: LandmarkKernel, n_jobs: int | None) -> None:
-        rows = kernel.of_blocks(images.features, len(images.labels), n_jobs)
-        self._regression = LandmarkRegression(rows, images.landmarks, n_jobs)
+        rows = kernel.of_all(images.features, len(images.labels), n_jobs)
+        self._regression = LandmarkRegression(rows, n_jobs)
         self._images, self._kernel = images, kernel
         self._targets = one_hot(images.labels, images.classes)
         self._weights: dict[float, np.ndarray] = {}
@@ -144,14 +145,12 @@ class _Fits:
         return self._regression.fit(self._targets - intercept, fitted, penalty, start), intercept
 
 
-def _best_width(
-    images: TrainingImages, landmarks: Landmarks, widths: Sequence[float], penalty: float, n_jobs: int | None
-) -> float:
+def _best_width(images: TrainingImages, widths: Sequence[float], penalty: float, n_jobs: int | None) -> float:
     """The width, as a distance, that is best at a penalty."""
-    unit = landmarks.typical_distance
+    unit = images.landmarks.typical_distance
     if len(widths) == 1:
         return unit * widths[0]
-    kernels = {width: LandmarkKernel(landmarks, unit * width) for width in widths}
+    kernels = {width: LandmarkKernel(images.landmarks, unit * width) for width in widths}
     return unit * _best({width: _Fits(images, kernel, n_jobs).judge(penalty) for width, kernel in kernels.items()})
 
 

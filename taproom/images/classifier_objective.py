@@ -23,7 +23,6 @@ from taproom.errors import InputError
 from taproom.images.classifier_choice import Chosen, TrainingImages, choose_classifier
 from taproom.images.image_arrays import labels_of
 from taproom.images.image_features import Encoder, EncoderParameters, learn_encoder
-from taproom.images.landmarks import Landmarks
 from taproom.images.stored_pixels import Pixels
 from taproom.search.space import Parameters
 
@@ -91,7 +90,7 @@ class ClassifierObjective:
         features = [encoder.features(part.pixels, n_jobs=1) for part in (fitted, self.validation)]
         labels = [fitted.labels, self.validation.labels]
         images = TrainingImages.of_two(features, labels, self.classes, MOST_LANDMARKS)
-        return encoder, choose_classifier(images, Landmarks.of(features[0][:MOST_LANDMARKS]), n_jobs=1)
+        return encoder, choose_classifier(images, n_jobs=1)
 
 
 def _check_classes(names: list[str], counts: np.ndarray) -> None:

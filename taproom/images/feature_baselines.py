@@ -14,7 +14,6 @@ from taproom.errors import InputError
 from taproom.images.classifier_choice import TrainingImages, choose_classifier
 from taproom.images.hand_made_features import FEATURES, check_images, learn
 from taproom.images.image_classifier import LabelledImages
-from taproom.images.landmarks import Landmarks
 from taproom.intervals import wilson_interval
 from taproom.progress import progress
 
@@ -101,7 +100,7 @@ def _judge(features: str, pixels: np.ndarray, images: LabelledImages, seed: int,
     seconds = time.perf_counter() - started
     labels = [images.labels[rows] for rows in (images.fitted, images.validation)]
     training = TrainingImages.of_two([fitted, validation], labels, len(images.classes))
-    chosen = choose_classifier(training, Landmarks.of(fitted), n_jobs=workers)
+    chosen = choose_classifier(training, n_jobs=workers)
     right = chosen.classifier.scores(test, workers).argmax(axis=1) == images.labels[images.test]
     accuracy = wilson_interval(int(right.sum()), len(right))
     return {

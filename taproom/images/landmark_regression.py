@@ -69,24 +69,39 @@ class LandmarkKernel:
         rows = np.empty((len(features), len(self.norms)), np.float32) if out is None else out
 
         def compute(block: slice) -> None:
-            scaled = self.landmarks.on_scale(features[block])
-            exponents = np.matmul(2 * self.sharpness * scaled, self.landmarks.scaled.T, out=rows[block])
-            exponents -= self.sharpness * np.einsum("ij,ij->i", scaled, scaled)[:, None]
-            exponents -= self.norms
-            # Rounding may leave the distance of an image to itself below 0.
-            np.exp(np.minimum(exponents, 0, out=exponents), out=exponents)
+            self._fill(self.landmarks.on_scale(features[block]), slice(None), rows[block])
 
         _on_threads(compute, _slices(len(features), BLOCK_ROWS), n_jobs)
         return rows
 
-    def of_blocks(self, features: Iterable[np.ndarray], count: int, n_jobs: int | None = None) -> np.ndarray:
-        """The same (count, m) of images whose features come in blocks."""
-        rows = np.empty((count, len(self.norms)), np.float32)
+    def of_all(self, others: Iterable[np.ndarray], count: int, n_jobs: int | None = None) -> np.ndarray:
+        """The same of images whose features come in blocks, and then of the landmarks: (count, m) float32.
+
+        That of the landmarks is symmetric, so half of it is computed.
+        """
+        landmarks = len(self.norms)
+        rows = np.empty((count, landmarks), np.float32)
         first = 0
-        for block in features:
+        for block in others:
             self.of(block, n_jobs, out=rows[first : first + len(block)])
             first += len(block)
+        own, scaled = rows[first:], self.landmarks.scaled
+
+        def compute(block: slice) -> None:
+            columns = slice(0, block.stop)
+            self._fill(scaled[block], columns, own[block, columns])
+            own[columns, block] = own[block, columns].T
+
+        _on_threads(compute, _slices(landmarks, BLOCK_ROWS), n_jobs)
         return rows
+
+    def _fill(self, scaled: np.ndarray, columns: slice, rows: np.ndarray) -> None:
+        """The kernel of images, given on the landmarks' scale, and some of the landmarks."""
+        np.matmul(2 * self.sharpness * scaled, self.landmarks.scaled[columns].T, out=rows)
+        rows -= self.sharpness * np.einsum("ij,ij->i", scaled, scaled)[:, None]
+        rows -= self.norms[columns]
+        # Rounding may leave the distance of an image to itself below 0.
+        np.exp(np.minimum(rows, 0, out=rows), out=rows)
 
 
 @dataclass(frozen=True)
@@ -117,17 +132,17 @@ class LandmarkRegression:
     Takes three times the memory of the landmarks' own kernel, (m, m) float32, beside the kernel that is given.
 
     Args:
-        kernel: (n, m) float32, of all images and all landmarks.
-        places: (m,) the rows of the landmarks.
+        kernel: (n, m) float32, of all images and all landmarks; the last m rows are those of the landmarks.
         n_jobs: threads, as joblib counts workers; no weight depends on them.
     """
 
-    def __init__(self, kernel: np.ndarray, places: np.ndarray, n_jobs: int | None = None) -> None:
+    def __init__(self, kernel: np.ndarray, n_jobs: int | None = None) -> None:
         """Factor the kernel of the landmarks."""
         self._kernel, self._n_jobs = kernel, n_jobs
-        self._factor = np.array(kernel[places], order="F")
+        landmarks = kernel.shape[1]
+        self._factor = np.array(kernel[-landmarks:], order="F")
         # Rounding may make the smallest eigenvalues negative, by about as much as is added here.
-        self._factor.flat[:: len(places) + 1] = 1 + np.finfo(np.float32).eps * len(places)
+        self._factor.flat[:: landmarks + 1] = 1 + np.finfo(np.float32).eps * landmarks
         factorize(self._factor, n_jobs)
         self._products = self._products_of_columns()
 

@@ -63,6 +63,10 @@ class Landmarks:
                 found.scaled[block] = found.on_scale(features[block])
         return found
 
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self.scaled)
+
     def on_scale(self, features: np.ndarray) -> np.ndarray:
         """Features (n, D) float32 of images on this scale: (n, D) float32."""
         scaled = (features - self.centre) * self.scale

@@ -25,26 +25,28 @@ def images_of(noise=1.0, count=COUNT, seed=0):
     radii = 2.0 * labels + noise * random.normal(size=count)
     features = np.column_stack([radii * np.cos(angles), radii * np.sin(angles), random.normal(size=(count, 2))])
     validation = np.arange(count) % 4 == 0
-    features = features.astype(np.float32)
-    blocks = [features[:100], features[100:]]
-    return TrainingImages(blocks, labels, validation, np.flatnonzero(~validation)[::2], CLASSES), features
+    landmarks = np.flatnonzero(~validation)[::2]
+    others = np.setdiff1d(np.arange(count), landmarks)
+    order, features = np.concatenate([others, landmarks]), features.astype(np.float32)
+    blocks = [features[others[:100]], features[others[100:]]]
+    compared = Landmarks.of(features[landmarks])
+    return TrainingImages(blocks, compared, labels[order], validation[order], CLASSES), features[order]
 
 
 IMAGES, FEATURES = images_of()
-LANDMARKS = Landmarks.of(FEATURES[IMAGES.landmarks])
 
 
 @pytest.fixture(scope="module")
 def chosen():
-    return choose_classifier(IMAGES, LANDMARKS, SOME_WIDTHS)
+    return choose_classifier(IMAGES, SOME_WIDTHS)
 
 
 def scores_of(width, penalty, fitted, images=IMAGES, features=FEATURES):
     """Scores of all images by a fit to some."""
-    kernel = LandmarkKernel(Landmarks.of(features[images.landmarks]), width).of(features)
+    kernel = LandmarkKernel(images.landmarks, width).of(features)
     targets = one_hot(images.labels, CLASSES)
     intercept = targets[fitted].mean(axis=0)
-    regression = LandmarkRegression(kernel, images.landmarks)
+    regression = LandmarkRegression(kernel)
     return regression.scores(regression.fit(targets - intercept, fitted, penalty)) + intercept
 
 
@@ -55,7 +57,7 @@ def accuracy(scores, images=IMAGES):
 def test_the_best_width_and_penalty_on_the_validation_images_are_chosen(chosen):
     assert set(PENALTIES) <= chosen.accuracies.keys()
     assert chosen.accuracies[chosen.penalty] == max(chosen.accuracies.values()) > 0.6
-    unit, width = LANDMARKS.typical_distance, chosen.classifier.kernel.width
+    unit, width = IMAGES.landmarks.typical_distance, chosen.classifier.kernel.width
     widths = {each: accuracy(scores_of(unit * each, np.median(PENALTIES), ~IMAGES.validation)) for each in SOME_WIDTHS}
     assert widths[min(SOME_WIDTHS, key=lambda each: abs(unit * each - width))] == max(widths.values())
     for penalty, found in chosen.accuracies.items():
@@ -77,16 +79,16 @@ def test_the_temperature_is_the_best_before_the_last_fit(chosen):
 
 
 def test_images_may_come_in_any_blocks_and_on_any_number_of_threads(chosen):
-    whole = replace(IMAGES, features=[FEATURES])
-    again, threads = (choose_classifier(whole, LANDMARKS, SOME_WIDTHS, n_jobs=count) for count in (1, 2))
+    whole = replace(IMAGES, features=[FEATURES[: -len(IMAGES.landmarks)]])
+    again, threads = (choose_classifier(whole, SOME_WIDTHS, n_jobs=count) for count in (1, 2))
     assert threads.classifier.weights.tobytes() == again.classifier.weights.tobytes()
     assert again.penalty == chosen.penalty
     np.testing.assert_allclose(again.classifier.scores(FEATURES), chosen.classifier.scores(FEATURES), atol=0.02)
 
 
 def test_what_is_asked_for_is_taken():
-    found = choose_classifier(IMAGES, LANDMARKS, widths=[0.9], penalties=[7.0])
-    assert found.classifier.kernel.width == pytest.approx(0.9 * LANDMARKS.typical_distance)
+    found = choose_classifier(IMAGES, widths=[0.9], penalties=[7.0])
+    assert found.classifier.kernel.width == pytest.approx(0.9 * IMAGES.landmarks.typical_distance)
     assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
 
 
@@ -94,8 +96,8 @@ def test_what_is_asked_for_is_taken():
     ("penalties", "upwards", "noise", "width"), [([1e-3, 3e-3], True, 1.0, 1.0), ([10, 30], False, 0.5, 0.5)]
 )
 def test_the_range_grows_while_that_is_better(penalties, upwards, noise, width):
-    images, features = images_of(noise)
-    found = choose_classifier(images, Landmarks.of(features[images.landmarks]), [width], penalties)
+    images, _ = images_of(noise)
+    found = choose_classifier(images, [width], penalties)
     tried = sorted(found.accuracies, reverse=not upwards)
     assert found.penalty == tried[-2]
     assert found.penalty > max(penalties) if upwards else found.penalty < min(penalties)
@@ -103,12 +105,12 @@ def test_the_range_grows_while_that_is_better(penalties, upwards, noise, width):
 
 
 def test_of_equally_good_penalties_the_largest_of_those_that_were_asked_for_is_taken():
-    images, features = images_of(noise=0.01)
-    found = choose_classifier(images, Landmarks.of(features[images.landmarks]), [0.5], [0.3, 0.1])
+    images, _ = images_of(noise=0.01)
+    found = choose_classifier(images, [0.5], [0.3, 0.1])
     assert len(set(found.accuracies.values())) == 1
     assert found.penalty == 0.3
 
 
 def test_a_penalty_that_is_none_is_refused():
     with pytest.raises(InputError, match=r"penalty lambda is -1.0; wanted a number above 0"):
-        choose_classifier(IMAGES, LANDMARKS, penalties=[-1.0])
+        choose_classifier(IMAGES, penalties=[-1.0])
