@@ -47,12 +47,12 @@ def test_an_encoder_is_learned_from_the_training_images(learn, images, warehouse
     with subtests.test("the tables keep their contracts"):
         for contract, table in zip((PATCHES, WHITENING, FILTERS, ENCODER), read(warehouse), strict=True):
             assert table.schema.equals(contract.schema), contract.table
-        assert [len(table) for table in (patches, whitening, filters, encoder)] == [1_000, 108, 16, 1]
+        assert [len(table) for table in (patches, whitening, filters, encoder)] == [1_000, 75, 16, 1]
     with subtests.test("patches are what is where they say, in training images only"):
         pixels = dict(zip(images["image_id"].to_pylist(), pixels_of(images), strict=True))
         splits = dict(zip(images["image_id"].to_pylist(), images["split"].to_pylist(), strict=True))
         for row in patches.to_pylist():
-            there = pixels[row["image_id"]][row["row"] : row["row"] + 6, row["column"] : row["column"] + 6]
+            there = pixels[row["image_id"]][row["row"] : row["row"] + 5, row["column"] : row["column"] + 5]
             assert there.tobytes() == row["pixels"]
             assert splits[row["image_id"]] == "training"
         assert len(set(patches["image_id"].to_pylist())) == 45
@@ -106,7 +106,7 @@ def test_the_champion_supplies_parameters_unless_the_run_sets_them(learn, wareho
     learn()
     (row,) = warehouse.read("encoder").to_pylist()
     assert (row["offset"], row["patch_size"], row["mirrored"]) == (0.4, 7, False)
-    assert len(warehouse.read("whitening")) == 75
+    assert len(warehouse.read("whitening")) == 3 * 7**2
     assert row["champion"] == "crowned by trial 7 of the search planted, challenge 1"
     assert warehouse.commit_of("encoder", 0)["inputs"]["champions"] == 0
     learn(offset=0.3, patch_size=4)
