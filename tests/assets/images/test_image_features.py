@@ -67,8 +67,8 @@ def test_features_that_are_too_large_are_not_kept(encode, warehouse, instance, m
 
 
 def test_an_image_too_small_for_the_windows_is_refused(encode, make):
-    make(*LEARNED, filters=QUICK | {"pools": 8})
-    with pytest.raises(InputError, match="7 x 7 patches of size 6, too few for 8 windows a side"):
+    make(*LEARNED, filters=QUICK | {"pools": 9})
+    with pytest.raises(InputError, match="8 x 8 patches of size 5, too few for 9 windows a side"):
         encode()
 
 
