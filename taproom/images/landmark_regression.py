@@ -66,7 +66,7 @@ class LandmarkKernel:
 
         It does not depend on `n_jobs`, threads as joblib counts workers.
         """
-        rows = np.empty((len(features), len(self.norms)), np.float32) if out is None else out
+        rows = np.empty((len(features), len(self.landmarks)), np.float32) if out is None else out
 
         def compute(block: slice) -> None:
             self._fill(self.landmarks.on_scale(features[block]), slice(None), rows[block])
@@ -79,7 +79,7 @@ class LandmarkKernel:
 
         That of the landmarks is symmetric, so half of it is computed.
         """
-        landmarks = len(self.norms)
+        landmarks = len(self.landmarks)
         rows = np.empty((count, landmarks), np.float32)
         first = 0
         for block in others:
