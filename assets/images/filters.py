@@ -155,8 +155,8 @@ class FiltersConfig(dg.Config):
 
     preset: Budget = Field(
         Budget.small,
-        description="budget of filters, patches and pooling windows: small (1 minute on two cores), coates (10), "
-        "large (16) or best (30)",
+        description="budget of filters, patches and pooling windows: small (1 minute on two cores), coates, "
+        "large (16 minutes) or best",
     )
     filters: int | None = Field(None, ge=1, description="number of filters")
     patches: int | None = Field(None, ge=1, description="number of random patches to learn filters from")

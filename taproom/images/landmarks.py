@@ -91,7 +91,8 @@ def _leading_components(standard: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     variances = singular.astype(np.float64) ** 2
     total = np.einsum("ij,ij->", standard, standard, dtype=np.float64)
     # Where the last one is above the mean, there are more: none is shrunk below it, so there is no step.
-    level = max(total / standard.shape[1], variances[-1])
+    # A constant feature has no part in the mean, so that it makes no difference.
+    level = max(total / max(1, np.count_nonzero(standard.any(axis=0))), variances[-1])
     above = variances > level
     removed = 1 - (level / variances[above]) ** 0.25
     return np.ascontiguousarray(directions[above].T), removed.astype(np.float32)
