@@ -207,13 +207,11 @@ def into_responsibilities(joint: np.ndarray) -> np.ndarray:
 
     Where an event's density is 0 under all components, its log density is -inf, and its responsibilities are NaN.
     """
-    largest = joint.max(axis=0)
-    with np.errstate(invalid="ignore"):
-        joint -= largest
-    np.exp(joint, out=joint)
-    total = joint.sum(axis=0)
-    joint /= total
-    return np.where(np.isneginf(largest), largest, largest + np.log(total))
+    from taproom.assays import _mixture_kernels as kernels
+
+    log_density = np.empty(joint.shape[1])
+    kernels.into_responsibilities(joint, log_density)
+    return log_density
 
 
 def _check_mixture(mixture: Mixture) -> None:

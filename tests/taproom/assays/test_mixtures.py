@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 
-from taproom.assays.mixtures import Mixture
+from taproom.assays.mixtures import Mixture, into_responsibilities
 from taproom.errors import InputError
 from tests.random_mixtures import FEW, SEEDS, literal_log_joint, problem, random_mixture
 
@@ -18,6 +18,23 @@ def test_densities_and_responsibilities_are_those_of_the_observed_channels(seed,
     log_density = logsumexp(joint, axis=1)
     np.testing.assert_allclose(mixture.log_density(values), log_density, rtol=1e-8, atol=1e-8)
     np.testing.assert_allclose(mixture.responsibilities(values), np.exp(joint - log_density[:, None]), atol=1e-8)
+
+
+@FEW
+@given(SEEDS, st.integers(1, 4), st.integers(1, 1_200), st.sampled_from([0.01, 1.0, 100.0, 1e4]))
+def test_responsibilities_are_exact_to_a_few_rounding_errors(seed, components, events, spread):
+    joint = np.random.default_rng(seed).normal(0, spread, (components, events))
+    found = joint.copy()
+    np.testing.assert_allclose(into_responsibilities(found), logsumexp(joint, axis=0), rtol=1e-14, atol=1e-14)
+    # Below e^-500, which beside a 1 counts for nothing, they are 0.
+    np.testing.assert_allclose(found, softmax(joint, axis=0), rtol=2e-15, atol=1e-215)
+
+
+def test_where_no_component_has_a_density_there_are_no_responsibilities():
+    joint = np.array([[-np.inf, -np.inf, 0.0], [-np.inf, -1e6, -800.0]])
+    log_density = into_responsibilities(joint)
+    assert log_density.tolist() == [-np.inf, -1e6, 0.0]
+    np.testing.assert_array_equal(joint, [[np.nan, 0.0, 1.0], [np.nan, 1.0, 0.0]])
 
 
 def test_a_mixture_keeps_its_parameters_whatever_becomes_of_the_arrays_it_was_made_from():
