@@ -66,14 +66,14 @@ class Preset(Enum):
 
 
 # Number of fits of each method, and maximum number of passes of LDA over the documents.
-BUDGETS = {Preset.small: (2, 5), Preset.large: (10, 50)}
+BUDGETS = {Preset.small: (2, 3), Preset.large: (10, 50)}
 
 
 class TopicMethodsConfig(dg.Config):
     """The number of topics and the budget of the comparison."""
 
     preset: Preset = Field(
-        Preset.small, description="small: 2 seeds, at most 5 passes of LDA; large: 10 seeds, LDA until convergence"
+        Preset.small, description="small: 2 seeds, at most 3 passes of LDA; large: 10 seeds, LDA until convergence"
     )
     topics: int | None = Field(None, ge=1, description="number of topics of all methods; null: as in `topics`")
     seed: int = Field(0, ge=0, description="first seed")
