@@ -2,7 +2,10 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
+
+import psutil
 
 # Much longer than anything takes, so that only what hangs is given up, also on a machine that is slow for a while.
 PATIENCE = 900.0
@@ -16,3 +19,10 @@ def wait_for(holds: Callable[[], Any], what: str, every: float = 0.5, seconds: f
             return result
         time.sleep(every)
     raise AssertionError(f"after {seconds:.0f} s it still does not hold that {what}")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended may wait for its parent to notice."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False

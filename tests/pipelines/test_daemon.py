@@ -16,8 +16,8 @@ import dagster as dg
 import pytest
 
 from tests.conftest import THEMES
-from tests.pipelines.installation import ROOT, Installation, is_alive
-from tests.waiting import wait_for
+from tests.pipelines.installation import ROOT, Installation
+from tests.waiting import is_alive, wait_for
 
 pytestmark = pytest.mark.soak
 

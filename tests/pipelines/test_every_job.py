@@ -11,10 +11,10 @@ from dagster._utils.schedules import schedule_execution_time_iterator
 from assets.table import table_assets
 from pipelines.definitions import defs
 from tests.conftest import THEMES
-from tests.pipelines.installation import Installation, is_alive
+from tests.pipelines.installation import Installation
 from tests.pipelines.test_daemon import reviews
 from tests.planted_images import few_test_images, planted_images, write_images
-from tests.waiting import wait_for
+from tests.waiting import is_alive, wait_for
 
 pytestmark = pytest.mark.soak
 

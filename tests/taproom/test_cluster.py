@@ -14,7 +14,7 @@ from taproom import cluster
 from taproom.compute import Made, workers
 from taproom.errors import ComputeError, InputError, StorageError
 from taproom.warehouse.table_version import TableVersion
-from tests.waiting import wait_for
+from tests.waiting import is_alive, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -90,13 +90,6 @@ def files_in(folder: Path, count: int) -> list[str]:
 
     wait_for(lambda: len(names()) >= count, f"there are {count} files", every=0.02)
     return names()
-
-
-def is_there(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_results_come_in_the_order_of_the_blocks_from_all_workers(on_cluster):
@@ -268,7 +261,7 @@ def test_blocks_under_way_end_within_seconds_when_a_run_is_cancelled(tmp_path, m
         with pytest.raises(KeyboardInterrupt):
             interrupted()
         assert time.monotonic() - began[0] < 10
-        assert not any(map(is_there, pids))
+        assert not any(map(is_alive, pids))
 
 
 class TestCache:

@@ -10,29 +10,16 @@ import pytest
 from joblib import parallel_config
 
 from taproom.compute import Made, derived, workers
-from tests.waiting import wait_for
+from tests.waiting import is_alive, wait_for
 
 REPO = Path(__file__).parents[2]
 
 
-def stat_of(pid: int) -> list[str]:
-    """What /proc says of a process after its name: its state, its parent and so on; nothing once it is gone."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs; one that has ended and is not waited for does not."""
-    return stat_of(pid)[:1] not in ([], ["Z"])
-
-
 def all_gone(pids: list[int], seconds: float) -> bool:
     ends = time.monotonic() + seconds
-    while time.monotonic() < ends and any(map(is_there, pids)):
+    while time.monotonic() < ends and any(map(is_alive, pids)):
         time.sleep(0.05)
-    return not any(map(is_there, pids))
+    return not any(map(is_alive, pids))
 
 
 def pid_and(_shared: None, value: int) -> tuple[int, int]:
@@ -97,7 +84,7 @@ def test_workers_stay_for_the_block_and_end_with_it():
         first, second = (set(run(pid_after, [(0.2,)] * 4)) for _ in range(2))
         assert first == second
         assert len(first) == 2
-        assert all(map(is_there, first))
+        assert all(map(is_alive, first))
     assert all_gone(list(first), seconds=1)
 
 

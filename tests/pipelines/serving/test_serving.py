@@ -29,7 +29,7 @@ from taproom.sources.allowed_folders import FOLDERS_VARIABLE
 from taproom.sources.inbox import INBOX_VARIABLE
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.warehouse import Warehouse
-from tests.waiting import wait_for
+from tests.waiting import is_alive, wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = {"code_server": "dagster api grpc", "daemon": "dagster._daemon", "web_server": "pipelines.serving.web"}
@@ -119,13 +119,6 @@ def wait_for_answer(found: Callable, what: str):
             return found()
 
     return wait_for(answer, what, every=0.3)  # asking costs the web server processor time
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """Whether a process runs; one that has ended may wait for its parent to notice."""
-    with suppress(psutil.NoSuchProcess):
-        return process.status() != psutil.STATUS_ZOMBIE
-    return False
 
 
 def free_port() -> int:
@@ -272,7 +265,7 @@ def test_a_signal_ends_all_processes_and_the_runs(served):
     served.supervisor.send_signal(signal.SIGTERM)
     assert served.supervisor.wait(60) == 0
     assert not serving.served_processes(served.home)
-    assert not any(is_alive(process) for process in found)
+    assert not any(is_alive(process.pid) for process in found)
     assert Warehouse(str(warehouse)).head("documents") is None
 
 
