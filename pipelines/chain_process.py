@@ -1,8 +1,9 @@
-"""The process of a chain that is made beside others (`pipelines.side_by_side`): `python -m pipelines.chain_process FD`.
+"""The processes of chains that are made side by side: `python -m pipelines.chain_process FD...`
 
-FD is the number of an open connection. Through it, the process gets what to make, and the number of cores that it may
-use, which gives it a place; and sends what is logged, how far it is, and at the end why it failed. It ends when the
-process that started it is gone.
+The command is started by `pipelines.side_by_side`. It loads what chains need and forks their processes
+(`pipelines.forks`). Through its connection, a process gets what to make, and the number of cores that it may use, which
+gives it a place; and sends what is logged, how far it is, and at the end why it failed. It ends when the process that
+started the command is gone.
 """
 
 import logging
@@ -10,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
+from importlib import import_module
 from multiprocessing.connection import Connection
 from threading import Event, Lock, Thread
 from typing import Any
@@ -19,6 +21,7 @@ import dagster as dg
 from pipelines.chains import CHAINS
 from pipelines.dagster_internals import reuse_sqlite_engines
 from pipelines.definitions import defs
+from pipelines.forks import fork_each
 from pipelines.messages import Message
 from pipelines.products import Products
 from pipelines.step_log import logged_to, show_steps
@@ -26,10 +29,26 @@ from taproom.progress import progress_reported
 from taproom.warehouse.storage import default_root
 from taproom.warehouse.warehouse import Warehouse
 
+# Loaded before the processes are forked, since most chains need them.
+LIBRARIES = (
+    "matplotlib.backends.backend_agg",
+    "numba",
+    "optuna",
+    "pandas",
+    "scipy.optimize",
+    "scipy.stats",
+    "sklearn.decomposition",
+    "sklearn.ensemble",
+    "sklearn.mixture",
+)
+
 
 def main(connection: Connection) -> None:
     """Make the chain whose name comes first through the connection, with its settings by op; send what happens."""
-    name, ops = connection.recv()
+    try:
+        name, ops = connection.recv()
+    except EOFError:
+        return
     (chain,) = [chain for chain in CHAINS if chain.name == name]
     tell, has_place = _teller(connection), Event()
     _use_cores(1)
@@ -88,4 +107,6 @@ class _Teller(logging.Handler):
 
 
 if __name__ == "__main__":
-    main(Connection(int(sys.argv[1])))
+    for library in LIBRARIES:
+        import_module(library)
+    fork_each([int(number) for number in sys.argv[1:]], main)

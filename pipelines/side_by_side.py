@@ -1,4 +1,4 @@
-"""Chains that are made side by side, for `make run`: each by a process of its own, which is started anew.
+"""Chains that are made side by side, for `make run`: each by a process of its own (`pipelines.forks`).
 
 All chains read their input at once, so that downloads come first. Then `PLACES` of them at a time make their tables,
 since most steps use little more than one core; how much memory their steps take together is limited by
@@ -6,19 +6,18 @@ since most steps use little more than one core; how much memory their steps take
 """
 
 import signal
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
 import dagster as dg
 from joblib import cpu_count
 
 from pipelines.chains import ASSAYS, IMAGES, REVIEWS, TEXT, TUNING, Chain
+from pipelines.forks import Fork, Forks
 from pipelines.messages import Message
 from pipelines.products import Products
 from pipelines.reconcile import end_runs_of
@@ -40,8 +39,7 @@ class _Running:
     """A chain that is being made: its process, the steps left to make (None: not known yet), and what it has told."""
 
     chain: Chain
-    process: subprocess.Popen
-    connection: Connection
+    process: Fork
     cores: int = 0  # none before it has a place
     left: set[str] | None = None
     failures: dict[str, TaproomError] | None = None
@@ -78,30 +76,33 @@ class SideBySide:
 
     def make(self) -> dict[str, TaproomError]:
         """As `Products.make`, for all chains. However it ends, no process is left."""
+        # One process a chain; those of chains that cannot begin yet wait.
+        forks = Forks(COMMAND, len(self._waiting))
+        idle = iter(forks.processes)
         try:
             while self._waiting or self._running:
-                self._start()
+                self._start(idle)
                 self._give_places()
-                ready = wait([running.connection for running in self._running], SECONDS_BETWEEN_LOOKS)
-                for running in [running for running in self._running if running.connection in ready]:
+                ready = wait([running.process.connection for running in self._running], SECONDS_BETWEEN_LOOKS)
+                for running in [running for running in self._running if running.process.connection in ready]:
                     self._hear(running)
                 self._display.refresh()
         finally:
-            self._kill()
+            # An interrupt could get lost in a process, or come while a library cannot be interrupted. No table is
+            # harmed when it is killed.
+            forks.end()
+            end_runs_of(self._instance, [running.process.pid for running in self._running])
         return self._failures
 
-    def _start(self) -> None:
+    def _start(self, idle: Iterator[Fork]) -> None:
         """Start the chains that read from no chain which has to make yet what they read."""
         for chain in [chain for chain in self._waiting if not self._has_to_wait(chain)]:
             self._waiting.remove(chain)
-            here, there = Pipe()
-            with there:
-                command = [*COMMAND, str(there.fileno())]
-                # A session of its own: Ctrl+C reaches this process alone.
-                process = subprocess.Popen(command, pass_fds=[there.fileno()], start_new_session=True)
-            here.send((chain.name, self._ops))
+            process = next(idle)
+            with suppress(OSError):  # it has died, which the next look shows
+                process.connection.send((chain.name, self._ops))
             self._display.begun(chain.name, "starting")
-            self._running.append(_Running(chain, process, here))
+            self._running.append(_Running(chain, process))
 
     def _has_to_wait(self, chain: Chain) -> bool:
         """Whether a chain reads what another one has yet to make."""
@@ -123,13 +124,13 @@ class SideBySide:
             if each.cores != cores:
                 each.cores = cores
                 with suppress(OSError):  # it has died, which the next look shows
-                    each.connection.send(cores)
+                    each.process.connection.send(cores)
 
     def _hear(self, running: _Running) -> None:
         """Take a message of a chain, or find that its process has ended."""
         name = running.chain.name
         try:
-            kind, *what = running.connection.recv()
+            kind, *what = running.process.connection.recv()
         except (EOFError, OSError):
             self._end(running)
             return
@@ -155,24 +156,12 @@ class SideBySide:
     def _end(self, running: _Running) -> None:
         name = running.chain.name
         self._running.remove(running)
-        running.connection.close()
-        running.process.wait()
         failures = running.failures
         if failures is None:
-            failures = {name: TaproomError(_cause(running.process.returncode))}
+            failures = {name: TaproomError(_cause(running.process.status))}
             end_runs_of(self._instance, [running.process.pid])
         self._failures |= failures
         self._display.finished(name, is_made=not failures)
-
-    def _kill(self) -> None:
-        """Kill the processes that go on, if this one is interrupted.
-
-        An interrupt could get lost in them, or come while a library cannot be interrupted. No table is harmed by it.
-        """
-        for running in self._running:
-            running.process.kill()
-            running.process.wait()
-        end_runs_of(self._instance, [running.process.pid for running in self._running])
 
 
 def _cause(status: int) -> str:

@@ -1,6 +1,6 @@
 """What processes of chains do in tests of what starts them. They begin in a tenth of a second: they load nothing.
 
-python tests/pipelines/quick_chains.py FUNCTION FD
+python tests/pipelines/quick_chains.py FUNCTION FD...
 """
 
 import os
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from pipelines.forks import fork_each
 from pipelines.messages import Message
 
 
@@ -62,6 +63,8 @@ def never_ends(connection: Connection, name: str, ops: Any) -> None:
 
 
 if __name__ == "__main__":
-    _, function, descriptor = sys.argv
-    connected = Connection(int(descriptor))
-    globals()[function](connected, *connected.recv())
+    _, function, *descriptors = sys.argv
+    fork_each(
+        [int(number) for number in descriptors],
+        lambda connection: globals()[function](connection, *connection.recv()),
+    )
