@@ -26,9 +26,9 @@ from taproom.errors import TaproomError
 
 # As many as the pool `numerics` in dagster.yaml has: a chain without a place there would wait, with its memory.
 PLACES = 2
-# Who gets a place first: the reviews, which the text waits for, then the chains that take longest, so that the last
-# ones to be made are short and no core is idle.
-ORDER = (REVIEWS, IMAGES, TEXT, ASSAYS, TUNING)
+# Who gets a place first: the reviews, which the text waits for. The images are late, since at the end, when one chain is
+# left, their last steps use all cores.
+ORDER = (REVIEWS, ASSAYS, TEXT, IMAGES, TUNING)
 
 COMMAND = (sys.executable, "-m", "pipelines.chain_process")
 SECONDS_BETWEEN_LOOKS = 0.5

@@ -80,7 +80,7 @@ class ClassifierConfig(dg.Config):
     )
     penalties: list[float] | None = Field(
         None,
-        description="ridge penalties lambda to compare; null: 0.03, 0.01, and others if an end is best",
+        description="ridge penalties lambda to compare; null: 0.01, 0.001, and others if an end is best",
     )
     workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
 

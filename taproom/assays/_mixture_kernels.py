@@ -186,7 +186,7 @@ def _deviations(
             row[event] = column[event] - centre
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _whiten(white: np.ndarray, events: int, observed: int, factor: np.ndarray) -> None:
     """Forward substitution, for all events at once and in place."""
     for i in range(observed):
@@ -200,7 +200,7 @@ def _whiten(white: np.ndarray, events: int, observed: int, factor: np.ndarray) -
             row[event] *= inverse
 
 
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, fastmath={"contract"})
 def _fill_log_density(white: np.ndarray, events: int, observed: int, constant: float, log_density: np.ndarray) -> None:
     for event in range(events):
         log_density[event] = constant

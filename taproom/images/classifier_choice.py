@@ -20,7 +20,7 @@ from taproom.images.least_squares import one_hot
 
 # In units of the median distance of landmarks.
 WIDTHS = (1.4,)
-PENALTIES = (0.03, 0.01)
+PENALTIES = (0.01, 0.001)
 MOST_PENALTIES = 12
 
 
@@ -87,7 +87,7 @@ def choose_classifier(
 ) -> Chosen:
     """Compare widths and penalties by the validation images, then fit to these too.
 
-    Where the best penalty is an end of the range, the range grows by threefold steps. Of equally good widths or
+    Where the best penalty is an end of the range, the range grows by tenfold steps. Of equally good widths or
     penalties the largest is taken. In the fit to all images, lambda is larger in proportion to their number.
 
     Args:
@@ -160,7 +160,7 @@ def _best_penalty(fits: _Fits, penalties: Sequence[float]) -> float:
         fits.judge(penalty)
     tried, best = fits.accuracies, _best(fits.accuracies)
     while len(penalties) > 1 and len(tried) < MOST_PENALTIES and best in (ends := (min(tried), max(tried))):
-        further = best / 3 if best == ends[0] else best * 3
+        further = best / 10 if best == ends[0] else best * 10
         try:
             fits.judge(further)
         except InputError:  # so small that rounding hides it
