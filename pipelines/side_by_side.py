@@ -26,8 +26,8 @@ from taproom.errors import TaproomError
 
 # As many as the pool `numerics` in dagster.yaml has: a chain without a place there would wait, with its memory.
 PLACES = 2
-# Who gets a place first: the reviews, which the text waits for. The images are late, since at the end, when one chain is
-# left, their last steps use all cores.
+# Who gets a place first: the reviews, which the text waits for. The images are late, since the last of their steps use
+# all cores when no other chain is left.
 ORDER = (REVIEWS, ASSAYS, TEXT, IMAGES, TUNING)
 
 COMMAND = (sys.executable, "-m", "pipelines.chain_process")

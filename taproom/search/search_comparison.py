@@ -89,7 +89,7 @@ class Spending:
 
 
 # 9 trials of 9 epochs pay for three brackets of Hyperband, 27 of 27 for two rounds of its four brackets.
-SPENDINGS = {"small": Spending(3, 9, 9, 400), "large": Spending(10, 27, 27)}
+SPENDINGS = {"small": Spending(3, 9, 9, 200), "large": Spending(10, 27, 27)}
 
 
 class Parted(NamedTuple):

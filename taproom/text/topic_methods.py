@@ -149,9 +149,9 @@ def stored_corpus(bag_of_words: TableVersion, terms: TableVersion) -> Corpus:
 def lda(counts: sparse.csr_array, seed: int, parameters: MethodParameters) -> Fit:
     """Latent Dirichlet allocation by online variational Bayes, in passes over the shuffled documents until convergence.
 
-    A better likelihood does not imply better coherence. On newsgroups (20 topics, two seeds), the perplexity of the test
-    documents is 5,370, NPMI 0.17 and agreement with the labels 0.50 after three passes; 5,270, 0.16 and 0.50 after five;
-    with 20 iterations for each document instead of 10, which take half as long again, 5,170, 0.16 and 0.48. With
+    A better likelihood does not imply better coherence. On newsgroups (20 topics, two seeds), the perplexity of the
+    test documents is 5,370, NPMI 0.17 and agreement with the labels 0.50 after three passes; 5,270, 0.16 and 0.50 after
+    five; with 20 iterations for each document instead of 10, which take half as long again, 5,170, 0.16 and 0.48. With
     scikit-learn's default of 128 documents per step (and 20 iterations) they are 5,300 and 0.20 after four passes; with
     these and steps that start smaller and shrink more slowly (offset 64, decay 0.6), 5,090 and 0.09 after eight. After
     ten passes of scikit-learn's batch method they are 5,780 and 0.19.
