@@ -14,6 +14,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from pipelines.forks import fork_each
 from pipelines.messages import Message
+from tests.waiting import wait_for
 
 
 def is_made(connection: Connection, name: str, ops: Any) -> None:
@@ -39,8 +40,8 @@ def is_read(connection: Connection, name: str, ops: Any) -> None:
 
 
 def _wait_for(ops: Any) -> None:
-    while not all(Path(ops["folder"], name).exists() for name in ops["files"]):
-        time.sleep(0.01)
+    files = [Path(ops["folder"], name) for name in ops["files"]]
+    wait_for(lambda: all(file.exists() for file in files), f"there are {ops['files']}", every=0.01)
 
 
 def is_killed(connection: Connection, name: str, ops: Any) -> None:

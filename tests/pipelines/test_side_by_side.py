@@ -42,13 +42,13 @@ def told(out):
 def test_all_chains_read_and_as_many_as_there_are_places_are_made_at_a_time(started, tmp_path, monkeypatch):
     monkeypatch.setattr(side_by_side, "cpu_count", lambda: 8)
     chosen = [TUNING, ASSAYS, IMAGES, REVIEWS]
-    files = ["tuning", "assays", "images has a place", "reviews has a place"]
+    files = ["tuning", "images", "assays has a place", "reviews has a place"]
     chains, out = started(chosen, quick_chains.is_made, folder=str(tmp_path), files=files)
     assert chains.make() == {}
     lines = told(out)
     placed = [(name, text) for name, text in lines if text.startswith("has a place")]
-    assert set(placed[:2]) == {("reviews", "has a place and 4 cores"), ("images", "has a place and 4 cores")}
-    assert {name for name, _ in placed[2:]} == {"assays", "tuning"}
+    assert set(placed[:2]) == {("reviews", "has a place and 4 cores"), ("assays", "has a place and 4 cores")}
+    assert {name for name, _ in placed[2:]} == {"images", "tuning"}
     changes = [text.startswith("has a place") - (text == "gives its place back") for _, text in lines]
     assert max(accumulate(changes)) == PLACES
 
