@@ -79,9 +79,10 @@ def test_refreshed_tables_keep_their_rows_and_settings(upgraded):
         keys = [key for key in made if key.path != ["documents"]]  # whose files are gone
         assert job.execute_in_process(instance=upgraded, asset_selection=keys).success
     for table in ("items", "tfidf", "neighbors", "topics", "document_topics"):
-        # The last digits are those of the processor that made the release's tables.
-        key = CONTRACTS[table].row_key
-        found = diff(warehouse.storage, table, before[table], warehouse.head(table), key=key, rtol=1e-6)
+        # The last digits are those of the processor that made the release's tables. It computed topics in double
+        # precision, so that three or four more digits of small weights and shares are others.
+        key, rtol = CONTRACTS[table].row_key, 1e-3 if "topics" in table else 1e-6
+        found = diff(warehouse.storage, table, before[table], warehouse.head(table), key=key, rtol=rtol)
         assert (found.rows_added, found.rows_gone, found.rows_changed) == (0, 0, 0), table
     assert warehouse.history("neighbors")[0]["settings"] == {"k": 6}
     doctor_says = list(doctor.findings(upgraded, warehouse))
