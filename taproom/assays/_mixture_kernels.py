@@ -241,6 +241,7 @@ def _exponentiate(row: np.ndarray, largest: np.ndarray, power: np.ndarray, manti
     c = TAYLOR
     for event in range(len(row)):
         row[event] -= largest[event]
+        # In this order, the larger one of NaN and a number is NaN.
         x = max(row[event], LEAST_LOG)
         power[event] = x * (1 / np.log(2.0)) + WHOLE_NUMBERS
         n = power[event] - WHOLE_NUMBERS
