@@ -1,6 +1,6 @@
 """List the known vulnerabilities of the locked packages; exit 1 if there is one that is not accepted.
 
-    python .ci/audit.py requirements.lock
+    python .ci/audit.py requirements-dev.lock
 
 pip-audit asks the OSV database (osv.dev, or the mirror `$OSV_URL`). Accepted findings, each with its reason, are in
 pyproject.toml. Where the database cannot be reached, nothing is known, and it says so: that is not a failure, since
