@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, Self
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Fork:
 
 
 class Forks:
-    """A command and the processes that it forks.
+    """A command and the processes that it forks; as a context manager it ends them.
 
     Args:
         command: calls `fork_each` with the numbers that are added to it.
@@ -58,6 +58,14 @@ class Forks:
             end.close()
         report = _Report(here[0])
         self.processes = [Fork(connection, place, report) for place, connection in enumerate(here[1:])]
+
+    def __enter__(self) -> Self:
+        """Nothing more to do."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """As `end`."""
+        self.end()
 
     def end(self) -> None:
         """Kill the processes that go on, and all that they have started, and wait until they are gone."""

@@ -20,15 +20,17 @@ import dagster as dg
 import yaml
 
 from assets.table import table_assets
+from pipelines.chains import CHAINS
 from pipelines.dagster_internals import reuse_sqlite_engines
 from pipelines.definitions import defs
+from pipelines.forks import Forks
 from pipelines.jobs import INGEST, MAKE
 from pipelines.pages import print_pages
 from pipelines.products import Products
 from pipelines.reconcile import reconcile
 from pipelines.run_display import Display
 from pipelines.run_summary import summary
-from pipelines.side_by_side import SideBySide
+from pipelines.side_by_side import COMMAND, SideBySide
 from pipelines.step_log import logged_to
 from taproom.errors import InputError, TaproomError
 from taproom.warehouse.storage import default_root
@@ -46,10 +48,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         ops = _read_config(options.config)
         reuse_sqlite_engines()
-        with logged_to(logging.StreamHandler(sys.stdout)), dg.DagsterInstance.get() as instance:
+        with (
+            # Started first: it takes seconds until they have loaded what they need.
+            Forks(COMMAND, len(CHAINS)) as forks,
+            logged_to(logging.StreamHandler(sys.stdout)),
+            dg.DagsterInstance.get() as instance,
+        ):
             for line in reconcile(instance, warehouse, defs):
                 print(line)
-            failures |= make(instance, Products(instance, warehouse, defs, ops), ops)
+            failures |= make(instance, Products(instance, warehouse, defs, ops), ops, forks)
             print("\n".join(summary(instance, warehouse)), flush=True)
             failures |= print_pages(instance)
     except TaproomError as error:
@@ -62,16 +69,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1 if failures else 0
 
 
-def make(instance: dg.DagsterInstance, products: Products, ops: Mapping[str, Any]) -> dict[str, TaproomError]:
+def make(
+    instance: dg.DagsterInstance, products: Products, ops: Mapping[str, Any], forks: Forks
+) -> dict[str, TaproomError]:
     """Make the chains that are not fresh; return the error of each chain or batch that failed."""
     chains = products.stale_chains()
-    if not chains:
-        print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
-        return {}
-    if len(chains) == 1:  # here: another process would take seconds to start
+    if len(chains) > 1:
+        with closing(Display([chain.name for chain in chains], sys.stdout)) as display:
+            return SideBySide(instance, products, chains, ops, display, forks).make()
+    forks.end()
+    if chains:
         return products.make(chains[0])
-    with closing(Display([chain.name for chain in chains], sys.stdout)) as display:
-        return SideBySide(instance, products, chains, ops, display).make()
+    print("Everything is fresh: no input, code, default or configuration has changed. Nothing was made.")
+    return {}
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class SideBySide:
         chains: what to make.
         ops: settings by op, as for `Products`.
         display: where to show what the chains tell.
+        forks: a process for each chain, at least, of `COMMAND`.
     """
 
     def __init__(
@@ -63,9 +64,10 @@ class SideBySide:
         chains: Sequence[Chain],
         ops: Mapping[str, Any],
         display: Display,
+        forks: Forks,
     ) -> None:
         """Find out which chain reads from which; nothing is started yet."""
-        self._instance, self._ops, self._display = instance, ops, display
+        self._instance, self._ops, self._display, self._forks = instance, ops, display, forks
         self._waiting = sorted(chains, key=ORDER.index)
         self._reads = {
             chain.name: {other.name: products.reads_from(chain, other) for other in chains if other is not chain}
@@ -76,9 +78,7 @@ class SideBySide:
 
     def make(self) -> dict[str, TaproomError]:
         """As `Products.make`, for all chains. However it ends, no process is left."""
-        # One process a chain; those of chains that cannot begin yet wait.
-        forks = Forks(COMMAND, len(self._waiting))
-        idle = iter(forks.processes)
+        idle = iter(self._forks.processes)
         try:
             while self._waiting or self._running:
                 self._start(idle)
@@ -90,7 +90,7 @@ class SideBySide:
         finally:
             # An interrupt could get lost in a process, or come while a library cannot be interrupted. No table is
             # harmed when it is killed.
-            forks.end()
+            self._forks.end()
             end_runs_of(self._instance, [running.process.pid for running in self._running])
         return self._failures
 

@@ -5,6 +5,7 @@
 
 import io
 import sys
+from contextlib import ExitStack
 from itertools import accumulate
 
 import psutil
@@ -14,6 +15,7 @@ import yaml
 from pipelines import side_by_side
 from pipelines.chains import ASSAYS, CHAINS, IMAGES, REVIEWS, TEXT, TUNING
 from pipelines.definitions import defs
+from pipelines.forks import Forks
 from pipelines.products import Products
 from pipelines.run_display import Display
 from pipelines.side_by_side import ORDER, PLACES, SideBySide
@@ -22,16 +24,18 @@ from tests.pipelines.made_by_run import ROOT
 
 
 @pytest.fixture
-def started(instance, warehouse, monkeypatch):
+def started(instance, warehouse):
     """A function that gives chains to make by a function, and what is shown of them."""
+    with ExitStack() as stack:
 
-    def start(chains, function, **ops):
-        monkeypatch.setattr(side_by_side, "COMMAND", (sys.executable, quick_chains.__file__, function.__name__))
-        out = io.StringIO()
-        display = Display([chain.name for chain in chains], out)
-        return SideBySide(instance, Products(instance, warehouse, defs, ops), chains, ops, display), out
+        def start(chains, function, **ops):
+            command = (sys.executable, quick_chains.__file__, function.__name__)
+            forks = stack.enter_context(Forks(command, len(CHAINS)))
+            out = io.StringIO()
+            display = Display([chain.name for chain in chains], out)
+            return SideBySide(instance, Products(instance, warehouse, defs, ops), chains, ops, display, forks), out
 
-    return start
+        yield start
 
 
 def told(out):
