@@ -1,12 +1,16 @@
 """How many threads BLAS and LAPACK use: their results depend on it, bit for bit."""
 
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from threadpoolctl import ThreadpoolController
+
+Block = TypeVar("Block")
+Result = TypeVar("Result")
 
 
 def blas_threads(count: int = 1) -> "AbstractContextManager[object]":
@@ -20,6 +24,20 @@ def blas_threads(count: int = 1) -> "AbstractContextManager[object]":
     {1}
     """
     return _libraries().limit(limits=count, user_api="blas")
+
+
+def on_threads(function: Callable[[Block], Result], blocks: Iterable[Block], n_jobs: int | None = None) -> list[Result]:
+    """The results of all blocks, in their order, each computed on one thread: no bit depends on `n_jobs`.
+
+    `n_jobs` are threads, as joblib counts workers.
+
+    >>> on_threads(lambda number: number**2, [1, 2, 3], 2)
+    [1, 4, 9]
+    """
+    from joblib import Parallel, delayed
+
+    with blas_threads():
+        return Parallel(n_jobs, prefer="threads", require="sharedmem")(delayed(function)(block) for block in blocks)
 
 
 @cache

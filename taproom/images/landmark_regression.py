@@ -2,7 +2,8 @@
 
 Here belong the kernel, the regression at one penalty after another, and the classifier that it leads to. Which images
 are landmarks is in `taproom.images.image_classifier`, how width and penalty are chosen in
-`taproom.images.classifier_choice`. The deck's exact kernel regression, also with Huber's loss, is in
+`taproom.images.classifier_choice`. Where all images are landmarks, `taproom.images.full_regression` takes the place of
+the regression here. The deck's exact kernel regression of few, also with Huber's loss, is in
 `taproom.images.kernel_regression`.
 
     min_a  sum_i |sum_j k(x_i, z_j) a_j - y_i|^2  +  lambda sum_jl k(z_j, z_l) a_j' a_l
@@ -24,15 +25,14 @@ Kernel methods through the roof, 2020, for single precision.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
-from taproom.blas import blas_threads
+from taproom.blas import blas_threads, on_threads
 from taproom.errors import InputError
+from taproom.images.cholesky import factorize, tile_slices
 from taproom.images.conjugate_gradients import conjugate_gradients
 from taproom.images.landmarks import Landmarks
-from taproom.images.least_squares import factorize, tile_slices
 
 # Rows of the kernel that a thread computes, or multiplies with, at a time. Bits depend on it.
 BLOCK_ROWS = 512
@@ -71,7 +71,7 @@ class LandmarkKernel:
         def compute(block: slice) -> None:
             self._fill(self.landmarks.on_scale(features[block]), slice(None), rows[block])
 
-        _on_threads(compute, _slices(len(features), BLOCK_ROWS), n_jobs)
+        on_threads(compute, _slices(len(features), BLOCK_ROWS), n_jobs)
         return rows
 
     def of_all(self, others: Iterable[np.ndarray], count: int, n_jobs: int | None = None) -> np.ndarray:
@@ -92,7 +92,7 @@ class LandmarkKernel:
             self._fill(scaled[block], columns, own[block, columns])
             own[columns, block] = own[block, columns].T
 
-        _on_threads(compute, _slices(landmarks, BLOCK_ROWS), n_jobs)
+        on_threads(compute, _slices(landmarks, BLOCK_ROWS), n_jobs)
         return rows
 
     def _fill(self, scaled: np.ndarray, columns: slice, rows: np.ndarray) -> None:
@@ -160,8 +160,7 @@ class LandmarkRegression:
         Raises:
             InputError: the penalty is not above 0, or so small that rounding hides it.
         """
-        if not penalty > 0:
-            raise InputError(f"the penalty lambda is {penalty}; wanted a number above 0")
+        check_penalty(penalty)
         counts = fitted.astype(np.float32)[:, None]
         preconditioner = self._preconditioner(float(fitted.sum()), penalty)
 
@@ -177,13 +176,13 @@ class LandmarkRegression:
         first = precondition(wanted) if start is None else _multiply(self._factor, start)
         found = conjugate_gradients(product, precondition, wanted, first, TOLERANCE, MOST_STEPS)
         if found is None:
-            raise _too_small(penalty)
+            raise too_small(penalty)
         return _solve(self._factor, found, transposed=True)
 
     def scores(self, weights: np.ndarray) -> np.ndarray:
         """The kernel of all images times weights (m, C): (n, C) float32."""
         scores = np.empty((len(self._kernel), weights.shape[1]), np.float32)
-        _on_threads(lambda rows: np.matmul(self._kernel[rows], weights, out=scores[rows]), self._blocks, self._n_jobs)
+        on_threads(lambda rows: np.matmul(self._kernel[rows], weights, out=scores[rows]), self._blocks, self._n_jobs)
         return scores
 
     @cached_property
@@ -195,10 +194,10 @@ class LandmarkRegression:
 
         def product(rows: slice) -> np.ndarray:
             kernel = self._kernel[rows]
-            return kernel.T @ values(kernel, rows)
+            return values(kernel, rows).T @ kernel  # a third faster than kernel.T @ values
 
-        products = _on_threads(product, self._blocks, self._n_jobs)
-        return np.asarray(np.sum(products, axis=0, dtype=np.float64), np.float32)
+        products = on_threads(product, self._blocks, self._n_jobs)
+        return np.asfortranarray(np.sum(products, axis=0, dtype=np.float64).T, np.float32)
 
     def _products_of_columns(self) -> np.ndarray:
         """L'L (m, m) float32 of the factor L; its lower triangle alone, in tiles."""
@@ -211,7 +210,7 @@ class LandmarkRegression:
             products[rows, columns] = factor[below, rows].T @ factor[below, columns]
 
         tiles = [(rows, columns) for place, rows in enumerate(parts) for columns in parts[: place + 1]]
-        _on_threads(lambda tile: multiply(*tile), tiles, self._n_jobs)
+        on_threads(lambda tile: multiply(*tile), tiles, self._n_jobs)
         return products
 
     def _preconditioner(self, count: float, penalty: float) -> np.ndarray:
@@ -223,7 +222,7 @@ class LandmarkRegression:
         try:
             factorize(factor, self._n_jobs)
         except LinAlgError as error:
-            raise _too_small(penalty) from error
+            raise too_small(penalty) from error
         return factor
 
 
@@ -243,7 +242,14 @@ def _multiply(factor: np.ndarray, right: np.ndarray) -> np.ndarray:
         return strmm(1.0, factor, right, lower=1, trans_a=1)
 
 
-def _too_small(penalty: float) -> InputError:
+def check_penalty(penalty: float) -> None:
+    """Raise `InputError` for a penalty lambda that is not above 0."""
+    if not penalty > 0:
+        raise InputError(f"the penalty lambda is {penalty}; wanted a number above 0")
+
+
+def too_small(penalty: float) -> InputError:
+    """The error where a system cannot be solved in single precision."""
     return InputError(
         f"kernel regression could not be solved at the penalty lambda {penalty:g}, which rounding in single precision "
         "hides. Wanted a larger penalty."
@@ -252,11 +258,3 @@ def _too_small(penalty: float) -> InputError:
 
 def _slices(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
-
-
-def _on_threads(function: Callable[[Any], Any], blocks: Iterable[Any], n_jobs: int | None) -> list[Any]:
-    """The results of all blocks, in their order; each on one thread, so that bits do not depend on `n_jobs`."""
-    from joblib import Parallel, delayed
-
-    with blas_threads():
-        return Parallel(n_jobs, prefer="threads", require="sharedmem")(delayed(function)(block) for block in blocks)

@@ -1,7 +1,7 @@
 """Multiclass least squares with a ridge penalty.
 
-Here belong the weights for every penalty, the linear classifier that these are, and Cholesky's factor of large
-matrices. Where features come from is in `taproom.images.image_features`.
+Here belong the weights for every penalty, and the linear classifier that these are. Where features come from is in
+`taproom.images.image_features`.
 
     min_W,b  sum_i |W' x_i + b - y_i|^2 + lambda |W|^2
 
@@ -21,9 +21,9 @@ import numpy as np
 
 from taproom.blas import blas_threads
 from taproom.errors import InputError
+from taproom.images.cholesky import factorize
 from taproom.images.conjugate_gradients import conjugate_gradients
 
-TILE = 2048
 TOLERANCE, MOST_STEPS = 1e-4, 200
 SMALLEST_SPREAD = 1e-6
 
@@ -38,15 +38,6 @@ class LinearClassifier:
     def scores(self, features: np.ndarray) -> np.ndarray:
         """(n, C) float32; the class of the highest is the answer."""
         return features @ self.weights + self.intercept
-
-
-def tile_slices(size: int) -> list[slice]:
-    """The parts that `size` features are cut into for tiles of a matrix.
-
-    >>> tile_slices(3000)
-    [slice(0, 2048, None), slice(2048, 3000, None)]
-    """
-    return [slice(start, min(start + TILE, size)) for start in range(0, size, TILE)]
 
 
 def one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -150,39 +141,6 @@ class Ridge:
                 f"conjugate gradients did not come to rest. Wanted one nearer to {self._penalty:g}, that of the factor."
             )
         return found
-
-
-def factorize(matrix: np.ndarray, n_jobs: int | None = None) -> None:
-    """Cholesky's factor L of a symmetric matrix L L' (n, n) float32, whose lower triangle it overwrites.
-
-    Tile by tile, each on one thread, so that the bits do not depend on `n_jobs`; OpenBLAS's own (0.3.31) crashes on
-    two threads from some 30,000 lines on. Golub and Van Loan 2013, section 4.2.6. Raises `scipy.linalg.LinAlgError`
-    where the matrix is not positive definite.
-    """
-    from joblib import Parallel, delayed
-    from scipy.linalg import cholesky, solve_triangular
-
-    def divide(rows: slice, done: slice) -> None:
-        factor, panel = matrix[done, done], matrix[rows, done]
-        panel[:] = solve_triangular(factor, panel.T, lower=True, check_finite=False).T
-
-    def subtract(rows: slice, columns: slice, done: slice) -> None:
-        matrix[rows, columns] -= matrix[rows, done] @ matrix[columns, done].T
-
-    parts = tile_slices(len(matrix))
-    with (
-        blas_threads(),
-        Parallel(n_jobs, prefer="threads", require="sharedmem") as parallel,
-    ):
-        for place, done in enumerate(parts):
-            matrix[done, done] = cholesky(matrix[done, done], lower=True, check_finite=False)
-            left = parts[place + 1 :]
-            parallel(delayed(divide)(rows, done) for rows in left)
-            parallel(
-                delayed(subtract)(rows, columns, done)
-                for number, rows in enumerate(left)
-                for columns in left[: number + 1]
-            )
 
 
 def _check_penalty(penalty: float) -> None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from taproom.errors import InputError
-from taproom.images import landmark_regression, least_squares
+from taproom.images import cholesky, landmark_regression
 from taproom.images.kernel_regression import fit_kernel_regression, gaussian_kernel
 from taproom.images.landmark_regression import (
     KernelClassifier,
@@ -106,7 +106,7 @@ def test_images_that_do_not_count_change_nothing():
 
 def test_workers_and_threads_of_blas_change_no_bit(monkeypatch):
     monkeypatch.setattr(landmark_regression, "BLOCK_ROWS", 32)
-    monkeypatch.setattr(least_squares, "TILE", 16)
+    monkeypatch.setattr(cholesky, "TILE", 16)
     found = set()
     for count in (1, 2):
         with threadpool_limits(limits=count, user_api="blas"):
