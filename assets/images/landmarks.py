@@ -1,13 +1,15 @@
 """landmarks: training images that the classifier compares other images with, and their features.
 
-They are drawn at random from the training images that are not for validation. More of them make the classifier more
-accurate, and its fit slower: time grows with their number times that of all training images.
+They are drawn at random from the training images that are not for validation, or are all training images, those for
+validation last. More of them make the classifier more accurate, and its fit slower: time grows with their number times
+that of all training images.
 
 Grain: a landmark. Source: Williams and Seeger, Using the Nystroem method to speed up kernel machines, 2001.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import chain
 
 import dagster as dg
 import pyarrow as pa
@@ -43,8 +45,8 @@ class LandmarksConfig(dg.Config):
     landmarks: int | None = Field(
         None,
         ge=1,
-        description="number of landmarks; all training images but those for validation, if they are fewer; null: the "
-        "number of the encoder's preset",
+        description="number of landmarks; all training images, if they are no more; null: the number of the encoder's "
+        "preset",
     )
     seed: int = Field(0, ge=0, description="seed of the choice of landmarks")
     workers: int = Field(-1, ge=-1, description="number of threads; -1: one for each core")
@@ -70,6 +72,8 @@ def landmarks(
     filters: TableVersion,
 ) -> Draft:
     """Draw landmarks, and read or compute their features."""
+    import numpy as np
+
     from taproom.images.image_classifier import (
         LANDMARKS,
         LabelledImages,
@@ -88,8 +92,10 @@ def landmarks(
     made = Made(stored_images_to_encode, (images, encoder, whitening, filters))
 
     def batches() -> Iterator[pa.RecordBatch]:
-        blocks = known_features(made, image_features, chosen, config.workers)
-        for block, features in with_progress(blocks, len(chosen)):
+        # In ascending order, those for validation apart.
+        parts = np.split(chosen, [np.sum(labelled.fitted[chosen])])
+        blocks = (known_features(made, image_features, part, config.workers) for part in parts if len(part))
+        for block, features in with_progress(chain.from_iterable(blocks), len(chosen)):
             ids = rows["image_id"].take(pa.array(block)).combine_chunks()
             lists = matrix_to_lists(pa.array(features.ravel()), features.shape[1])
             yield pa.RecordBatch.from_arrays([ids, lists], schema=CONTRACT.schema)

@@ -1,7 +1,8 @@
 """Which kernel classifier is best on validation images: its width, its penalty and its temperature.
 
-Here belongs the choice. The regression is in `taproom.images.landmark_regression`; which images are for validation, and
-which are landmarks, is in `taproom.images.image_classifier`.
+Here belongs the choice. The regression is in `taproom.images.landmark_regression`, and in
+`taproom.images.full_regression` where all images are landmarks; which images are for validation, and which are
+landmarks, is in `taproom.images.image_classifier`.
 
 Penalties are compared from the largest to the smallest, each fit starting from the one before. Each width needs a
 kernel of its own, so by default there is one. Few landmarks do not tell the best width of many: they prefer wider ones.
@@ -14,6 +15,7 @@ import numpy as np
 
 from taproom.errors import InputError
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
+from taproom.images.full_regression import FullRegression
 from taproom.images.landmark_regression import KernelClassifier, LandmarkKernel, LandmarkRegression
 from taproom.images.landmarks import Landmarks
 from taproom.images.least_squares import one_hot
@@ -31,7 +33,7 @@ class TrainingImages:
     Attributes:
         features: blocks (n - m, D) float32 of the features of those that are no landmarks, which are looked at several
             times.
-        landmarks: the m landmarks, which are to be fitted to.
+        landmarks: the m landmarks, which are to be fitted to; where all images are, those for validation are the last.
         labels: (n,) int64, places among the classes.
         validation: (n,) bool, those that choices are made by; the others are fitted to.
         classes: how many there are.
@@ -113,7 +115,8 @@ class _Fits:
 
     def __init__(self, images: TrainingImages, kernel: LandmarkKernel, n_jobs: int | None) -> None:
         rows = kernel.of_all(images.features, len(images.labels), n_jobs)
-        self._regression = LandmarkRegression(rows, n_jobs)
+        regression = FullRegression if len(images.landmarks) == len(images.labels) else LandmarkRegression
+        self._regression = regression(rows, n_jobs)
         self._images, self._kernel = images, kernel
         self._targets = one_hot(images.labels, images.classes)
         self._weights: dict[float, np.ndarray] = {}

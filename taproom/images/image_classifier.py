@@ -29,9 +29,9 @@ BLOCK_IMAGES = 2048
 # Of the features that a worker of a cluster returns at a time.
 SENT_BYTES = 4 << 20
 # How many images are landmarks, for each preset of an encoder.
-LANDMARKS = {"small": 4_000, "coates": 12_000, "large": 20_000, "best": 20_000}
-# Of the kernel between images and landmarks, which is in memory while a classifier is fitted.
-MOST_KERNEL_BYTES = 5 * 10**9
+LANDMARKS = {"small": 4_000, "coates": 12_000, "large": 18_000, "best": 50_000}
+# Of the matrices that are in memory while a classifier is fitted.
+MOST_KERNEL_BYTES = 10**10
 
 
 @dataclass(frozen=True)
@@ -213,13 +213,16 @@ def features_in(batch: pa.RecordBatch) -> np.ndarray:
 
 
 def choose_landmarks(labelled: LabelledImages, count: int, seed: int) -> np.ndarray:
-    """The numbers of the images that are landmarks: `count` of the fitted ones at random, (m,) int64, ascending.
+    """The numbers of the images that are landmarks, (m,) int64.
 
-    They are fewer if there are no more, or if the kernel between training images and landmarks would take more than
-    5 GB.
+    All training images, those for validation last, if `count` is no less. Otherwise `count` of the fitted ones at
+    random, in ascending order, or all of these. They are fewer if the matrices of the fit would take more than 10 GB.
     """
-    fitted = np.flatnonzero(labelled.fitted)
-    most = max(1, MOST_KERNEL_BYTES // (4 * len(labelled.training)))
+    fitted, images = np.flatnonzero(labelled.fitted), len(labelled.training)
+    if count >= images and 4 * images**2 <= MOST_KERNEL_BYTES:
+        return np.concatenate([fitted, np.flatnonzero(labelled.validation)])
+    # m landmarks take 4 m (n + 3 m) bytes.
+    most = max(1, int((np.sqrt(images**2 + 3 * MOST_KERNEL_BYTES) - images) / 6))
     return np.sort(np.random.default_rng(seed).permutation(fitted)[: min(count, most)])
 
 

@@ -51,15 +51,17 @@ class Landmarks:
     def of(cls, features: np.ndarray) -> "Landmarks":
         """From the features (m, D) float32 of the landmarks."""
         centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        spread = features.std(axis=0, dtype=np.float64)
+        blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(features), BLOCK_ROWS)]
+        # In blocks, since NumPy's own standard deviation takes memory for all features in double precision.
+        squares = [np.square(features[block] - centre).sum(axis=0, dtype=np.float64) for block in blocks]
+        spread = np.sqrt(np.sum(squares, axis=0) / len(features))
         scale = np.where(spread < SMALLEST_SPREAD, 1.0, 1 / np.maximum(spread, SMALLEST_SPREAD)).astype(np.float32)
         with blas_threads():
             directions, removed = _leading_components(
                 (features[:: -(-len(features) // COMPONENTS_FROM)] - centre) * scale
             )
             found = cls(centre, scale, directions, removed, np.empty(features.shape, np.float32))
-            for start in range(0, len(features), BLOCK_ROWS):
-                block = slice(start, start + BLOCK_ROWS)
+            for block in blocks:
                 found.scaled[block] = found.on_scale(features[block])
         return found
 

@@ -42,9 +42,11 @@ def test_landmarks_are_drawn_from_the_images_that_are_fitted_to(read_images, mak
     with subtests.test("another seed draws others"):
         make("landmarks", landmarks={"landmarks": 10, "seed": 1})
         assert warehouse.read("landmarks")["image_id"].to_pylist() != ids
-    with subtests.test("all are landmarks where there are no more"):
+    with subtests.test("where there are no more, all training images are, those for validation last"):
         make("landmarks", landmarks={"landmarks": 1_000})
-        assert warehouse.read("landmarks")["image_id"].to_pylist() == images.filter(fitted)["image_id"].to_pylist()
+        found = warehouse.read("landmarks")
+        in_order = pa.concat_tables(features.filter(mask) for mask in (fitted, LabelledImages.of(images).validation))
+        assert found.equals(in_order.select(found.column_names))
 
 
 @pytest.mark.parametrize(

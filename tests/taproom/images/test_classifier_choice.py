@@ -6,6 +6,7 @@ import pytest
 from taproom.errors import InputError
 from taproom.images.calibration import best_temperature, calibration_error, probabilities
 from taproom.images.classifier_choice import PENALTIES, TrainingImages, choose_classifier
+from taproom.images.kernel_regression import fit_kernel_regression, gaussian_kernel
 from taproom.images.landmark_regression import LandmarkKernel, LandmarkRegression
 from taproom.images.landmarks import Landmarks
 from taproom.images.least_squares import one_hot
@@ -90,6 +91,25 @@ def test_what_is_asked_for_is_taken():
     found = choose_classifier(IMAGES, widths=[0.9], penalties=[7.0])
     assert found.classifier.kernel.width == pytest.approx(0.9 * IMAGES.landmarks.typical_distance)
     assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
+
+
+def test_where_all_images_are_landmarks_those_for_validation_are_not_fitted_to_before_the_end():
+    order = np.argsort(IMAGES.validation, kind="stable")
+    features, labels, validation = FEATURES[order], IMAGES.labels[order], IMAGES.validation[order]
+    full = TrainingImages([], Landmarks.of(features), labels, validation, CLASSES)
+    found = choose_classifier(full, n_jobs=2)
+    kernel = gaussian_kernel(full.landmarks.scaled, full.landmarks.scaled, found.classifier.kernel.width)
+
+    def exact_scores(fitted, penalty):
+        targets = one_hot(labels, CLASSES).astype(np.float64)
+        intercept = targets[fitted].mean(axis=0)
+        weights = fit_kernel_regression(kernel[np.ix_(fitted, fitted)], targets[fitted] - intercept, penalty)
+        return kernel[:, fitted] @ weights + intercept
+
+    for penalty, share in found.accuracies.items():
+        assert share == pytest.approx(accuracy(exact_scores(~validation, penalty), full), abs=0.02)
+    wanted = exact_scores(np.ones(COUNT, bool), found.penalty * 4 / 3)
+    np.testing.assert_allclose(found.classifier.scores(features), wanted, atol=0.05)
 
 
 @pytest.mark.parametrize(

@@ -146,9 +146,12 @@ def test_landmarks_are_some_of_the_fitted_images_and_their_kernel_fits_in_memory
     assert labelled.fitted[found].all()
     assert (np.diff(found) > 0).all()
     assert found.tolist() != choose_landmarks(labelled, 30, seed=1).tolist()
-    assert choose_landmarks(labelled, 10_000, seed=0).tolist() == np.flatnonzero(labelled.fitted).tolist()
-    monkeypatch.setattr(image_classifier, "MOST_KERNEL_BYTES", 4 * len(labelled.training) * 7)
-    assert len(choose_landmarks(labelled, 30, seed=0)) == 7
+    images = len(labelled.training)
+    assert choose_landmarks(labelled, images - 1, seed=0).tolist() == np.flatnonzero(labelled.fitted).tolist()
+    everything = [*np.flatnonzero(labelled.fitted), *np.flatnonzero(labelled.validation)]
+    assert choose_landmarks(labelled, images, seed=0).tolist() == everything
+    monkeypatch.setattr(image_classifier, "MOST_KERNEL_BYTES", 4 * 7 * (images + 3 * 7) + 1)
+    assert [len(choose_landmarks(labelled, count, seed=0)) for count in (5, 30, images)] == [5, 7, 7]
 
 
 def test_the_tables_give_the_classifier_again(encoder, stored):
