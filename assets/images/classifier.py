@@ -131,7 +131,7 @@ def classifier(
     for _, of_block in with_progress(known_features(made, image_features, others, config.workers), len(others)):
         features.add(of_block)
     training, count = np.concatenate([others, landmark_rows]), len(labelled.classes)
-    compared = Landmarks.of(landmark_features(landmarks))
+    compared = Landmarks.of(landmark_features(landmarks), overwrite=True)
     chosen = choose_classifier(
         TrainingImages(features, compared, labelled.labels[training], labelled.validation[training], count),
         config.widths or WIDTHS,

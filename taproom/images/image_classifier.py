@@ -228,14 +228,22 @@ def choose_landmarks(labelled: LabelledImages, count: int, seed: int) -> np.ndar
 
 def landmark_features(landmarks: TableVersion) -> np.ndarray:
     """The features (m, D) float32 in the table `landmarks`; raises as `TableVersion.stream` does."""
-    return np.concatenate([features_in(batch) for batch in replace(landmarks, columns=("features",)).stream()])
+    count = len(replace(landmarks, columns=("image_id",)).read())
+    rows, first = np.empty((count, 0), np.float32), 0
+    # Batch by batch: they may be 6 GB in all.
+    for batch in replace(landmarks, columns=("features",)).stream():
+        features = features_in(batch)
+        rows = rows if first else np.empty((count, features.shape[1]), np.float32)
+        rows[first : first + len(features)] = features
+        first += len(features)
+    return rows
 
 
 def classifier_of(table: pa.Table, landmarks: TableVersion) -> KernelClassifier:
     """The classifier from the rows of the table `classifier`, and the `landmarks` that it was made with."""
     weights = table["weights"].combine_chunks().flatten().to_numpy().reshape(len(table), -1)
     width, temperature = (table[name][0].as_py() for name in ("width", "temperature"))
-    kernel = LandmarkKernel(Landmarks.of(landmark_features(landmarks)), width)
+    kernel = LandmarkKernel(Landmarks.of(landmark_features(landmarks), overwrite=True), width)
     return KernelClassifier(kernel, np.ascontiguousarray(weights.T), table["intercept"].to_numpy(), temperature)
 
 

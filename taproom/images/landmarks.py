@@ -48,8 +48,8 @@ class Landmarks:
     scaled: np.ndarray
 
     @classmethod
-    def of(cls, features: np.ndarray) -> "Landmarks":
-        """From the features (m, D) float32 of the landmarks."""
+    def of(cls, features: np.ndarray, overwrite: bool = False) -> "Landmarks":
+        """From the features (m, D) float32 of the landmarks, which it puts on the scale in place if `overwrite`."""
         centre = features.mean(axis=0, dtype=np.float64).astype(np.float32)
         blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(features), BLOCK_ROWS)]
         # In blocks, since NumPy's own standard deviation takes memory for all features in double precision.
@@ -60,7 +60,8 @@ class Landmarks:
             directions, removed = _leading_components(
                 (features[:: -(-len(features) // COMPONENTS_FROM)] - centre) * scale
             )
-            found = cls(centre, scale, directions, removed, np.empty(features.shape, np.float32))
+            scaled = features if overwrite else np.empty(features.shape, np.float32)
+            found = cls(centre, scale, directions, removed, scaled)
             for block in blocks:
                 found.scaled[block] = found.on_scale(features[block])
         return found

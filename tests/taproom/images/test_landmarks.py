@@ -21,6 +21,13 @@ def on_scale(features, landmarks):
     return others @ directions * left @ directions.T
 
 
+def test_in_place_it_is_the_same():
+    features = FEATURES.copy()
+    found = Landmarks.of(features, overwrite=True)
+    assert found.scaled is features
+    np.testing.assert_array_equal(features, LANDMARKS.scaled)
+
+
 def test_principal_components_above_the_mean_variance_are_shrunk_towards_it():
     assert 1 <= LANDMARKS.directions.shape[1] < 8
     np.testing.assert_allclose(LANDMARKS.scaled, on_scale(FEATURES, FEATURES), atol=1e-4)
