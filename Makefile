@@ -63,7 +63,7 @@ lint: setup .venv/dev  ## lint Python, the import layers, types, and the scripts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/lint-imports && $(BIN)/mypy
 	@$(BIN)/python -m taproom.pages.lint
 
-check: setup .venv/dev lint audit  ## run all checks other than the tests
+check: setup lint audit  ## run all checks other than the tests
 	@VIRTUAL_ENV=$(CURDIR)/.venv $(BIN)/dg check defs
 	@$(BIN)/python -m pipelines.contracts --check
 

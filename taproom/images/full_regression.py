@@ -20,9 +20,7 @@ from taproom.blas import on_threads
 from taproom.errors import InputError
 from taproom.images.cholesky import factorize, solve_lower, tile_slices
 from taproom.images.conjugate_gradients import conjugate_gradients
-from taproom.images.landmark_regression import check_penalty, too_small
-
-TOLERANCE, MOST_STEPS = 1e-3, 100
+from taproom.images.landmark_regression import MOST_STEPS, TOLERANCE, check_penalty, too_small
 
 
 class FullRegression:
@@ -69,8 +67,19 @@ class FullRegression:
         return weights
 
     def scores(self, weights: np.ndarray) -> np.ndarray:
-        """The kernel of all images times weights (n, C): (n, C) float32."""
-        return self._times_kernel(weights)
+        """The kernel of all images and the first k times weights (k, C), k at most n: (n, C) float32."""
+        scores = np.empty((len(self._matrix), weights.shape[1]), np.float32)
+
+        def multiply(place: int) -> None:
+            part, own = self._parts[place], self._on_diagonal[place]
+            before, here, after = weights[: part.start], weights[part], weights[part.stop :]
+            scores[part] = own[:, : len(here)] @ here
+            # The kernel is in the upper triangle.
+            scores[part] += self._matrix[: len(before), part].T @ before
+            scores[part] += self._matrix[part, part.stop : part.stop + len(after)] @ after
+
+        on_threads(multiply, range(len(self._parts)), self._n_jobs)
+        return scores
 
     def _factorize(self, penalty: float) -> None:
         from scipy.linalg import LinAlgError
@@ -91,24 +100,10 @@ class FullRegression:
         """The same at another lambda."""
 
         def product(given: np.ndarray) -> np.ndarray:
-            return self._times_kernel(given)[: len(given)] + np.float32(penalty) * given
+            return self.scores(given)[: len(given)] + np.float32(penalty) * given
 
         first = self._approximate(wanted) if start is None else np.array(start[: len(wanted)])
         found = conjugate_gradients(product, self._approximate, wanted, first, TOLERANCE, MOST_STEPS)
         if found is None:
             raise too_small(penalty)
         return found
-
-    def _times_kernel(self, given: np.ndarray) -> np.ndarray:
-        """K times (k, C) of the first k images: (n, C) float32; the kernel is in the upper triangle."""
-        product = np.empty((len(self._matrix), given.shape[1]), np.float32)
-
-        def multiply(place: int) -> None:
-            part, own = self._parts[place], self._on_diagonal[place]
-            before, here, after = given[: part.start], given[part], given[part.stop :]
-            product[part] = own[:, : len(here)] @ here
-            product[part] += self._matrix[: len(before), part].T @ before
-            product[part] += self._matrix[part, part.stop : part.stop + len(after)] @ after
-
-        on_threads(multiply, range(len(self._parts)), self._n_jobs)
-        return product

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from taproom.blas import blas_threads
+from taproom.blas import blas_threads, on_threads
 from taproom.errors import InputError
 from taproom.images.filters import Filters, learn_filters
 from taproom.images.patches import (
@@ -108,16 +108,15 @@ class Encoder:
 
         Raises `InputError` for images that are none, of another kind, or too small for a patch in each window.
         """
-        from joblib import Parallel, delayed
-
         check_images(images, self.parameters.patch_size)
         windows = self._windows(images.shape[1:3])
         features = np.empty((len(images), self.dimensions), np.float32)
         blocks = [slice(start, start + BLOCK_IMAGES) for start in range(0, len(images), BLOCK_IMAGES)]
-        with blas_threads():
-            Parallel(n_jobs, prefer="threads", require="sharedmem")(
-                delayed(self._encode)(np.ascontiguousarray(images[block]), windows, features[block]) for block in blocks
-            )
+
+        def encode(block: slice) -> None:
+            self._encode(np.ascontiguousarray(images[block]), windows, features[block])
+
+        on_threads(encode, blocks, n_jobs)
         return features
 
     def _encode(self, images: np.ndarray, windows: "Windows", features: np.ndarray) -> None:
