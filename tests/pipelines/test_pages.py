@@ -4,7 +4,9 @@ import os
 import shutil
 import socket
 import threading
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import dagster as dg
@@ -19,6 +21,7 @@ from taproom.pages import site
 from taproom.pages.site import build_pages
 from taproom.warehouse.warehouse import Warehouse
 from tests.shown_tables import publish_map
+from tests.waiting import wait_for
 
 
 def test_pages_are_written_beside_the_tables(instance, warehouse, capsys):
@@ -122,11 +125,16 @@ def test_pages_are_served_on_the_loopback_interface(instance, warehouse, capsys)
     make_pages(instance, warehouse, defs)
     with socket.create_server((ADDRESS, 0)) as free:
         port = free.getsockname()[1]
+    address = f"http://{ADDRESS}:{port}/"
     threading.Thread(target=serve, args=(warehouse, port), daemon=True).start()
-    while f"http://{ADDRESS}:{port}/" not in capsys.readouterr().out:
-        pass
-    with urllib.request.urlopen(f"http://{ADDRESS}:{port}/") as answer:
-        assert b"<h1>Taproom</h1>" in answer.read()
+
+    def page():
+        with suppress(urllib.error.URLError), urllib.request.urlopen(address) as answer:
+            return answer.read()
+
+    assert b"<h1>Taproom</h1>" in wait_for(page, "the pages are served", every=0.05)
+    # Read once, at the end: what is printed while it is read can be lost.
+    assert address in capsys.readouterr().out
 
 
 def test_a_port_that_is_taken_is_an_error(instance, warehouse):
