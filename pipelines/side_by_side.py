@@ -6,7 +6,6 @@ since most steps use little more than one core; how much memory their steps take
 """
 
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +29,6 @@ PLACES = 2
 # all cores when no other chain is left.
 ORDER = (REVIEWS, ASSAYS, TEXT, IMAGES, TUNING)
 
-COMMAND = (sys.executable, "-m", "pipelines.chain_process")
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -54,7 +52,7 @@ class SideBySide:
         chains: what to make.
         ops: settings by op, as for `Products`.
         display: where to show what the chains tell.
-        forks: a process for each chain, at least, of `COMMAND`.
+        forks: a process for each chain, at least, of `pipelines.chain_process`.
     """
 
     def __init__(

@@ -18,11 +18,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 T = TypeVar("T", covariant=True)
 U = TypeVar("U")
@@ -81,6 +82,23 @@ def derived(shared: Any, function: Callable[..., U], *more: Any) -> U | Made[U]:
 
 def _derived(function: Callable[..., U], more: tuple, make: Callable[..., Any], given: tuple) -> U:
     return function(make(*given), *more)
+
+
+def one_ahead(items: Iterable[U]) -> Iterator[U]:
+    """The items; a thread makes the next one while one is used.
+
+    Two are in memory at a time. What the iterable raises is raised when the item would be its turn. The user must not
+    limit the threads of BLAS meanwhile, which are those of the whole process.
+
+    >>> list(one_ahead(number**2 for number in range(3)))
+    [0, 1, 4]
+    """
+    making, end = iter(items), object()
+    with ThreadPoolExecutor(1) as thread:
+        following = thread.submit(next, making, end)
+        while (item := following.result()) is not end:
+            following = thread.submit(next, making, end)
+            yield cast(U, item)
 
 
 def cluster_address() -> str | None:

@@ -20,7 +20,9 @@ from taproom.blas import on_threads
 from taproom.errors import InputError
 from taproom.images.cholesky import factorize, solve_lower, tile_slices
 from taproom.images.conjugate_gradients import conjugate_gradients
-from taproom.images.landmark_regression import MOST_STEPS, TOLERANCE, check_penalty, too_small
+from taproom.images.landmark_regression import MOST_STEPS, check_penalty, too_small
+
+TOLERANCE = 1e-3
 
 
 class FullRegression:

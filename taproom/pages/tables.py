@@ -232,7 +232,7 @@ def _newest_figure(warehouse: Warehouse, table: str, commits: list[dict[str, Any
 
 def _first_rows(warehouse: Warehouse, contract: Contract, version: int) -> Iterator[list[str]]:
     left, names = FIRST_ROWS, contract.schema.names
-    for batch in warehouse.stream(contract.table, version):
+    for batch in warehouse.stream(contract.table, version, most_rows=FIRST_ROWS):
         rows = pa.Table.from_batches([batch.slice(0, left)])
         present = [name for name in names if name in rows.schema.names]
         for row in rows.select(present).to_pylist():

@@ -22,6 +22,7 @@ def stream(
     columns: Sequence[str] | None = None,
     paths: Collection[str] | None = None,
     skipped: Collection[DataFile] = (),
+    most_rows: int = MOST_ROWS,
 ) -> pa.RecordBatchReader:
     """The rows of a table version, one file at a time, without those of `skipped` files; see `Warehouse.stream`."""
     snapshot = open_version(storage, table, version)
@@ -39,8 +40,9 @@ def stream(
         for file in files:
             # What was read for the schema is not read again, and no two files are in memory at a time.
             content = ahead.pop() if ahead else read_verified(storage, table, file)
-            yield from _batches(pq.ParquetFile(pa.BufferReader(content)), schema, snapshot.partition_column, file)
-            del content
+            parquet = pq.ParquetFile(pa.BufferReader(content))
+            yield from _batches(parquet, schema, snapshot.partition_column, file, most_rows)
+            del content, parquet
 
     return pa.RecordBatchReader.from_batches(schema, batches())
 
@@ -60,15 +62,16 @@ def _exact_schema(content: pa.Buffer, schema: pa.Schema) -> pa.Schema:
 
 
 def _batches(
-    parquet: pq.ParquetFile, schema: pa.Schema, partition_column: str | None, file: DataFile
+    parquet: pq.ParquetFile, schema: pa.Schema, partition_column: str | None, file: DataFile, most_rows: int
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a file, about `BYTES_PER_BATCH` at a time."""
+    """The rows of a file, about `BYTES_PER_BATCH` and at most `most_rows` at a time."""
     stored = [name for name in schema.names if name in parquet.schema_arrow.names]
     # Columns that were added to the table after the file are null; the partition is only in the log.
     constants: dict[str, str | None] = {name: None for name in schema.names if name not in stored}
     if partition_column in constants:
         constants[partition_column] = file.partition
-    for batch in parquet.iter_batches(_rows_per_batch(parquet.metadata, stored), columns=stored):
+    rows = min(most_rows, _rows_per_batch(parquet.metadata, stored))
+    for batch in parquet.iter_batches(rows, columns=stored):
         yield _with_constants(batch, schema, constants)
 
 

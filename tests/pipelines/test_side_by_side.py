@@ -17,6 +17,7 @@ from pipelines.chains import ASSAYS, CHAINS, IMAGES, REVIEWS, TEXT, TUNING
 from pipelines.definitions import defs
 from pipelines.forks import Forks
 from pipelines.products import Products
+from pipelines.run import PROCESSES
 from pipelines.run_display import Display
 from pipelines.side_by_side import ORDER, PLACES, SideBySide
 from tests.pipelines import quick_chains
@@ -101,3 +102,7 @@ def test_every_chain_has_its_turn():
 def test_no_chain_that_has_a_place_waits_for_one_in_the_pool(settings):
     given = yaml.safe_load((ROOT / settings).read_text())
     assert given["concurrency"]["pools"]["default_limit"] == PLACES
+
+
+def test_there_is_a_process_for_each_chain():
+    assert len(CHAINS) == PROCESSES

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from taproom.compute import Made, derived, workers
+from taproom.compute import Made, derived, one_ahead, workers
 from tests.waiting import is_alive, wait_for
 
 REPO = Path(__file__).parents[2]
@@ -156,6 +157,7 @@ def test_what_is_derived_from_a_made_value_is_made_by_each_process_and_known_her
 # As Dagster loads code: the folder is in `sys.path` only meanwhile.
 LOADED = """
 import sys
+import threading
 sys.path.insert(0, sys.argv[1])
 from taproom.compute import Made, workers
 from taproom.search.trials import seed_of
@@ -201,6 +203,7 @@ def test_a_process_ends_when_its_work_has_ended(tmp_path):
 
 WAITING = """
 import sys
+import threading
 from taproom.compute import workers
 from tests.taproom.test_compute import say_and_wait
 
@@ -233,3 +236,30 @@ def test_workers_end_when_the_process_that_started_them_is_interrupted(tmp_path)
     finally:
         process.kill()
     assert all_gone(pids, seconds=1)
+
+
+def test_the_next_item_is_made_while_one_is_used():
+    second_is_begun, first_is_used = threading.Event(), threading.Event()
+
+    def items():
+        yield "first"
+        second_is_begun.set()
+        assert first_is_used.wait(10)
+        yield "second"
+
+    ahead = one_ahead(items())
+    assert next(ahead) == "first"
+    assert second_is_begun.wait(10)
+    first_is_used.set()
+    assert list(ahead) == ["second"]
+
+
+def test_what_making_an_item_raises_comes_in_its_turn():
+    def items():
+        yield 1
+        raise OSError("no more")
+
+    ahead = one_ahead(items())
+    assert next(ahead) == 1
+    with pytest.raises(OSError, match="no more"):
+        next(ahead)
