@@ -17,6 +17,7 @@ import os
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -84,21 +85,24 @@ def _derived(function: Callable[..., U], more: tuple, make: Callable[..., Any], 
     return function(make(*given), *more)
 
 
-def one_ahead(items: Iterable[U]) -> Iterator[U]:
-    """The items; a thread makes the next one while one is used.
+def made_ahead(items: Iterable[U], count: int = 1) -> Iterator[U]:
+    """The items; a thread makes the next `count` of them while one is used.
 
-    Two are in memory at a time. What the iterable raises is raised when the item would be its turn. The user must not
-    limit the threads of BLAS meanwhile, which are those of the whole process.
+    What the iterable raises is raised when the item would be its turn. The user must not limit the threads of BLAS
+    meanwhile, which are those of the whole process.
 
-    >>> list(one_ahead(number**2 for number in range(3)))
+    >>> list(made_ahead(number**2 for number in range(3)))
     [0, 1, 4]
     """
     making, end = iter(items), object()
-    with ThreadPoolExecutor(1) as thread:
-        following = thread.submit(next, making, end)
-        while (item := following.result()) is not end:
-            following = thread.submit(next, making, end)
+    thread = ThreadPoolExecutor(1)
+    try:
+        following = deque(thread.submit(next, making, end) for _ in range(count))
+        while (item := following.popleft().result()) is not end:
+            following.append(thread.submit(next, making, end))
             yield cast(U, item)
+    finally:
+        thread.shutdown(cancel_futures=True)
 
 
 def cluster_address() -> str | None:

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from assets.images.images import SPLITS
 from assets.table import Draft, keeps_settings, refreshed
-from taproom.compute import Made, one_ahead
+from taproom.compute import Made, made_ahead
 from taproom.warehouse.contracts import Between, Column, Contract, NotBlank, OneOf
 from taproom.warehouse.foreign_keys import ForeignKey
 from taproom.warehouse.table_version import TableVersion
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FEW_BYTES = 10**9
 MOST_ALIKE = 0.05
+BLOCKS_AHEAD = 4
 
 # The tables that are the model of features, and the columns that a feature is made from.
 MODEL = ("encoder", "whitening", "filters")
@@ -102,8 +103,8 @@ def image_features(
         return Draft(CONTRACT.schema.empty_table(), metadata={**metadata, "empty_because": reason})
 
     def batches() -> Iterator[pa.RecordBatch]:
-        # Writing takes a third as long as encoding, and one core.
-        blocks = one_ahead(feature_blocks(made, np.arange(len(rows)), config.workers))
+        # Writing takes one core a third as long as encoding takes all, and is done a file at a time.
+        blocks = made_ahead(feature_blocks(made, np.arange(len(rows)), config.workers), BLOCKS_AHEAD)
         for block, features in with_progress(blocks, len(rows)):
             yield _batch(rows, block, features)
 

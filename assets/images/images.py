@@ -21,6 +21,7 @@ from pydantic import Field
 
 from assets.read_at_once import with_fingerprint
 from assets.table import Draft, keeps_settings, refreshed
+from taproom.compute import made_ahead
 from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.corpus import Split
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 SPLITS = get_args(Split)
 MAX_LEFT_OUT_SHARE = 0.01
+BLOCKS_AHEAD = 20
 
 
 @dataclass(frozen=True)
@@ -186,5 +188,6 @@ def _reader(config: ImagesConfig) -> "ImageReader":
             "Wanted: `source: files` to read it, or no path."
         )
     else:
-        found, name = cifar10(read_sources()), "cifar10"
+        # Reading takes as long as writing, which is done a file at a time.
+        found, name = made_ahead(cifar10(read_sources()), BLOCKS_AHEAD), "cifar10"
     return ImageReader(found, config.dataset or name, CONTRACT.schema, config.test_share)

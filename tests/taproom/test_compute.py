@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from joblib import parallel_config
 
-from taproom.compute import Made, derived, one_ahead, workers
+from taproom.compute import Made, derived, made_ahead, workers
 from tests.waiting import is_alive, wait_for
 
 REPO = Path(__file__).parents[2]
@@ -247,11 +247,19 @@ def test_the_next_item_is_made_while_one_is_used():
         assert first_is_used.wait(10)
         yield "second"
 
-    ahead = one_ahead(items())
+    ahead = made_ahead(items())
     assert next(ahead) == "first"
     assert second_is_begun.wait(10)
     first_is_used.set()
     assert list(ahead) == ["second"]
+
+
+def test_no_more_items_are_made_when_nobody_wants_them():
+    made = []
+    ahead = made_ahead((made.append(number) for number in range(1000)), 3)
+    next(ahead)
+    ahead.close()
+    assert len(made) <= 4
 
 
 def test_what_making_an_item_raises_comes_in_its_turn():
@@ -259,7 +267,7 @@ def test_what_making_an_item_raises_comes_in_its_turn():
         yield 1
         raise OSError("no more")
 
-    ahead = one_ahead(items())
+    ahead = made_ahead(items())
     assert next(ahead) == 1
     with pytest.raises(OSError, match="no more"):
         next(ahead)
