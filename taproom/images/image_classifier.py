@@ -29,7 +29,7 @@ BLOCK_IMAGES = 2048
 # Of the features that a worker of a cluster returns at a time.
 SENT_BYTES = 4 << 20
 # How many images are landmarks, for each preset of an encoder.
-LANDMARKS = {"small": 4_000, "coates": 12_000, "large": 18_000, "best": 50_000}
+LANDMARKS = {"small": 3_500, "coates": 12_000, "large": 18_000, "best": 50_000}
 # Of the matrices that are in memory while a classifier is fitted.
 MOST_KERNEL_BYTES = 10**10
 
