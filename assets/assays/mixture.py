@@ -196,7 +196,7 @@ class MixtureConfig(dg.Config):
     )
     iterations: int = Field(300, ge=1, description="largest number of iterations of EM")
     tolerance: float = Field(
-        1e-5, gt=0, description="EM has converged when the mean log density grows by less than this, in nats"
+        3e-5, gt=0, description="EM has converged when the mean log density grows by less than this, in nats"
     )
     regularization: float = Field(1e-3, ge=0, description="added to the variances, in standardized channels")
     level: float = Field(
