@@ -1,6 +1,6 @@
 """The processes of chains that are made side by side: `python -m pipelines.chain_process FD...`
 
-The command is started by `pipelines.side_by_side`. It loads what chains need and forks their processes
+The command is started by `pipelines.run`. It loads what chains need and forks their processes
 (`pipelines.forks`). Through its connection, a process gets what to make, and the number of cores that it may use, which
 gives it a place; and sends what is logged, how far it is, and at the end why it failed. It ends when the process that
 started the command is gone.

@@ -1,7 +1,7 @@
 """The chains of tables, and where each takes its input from.
 
 A chain is described once, here; its jobs, schedule and sensor (`pipelines.jobs`) and its part of `make run`
-(`pipelines.run`) are built from the description.
+(`pipelines.making`) are built from the description.
 """
 
 from collections.abc import Callable, Mapping

@@ -5,8 +5,8 @@
 FILE is a Dagster run configuration in YAML, in the form of Dagster's launchpad, for instance with another source of
 reviews. The exit status is 1 if a table could not be made.
 
-If several chains have something to make, they are made side by side, in processes of their own. What happens is in
-`pipelines.making`, which takes seconds to load; here those processes are started first, which load as long.
+If several chains have something to make, they are made side by side, in processes of their own. These take seconds to
+start, and so does `pipelines.making`, which has all the rest. So they are started first, needed or not.
 """
 
 import argparse

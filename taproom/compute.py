@@ -1,8 +1,8 @@
 """Workers: call a function with each of many blocks of work, and return the results in the order of the blocks.
 
-Here belongs where blocks are computed: on threads or processes of this machine, or on the Dask cluster whose address
-the environment variable `TAPROOM_CLUSTER` has. What they compute belongs to the modules that call this one. How a
-cluster is spoken to is in `taproom.cluster`.
+Here belongs where and when blocks are computed: on threads or processes of this machine, ahead of their use, or on the
+Dask cluster whose address the environment variable `TAPROOM_CLUSTER` has. What they compute belongs to the modules that
+call this one. How a cluster is spoken to is in `taproom.cluster`.
 
 What all blocks share (a matrix, a model, the data of a search) is either a value, and then blocks are computed on this
 machine, or a `Made` value: a function and its short arguments, such as the version of a table in the warehouse. Only
@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -85,24 +85,33 @@ def _derived(function: Callable[..., U], more: tuple, make: Callable[..., Any], 
     return function(make(*given), *more)
 
 
-def made_ahead(items: Iterable[U], count: int = 1) -> Iterator[U]:
-    """The items; a thread makes the next `count` of them while one is used.
+def made_ahead(items: Iterable[U], count: int = 1) -> Generator[U]:
+    """The items; a thread makes the next ones while one is used.
 
-    What the iterable raises is raised when the item would be its turn. The user must not limit the threads of BLAS
-    meanwhile, which are those of the whole process.
+    Neither side may rely on the number of BLAS threads meanwhile, since a limit holds for the whole process; and what
+    `contextvars` and `joblib.parallel_config` have set here does not reach the thread. Closed early, it waits for the
+    item that is being made, and then closes the iterable.
+
+    Args:
+        items: what to make; each item, and what is raised instead of one, comes in its turn.
+        count: how many items are made ahead, at least 1; one more is in memory.
 
     >>> list(made_ahead(number**2 for number in range(3)))
     [0, 1, 4]
     """
     making, end = iter(items), object()
     thread = ThreadPoolExecutor(1)
+    following = deque(thread.submit(next, making, end) for _ in range(count))
     try:
-        following = deque(thread.submit(next, making, end) for _ in range(count))
         while (item := following.popleft().result()) is not end:
             following.append(thread.submit(next, making, end))
             yield cast(U, item)
     finally:
-        thread.shutdown(cancel_futures=True)
+        for each in following:
+            each.cancel()
+        # In the thread where it began, since it may have set variables of the thread's context.
+        thread.submit(getattr(making, "close", int))
+        thread.shutdown()
 
 
 def cluster_address() -> str | None:

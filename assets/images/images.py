@@ -188,6 +188,7 @@ def _reader(config: ImagesConfig) -> "ImageReader":
             "Wanted: `source: files` to read it, or no path."
         )
     else:
-        # Reading takes as long as writing, which is done a file at a time.
+        # Reading takes as long as writing, which is done a file of about so many blocks at a time. A block of other
+        # images may be as large as a file.
         found, name = made_ahead(cifar10(read_sources()), BLOCKS_AHEAD), "cifar10"
     return ImageReader(found, config.dataset or name, CONTRACT.schema, config.test_share)

@@ -22,6 +22,7 @@ from taproom.images.cholesky import factorize, solve_lower, tile_slices
 from taproom.images.conjugate_gradients import conjugate_gradients
 from taproom.images.landmark_regression import MOST_STEPS, check_penalty, too_small
 
+# Smaller than with landmarks: the factor leaves few steps, so a larger one would gain nothing.
 TOLERANCE = 1e-3
 
 

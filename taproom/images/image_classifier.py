@@ -158,7 +158,7 @@ def feature_blocks(
     if goes_to_cluster(images):
         size, threads = max(1, SENT_BYTES // (4 * made_here(images).encoder.dimensions)), 1
     pieces = [[block[start : start + size] for start in range(0, len(block), size)] for block in blocks]
-    # Here one block at a time, on all threads: the features of several would not fit in memory.
+    # Here one block at a time, on all threads: the features of a block may be large.
     with workers(images, 1) as run:
         found = run(_features, ((piece, threads) for of_block in pieces for piece in of_block))
         for block, of_block in zip(blocks, pieces, strict=True):

@@ -36,7 +36,7 @@ from taproom.images.landmarks import Landmarks
 
 # Rows of the kernel that a thread computes, or multiplies with, at a time. Bits depend on it.
 BLOCK_ROWS = 512
-# With 1e-4, which takes half as many steps again, one of 1,000 images of CIFAR-10 gets another class.
+# With 1e-4, which takes twice as many steps, one of 1,000 images of CIFAR-10 gets another class.
 TOLERANCE, MOST_STEPS = 3e-3, 100
 
 

@@ -172,8 +172,8 @@ class Warehouse:
         """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows).
 
         `paths` are those of the data files to read, as `files` has them (None: all). A batch has at most `most_rows`
-        rows: few save time where only the first ones are wanted. Raises `UnknownTableError` if the version has no such
-        file.
+        rows: a small number saves time where only the first rows are wanted. Raises `UnknownTableError` if the version
+        has no such file.
         """
         return reading.stream(
             self.storage, table, version, partitions=partitions, columns=columns, paths=paths, most_rows=most_rows

@@ -1,16 +1,21 @@
 import logging
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
+from pipelines import making
 from pipelines.chains import CHAINS
 from pipelines.definitions import defs
 from pipelines.products import Products
 from pipelines.run import main
+from taproom.errors import StorageError
 from tests.pipelines.made_by_run import BRIEF, ROOT, TUNED, broken_rules, changed, tables_of, write_config
+from tests.waiting import is_alive, wait_for
 
 TABLES = tables_of("reviews")
 
@@ -115,3 +120,30 @@ def test_a_configuration_that_nothing_takes_is_refused_before_anything_is_made(
     assert named in told
     assert "run.yaml" in told
     assert warehouse.tables() == []
+
+
+def test_an_interrupt_at_the_start_is_said_and_leaves_no_process(home, warehouse):
+    # A process that is started where an interrupt is ignored would ignore it, too.
+    listening = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    code = f"{listening}from pipelines.run import main\nraise SystemExit(main([]))"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, text=True, **pipes) as process:
+        (child,) = wait_for(psutil.Process(process.pid).children, "the command is started", every=0.01)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=600)
+    assert process.returncode == 130
+    assert "Interrupted." in said
+    assert "Traceback" not in said
+    assert not is_alive(child.pid)
+    assert warehouse.tables() == []
+
+
+def test_a_failure_is_told_although_the_summary_fails(run, monkeypatch, tmp_path):
+    def broken(*_):
+        raise StorageError("the disk is gone")
+
+    monkeypatch.setattr(making, "summary", broken)
+    failed = run(digits={"path": str(tmp_path / "none.npz")})
+    assert failed.returncode == 1
+    assert "Failed: tuning: " in failed.stderr
+    assert "Failed: make run: the disk is gone" in failed.stderr

@@ -157,7 +157,6 @@ def test_what_is_derived_from_a_made_value_is_made_by_each_process_and_known_her
 # As Dagster loads code: the folder is in `sys.path` only meanwhile.
 LOADED = """
 import sys
-import threading
 sys.path.insert(0, sys.argv[1])
 from taproom.compute import Made, workers
 from taproom.search.trials import seed_of
@@ -203,7 +202,6 @@ def test_a_process_ends_when_its_work_has_ended(tmp_path):
 
 WAITING = """
 import sys
-import threading
 from taproom.compute import workers
 from tests.taproom.test_compute import say_and_wait
 
@@ -254,12 +252,28 @@ def test_the_next_item_is_made_while_one_is_used():
     assert list(ahead) == ["second"]
 
 
-def test_no_more_items_are_made_when_nobody_wants_them():
-    made = []
-    ahead = made_ahead((made.append(number) for number in range(1000)), 3)
-    next(ahead)
+def test_closed_early_it_makes_no_more_items_and_closes_the_iterable_where_it_began():
+    made, threads, waits, go_on = [], [], threading.Event(), threading.Event()
+
+    def items():
+        threads.append(threading.get_ident())
+        try:
+            for number in range(100):
+                made.append(number)
+                yield number
+                waits.set()
+                assert go_on.wait(10)
+        finally:
+            threads.append(threading.get_ident())
+
+    ahead = made_ahead(items(), 3)
+    assert next(ahead) == 0
+    assert waits.wait(10)
+    threading.Timer(0.1, go_on.set).start()
     ahead.close()
-    assert len(made) <= 4
+    assert made == [0, 1]
+    began, ended = threads
+    assert began == ended != threading.get_ident()
 
 
 def test_what_making_an_item_raises_comes_in_its_turn():

@@ -78,3 +78,10 @@ def test_a_stream_has_one_file_in_memory_and_gives_its_rows_in_pieces(warehouse,
     assert found == [[number] for number in range(10)]
     assert len(contents) == 3
     assert [len(batch) for batch in warehouse.stream("notes", columns=["id"])] == [4, 4, 2]
+
+
+def test_batches_have_as_few_rows_as_are_asked_for(warehouse):
+    warehouse.publish(NOTES, notes(*range(10)), since=None)
+    batches = list(warehouse.stream("notes", most_rows=4))
+    assert [len(batch) for batch in batches] == [4, 4, 2]
+    assert pa.Table.from_batches(batches) == warehouse.read("notes")
