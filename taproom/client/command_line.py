@@ -88,21 +88,12 @@ def _show(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
 
 @_reads
 def _head(reader: "WarehouseReader", given: argparse.Namespace) -> Any:
-    import pyarrow as pa
-
-    from taproom.warehouse.reading import stream
+    from taproom.warehouse.reading import first_rows
     from taproom.warehouse.storage import Storage
 
     # not `scan`: Arrow's datasets, for filters, take longer to import than the rows to read
     version = reader.version(given.table) if given.version is None else given.version
-    rows = stream(Storage(reader.root), given.table, version)
-    found, missing = [], given.rows
-    for batch in rows:
-        found.append(batch.slice(0, missing))
-        missing -= len(found[-1])
-        if not missing:
-            break
-    return pa.Table.from_batches(found, schema=rows.schema)
+    return first_rows(Storage(reader.root), given.table, given.rows, version)
 
 
 @_reads

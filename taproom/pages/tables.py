@@ -8,10 +8,9 @@ from datetime import datetime, timedelta
 from pathlib import PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-
 from taproom.errors import DamagedFileError
 from taproom.warehouse.contracts import Contract
+from taproom.warehouse.reading import first_rows
 from taproom.warehouse.warehouse import Warehouse
 
 FIRST_ROWS = 20
@@ -231,15 +230,10 @@ def _newest_figure(warehouse: Warehouse, table: str, commits: list[dict[str, Any
 
 
 def _first_rows(warehouse: Warehouse, contract: Contract, version: int) -> Iterator[list[str]]:
-    left, names = FIRST_ROWS, contract.schema.names
-    for batch in warehouse.stream(contract.table, version, most_rows=FIRST_ROWS):
-        rows = pa.Table.from_batches([batch.slice(0, left)])
-        present = [name for name in names if name in rows.schema.names]
-        for row in rows.select(present).to_pylist():
-            yield [cell(row.get(name)) for name in names]
-        left -= rows.num_rows
-        if left <= 0:
-            return
+    names = contract.schema.names
+    rows = first_rows(warehouse.storage, contract.table, FIRST_ROWS, version)
+    for row in rows.select([name for name in names if name in rows.schema.names]).to_pylist():
+        yield [cell(row.get(name)) for name in names]
 
 
 def _shortened(text: str, longest: int = LONGEST_CELL) -> str:

@@ -47,6 +47,18 @@ def stream(
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
+def first_rows(storage: Storage, table: str, count: int, version: int | None = None) -> pa.Table:
+    """The first rows of a table version, at most `count`; no others are decoded. Raises as `stream` does."""
+    rows = stream(storage, table, version, most_rows=max(count, 1))
+    found, missing = [], count
+    for batch in rows:
+        found.append(batch.slice(0, missing))
+        missing -= len(found[-1])
+        if not missing:
+            break
+    return pa.Table.from_batches(found, schema=rows.schema)
+
+
 def partitions(storage: Storage, table: str, version: int | None = None) -> list[str]:
     """The partitions of a table version, sorted; see `Warehouse.partitions`."""
     if version is None and head(storage, table) is None:

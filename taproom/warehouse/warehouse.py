@@ -167,17 +167,13 @@ class Warehouse:
         partitions: Iterable[str] | None = None,
         columns: Sequence[str] | None = None,
         paths: Collection[str] | None = None,
-        most_rows: int = reading.MOST_ROWS,
     ) -> pa.RecordBatchReader:
         """As `read`, but one file at a time: memory is bounded by the largest file (about 64 MB of rows).
 
-        `paths` are those of the data files to read, as `files` has them (None: all). A batch has at most `most_rows`
-        rows: a small number saves time where only the first rows are wanted. Raises `UnknownTableError` if the version
-        has no such file.
+        `paths` are those of the data files to read, as `files` has them (None: all). Raises `UnknownTableError` if the
+        version has no such file.
         """
-        return reading.stream(
-            self.storage, table, version, partitions=partitions, columns=columns, paths=paths, most_rows=most_rows
-        )
+        return reading.stream(self.storage, table, version, partitions=partitions, columns=columns, paths=paths)
 
     # History
 

@@ -2,6 +2,7 @@ import weakref
 from datetime import UTC, datetime
 
 import pyarrow as pa
+import pytest
 
 from taproom.warehouse import data_files, reading
 from taproom.warehouse.contracts import Column, Contract
@@ -80,8 +81,15 @@ def test_a_stream_has_one_file_in_memory_and_gives_its_rows_in_pieces(warehouse,
     assert [len(batch) for batch in warehouse.stream("notes", columns=["id"])] == [4, 4, 2]
 
 
+@pytest.mark.parametrize("count", [0, 1, 4, 6, 9])
+def test_the_first_rows_are_those_of_the_version(warehouse, count):
+    for batch in ("b", "a"):
+        warehouse.publish(MAIL, mail(batch, 1, 2, 3), since=warehouse.head("mail"), partition=batch)
+    assert reading.first_rows(warehouse.storage, "mail", count) == warehouse.read("mail").slice(0, count)
+
+
 def test_batches_have_as_few_rows_as_are_asked_for(warehouse):
     warehouse.publish(NOTES, notes(*range(10)), since=None)
-    batches = list(warehouse.stream("notes", most_rows=4))
+    batches = list(reading.stream(warehouse.storage, "notes", most_rows=4))
     assert [len(batch) for batch in batches] == [4, 4, 2]
     assert pa.Table.from_batches(batches) == warehouse.read("notes")
