@@ -12,8 +12,9 @@ Classification 4, 2010), but a pair only if there is no sign of a valley. Either
 - in one of three projections, events are too few in between for a density with one mode (`valley_p_value`), at a level
   of significance, which needs some hundred events;
 - on the ways from components of the one group to those of the other, the density of the mixture itself falls below a
-  share of the lower one of the two peaks (`saddles`), which also shows valleys between rare populations, and those that
-  no projection shows.
+  share of the lower one of the two peaks (`saddles`), which also shows valleys between rare populations. Of two groups
+  with many events it does not count: a large population has several components, whose density has valleys by chance,
+  and where populations are large, projections show real ones.
 
 That a population of cells has one mode is how gates are drawn (Johnsson, Linderoth and Fontes, What is a "unimodal"
 cell population?, Cytometry A 89, 2016).
@@ -31,7 +32,10 @@ from taproom.errors import InputError
 
 LEVEL = 0.05
 # Of the density at the lower peak: less than that is a valley of the mixture.
-VALLEY = 0.7
+VALLEY = 0.75
+# Events of the smaller group, from which on that does not count. This and the share were chosen on three labelled sets
+# (`benchmarks/bench_populations.py`).
+MANY = 1_200
 # Places on the way between two components, both of their means included.
 WAY = 21
 # Places of a valley that are tried, of equal distance, between the centres of two groups.
@@ -49,7 +53,8 @@ def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL, valley: fl
         mixture: fitted to `values`.
         values: (events, channels) float64, NaN where missing.
         level: groups of components are not merged if that they have one mode is rejected at this level; in 0 to 1.
-        valley: nor if the density between them falls below this share of that at the lower peak; in 0 to 1.
+        valley: nor, if the smaller one has few events, where the density between them falls below this share of that
+            at the lower peak; in 0 to 1.
 
     Raises:
         InputError: no events, a level that is no probability, or a valley that is no share.
@@ -179,9 +184,13 @@ class _Valleys:
 
     def between(self, first: tuple[int, ...], second: tuple[int, ...]) -> bool:
         """Whether there is a valley between two groups."""
+        few = min(sum(len(self._rows[k]) for k in group) for group in (first, second)) < MANY
+        return (few and self.fall(first, second) > self._least_fall) or self.p_value(first, second) <= self._level
+
+    def fall(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
+        """How much lower the log density of the mixture is on the best way than at the lower peak."""
         peaks = min(self._saddles[group, group].max() for group in (list(first), list(second)))
-        fall = peaks - self._saddles[np.ix_(first, second)].max()
-        return bool(fall > self._least_fall) or self.p_value(first, second) <= self._level
+        return float(peaks - self._saddles[np.ix_(first, second)].max())
 
     def p_value(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
         """Of the deepest valley in all projections, times their number (Bonferroni)."""

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from taproom.assays.mixtures import Mixture
-from taproom.assays.populations import LEVEL, VALLEY, merge, misclassification, saddles, valley_p_value
+from taproom.assays.populations import LEVEL, MANY, VALLEY, merge, misclassification, saddles, valley_p_value
 from taproom.errors import InputError
 
 
@@ -106,6 +106,15 @@ def test_a_valley_between_few_events_is_seen_in_the_mixture():
     few = draw(two, 60)
     assert merge(two, few, valley=0).tolist() == [0, 0]
     assert merge(two, few).tolist() == [0, 1]
+
+
+def test_a_valley_of_the_mixture_between_many_events_needs_a_projection_that_shows_it():
+    # One cloud, fitted by two components that are narrower than what they describe: the mixture has a valley.
+    events = np.random.default_rng(0).normal(size=(4_000, 2)) * [2.0, 1.0]
+    halves = mixture([[-2.0, 0.0], [2.0, 0.0]], [0.501, 0.499], sd=0.9)
+    assert saddles(halves)[0, 1] < np.log(VALLEY) + np.diagonal(saddles(halves)).min()
+    assert merge(halves, events[:MANY]).tolist() == [0, 1]
+    assert merge(halves, events).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("valley", [-0.1, 1.5, np.nan])
