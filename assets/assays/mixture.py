@@ -2,10 +2,12 @@
 
     p(x) = sum_k weight_k N(x; mean_k, covariance_k),    responsibility_ik = weight_k N(x_i; k) / p(x_i)
 
-The number of components is the one under which held-out events are likeliest, among several, each from several starts
-(`mixture_fits`). Populations of cells are not Gaussian, so there are more components than populations, and components
-are merged into populations afterwards (`taproom.assays.populations` says how and why). The mixture is fitted to all
-events, including those with missing values.
+The number of components is the one under which held-out events are likeliest, among several, each from several starts,
+and among those that come of splitting components of the best fit (`mixture_fits`). Populations of cells are not
+Gaussian, so there are more components than populations, and components are merged into populations afterwards
+(`taproom.assays.populations` says how and why). The mixture is fitted to all events, including those with missing
+values; where many events have the smallest or the largest value of a channel, these are spread first
+(`taproom.assays.censored`).
 
 Grain: a component; a fit with a number of components from one start; a component after an iteration; an event. Source:
 the deck's "Mixtures of Gaussians", equation (8.42), and its pictures after 1, 2, 3, 4, 5, 6 and 20 iterations.
@@ -85,21 +87,29 @@ MIXTURE = Contract(
 
 MIXTURE_FITS = Contract(
     table="mixture_fits",
-    grain="a fit with a number of components from one start, on a part of the events",
+    version="2.0.0",
+    grain="a fit with a number of components from one start, on a part of the events, before or after splits",
     columns=(
         Column("components", pa.int32(), "number of components"),
         Column("seed", pa.int64(), "seed of the random start"),
+        Column("splits", pa.int32(), "number of times that components were split in two; 0: the fit from the start"),
         Column("log_density", pa.float64(), "mean log density of the fitted events", unit="nats", made_from=_EVENTS),
         Column("held_out_log_density", pa.float64(), "mean log density of as many held-out events; null without any",
                unit="nats", nullable=True, made_from=_EVENTS),
         Column("bic", pa.float64(), "Bayesian information criterion; smaller is better", made_from=_EVENTS),
         Column("iterations", pa.int32(), "number of iterations of EM"),
         Column("converged", pa.bool_(), "whether EM converged before the largest number of iterations"),
-        Column("chosen", pa.bool_(), "whether the mixture has this number of components and this start"),
+        Column("chosen", pa.bool_(), "whether EM on all events started from the centres of this fit"),
     ),
-    key=("components", "seed"),
+    key=("components", "seed", "splits"),
     usual=FOLLOWS_SETTINGS,
-    invariants=(Between("components", 1), Between("log_density"), Between("bic"), Between("iterations", 0)),
+    invariants=(
+        Between("components", 1),
+        Between("splits", 0),
+        Between("log_density"),
+        Between("bic"),
+        Between("iterations", 0),
+    ),
     limits=("The BIC compares fits to the same events only, not those of two versions.",),
 )  # fmt: skip
 
@@ -186,7 +196,10 @@ class MixtureConfig(dg.Config):
         None, ge=1, description="number of components; null: as many as fit held-out events best"
     )
     sizes: list[int] = Field(
-        [1, 2, 4, 8, 12, 16, 20, 30, 40], min_length=1, description="numbers of components to choose from"
+        [1, 2, 4, 8, 12, 16, 20, 30, 40],
+        min_length=1,
+        description="numbers of components to try; components of the best fit are then split as long as that makes "
+        "held-out events likelier",
     )
     restarts: int = Field(3, ge=1, le=100, description="number of random starts for each number of components")
     selection_events: int = Field(
@@ -211,8 +224,8 @@ class MixtureConfig(dg.Config):
         VALLEY,
         ge=0,
         lt=1,
-        description="they also stay two populations if the mixture's density between them falls below this share of "
-        "that at the lower peak; 0: never for this reason",
+        description="they also stay two populations if one of them has few events and the mixture's density between "
+        "them falls below this share of that at the lower peak; 0: never for this reason",
     )
     picture: list[str] = Field(
         [], description="the two channels of the figures; empty: those in which populations differ most"

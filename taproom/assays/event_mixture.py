@@ -1,8 +1,9 @@
 """From events to a mixture of Gaussians and its populations, and back from the mixture's table.
 
-Here belongs what joins the parts: standardization, the choice of the number of components
-(`taproom.assays.mixture_sizes`), EM (`taproom.assays.expectation_maximization`) and populations
-(`taproom.assays.populations`). All results are in the units of the events.
+Here belongs what joins the parts: values beyond the range of the instrument (`taproom.assays.censored`),
+standardization, the choice of the number of components (`taproom.assays.mixture_sizes`), EM
+(`taproom.assays.expectation_maximization`) and populations (`taproom.assays.populations`). All results are in the units
+of the events.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pyarrow as pa
 
-from taproom.assays.expectation_maximization import EmParameters, fit_all
-from taproom.assays.mixture_sizes import SizeFit, SizeParameters, best_held_out, fit_sizes
-from taproom.assays.mixture_starts import standardization
+from taproom.assays.censored import spread_ends
+from taproom.assays.expectation_maximization import EmParameters, fit_all, fit_there
+from taproom.assays.mixture_sizes import (
+    SizeFit,
+    SizeParameters,
+    best_held_out,
+    drawn_events,
+    fit_sizes,
+    split_further,
+)
+from taproom.assays.mixture_starts import standardization, start_around
 from taproom.assays.mixtures import Mixture
 from taproom.assays.populations import merge
 from taproom.compute import Made, derived, made_here
@@ -80,40 +89,46 @@ def fit_events(
     seed: int,
     n_jobs: int | None = None,
 ) -> EventMixture:
-    """Fit all events, with as many components of `sizes` as make held-out events likeliest, or `components`.
+    """Fit all events, with as many components as make held-out events likeliest, or with `components`.
 
+    The numbers of `sizes` are tried, and then components of the best fit are split. EM on all events starts from the
+    centres of what was found. Values at the ends of a channel's range are spread for the fits, not for `assigned`.
     Mixtures are fitted to a `Made` matrix on a cluster where there is one. Components become populations with the
     `level` and the `valley` of `taproom.assays.populations.merge`.
 
     Raises `InputError` and `ComputeError` as `fit_all` does: constant channels, fewer events than components.
     """
-    events = made_here(matrix)
-    offset, scale = standardization(events.values, events.channels)
-    values = derived(matrix, _standardised, offset, scale)
+    events = spread_ends(made_here(matrix).values, seed)
+    offset, scale = standardization(events, made_here(matrix).channels)
+    values = derived(matrix, _standardised, offset, scale, seed)
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
     fits = fit_sizes(values, tried, em, seed, n_jobs)
-    components = best_held_out(fits).components
-    seeds = [each.seed for each in fits if each.components == components]
-    # All events decide which start is best: the same seed draws other centres from a part of them.
-    wholes = fit_all(values, [(components, each) for each in seeds], em, keep_history=True, n_jobs=n_jobs)
-    best = max(range(len(wholes)), key=lambda place: wholes[place].log_likelihoods[-1])
-    whole, chosen = wholes[best], next(e for e in fits if (e.components, e.seed) == (components, seeds[best]))
+    best = best_held_out(fits)
+    drawn, held_out = drawn_events(values, sizes.events, seed)
+    (again,) = fit_all(drawn, [(best.components, best.seed)], em, n_jobs=n_jobs)
+    found = {best: again.mixture}
+    if components is None:
+        found |= split_further(again.mixture, best, made_here(drawn), held_out, em, n_jobs)
+    chosen = best_held_out(list(found))
+    # From the centres alone: the trace shows how EM finds the rest, as the deck's pictures do.
+    start = start_around(made_here(values), found[chosen].means, em.regularization)
+    whole = fit_there(values, start, em, keep_history=True, n_jobs=n_jobs)
     order = whole.mixture.order()
     mixture = whole.mixture.take(order).scaled(offset, scale)
     return EventMixture(
         mixture=mixture,
-        populations=merge(mixture, events.values, level, valley),
+        populations=merge(mixture, events, level, valley),
         history=tuple(each.take(order).scaled(offset, scale) for each in whole.history),
         # A density per unit of the events, not per standard deviation: only what was measured has units.
-        log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events.values)).sum(axis=0),
+        log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events)).sum(axis=0),
         converged=whole.converged,
-        sizes=fits,
+        sizes=[*fits, *(each for each in found if each.splits)],
         chosen=chosen,
     )
 
 
-def _standardised(matrix: EventMatrix, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return (matrix.values - offset) / scale
+def _standardised(matrix: EventMatrix, offset: np.ndarray, scale: np.ndarray, seed: int) -> np.ndarray:
+    return (spread_ends(matrix.values, seed) - offset) / scale
 
 
 def separating_channels(mixture: Mixture, count: int = 2) -> list[int]:

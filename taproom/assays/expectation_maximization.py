@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
@@ -33,7 +33,7 @@ from taproom.assays.mixtures import (
     into_responsibilities,
     log_joint_of,
 )
-from taproom.compute import Made, cluster_address, workers
+from taproom.compute import Made, cluster_address, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -162,11 +162,37 @@ def fit_all(
 
     parameters = parameters or EmParameters()
     with threadpool_limits(limits=1, user_api="blas"):
-        if isinstance(values, Made) and cluster_address() and len(values.here) > GROUP * BLOCK:
-            return _fit_in_rounds(values, tasks, parameters, keep_history)
+        if _in_rounds(values):
+            starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
+            return _fit_in_rounds(values, starts, parameters, keep_history)
         with workers(values, n_jobs) as run:
             fits = run(_fit_from_seed, ((*task, parameters, keep_history) for task in tasks))
             return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
+
+
+def fit_there(
+    values: np.ndarray | Made[np.ndarray],
+    start: Mixture,
+    parameters: EmParameters,
+    keep_history: bool = False,
+    n_jobs: int | None = None,
+) -> Fit:
+    """`fit`, on a cluster where there is one: in one block of work or in rounds, as `fit_all`."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        if _in_rounds(values):
+            return _fit_in_rounds(values, [start], parameters, keep_history)[0]
+        if isinstance(values, Made) and cluster_address():
+            with workers(values) as run:
+                (fitted,) = run(fit, [(start, parameters, keep_history)])
+                return fitted
+        return fit(made_here(values), start, parameters, keep_history, n_jobs)
+
+
+def _in_rounds(values: np.ndarray | Made[np.ndarray]) -> TypeGuard[Made[np.ndarray]]:
+    """Whether there is a cluster and these are more events than in a group of blocks."""
+    return isinstance(values, Made) and cluster_address() is not None and len(values.here) > GROUP * BLOCK
 
 
 def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: EmParameters, keep_history: bool) -> Fit:
@@ -174,19 +200,18 @@ def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: E
 
 
 def _fit_in_rounds(
-    values: Made[np.ndarray], tasks: Sequence[tuple[int, int]], parameters: EmParameters, keep_history: bool
+    values: Made[np.ndarray], starts: Iterable[Mixture], parameters: EmParameters, keep_history: bool
 ) -> list[Fit]:
-    """`fit_all` on a cluster: an iteration of all fits is a round, whose blocks of work are the groups of each fit.
+    """Fits on a cluster: an iteration of all of them is a round, whose blocks of work are the groups of each fit.
 
     Each worker keeps all events, so that any worker can compute any group, also those of a worker that was lost.
     """
-    starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
     fits = [_Em(values.here, start, parameters, keep_history) for start in starts]
     groups = [slice(first, first + GROUP) for first in range(0, -(-len(values.here) // BLOCK), GROUP)]
     under_way = fits
     with (
         workers(Made(_blocks_of_made, (values.make, values.given))) as run,
-        progress(doing="fitting mixtures", total=len(tasks), unit="fit") as bar,
+        progress(doing="fitting mixtures", total=len(fits), unit="fit") as bar,
     ):
         while under_way:
             sent = [(em.mixture, group) for em in under_way for group in groups]

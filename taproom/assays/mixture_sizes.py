@@ -5,6 +5,9 @@ of components is fitted from several starts. Numbers are compared by the log den
 and by the Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978), which is reported. Both count
 Gaussians, not populations: see `taproom.assays.populations`. BIC has fewer of them, so that some belong to two
 populations, which no merging can separate.
+
+Components of the best fit are split in two (`taproom.assays.component_splits`) as long as held-out events become
+likelier.
 """
 
 from collections.abc import Sequence
@@ -12,7 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from taproom.assays.expectation_maximization import EmParameters, fit_all
+from taproom.assays.component_splits import split
+from taproom.assays.expectation_maximization import EmParameters, Fit, fit, fit_all
+from taproom.assays.mixtures import Mixture
 from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 
@@ -28,10 +33,14 @@ class SizeParameters:
 
 @dataclass(frozen=True)
 class SizeFit:
-    """A fit of one number of components from one start; log densities are means per event, in nats."""
+    """A fit of one number of components from one start; log densities are means per event, in nats.
+
+    `splits` is how many rounds of splitting came before: 0 for a fit from a random start.
+    """
 
     components: int
     seed: int
+    splits: int
     log_density: float
     held_out_log_density: float
     bic: float
@@ -55,31 +64,84 @@ def fit_sizes(
     """
     if not parameters.sizes or min(parameters.sizes) < 1:
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
-    events = len(made_here(values))
-    count = min(parameters.events, (events + 1) // 2)
-    drawn, held_out = derived(values, _drawn, seed, 0, count), _drawn(made_here(values), seed, count, count)
+    drawn, held_out = drawn_events(values, parameters.events, seed)
+    events = len(made_here(drawn))
     tasks = [
         (components, seed + restart)
         for components in sizes_to_try(parameters.sizes, *made_here(drawn).shape)
         for restart in range(parameters.restarts if components > 1 else 1)
     ]
-    return [
-        SizeFit(
-            components=components,
-            seed=task_seed,
-            log_density=float(fit.log_likelihoods[-1] / count),
-            held_out_log_density=float(fit.mixture.log_density(held_out).mean()) if len(held_out) else np.nan,
-            bic=float(fit.mixture.bic(fit.log_likelihoods[-1], count)),
-            iterations=len(fit.log_likelihoods) - 1,
-            converged=fit.converged,
-        )
-        for (components, task_seed), fit in zip(tasks, fit_all(drawn, tasks, em, n_jobs=n_jobs), strict=True)
-    ]
+    fits = fit_all(drawn, tasks, em, n_jobs=n_jobs)
+    return [_judged(fit, events, held_out, task_seed) for (_, task_seed), fit in zip(tasks, fits, strict=True)]
+
+
+def drawn_events(
+    values: np.ndarray | Made[np.ndarray], events: int, seed: int
+) -> tuple[np.ndarray | Made[np.ndarray], np.ndarray]:
+    """Of the values (events, channels), those to fit, `Made` where the values are, and as many others to hold out.
+
+    At most `events` are drawn by the seed to be fitted; half of all where there are fewer.
+    """
+    here = made_here(values)
+    count = min(events, (len(here) + 1) // 2)
+    return derived(values, _drawn, seed, 0, count), _drawn(here, seed, count, count)
 
 
 def _drawn(values: np.ndarray, seed: int, first: int, count: int) -> np.ndarray:
     """`count` events from the place `first` on, in a random order that depends on the seed and all events' number."""
     return values[np.random.default_rng(seed).permutation(len(values))[first : first + count]]
+
+
+def _judged(fit: Fit, events: int, held_out: np.ndarray, seed: int, splits: int = 0) -> SizeFit:
+    return SizeFit(
+        components=fit.mixture.components,
+        seed=seed,
+        splits=splits,
+        log_density=float(fit.log_likelihoods[-1] / events),
+        held_out_log_density=float(fit.mixture.log_density(held_out).mean()) if len(held_out) else np.nan,
+        bic=float(fit.mixture.bic(fit.log_likelihoods[-1], events)),
+        iterations=len(fit.log_likelihoods) - 1,
+        converged=fit.converged,
+    )
+
+
+def split_further(
+    first: Mixture,
+    judged: SizeFit,
+    drawn: np.ndarray,
+    held_out: np.ndarray,
+    em: EmParameters,
+    n_jobs: int | None = None,
+) -> dict[SizeFit, Mixture]:
+    """Split components of a mixture and fit again, as long as held-out events become likelier.
+
+    Returns:
+        The mixture after each round, and how it was judged; under the last one, held-out events may be less likely.
+
+    Args:
+        first: a mixture fitted to `drawn`.
+        judged: how it was judged; its seed is that of the starts.
+        drawn: (events, channels) float64, standardised, NaN where missing.
+        held_out: others like them; without any, nothing is split.
+        em: see `EmParameters`.
+        n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
+    """
+    rounds = {judged: first}
+    improved = len(held_out) > 0
+    while improved:
+        last, mixture = next(reversed(rounds.items()))
+        start = split(drawn, mixture, em, judged.seed, n_jobs)
+        if start.components == mixture.components:
+            break
+        try:
+            fitted = fit(drawn, start, em, n_jobs=n_jobs)
+        except InputError:  # a component collapses
+            break
+        found = _judged(fitted, len(drawn), held_out, judged.seed, last.splits + 1)
+        rounds[found] = fitted.mixture
+        improved = found.held_out_log_density > last.held_out_log_density
+    del rounds[judged]
+    return rounds
 
 
 def sizes_to_try(sizes: Sequence[int], events: int, channels: int) -> list[int]:

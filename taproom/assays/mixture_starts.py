@@ -64,14 +64,38 @@ def start_at(values: np.ndarray, components: int, seed: int, regularization: flo
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(values))[:EVENTS_TO_START_FROM])
     standard = np.nan_to_num((values[chosen] - offset) / scale)
-    typical = np.eye(values.shape[1]) * components ** (-2.0 / values.shape[1])
     with threadpool_limits(limits=1, user_api="blas"):
         centres, _ = kmeans_plusplus(standard, components, random_state=int(rng.integers(2**31)))
+    return _around(standard, centres, offset, scale, regularization)
+
+
+def start_around(values: np.ndarray, centres: np.ndarray, regularization: float = 1e-6) -> Mixture:
+    """A mixture to start EM from, of these centres (K, d) and all events nearest to each, as in `start_at`.
+
+    Raises:
+        InputError: more centres than events, or as `fit`.
+    """
+    values = checked_values(values)
+    check_events(values, len(centres))
+    offset, scale = standardization(values)
+    standard = np.nan_to_num((values - offset) / scale)
+    return _around(standard, (centres - offset) / scale, offset, scale, regularization)
+
+
+def _around(
+    standard: np.ndarray, centres: np.ndarray, offset: np.ndarray, scale: np.ndarray, regularization: float
+) -> Mixture:
+    """The mixture of the standardised events nearest to each centre, in the units of the values."""
+    from threadpoolctl import threadpool_limits
+
+    components, channels = centres.shape
+    typical = np.eye(channels) * components ** (-2.0 / channels)
+    with threadpool_limits(limits=1, user_api="blas"):
         nearest = np.argmin([((standard - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
         parts = [_moments_with(standard[nearest == k], centres[k], typical) for k in range(components)]
     counts, means, covariances = (np.array(part) for part in zip(*parts, strict=True))
     start = Mixture(counts / counts.sum(), means, covariances).scaled(offset, scale)
-    return Mixture(start.weights, start.means, start.covariances + regularization * np.eye(values.shape[1]))
+    return Mixture(start.weights, start.means, start.covariances + regularization * np.eye(channels))
 
 
 def two_component_start(values: np.ndarray, seed: int) -> Mixture:

@@ -29,7 +29,7 @@ def test_three_populations_are_found_as_three_components(fitted, warehouse):
 
 def test_the_fits_tell_which_was_chosen(fitted, warehouse, instance):
     fits = warehouse.read("mixture_fits").to_pandas()
-    assert len(fits) == 1 + 3 * 2
+    assert len(fits[fits.splits == 0]) == 1 + 3 * 2
     chosen = fits[fits.chosen]
     assert len(chosen) == 1
     assert chosen.components.item() == fits.loc[fits.bic.idxmin()].components == 3
@@ -73,13 +73,42 @@ def test_workers_and_a_cluster_do_not_change_a_bit(fitted, warehouse, make, inst
     make(*TABLES, mixture=QUICK)
     assert [warehouse.history(table)[0]["content_hash"] for table in TABLES] == hashes
     told = newest_materialization(instance, dg.AssetKey("mixture")).asset_materialization.metadata
-    assert [usage["blocks"] for usage in told["cluster"].value] == [1 + 3 * 2, 2]
+    assert [usage["blocks"] for usage in told["cluster"].value] == [1 + 3 * 2, 1, 1]
 
 
 def test_a_number_of_components_can_be_set(plate, make, warehouse):
     make(*TABLES, mixture={**QUICK, "components": 2})
     assert len(warehouse.read("mixture")) == 2
     assert set(warehouse.read("mixture_fits")["components"].to_pylist()) == {2}
+
+
+def test_a_population_that_no_start_has_found_is_split_off(tmp_path, ingest_events, make, warehouse):
+    random = np.random.default_rng(0)
+    lines = [f"{x:.4f},{y:.4f}" for x, y in random.normal(size=(400, 2)) + np.repeat([[0, 0], [9, 9]], 200, axis=0)]
+    (tmp_path / "two.csv").write_text("\n".join(["x,y", *lines]))
+    ingest_events(tmp_path / "two.csv")
+    make("wells")
+    make(*TABLES, mixture={"sizes": [1], "restarts": 1})
+    fits = warehouse.read("mixture_fits").to_pandas()
+    assert fits[fits.chosen][["components", "splits"]].to_numpy().tolist() == [[2, 1]]
+    assert len(warehouse.read("mixture")) == len(warehouse.read("mixture_trace").to_pandas().component.unique()) == 2
+
+
+def test_values_at_the_end_of_a_range_take_no_component_and_are_published_as_measured(
+    tmp_path, ingest_events, make, warehouse
+):
+    random = np.random.default_rng(0)
+    counts = random.normal(0.5, 1.0, (600, 2)).clip(0.0)
+    (tmp_path / "counts.csv").write_text("\n".join(["x,y", *(f"{x:.4f},{y:.4f}" for x, y in counts)]))
+    ingest_events(tmp_path / "counts.csv")
+    make("wells")
+    make(*TABLES, mixture={"sizes": [1, 2, 3], "restarts": 2})
+    assert set(warehouse.read("assignments")["population"].to_pylist()) == {0}
+    values = np.stack(warehouse.read("events").to_pandas().transformed)
+    mixture = mixture_from(warehouse.read("mixture"))
+    assert values.min() == 0.0
+    np.testing.assert_allclose(mixture.moments()[0], [0.5, 0.5], atol=0.15)
+    np.testing.assert_allclose(warehouse.read("assignments")["log_density"], mixture.log_density(values))
 
 
 def test_no_components_are_refused(plate, make):

@@ -8,7 +8,7 @@ from sklearn.mixture import GaussianMixture
 
 from taproom.assays import _mixture_kernels as kernels
 from taproom.assays import expectation_maximization, mixtures
-from taproom.assays.expectation_maximization import EmParameters, fit, fit_all
+from taproom.assays.expectation_maximization import EmParameters, fit, fit_all, fit_there
 from taproom.assays.mixture_starts import standardization, start_at
 from taproom.assays.mixtures import Mixture
 from taproom.cluster import taken_usages
@@ -261,6 +261,10 @@ def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
     assert usage.blocks == (groups * sum(len(each.log_likelihoods) for each in here) if in_rounds else len(tasks))
     assert usage.largest_sent < 3_000
     assert usage.largest_received < (2_000 if in_rounds else 10_000)
+    start = here[0].mixture
+    made = Made(values_with_missing, (events,))
+    assert_same_bits(fit(made.here, start, parameters), fit_there(made, start, parameters))
+    assert taken_usages()[-1].blocks >= (2 * groups if in_rounds else 1)
 
 
 def test_moments_of_groups_are_those_of_all_blocks_up_to_rounding(monkeypatch):

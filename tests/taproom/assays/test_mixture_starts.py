@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taproom.assays.expectation_maximization import fit
-from taproom.assays.mixture_starts import standardization, start_at
+from taproom.assays.mixture_starts import standardization, start_around, start_at
 from taproom.errors import InputError
 from tests.random_mixtures import FEW, SEEDS, assert_close, problem
 
@@ -40,6 +40,17 @@ def test_a_start_finds_populations_that_lie_apart():
     nearest = np.abs((found.means[:, None] - centres) / [1.0, 100.0]).sum(axis=2).argmin(axis=1)
     assert sorted(nearest) == [0, 1, 2]
     np.testing.assert_allclose(found.weights, 1 / 3, atol=0.01)
+
+
+def test_around_given_centres_are_the_events_nearest_to_each_in_standard_deviations():
+    rng = np.random.default_rng(16)
+    places = np.repeat(np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 1000.0]]), [50, 100, 150], axis=0)
+    values = places + np.array([1.0, 100.0]) * rng.normal(size=places.shape) / 5
+    start = start_around(values, np.array([[1.0, 50.0], [9.0, -50.0], [1.0, 900.0]]))
+    np.testing.assert_allclose(start.weights, np.array([51, 101, 151]) / 303)
+    np.testing.assert_allclose(start.means, [values[:50].mean(0), values[50:150].mean(0), values[150:].mean(0)])
+    with pytest.raises(InputError, match="2 events are fewer than 3"):
+        start_around(values[:2], start.means)
 
 
 def test_standardization_is_of_what_is_observed():
