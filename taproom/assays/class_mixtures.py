@@ -24,6 +24,7 @@ from taproom.assays.held_out_wells import LabelledEvents, balanced_rows, checked
 from taproom.assays.mixture_sizes import sizes_to_try
 from taproom.assays.mixture_starts import standardization
 from taproom.assays.mixtures import Mixture
+from taproom.blas import blas_threads
 from taproom.compute import Made, derived, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
@@ -116,8 +117,6 @@ def cross_fit(
             than components, a constant or entirely missing channel in a class, or parameters out of range.
         ComputeError: as `taproom.compute.workers` does.
     """
-    from threadpoolctl import threadpool_limits
-
     parameters = parameters or ClassParameters()
     checked = derived(events, checked_events)
     check_class_parameters(parameters, np.unique(made_here(checked).labels).tolist())
@@ -126,7 +125,7 @@ def cross_fit(
     classes = range(len(sample.classes))
     pairs: list[tuple[int, int | None]] = [(place, None) for place in classes]
     pairs += sorted({(int(place), int(group)) for place, group in zip(sample.classes_of, sample.groups, strict=True)})
-    with threadpool_limits(limits=1, user_api="blas"), workers(drawn, n_jobs) as run:
+    with blas_threads(), workers(drawn, n_jobs) as run:
         fits = run(_fitted, ((*pair, parameters) for pair in pairs))
         mixtures = dict(zip(pairs, progress(fits, doing="fitting classes", total=len(pairs), unit="fit"), strict=True))
         log_densities, highest = _held_out_densities(sample.values, sample.groups, mixtures)

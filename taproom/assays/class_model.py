@@ -21,6 +21,7 @@ from scipy.special import logsumexp, softmax
 
 from taproom.assays.class_densities import finite_log_density, highest_log_density
 from taproom.assays.mixtures import Mixture, checked_values
+from taproom.blas import blas_threads
 
 
 @dataclass(frozen=True)
@@ -101,10 +102,8 @@ def call(values: np.ndarray, model: ClassModel) -> Calls:
     Raises:
         InputError: other channels than the model's, or infinite values.
     """
-    from threadpoolctl import threadpool_limits
-
     values = checked_values(values, model.mixtures[0])
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         log_densities = model.log_densities(values)
         highest = [
             highest_log_density(mixture, values, own)

@@ -9,6 +9,7 @@ Computation 14, 2002: EM over the priors.
 import numpy as np
 
 from taproom.assays.class_mixtures import CrossFit
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 
 # Log-likelihood per event, in nats, by which shares may fall short of the best ones.
@@ -36,10 +37,8 @@ def shares(log_densities: np.ndarray, start: np.ndarray | None = None) -> np.nda
     Raises:
         InputError: no events, values that are not finite, or a start that is not positive.
     """
-    from threadpoolctl import threadpool_limits
-
     ratios = _likelihood_ratios(log_densities)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         return _shares(ratios, np.ones(len(ratios)), _checked_start(start, ratios.shape[1]))
 
 
@@ -60,8 +59,6 @@ def share_intervals(
     Raises:
         InputError: as `shares` does, or parameters out of range.
     """
-    from threadpoolctl import threadpool_limits
-
     if resamples < 1 or not 0 < confidence < 1:
         raise InputError(
             f"{resamples} resamples at confidence {confidence} were given; wanted: 1 or more, and between 0 and 1."
@@ -69,7 +66,7 @@ def share_intervals(
     ratios = _likelihood_ratios(log_densities)
     events = len(ratios)
     random = np.random.default_rng(seed)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         start = _shares(ratios, np.ones(events), _checked_start(None, ratios.shape[1]))
         resampled = []
         for _ in range(resamples):
@@ -106,11 +103,9 @@ def blend_errors(crossed: CrossFit, events: int = 3_000, seed: int = 0) -> list[
     Returns:
         Rows (blend, class, events, true_share, share, argmax_share), `blend` numbered from 0.
     """
-    from threadpoolctl import threadpool_limits
-
     events = min(events, *map(len, crossed.of_class))
     rows: list[dict] = []
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         for blend, wanted in enumerate(_blends(len(crossed.classes))):
             random = np.random.default_rng([seed, blend])
             counts = _whole_counts(wanted, events)

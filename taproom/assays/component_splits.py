@@ -16,6 +16,7 @@ import numpy as np
 from taproom.assays.expectation_maximization import EmParameters, fit
 from taproom.assays.mixture_starts import start_at
 from taproom.assays.mixtures import Mixture
+from taproom.blas import blas_threads
 from taproom.compute import workers
 from taproom.errors import InputError
 
@@ -41,11 +42,9 @@ def split(values: np.ndarray, mixture: Mixture, em: EmParameters, seed: int, n_j
         seed: of the starts.
         n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
     """
-    from threadpoolctl import threadpool_limits
-
     likeliest = mixture.log_joint(values).argmax(axis=1)
     events = [values[likeliest == component] for component in range(mixture.components)]
-    with threadpool_limits(limits=1, user_api="blas"), workers(events, n_jobs) as run:
+    with blas_threads(), workers(events, n_jobs) as run:
         parts = list(run(_parts, ((place, mixture, em, seed) for place in range(mixture.components))))
     weights, means, covariances = (np.array(list(chain(*each))) for each in zip(*parts, strict=True))
     return Mixture(weights, means, covariances)

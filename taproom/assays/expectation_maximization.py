@@ -33,6 +33,7 @@ from taproom.assays.mixtures import (
     into_responsibilities,
     log_joint_of,
 )
+from taproom.blas import blas_threads
 from taproom.compute import Made, cluster_address, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
@@ -158,10 +159,8 @@ def fit_all(
         InputError: as `start_at` and `fit`.
         ComputeError: as `taproom.compute.workers` does.
     """
-    from threadpoolctl import threadpool_limits
-
     parameters = parameters or EmParameters()
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         if _in_rounds(values):
             starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
             return _fit_in_rounds(values, starts, parameters, keep_history)
@@ -178,9 +177,7 @@ def fit_there(
     n_jobs: int | None = None,
 ) -> Fit:
     """`fit`, on a cluster where there is one: in one block of work or in rounds, as `fit_all`."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         if _in_rounds(values):
             return _fit_in_rounds(values, [start], parameters, keep_history)[0]
         if isinstance(values, Made) and cluster_address():

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from taproom.assays.mixtures import Mixture, checked_values
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 
 EVENTS_TO_START_FROM = 10_000
@@ -56,7 +57,6 @@ def start_at(values: np.ndarray, components: int, seed: int, regularization: flo
         InputError: K below 1, or as `fit`.
     """
     from sklearn.cluster import kmeans_plusplus
-    from threadpoolctl import threadpool_limits
 
     values = checked_values(values)
     check_events(values, components)
@@ -64,7 +64,7 @@ def start_at(values: np.ndarray, components: int, seed: int, regularization: flo
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(values))[:EVENTS_TO_START_FROM])
     standard = np.nan_to_num((values[chosen] - offset) / scale)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         centres, _ = kmeans_plusplus(standard, components, random_state=int(rng.integers(2**31)))
     return _around(standard, centres, offset, scale, regularization)
 
@@ -86,11 +86,9 @@ def _around(
     standard: np.ndarray, centres: np.ndarray, offset: np.ndarray, scale: np.ndarray, regularization: float
 ) -> Mixture:
     """The mixture of the standardised events nearest to each centre, in the units of the values."""
-    from threadpoolctl import threadpool_limits
-
     components, channels = centres.shape
     typical = np.eye(channels) * components ** (-2.0 / channels)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         nearest = np.argmin([((standard - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
         parts = [_moments_with(standard[nearest == k], centres[k], typical) for k in range(components)]
     counts, means, covariances = (np.array(part) for part in zip(*parts, strict=True))

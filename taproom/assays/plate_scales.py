@@ -32,6 +32,7 @@ from taproom.assays.expectation_maximization import EmParameters, expectation, f
 from taproom.assays.held_out_wells import FOLDS
 from taproom.assays.mixture_starts import standardization
 from taproom.assays.mixtures import Mixture, blocks_of, checked_values
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.sources.events import EventMatrix
 
@@ -105,8 +106,6 @@ def plate_scales(matrix: EventMatrix, parameters: ScaleParameters | None = None)
     Raises:
         InputError: the reference is no plate, parameters are out of range, or a fit fails as `fit_all` does.
     """
-    from threadpoolctl import threadpool_limits
-
     parameters = parameters or ScaleParameters()
     if parameters.components < 1 or parameters.events < LEAST_EVENTS or not parameters.least_gain >= 0:
         raise InputError(
@@ -116,7 +115,7 @@ def plate_scales(matrix: EventMatrix, parameters: ScaleParameters | None = None)
     names = sorted(set(plates.tolist()))
     reference = reference_plate(matrix, parameters.reference)
     drawn = {name: _drawn(matrix.wells, plates == name, parameters) for name in names}
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         return _scales(matrix, drawn, reference, parameters)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.maps.item_map import positions_on, ranks
 from taproom.maps.map_methods import METHODS, NESTED, ItemGraph, MethodParameters
@@ -151,9 +152,7 @@ def _published(graph: ItemGraph, maps: Mapping[int, np.ndarray], parameters: Met
 
 
 def _timed(method: str, graph: ItemGraph, dimension: int, parameters: MethodParameters) -> tuple[np.ndarray, float]:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         started = time.perf_counter()
         positions = METHODS[method](graph, dimension, parameters)
         return positions, time.perf_counter() - started

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from taproom.blas import blas_threads
 from taproom.compute import Made, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
@@ -128,8 +129,6 @@ def _nearest(
     n_jobs: int | None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The nearest of the `wanted` rows among the first so many; if `mirrored`, these are all rows."""
-    from threadpoolctl import threadpool_limits
-
     from taproom.maps import _neighbor_kernels as kernels
 
     if not len(wanted):
@@ -141,7 +140,7 @@ def _nearest(
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
     # sake of workers that are other processes.
     with (
-        threadpool_limits(limits=1, user_api="blas"),
+        blas_threads(),
         workers(shared, n_jobs) as run,
         progress(doing="finding neighbors", total=2 * len(starts)) as bar,
     ):
@@ -275,12 +274,10 @@ def _candidates(
 
     If `mirrored`, the queries are successive rows, compared with those up to the last of them and offered to these.
     """
-    from threadpoolctl import threadpool_limits
-
     from taproom.maps import _neighbor_kernels as kernels
 
     limit = queries[-1] + 1 if mirrored else among
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         scores = prepared.frequent[queries] @ prepared.frequent[:limit].T
     kernels.add_rare_terms(scores, queries, prepared.rows, prepared.postings)
     return kernels.candidates(scores, queries, targets, k, prepared.tolerance, thresholds, mirrored)

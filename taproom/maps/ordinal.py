@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from taproom.blas import blas_threads
 from taproom.errors import InputError
 from taproom.maps.alignment import aligned, canonical, standardized
 from taproom.maps.triplets import checked_coordinates, checked_graph, has_triplets, scattered_seed
@@ -116,11 +117,9 @@ def embed(
         InputError: shapes that differ, fewer than dimension + 2 items, distances or a start that are not finite, rows
             that do not ascend, indices that are no other item, no triplet, or parameters out of range.
     """
-    from threadpoolctl import threadpool_limits
-
     parameters = parameters or OrdinalParameters()
     graph = _checked(indices, distances, parameters)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         if start is not None:
             start = _checked_start(start, len(graph.indices), parameters.dimension)
         if start is not None and can_be_continued(start):
@@ -168,8 +167,6 @@ def embed_from_landmarks(
     Raises:
         InputError: as `embed` does, for both graphs, and for landmarks that are no items or not as many as their graph.
     """
-    from threadpoolctl import threadpool_limits
-
     parameters = parameters or OrdinalParameters()
     graph = _checked(indices, distances, parameters)
     among_landmarks = _checked(landmark_indices, landmark_distances, parameters)
@@ -179,7 +176,7 @@ def embed_from_landmarks(
     start = np.full((len(graph.indices), parameters.dimension), np.nan)
     few = updates_after_landmarks(parameters.updates_per_item)
     refining = replace(parameters, updates_per_item=few, step=parameters.step * LANDMARKS_STEP)
-    with threadpool_limits(limits=1, user_api="blas"):
+    with blas_threads():
         start[landmarks] = _from_scratch(among_landmarks._replace(numbers=landmarks), parameters, n_jobs)
         coordinates = _with_new_items(start, graph.indices)
         _descend(coordinates, graph, refining, n_jobs, HINGE_SHARE)
