@@ -119,10 +119,10 @@ def two_components(values: np.ndarray, mixtures: Mapping[int, Mixture], name: st
 
 
 def restarts(rows: Sequence[Mapping]) -> bytes:
-    """Fits by number of components: how far starts fall behind the best of as many, BIC, and held-out log density.
+    """Fits by number of components: how far they fall behind the best one of as many, BIC, and held-out log density.
 
     Rows have components, log_density, bic, held_out_log_density (None without held-out events) and chosen. Lines join
-    the best start of each number; the chosen fit is ringed.
+    the best fit of each number; the chosen fit is ringed.
     """
     figure, panels = new_panels(3, 3, size=3.3)
     best: dict[int, float] = {}
@@ -130,7 +130,7 @@ def restarts(rows: Sequence[Mapping]) -> bytes:
         best[row["components"]] = max(best.get(row["components"], -np.inf), row["log_density"])
     rows = [{**row, "behind": row["log_density"] - best[row["components"]]} for row in rows]
     measures = {
-        "behind": ("Starts against the best one", "log density per event, nats", max),
+        "behind": ("Fits against the best one", "log density per event, nats", max),
         "bic": ("BIC: the smaller the better", "BIC", min),
         "held_out_log_density": ("Held-out events", "log density per event, nats", max),
     }
@@ -138,9 +138,9 @@ def restarts(rows: Sequence[Mapping]) -> bytes:
         known = [row for row in rows if row[measure] is not None]
         sizes = sorted({row["components"] for row in known})
         line = [better(row[measure] for row in known if row["components"] == size) for size in sizes]
-        axes.plot(sizes, line, color=PALETTE[0], label="best start")
+        axes.plot(sizes, line, color=PALETTE[0], label="best fit")
         x, y = columns_of(known, "components", measure)
-        axes.scatter(x, y, s=12, color=PALETTE[0], alpha=0.5, label="each start")
+        axes.scatter(x, y, s=12, color=PALETTE[0], alpha=0.5, label="each fit")
         x, y = columns_of([row for row in known if row["chosen"]], "components", measure)
         axes.scatter(x, y, s=70, label="chosen", facecolors="none", edgecolors=PALETTE[1], linewidths=1.5, zorder=3)
         axes.set(xlabel="components", ylabel=unit)

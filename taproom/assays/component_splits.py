@@ -13,14 +13,15 @@ from itertools import chain
 
 import numpy as np
 
-from taproom.assays.expectation_maximization import EmParameters, fit
+from taproom.assays.expectation_maximization import EmParameters, Fit, fit
 from taproom.assays.mixture_starts import start_at
 from taproom.assays.mixtures import Mixture
 from taproom.blas import blas_threads
 from taproom.compute import workers
 from taproom.errors import InputError
 
-STARTS = 2
+# Of one component and of two: numbers of components, and what is added to the seed.
+STARTS = ((1, 0), (2, 0), (2, 1))
 # A half has at least as many events as its covariance needs, and what is split has several times as many.
 SEVERAL = 4
 
@@ -67,16 +68,18 @@ def _halves(events: np.ndarray, em: EmParameters, seed: int) -> Mixture | None:
     least = channels + 2
     if count < SEVERAL * least:
         return None
-    try:
-        one, *twos = (
-            fit(events, start_at(events, components, start, em.regularization), em, n_jobs=1)
-            for components, start in ((1, seed), *((2, seed + start) for start in range(STARTS)))
-        )
-    except InputError:  # a channel in which these events are constant, or a half that collapses
+    one, *twos = (_fitted(events, components, seed + start, em) for components, start in STARTS)
+    large = [two for two in twos if two is not None and two.mixture.weights.min() * count >= least]
+    if one is None or not large:
         return None
-    large = [two for two in twos if two.mixture.weights.min() * count >= least]
-    best = max(large, key=lambda two: two.log_likelihoods[-1], default=None)
-    if best is None:
-        return None
+    best = max(large, key=lambda two: two.log_likelihoods[-1])
     cost = best.mixture.free_parameters - one.mixture.free_parameters
     return best.mixture if best.log_likelihoods[-1] - one.log_likelihoods[-1] > cost else None
+
+
+def _fitted(events: np.ndarray, components: int, seed: int, em: EmParameters) -> Fit | None:
+    """A fit; None where a channel is constant in these events, or a component collapses."""
+    try:
+        return fit(events, start_at(events, components, seed, em.regularization), em, n_jobs=1)
+    except InputError:
+        return None

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from taproom.assays.censored import spread_ends
-from taproom.assays.expectation_maximization import EmParameters, fit_all, fit_there
+from taproom.assays.expectation_maximization import EmParameters, fit_there
 from taproom.assays.mixture_sizes import (
     SizeFit,
     SizeParameters,
@@ -91,25 +91,24 @@ def fit_events(
 ) -> EventMixture:
     """Fit all events, with as many components as make held-out events likeliest, or with `components`.
 
-    The numbers of `sizes` are tried, and then components of the best fit are split. EM on all events starts from the
-    centres of what was found. Values at the ends of a channel's range are spread for the fits, not for `assigned`.
-    Mixtures are fitted to a `Made` matrix on a cluster where there is one. Components become populations with the
-    `level` and the `valley` of `taproom.assays.populations.merge`.
+    The numbers of `sizes` are tried, and then, unless `components` is given, components of the best fit are split. EM
+    on all events starts from the centres of what was found. Values at the ends of a channel's range are spread for the
+    fits, not for `assigned`. Mixtures are fitted to a `Made` matrix on a cluster where there is one; splits are made on
+    this machine. Components become populations with the `level` and the `valley` of `taproom.assays.populations.merge`.
 
     Raises `InputError` and `ComputeError` as `fit_all` does: constant channels, fewer events than components.
     """
-    events = spread_ends(made_here(matrix).values, seed)
+    made = derived(matrix, _spread, seed)
+    events = made_here(made)
     offset, scale = standardization(events, made_here(matrix).channels)
-    values = derived(matrix, _standardised, offset, scale, seed)
+    values = derived(made, _standardised, offset, scale)
     tried = sizes if components is None else SizeParameters((components,), sizes.restarts, sizes.events)
-    fits = fit_sizes(values, tried, em, seed, n_jobs)
-    best = best_held_out(fits)
-    drawn, held_out = drawn_events(values, sizes.events, seed)
-    (again,) = fit_all(drawn, [(best.components, best.seed)], em, n_jobs=n_jobs)
-    found = {best: again.mixture}
-    if components is None:
-        found |= split_further(again.mixture, best, made_here(drawn), held_out, em, n_jobs)
+    found = fit_sizes(values, tried, em, seed, n_jobs)
     chosen = best_held_out(list(found))
+    if components is None:
+        drawn, held_out = drawn_events(values, sizes.events, seed)
+        found |= split_further(found[chosen], chosen, made_here(drawn), held_out, em, n_jobs)
+        chosen = best_held_out(list(found))
     # From the centres alone: the trace shows how EM finds the rest, as the deck's pictures do.
     start = start_around(made_here(values), found[chosen].means, em.regularization)
     whole = fit_there(values, start, em, keep_history=True, n_jobs=n_jobs)
@@ -122,13 +121,17 @@ def fit_events(
         # A density per unit of the events, not per standard deviation: only what was measured has units.
         log_likelihoods=whole.log_likelihoods - np.log(scale) @ (~np.isnan(events)).sum(axis=0),
         converged=whole.converged,
-        sizes=[*fits, *(each for each in found if each.splits)],
+        sizes=list(found),
         chosen=chosen,
     )
 
 
-def _standardised(matrix: EventMatrix, offset: np.ndarray, scale: np.ndarray, seed: int) -> np.ndarray:
-    return (spread_ends(matrix.values, seed) - offset) / scale
+def _spread(matrix: EventMatrix, seed: int) -> np.ndarray:
+    return spread_ends(matrix.values, seed)
+
+
+def _standardised(values: np.ndarray, offset: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    return (values - offset) / scale
 
 
 def separating_channels(mixture: Mixture, count: int = 2) -> list[int]:

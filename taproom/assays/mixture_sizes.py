@@ -18,6 +18,7 @@ import numpy as np
 from taproom.assays.component_splits import split
 from taproom.assays.expectation_maximization import EmParameters, Fit, fit, fit_all
 from taproom.assays.mixtures import Mixture
+from taproom.blas import blas_threads
 from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 
@@ -54,7 +55,7 @@ def fit_sizes(
     em: EmParameters,
     seed: int,
     n_jobs: int | None = None,
-) -> list[SizeFit]:
+) -> dict[SizeFit, Mixture]:
     """Fit every number of components from every start to some events, and judge the fits on as many others.
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
@@ -72,7 +73,9 @@ def fit_sizes(
         for restart in range(parameters.restarts if components > 1 else 1)
     ]
     fits = fit_all(drawn, tasks, em, n_jobs=n_jobs)
-    return [_judged(fit, events, held_out, task_seed) for (_, task_seed), fit in zip(tasks, fits, strict=True)]
+    return {
+        _judged(fit, events, held_out, task_seed): fit.mixture for (_, task_seed), fit in zip(tasks, fits, strict=True)
+    }
 
 
 def drawn_events(
@@ -134,7 +137,8 @@ def split_further(
         if start.components == mixture.components:
             break
         try:
-            fitted = fit(drawn, start, em, n_jobs=n_jobs)
+            with blas_threads():
+                fitted = fit(drawn, start, em, n_jobs=n_jobs)
         except InputError:  # a component collapses
             break
         found = _judged(fitted, len(drawn), held_out, judged.seed, last.splits + 1)

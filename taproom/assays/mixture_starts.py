@@ -89,11 +89,21 @@ def _around(
     components, channels = centres.shape
     typical = np.eye(channels) * components ** (-2.0 / channels)
     with blas_threads():
-        nearest = np.argmin([((standard - centre) ** 2).sum(axis=1) for centre in centres], axis=0)
+        nearest = _nearest(standard, centres)
         parts = [_moments_with(standard[nearest == k], centres[k], typical) for k in range(components)]
     counts, means, covariances = (np.array(part) for part in zip(*parts, strict=True))
     start = Mixture(counts / counts.sum(), means, covariances).scaled(offset, scale)
     return Mixture(start.weights, start.means, start.covariances + regularization * np.eye(channels))
+
+
+def _nearest(values: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """The place of the nearest centre to each of the values; of equally near ones the first."""
+    nearest, least = np.zeros(len(values), np.intp), np.full(len(values), np.inf)
+    for place, centre in enumerate(centres):
+        distance = ((values - centre) ** 2).sum(axis=1)
+        nearest[distance < least] = place
+        np.minimum(least, distance, out=least)
+    return nearest
 
 
 def two_component_start(values: np.ndarray, seed: int) -> Mixture:

@@ -12,9 +12,10 @@ Classification 4, 2010), but a pair only if there is no sign of a valley. Either
 - in one of three projections, events are too few in between for a density with one mode (`valley_p_value`), at a level
   of significance, which needs some hundred events;
 - on the ways from components of the one group to those of the other, the density of the mixture itself falls below a
-  share of the lower one of the two peaks (`saddles`), which also shows valleys between rare populations. Of two groups
-  with many events it does not count: a large population has several components, whose density has valleys by chance,
-  and where populations are large, projections show real ones.
+  share of the lower one of the two peaks (`saddles`), which also shows valleys between rare populations. Between two
+  groups of many events it does not count: a large population has several components, whose density has valleys by
+  chance, and projections show real ones. Where values are missing in all events, there are no projections but single
+  channels, so it counts.
 
 That a population of cells has one mode is how gates are drawn (Johnsson, Linderoth and Fontes, What is a "unimodal"
 cell population?, Cytometry A 89, 2016).
@@ -53,8 +54,8 @@ def merge(mixture: Mixture, values: np.ndarray, level: float = LEVEL, valley: fl
         mixture: fitted to `values`.
         values: (events, channels) float64, NaN where missing.
         level: groups of components are not merged if that they have one mode is rejected at this level; in 0 to 1.
-        valley: nor, if the smaller one has few events, where the density between them falls below this share of that
-            at the lower peak; in 0 to 1.
+        valley: nor, if the smaller one has less than 1,200 of the events that count, where the density between them
+            falls below this share of that at the lower peak; in 0 to 1.
 
     Raises:
         InputError: no events, a level that is no probability, or a valley that is no share.
@@ -184,8 +185,9 @@ class _Valleys:
 
     def between(self, first: tuple[int, ...], second: tuple[int, ...]) -> bool:
         """Whether there is a valley between two groups."""
-        few = min(sum(len(self._rows[k]) for k in group) for group in (first, second)) < MANY
-        return (few and self.fall(first, second) > self._least_fall) or self.p_value(first, second) <= self._level
+        events = min(sum(len(self._rows[k]) for k in group) for group in (first, second))
+        counts = events < MANY or not self._complete
+        return (counts and self.fall(first, second) > self._least_fall) or self.p_value(first, second) <= self._level
 
     def fall(self, first: tuple[int, ...], second: tuple[int, ...]) -> float:
         """How much lower the log density of the mixture is on the best way than at the lower peak."""

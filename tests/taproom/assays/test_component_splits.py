@@ -42,6 +42,12 @@ def test_few_events_and_constant_channels_are_not_split():
     assert split(values, one, EM, seed=0).components == 1
 
 
+def test_a_component_that_no_event_belongs_to_stays():
+    values, one = clouds(200)
+    two = Mixture([1.0, 0.0], [one.means[0], [90.0, 90.0]], np.repeat(one.covariances, 2, axis=0))
+    assert split(values, two, EM, seed=0).means.tolist() == two.means.tolist()
+
+
 def test_events_with_missing_values_are_split_alike():
     values, one = clouds(200, 200)
     values[np.random.default_rng(1).random(400) < 0.3, 1] = np.nan

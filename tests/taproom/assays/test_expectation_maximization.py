@@ -261,10 +261,11 @@ def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
     assert usage.blocks == (groups * sum(len(each.log_likelihoods) for each in here) if in_rounds else len(tasks))
     assert usage.largest_sent < 3_000
     assert usage.largest_received < (2_000 if in_rounds else 10_000)
-    start = here[0].mixture
-    made = Made(values_with_missing, (events,))
-    assert_same_bits(fit(made.here, start, parameters), fit_there(made, start, parameters))
-    assert taken_usages()[-1].blocks >= (2 * groups if in_rounds else 1)
+    start, made = here[0].mixture, Made(values_with_missing, (events,))
+    one = fit_there(made, start, parameters, keep_history=True)
+    assert_same_bits(fit(made.here, start, parameters), one)
+    assert len(one.history) == len(one.log_likelihoods)
+    assert taken_usages()[-1].blocks == (groups * len(one.log_likelihoods) if in_rounds else 1)
 
 
 def test_moments_of_groups_are_those_of_all_blocks_up_to_rounding(monkeypatch):

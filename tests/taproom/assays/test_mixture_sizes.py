@@ -2,6 +2,7 @@ import numpy as np
 
 from taproom.assays.expectation_maximization import EmParameters, fit_all
 from taproom.assays.mixture_sizes import SizeFit, best_by_bic, best_held_out, drawn_events, split_further
+from taproom.assays.mixtures import Mixture
 
 
 def size_fit(components, bic, held_out, seed=0):
@@ -41,6 +42,14 @@ def test_without_held_out_events_nothing_is_split():
     values = np.random.default_rng(0).normal(size=(50, 1))
     (one,) = fit_all(values, [(1, 0)])
     assert split_further(one.mixture, size_fit(1, 0.0, np.nan), values, values[:0], EmParameters()) == {}
+
+
+def test_splits_end_where_a_component_collapses(monkeypatch):
+    values = np.repeat([0.0, 9.0], 40)[:, None]
+    one = Mixture([1.0], [[4.5]], [[[20.0]]])
+    collapsing = Mixture([0.5, 0.5], [[0.0], [9.0]], [[[1.0]], [[1.0]]])
+    monkeypatch.setattr("taproom.assays.mixture_sizes.split", lambda *_: collapsing)
+    assert split_further(one, size_fit(1, 0.0, -9.0), values, values, EmParameters(regularization=0.0)) == {}
 
 
 def test_drawn_and_held_out_events_are_others_and_at_most_half_of_all():

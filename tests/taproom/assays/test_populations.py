@@ -117,6 +117,14 @@ def test_a_valley_of_the_mixture_between_many_events_needs_a_projection_that_sho
     assert merge(halves, events).tolist() == [0, 0]
 
 
+def test_where_no_event_is_complete_a_valley_that_no_channel_shows_is_seen_in_the_mixture():
+    two = mixture(np.array([[0.0] * 8, [1.5] * 8]), [0.501, 0.499])
+    events = draw(two, 4_000)
+    assert merge(two, events).tolist() == [0, 1]
+    events[np.arange(4_000), np.random.default_rng(0).integers(8, size=4_000)] = np.nan
+    assert merge(two, events).tolist() == [0, 1]
+
+
 @pytest.mark.parametrize("valley", [-0.1, 1.5, np.nan])
 def test_a_valley_that_is_no_share_is_refused(valley):
     with pytest.raises(InputError, match="share of a density"):
