@@ -391,6 +391,22 @@ def never_decreases(trace: pa.Table) -> dg.AssetCheckResult:
     )
 
 
+@dg.asset_check(
+    asset="mixture_fits",
+    blocking=True,
+    description="One fit is chosen, and under no other one are held-out events likelier (without any: BIC smaller).",
+)
+def chosen_fit_is_the_best(mixture_fits: pa.Table) -> dg.AssetCheckResult:
+    """Otherwise the mixture started from another fit than the one for which it is published."""
+    without = mixture_fits["held_out_log_density"].null_count > 0
+    values = (pa.compute.negate(mixture_fits["bic"]) if without else mixture_fits["held_out_log_density"]).to_numpy()
+    chosen = values[mixture_fits["chosen"].to_numpy()]
+    return dg.AssetCheckResult(
+        passed=len(chosen) == 1 and bool(chosen[0] == values.max()),
+        metadata={"chosen": len(chosen), "judged_by": "BIC" if without else "held-out events"},
+    )
+
+
 @dg.asset_check(asset="mixture", description="The weights of all components sum to 1.")
 def mixture_weights_sum_to_one(mixture: pa.Table) -> dg.AssetCheckResult:
     """They would not if a component were missing."""

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from assets.assays.mixture import population_shares_match_weights
+from assets.assays.mixture import chosen_fit_is_the_best, population_shares_match_weights
 from pipelines.records import newest_materialization
 from taproom.assays.event_mixture import mixture_from
 from taproom.errors import InputError
@@ -132,6 +132,24 @@ def test_fewer_events_than_components_and_constant_channels_are_refused(tmp_path
     with pytest.raises(InputError, match="Channel y is constant"):
         make(*TABLES, mixture=QUICK)
     assert "mixture" not in warehouse.tables()
+
+
+@pytest.mark.parametrize(
+    ("held_out", "bic", "chosen", "passed"),
+    [
+        ([-3.0, -2.0], [1.0, 2.0], [False, True], True),
+        ([-3.0, -2.0], [1.0, 2.0], [True, False], False),
+        ([None, None], [1.0, 2.0], [True, False], True),
+        ([None, None], [1.0, 2.0], [False, True], False),
+        ([-3.0, -2.0], [1.0, 2.0], [False, False], False),
+    ],
+)
+def test_a_fit_that_is_not_the_best_is_no_choice(held_out, bic, chosen, passed):
+    held_out = pa.array(held_out, pa.float64())
+    assert (
+        chosen_fit_is_the_best(pa.table({"held_out_log_density": held_out, "bic": bic, "chosen": chosen})).passed
+        == passed
+    )
 
 
 @pytest.mark.parametrize(("events", "passed"), [([0, 0, 0, 1], True), ([0, 0, 1, 1], False), ([0, 0, 0, 0], False)])
