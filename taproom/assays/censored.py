@@ -1,8 +1,8 @@
 """Values beyond the range of an instrument, which it gives as the end of its range.
 
-A detector saturates, and mass cytometry counts no ions of many cells: a large share of a channel's values is equal. No
-Gaussian has such a share of equal values, so that fits spend components on them, in each combination of channels. Here
-belongs how such values are spread before a mixture is fitted; published values stay as they were measured.
+A detector saturates, and mass cytometry counts no ions of many cells: many values of a channel are equal. A Gaussian
+becomes as narrow as it may on them, in each combination of channels, so that they take many components. Here belongs
+how such values are spread before a mixture is fitted; published values stay as they were measured.
 """
 
 import numpy as np

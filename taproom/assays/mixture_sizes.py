@@ -60,8 +60,8 @@ def fit_sizes(
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
     by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
-    are passed over. With `Made` values, a fit is a block of work on a cluster where there is one. Raises `InputError`
-    where a number is below 1, and as `fit_all`.
+    are passed over. With `Made` values, a fit is a block of work on a cluster where there is one. Returns the mixtures
+    by how they were judged. Raises `InputError` where a number is below 1, and as `fit_all`.
     """
     if not parameters.sizes or min(parameters.sizes) < 1:
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
