@@ -140,7 +140,6 @@ def fit_all(
     values: np.ndarray | Made[np.ndarray],
     tasks: Sequence[tuple[int, int]],
     parameters: EmParameters | None = None,
-    keep_history: bool = False,
     n_jobs: int | None = None,
 ) -> list[Fit]:
     """Fit the same events once for each task (components, seed of `start_at`), in the tasks' order.
@@ -152,7 +151,6 @@ def fit_all(
         values: (n, d) float64, NaN where missing. Mixtures are fitted to `Made` values on a cluster where there is one.
         tasks: numbers of components and seeds.
         parameters: see `EmParameters`.
-        keep_history: whether to keep the mixture of each iteration.
         n_jobs: threads, counted as joblib counts workers. No bit of the result depends on it.
 
     Raises:
@@ -163,9 +161,9 @@ def fit_all(
     with blas_threads():
         if _in_rounds(values):
             starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
-            return _fit_in_rounds(values, starts, parameters, keep_history)
+            return _fit_in_rounds(values, starts, parameters, keep_history=False)
         with workers(values, n_jobs) as run:
-            fits = run(_fit_from_seed, ((*task, parameters, keep_history) for task in tasks))
+            fits = run(_fit_from_seed, ((*task, parameters) for task in tasks))
             return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
 
 
@@ -192,8 +190,8 @@ def _in_rounds(values: np.ndarray | Made[np.ndarray]) -> TypeGuard[Made[np.ndarr
     return isinstance(values, Made) and cluster_address() is not None and len(values.here) > GROUP * BLOCK
 
 
-def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: EmParameters, keep_history: bool) -> Fit:
-    return fit(values, start_at(values, components, seed, parameters.regularization), parameters, keep_history)
+def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: EmParameters) -> Fit:
+    return fit(values, start_at(values, components, seed, parameters.regularization), parameters)
 
 
 def _fit_in_rounds(

@@ -251,19 +251,21 @@ def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
         monkeypatch.setattr(expectation_maximization, "GROUP", 2)
     events, tasks = 20_000, [(2, 0), (3, 0), (3, 1)]
     parameters = EmParameters(iterations=5, tolerance=1e-2)
-    here = fit_all(values_with_missing(events), tasks, parameters, keep_history=True, n_jobs=2)
-    there = fit_all(Made(values_with_missing, (events,)), tasks, parameters, keep_history=True)
+    here = fit_all(values_with_missing(events), tasks, parameters, n_jobs=2)
+    there = fit_all(Made(values_with_missing, (events,)), tasks, parameters)
     for first, second in zip(here, there, strict=True):
         assert_same_bits(first, second)
-        assert [each.means.tolist() for each in first.history] == [each.means.tolist() for each in second.history]
     usage = taken_usages()[-1]
     groups = 3  # of two blocks
     assert usage.blocks == (groups * sum(len(each.log_likelihoods) for each in here) if in_rounds else len(tasks))
     assert usage.largest_sent < 3_000
     assert usage.largest_received < (2_000 if in_rounds else 10_000)
     start, made = here[0].mixture, Made(values_with_missing, (events,))
-    one = fit_there(made, start, parameters, keep_history=True)
-    assert_same_bits(fit(made.here, start, parameters), one)
+    wanted, one = (
+        each(given, start, parameters, keep_history=True) for each, given in ((fit, made.here), (fit_there, made))
+    )
+    assert_same_bits(wanted, one)
+    assert [each.means.tolist() for each in wanted.history] == [each.means.tolist() for each in one.history]
     assert len(one.history) == len(one.log_likelihoods)
     assert taken_usages()[-1].blocks == (groups * len(one.log_likelihoods) if in_rounds else 1)
 
