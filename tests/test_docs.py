@@ -61,7 +61,7 @@ def reader(tmp_path, monkeypatch, themed_reviews, write_csv, instance, plate_of_
     ops = {"reviews": {"config": {"source": "table", "path": str(path)}}}
     key = file_key(path.name, file_sha256(path))
     instance.add_dynamic_partitions("review_batches", [key])
-    quick = {"item_map": {"config": {"updates_per_item": 50}}}
+    quick = {"item_map": {"config": {"updates_per_item": 8}}}
     defs.resolve_job_def("ingest_reviews").execute_in_process({"ops": ops}, instance, partition_key=key)
     defs.resolve_job_def("refresh_reviews").execute_in_process({"ops": quick}, instance)
     plate = plate_of_wells(channels=("Y2-A", "B1-A"))

@@ -119,11 +119,11 @@ MAP_MOVES = Contract(
 class ItemMapConfig(dg.Config):
     """Parameters of the embedding; null: the champion's value or, without one, the default of `OrdinalParameters`."""
 
-    updates_per_item: int | None = Field(None, ge=1, description="number of triplets drawn per item")
+    updates_per_item: int | None = Field(None, ge=1, description="number of updates per item")
     margin: float | None = Field(None, gt=0, description="margin of the loss")
     step: float | None = Field(None, gt=0, description="initial learning rate; it decreases to 0")
     within_share: float | None = Field(
-        None, ge=0, le=1, description="share of triplets with both items among the k neighbours"
+        None, ge=0, le=1, description="weight of the triplets with both items among the k neighbours"
     )
     seed: int = Field(0, ge=0, description="seed of the initialization and of the triplets")
     landmarks: int | None = Field(

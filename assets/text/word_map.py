@@ -42,7 +42,7 @@ class WordMapConfig(dg.Config):
     """The number of words, and parameters of the embedding."""
 
     words: int = Field(2_000, ge=4, le=20_000, description="number of words on the map, the most frequent ones")
-    updates_per_word: int = Field(4_000, ge=1, description="number of triplets drawn per word")
+    updates_per_word: int = Field(700, ge=1, description="number of updates per word")
     seed: int = Field(0, ge=0, description="seed of the initialization and of the triplets")
     workers: int = Field(-1, ge=-1, description="number of threads, as for joblib; -1: one per core")
 

@@ -36,11 +36,11 @@ STUDY = Study(
     },
     unit="updates per item",
     score="mean error of held-out triplets, random and within the neighbours, in two and three dimensions",
-    full_budget=12_000,
+    full_budget=2_000,
     plans={
-        SearchSize.brief: Plan("hyperband", trials=6, budget=2_700, least_budget=900),
-        SearchSize.small: Plan("hyperband", trials=24, budget=8_100, least_budget=900),
-        SearchSize.large: Plan("hyperband", trials=100, budget=8_100, least_budget=300),
+        SearchSize.brief: Plan("hyperband", trials=6, budget=450, least_budget=150),
+        SearchSize.small: Plan("hyperband", trials=24, budget=1_350, least_budget=150),
+        SearchSize.large: Plan("hyperband", trials=100, budget=1_350, least_budget=50),
     },
 )
 

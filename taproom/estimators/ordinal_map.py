@@ -38,10 +38,10 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         n_neighbors: neighbours of each row; by default a tenth of the rows, at most 100.
         metric: "cosine", or "precomputed": `X` is then a sparse graph of neighbours by cosine distance as
             `CosineNeighborsTransformer` gives it, with the same number of neighbours in each row.
-        updates_per_sample: draws of a triplet for each row.
+        updates_per_sample: how often a row is compared with 4 of its neighbours and 4 rows at random.
         margin: by how much a far row should be farther, where 1 is the radius of the start.
-        step: length of the first step, which falls to 0.
-        within_share: share of the draws that compare two neighbours; the others compare a neighbour with any row.
+        step: how far a triplet moves its rows at first, if it is the only one of a neighbour; it falls to 0.
+        within_share: weight of the triplets that compare two neighbours; the others compare a neighbour with any row.
         random_state: an int is the seed; a `RandomState` or None (NumPy's global one) draws a seed in each fit.
         n_jobs: threads, as joblib counts them; no bit of the map depends on them.
 
@@ -54,7 +54,7 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     >>> import numpy as np
     >>> angles = np.linspace(0, np.pi / 2, 30)
     >>> X = np.column_stack([np.cos(angles), np.sin(angles)])
-    >>> ordinal_map = OrdinalMap(n_components=1, n_neighbors=5, updates_per_sample=500, random_state=0).fit(X)
+    >>> ordinal_map = OrdinalMap(n_components=1, n_neighbors=5, updates_per_sample=80, random_state=0).fit(X)
     >>> bool((np.abs(np.diff(np.argsort(ordinal_map.embedding_.ravel()))) == 1).mean() > 0.9)
     True
     >>> ordinal_map.score(X) > 0.9
@@ -67,10 +67,10 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         *,
         n_neighbors: int | None = None,
         metric: str = "cosine",
-        updates_per_sample: int = 12_000,
+        updates_per_sample: int = 2_000,
         margin: float = 0.1,
-        step: float = 0.04,
-        within_share: float = 0.37,
+        step: float = 0.03,
+        within_share: float = 0.39,
         random_state: int | np.random.RandomState | None = None,
         n_jobs: int | None = None,
     ) -> None:

@@ -12,7 +12,9 @@ from taproom._random_kernels import below, mixed
 
 RANDOM, NEAR_MISS, WITHIN = 0, 1, 2
 NONE = -1
-DRAWS_PER_ANCHOR = 8
+# An update compares so many neighbours of an item with each other, and with so many items at random.
+NEIGHBORS, OTHERS = 4, 4
+COMPARED = NEIGHBORS + OTHERS
 
 _DRAW, _ANCHOR, _HELD_OUT = (
     np.uint64(0x9E3779B97F4A7C15),
@@ -39,22 +41,24 @@ class Graph(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """A descent: number of draws in all, seed, margin, first step, share of draws within the neighbours.
+    """A descent: number of updates in all, seed, margin, first step, share of the triplets within the neighbours.
 
-    The first `hinge_draws` have the hinge loss, the others the ramp loss.
+    The first `hinge_updates` have the hinge loss, the others the ramp loss: a triplet that is violated by `given_up` or
+    more has no slope.
     """
 
-    draws: int
-    hinge_draws: int
+    updates: int
+    hinge_updates: int
     seed: np.uint64
     margin: float
+    given_up: float
     step: float
     within_share: float
 
 
 @njit(nogil=True, cache=True)
 def displacement(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int, last: Int) -> np.ndarray:
-    """How far the draws `first` to `last` of a descent move the items from where they are: (n, d)."""
+    """How far the updates `first` to `last` of a descent move the items from where they are: (n, d)."""
     moved = coordinates.copy()
     _descend(moved, graph, descent, first, last)
     moved -= coordinates
@@ -63,47 +67,86 @@ def displacement(coordinates: np.ndarray, graph: Graph, descent: Descent, first:
 
 @njit(nogil=True, cache=True)
 def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int, last: Int) -> None:
-    """Descent in place; a draw may give no triplet.
-
-    Whether a triplet is one is looked at last, because most draws that are none satisfy the margin anyway.
-    """
+    """Descent in place. The items are the anchors of the updates in turn."""
     items, dimension = coordinates.shape
-    for draw in range(first, last):
-        # An anchor stays for some draws because its neighbours are then in the processor's cache.
-        anchor = below(mixed(descent.seed + np.uint64(draw // DRAWS_PER_ANCHOR) * _ANCHOR), items)
-        bits = mixed(descent.seed + np.uint64(draw) * _DRAW)
-        is_within = _is_within(bits, descent.within_share)
-        if is_within:
-            first_place, last_place = _two_places(bits, graph.indices.shape[1])
-            near = np.int64(graph.indices[anchor, first_place])
-            far = np.int64(graph.indices[anchor, last_place])
-        else:
-            if graph.reach[anchor] == 0:
-                continue
-            near = np.int64(graph.indices[anchor, _near_place(bits, graph.reach[anchor])])
-            far = below(bits, items)
-        to_near = _distance(coordinates, anchor, near)
-        to_far = _distance(coordinates, anchor, far)
-        too_far = to_near - to_far
-        if too_far <= -descent.margin or (draw >= descent.hinge_draws and too_far >= descent.margin):
-            continue
-        if is_within:
-            if _within(bits, graph, anchor)[0] == NONE:
-                continue
-        elif far == anchor or _contains(graph.indices[anchor], far):
-            continue
-        if _is_held_out_of(graph, anchor, near, far):
-            continue
-        step = descent.step * (1.0 - draw / descent.draws) ** 2
-        # A distance of 0 has no direction to grow in.
-        pull = step / to_near if to_near > 0.0 else 0.0
-        push = step / to_far if to_far > 0.0 else 0.0
+    rows = np.empty(COMPARED, np.int64)
+    given, away, pull = np.empty(COMPARED), np.empty(COMPARED), np.empty(COMPARED)
+    apart = np.empty((dimension, COMPARED))
+    for update in range(first, last):
+        anchor = update % items
+        _draw(graph, anchor, descent.seed + np.uint64(update * COMPARED) * _DRAW, rows, given)
+        _measure(coordinates, anchor, rows, apart, away)
+        given_up = descent.given_up if update >= descent.hinge_updates else np.inf
+        _pull(graph, anchor, rows, given, away, descent.margin, given_up, descent.within_share, pull)
+        step = descent.step * (1.0 - update / descent.updates)
+        for place in range(COMPARED):
+            # A distance of 0 has no direction to grow in.
+            pull[place] *= step / away[place] if away[place] > 0.0 else 0.0
         for axis in range(dimension):
-            toward_near = pull * (coordinates[anchor, axis] - coordinates[near, axis])
-            from_far = push * (coordinates[anchor, axis] - coordinates[far, axis])
-            coordinates[anchor, axis] -= toward_near - from_far
-            coordinates[near, axis] += toward_near
-            coordinates[far, axis] -= from_far
+            for place in range(COMPARED):
+                moved = pull[place] * apart[axis, place]
+                coordinates[anchor, axis] -= moved
+                coordinates[rows[place], axis] += moved
+
+
+@njit(nogil=True, cache=True)
+def _draw(graph: Graph, anchor: Int, seed: np.uint64, rows: np.ndarray, given: np.ndarray) -> None:
+    """Fill in the items that are compared, neighbours first, and the distances that the graph gives them.
+
+    Items beyond the neighbours are farther than all of these, or as far as the last ones; an item that is drawn among
+    them although it is none of them is nearer than any, so that it makes no triplet.
+    """
+    items, k = graph.indices.shape
+    beyond = np.inf if graph.reach[anchor] == k else graph.distances[anchor, k - 1]
+    for place in range(NEIGHBORS):
+        neighbor = below(mixed(seed + np.uint64(place) * _DRAW), k)
+        rows[place], given[place] = graph.indices[anchor, neighbor], graph.distances[anchor, neighbor]
+    for place in range(NEIGHBORS, COMPARED):
+        other = below(mixed(seed + np.uint64(place) * _DRAW), items)
+        is_beyond = other != anchor and not _contains(graph.indices[anchor], other)
+        rows[place], given[place] = other, beyond if is_beyond else -np.inf
+
+
+@njit(nogil=True, cache=True)
+def _measure(coordinates: np.ndarray, anchor: Int, rows: np.ndarray, apart: np.ndarray, away: np.ndarray) -> None:
+    """Fill in the anchor's differences from the items, (d, items), and its distances from them."""
+    away[:] = 0.0
+    for axis in range(coordinates.shape[1]):
+        for place in range(COMPARED):
+            difference = coordinates[anchor, axis] - coordinates[rows[place], axis]
+            apart[axis, place] = difference
+            away[place] += difference * difference
+    for place in range(COMPARED):
+        away[place] = np.sqrt(away[place])
+
+
+@njit(nogil=True, cache=True)
+def _pull(
+    graph: Graph,
+    anchor: Int,
+    rows: np.ndarray,
+    given: np.ndarray,
+    away: np.ndarray,
+    margin: float,
+    given_up: float,
+    within_share: float,
+    pull: np.ndarray,
+) -> None:
+    """Fill in the weight of the triplets that want an item nearer, less that of those that want it farther.
+
+    All triplets together weigh as much as there are neighbours. Without branches: which triplets are violated cannot be
+    predicted.
+    """
+    within, beyond = 2.0 * within_share / (NEIGHBORS - 1), (1.0 - within_share) / OTHERS
+    pull[:] = 0.0
+    for near in range(NEIGHBORS):
+        for far in range(COMPARED):
+            too_far = away[near] - away[far]
+            has_slope = (given[near] < given[far]) & (too_far > -margin) & (too_far < given_up)
+            is_trained = not _is_held_out_of(graph, anchor, rows[near], rows[far])
+            weight = (within if far < NEIGHBORS else beyond) if has_slope & is_trained else 0.0
+            pull[near] += weight
+            pull[far] -= weight
 
 
 @njit(nogil=True, cache=True)
@@ -201,11 +244,11 @@ def _within(bits: np.uint64, graph: Graph, anchor: Int) -> tuple[Int, Int]:
 
 @njit(nogil=True, cache=True)
 def _contains(values: np.ndarray, wanted: Int) -> bool:
-    """Without a branch: a hundred numbers are compared at once faster than they are searched."""
-    found = False
-    for value in values:
-        found |= value == wanted
-    return found
+    """Whether the number is among `values` (int32). All are counted, in 32 bits, which compares eight at once."""
+    found = np.uint32(0)
+    for place in range(len(values)):
+        found = np.uint32(found + np.uint32(np.uint32(values[place]) == np.uint32(wanted)))
+    return found > 0
 
 
 @njit(nogil=True, cache=True)
@@ -231,8 +274,3 @@ def _two_places(bits: np.uint64, k: Int) -> tuple[np.int64, np.int64]:
     """The places of two neighbours, the first one in order first; they may be one."""
     one, other = _near_place(bits, k), below(bits, k)
     return min(one, other), max(one, other)
-
-
-@njit(nogil=True, cache=True)
-def _is_within(bits: np.uint64, share: float) -> np.bool:
-    return np.float64(bits & np.uint64(0xFFF)) < share * 4096.0

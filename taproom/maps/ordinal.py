@@ -24,29 +24,29 @@ from taproom.progress import progress
 if TYPE_CHECKING:
     from taproom.maps._ordinal_kernels import Graph
 
-# A round of the descent: so many shards, each of so many draws an item, from the same state of the map. The numbers are
-# part of the result. Below so many items a round is too short to be worth a thread.
+# A round of the descent has an update for each item: so many shards, each of neighbouring items, from the same state of
+# the map. The number is part of the result. Below so many items a round is too short to be worth a thread.
 SHARDS = 4
-DRAWS_PER_SHARD = 0.5
 ITEMS_WORTH_SHARDS = 4_000
-DRAWS_WITHOUT_SHARDS = 1 << 20
+UPDATES_WITHOUT_SHARDS = 1 << 18
 POWER_STEPS = 30
 # So much of a descent has the hinge loss, which moves an item however far it is from where it belongs. The ramp loss
 # that follows is nearer to the share of violated triplets: on the graph of `OrdinalParameters` it lowers both errors
 # together by 0.007 in two dimensions. A map that is continued has only the ramp loss.
 HINGE_SHARE = 0.3
+# Of the ramp loss: a triplet that is violated by so many margins has no slope. With 1.0 both errors together are 0.001
+# higher, in two dimensions 0.002; with 1.6 as much.
+GIVEN_UP_AT = 1.3
 # A map that is continued starts at its old coordinates, at the radius (in margins) that maps of texts end up at, and
-# with so much shorter steps. On the graph of `OrdinalParameters`, grown by a quarter, that gives 0.149 / 0.391 (from
-# scratch 0.150 / 0.391), and the items that were there move by 0.08 in the median; by 0.13 from radius 5 with some
-# hinge loss.
-RESTART_RADIUS = 7.7
-RESTART_STEP = 1 / 8
+# with so much shorter steps. On the graph of `OrdinalParameters`, grown by a quarter, that gives 0.146 / 0.388 (from
+# scratch 0.147 / 0.389), and the items that were there move by 0.08 in the median.
+RESTART_RADIUS = 7.5
+RESTART_STEP = 1 / 4
 # With fewer of the items on the old map, it is not used as a start; the new map is still aligned to it.
 LEAST_SHARE_TO_RESTART = 0.1
 SPARE_VECTORS = 5
 # After that of the landmarks, the descent of all items has so much of the updates and of the length of the steps.
-# `docs/scaling.md` has its errors beside those of a full descent. On the graph of `OrdinalParameters`, steps of half
-# that length or no hinge loss lose 0.006 in both errors together.
+# `docs/scaling.md` has its errors beside those of a full descent.
 LANDMARKS_UPDATES = 1 / 4
 LANDMARKS_STEP = 1 / 4
 
@@ -60,23 +60,23 @@ class OrdinalParameters:
 
     Attributes:
         dimension: of the map.
-        updates_per_item: draws of a triplet for each item. 12,000 give 0.149 / 0.390 in two dimensions and
-            0.122 / 0.374 in three; 8,000 give 0.150 / 0.391 and 0.123 / 0.376.
+        updates_per_item: how often an item is compared with 4 of its neighbours and 4 items at random, which are 22
+            triplets. 2,000 give 0.147 / 0.389 in two dimensions and 0.121 / 0.371 in three; 1,600 give 0.122 / 0.372
+            in three.
         margin: by how much a far item should be farther, where 1 is the radius of the start. On graphs of real texts
             the map takes on the scale of the margin, and only step / margin matters. Graphs that can be mapped without
             error stay at the scale of the start, and a smaller margin then leaves less distortion.
-        step: length of the first step; it falls to 0 as the square of what is left of the descent. With half of it both
-            errors together differ by 0.001.
-        within_share: share of the draws that compare two neighbours. It trades one error for the other: in two
-            dimensions 0.4 gives 0.151 / 0.390, 0.5 gives 0.158 / 0.383.
+        step: how far a triplet moves its items at first, if it is the only one of a neighbour; it falls to 0 linearly.
+        within_share: weight of the triplets that compare two neighbours, of all in an update. It trades one error for
+            the other.
         seed: of all random numbers.
     """
 
     dimension: int = 2
-    updates_per_item: int = 12_000
+    updates_per_item: int = 2_000
     margin: float = 0.1
-    step: float = 0.04
-    within_share: float = 0.37
+    step: float = 0.03
+    within_share: float = 0.39
     seed: int = 0
 
 
@@ -90,15 +90,15 @@ def embed(
     """Place items so that near neighbours are nearer than far ones.
 
     Minimises the hinge loss max(0, v) of v = margin + ||x_k - x_i|| - ||x_k - x_j|| over random triplets (see the
-    module), then the ramp loss min(2 margin, max(0, v)), which has no slope where a triplet is violated by more than
-    the margin: the map then gives up the triplets that it cannot keep for those that it can. Plain distances, not
+    module), then the ramp loss min(2.3 margin, max(0, v)), which has no slope where a triplet is violated by more than
+    1.3 margins: the map then gives up the triplets that it cannot keep for those that it can. Plain distances, not
     squared ones, whose slope grows with the distance, so that the worst triplets rule the map: with the hinge loss
     these give 0.160 / 0.393 on the graph of `OrdinalParameters`, squared ones 0.173 / 0.409. The result depends on
     nothing but the arguments, not even on the threads: each round of the descent is cut into the same shards, which
     start from the same state and are added in the same order.
 
     >>> ring = np.column_stack([np.roll(np.arange(8), 1), np.roll(np.arange(8), -1)])
-    >>> embed(ring, np.zeros((8, 2)), OrdinalParameters(updates_per_item=200)).shape
+    >>> embed(ring, np.zeros((8, 2)), OrdinalParameters(updates_per_item=40)).shape
     (8, 2)
 
     Args:
@@ -225,7 +225,7 @@ def _descend(
 ) -> None:
     """Move the items, in place, round by round; what the shards of a round do is added in their order.
 
-    The first `hinge_share` of the draws have the hinge loss, the others the ramp loss.
+    The first `hinge_share` of the updates have the hinge loss, the others the ramp loss.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -234,21 +234,30 @@ def _descend(
     from taproom.maps import _ordinal_kernels as kernels
 
     p, items = parameters, len(coordinates)
-    draws = items * p.updates_per_item
-    descent = kernels.Descent(draws, int(hinge_share * draws), scattered_seed(p.seed), p.margin, p.step, p.within_share)
-    shards, size = (SHARDS, int(DRAWS_PER_SHARD * items)) if items >= ITEMS_WORTH_SHARDS else (1, DRAWS_WITHOUT_SHARDS)
+    updates = items * p.updates_per_item
+    descent = kernels.Descent(
+        updates,
+        int(hinge_share * updates),
+        scattered_seed(p.seed),
+        p.margin,
+        GIVEN_UP_AT * p.margin,
+        p.step,
+        p.within_share,
+    )
+    shards = SHARDS if items >= ITEMS_WORTH_SHARDS else 1
+    in_round = items if shards > 1 else UPDATES_WITHOUT_SHARDS
     # Not joblib: a shard takes milliseconds, about as long as joblib needs to hand it over.
     with (
         ThreadPoolExecutor(min(shards, effective_n_jobs(n_jobs))) as pool,
-        progress(doing=f"fitting the map, d = {p.dimension}", total=draws, unit="update") as bar,
+        progress(doing=f"fitting the map, d = {p.dimension}", total=updates, unit="update") as bar,
     ):
-        for first in range(0, draws, shards * size):
-            starts = range(first, min(first + shards * size, draws), size)
-            ends = [min(start + size, draws) for start in starts]
+        for first in range(0, updates, in_round):
+            bounds = [first + in_round * shard // shards for shard in range(shards + 1)]
+            bounds = np.minimum(bounds, updates).tolist()
             moves = partial(kernels.displacement, coordinates, graph, descent)
-            for moved in list((pool.map if shards > 1 else map)(moves, starts, ends)):
+            for moved in list((pool.map if shards > 1 else map)(moves, bounds[:-1], bounds[1:])):
                 coordinates += moved
-            bar.update(ends[-1] - first)
+            bar.update(bounds[-1] - first)
 
 
 def check_enough_items(items: int, dimension: int) -> None:

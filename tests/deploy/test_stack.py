@@ -30,7 +30,7 @@ SECRETS = ("PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
 BACKUP = (sys.executable, "-m", "taproom.warehouse.backup")
 QUICK_SEARCH = {"trials": 2, "workers": 1}
 ON_THE_CLUSTER = ("neighbors", ["trials", "item_map_trials"])
-QUICK_REVIEWS = {"item_map": {"updates_per_item": 1000}, "tune_item_map": QUICK_SEARCH}
+QUICK_REVIEWS = {"item_map": {"updates_per_item": 170}, "tune_item_map": QUICK_SEARCH}
 
 
 class Stack(Installation):

@@ -145,7 +145,7 @@ def test_a_batch_that_failed_is_had_by_a_backfill_once_its_inbox_is_mended(insta
 
 def test_runs_that_are_killed_taken_for_lost_or_cancelled_commit_nothing_and_end(installation):
     heads = installation.warehouse.heads()
-    long = {"updates_per_item": 20_000_000}
+    long = {"updates_per_item": 4_000_000}
     run_id = installation.launch("refresh_reviews", item_map=long)
     installation.wait_for_step(run_id, "item_map")
     worker = installation.worker(run_id)

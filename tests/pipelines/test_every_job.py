@@ -58,7 +58,7 @@ QUICK = {
         "topics": {"topics": 4},
         "topic_methods": {"topics": 4, "workers": 1},
         "word_vectors": {"dimensions": 8, "epochs": 1},
-        "word_map": {"updates_per_word": 50},
+        "word_map": {"updates_per_word": 8},
         "tune_topics": QUICK_SEARCH,
         "tune_word_vectors": QUICK_SEARCH,
     },

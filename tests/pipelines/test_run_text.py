@@ -15,7 +15,7 @@ def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_cha
         "topics": {"topics": 3},
         "topic_methods": {"topics": 3, "workers": 1},
         "word_vectors": {"dimensions": 24, "epochs": 2},
-        "word_map": {"updates_per_word": 50},
+        "word_map": {"updates_per_word": 8},
         "tune_topics": BRIEF,
         "tune_word_vectors": BRIEF,
     }

@@ -21,7 +21,7 @@ from taproom.maps.ordinal import OrdinalParameters
 
 MAP = ("item_map", "map_errors", "map_moves")
 CHAIN = ("items", "review_batches", "duplicate_reviews", "vocabulary", "tfidf", "neighbors", *MAP)
-QUICK = {"updates_per_item": 300}
+QUICK = {"updates_per_item": 50}
 
 
 @pytest.fixture

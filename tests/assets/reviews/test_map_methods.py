@@ -60,7 +60,7 @@ def table_of(rows):
 
 def test_methods_are_compared_on_the_whole_and_on_a_sample(ingest, make, themed_reviews, write_csv, warehouse):
     ingest(write_csv("ales.csv", themed_reviews()))
-    config = {"neighbors": {"k": 12}, "item_map": {"updates_per_item": 300}, "map_methods": {"sample": 30}}
+    config = {"neighbors": {"k": 12}, "item_map": {"updates_per_item": 50}, "map_methods": {"sample": 30}}
     result = make(*CHAIN, "map_methods", **config)
     table = warehouse.read("map_methods").to_pandas()
     assert set(table.method) == set(METHODS)

@@ -40,7 +40,7 @@ def test_vectors_and_what_is_asked_of_them(vectors, themes, make, warehouse, sub
         make("word_vectors", "training_pairs", word_vectors=SMALL)
         assert warehouse.heads() == heads
 
-    result = make(*ANALOGY_TABLES, "word_map", word_map={"updates_per_word": 50})
+    result = make(*ANALOGY_TABLES, "word_map", word_map={"updates_per_word": 8})
     with subtests.test("a small corpus is said to be small"):
         checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
         told = checks["corpus_is_large_enough"]

@@ -16,10 +16,10 @@ from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.out_of_sample import far_candidates, place_on_maps
 from taproom.maps.triplets import triplet_errors
 
-QUICK = {"n_neighbors": 6, "updates_per_sample": 300, "random_state": 3}
+QUICK = {"n_neighbors": 6, "updates_per_sample": 50, "random_state": 3}
 
 
-@parametrize_with_checks([OrdinalMap(updates_per_sample=50)])
+@parametrize_with_checks([OrdinalMap(updates_per_sample=10)])
 def test_it_is_a_scikit_learn_estimator(estimator, check):
     check(estimator)
 
@@ -41,7 +41,7 @@ def fitted(rows):
 
 
 def test_the_map_has_the_bits_of_the_function(fitted, graph):
-    wanted = embed(*graph, OrdinalParameters(updates_per_item=300, seed=3))
+    wanted = embed(*graph, OrdinalParameters(updates_per_item=50, seed=3))
     np.testing.assert_array_equal(fitted.embedding_, wanted)
 
 
@@ -51,7 +51,7 @@ def test_identical_rows_lie_on_a_circle_as_those_of_the_product_do(rows):
     groups = np.concatenate([np.arange(90), np.arange(5), np.arange(5)])
     of_distinct = nearest(sparse.csr_array(rows), 6)
     product = NeighborGraph(*of_distinct, np.empty(0, np.int64), np.empty((0, 6), np.int32), groups)
-    wanted = map_items(product, OrdinalParameters(updates_per_item=300, seed=3), 2).positions
+    wanted = map_items(product, OrdinalParameters(updates_per_item=50, seed=3), 2).positions
     np.testing.assert_array_equal(found.embedding_, wanted)
     np.testing.assert_array_equal(found.transform(3 * rows[:5]), wanted[:5])
 
@@ -101,8 +101,8 @@ def test_a_graph_of_neighbours_gives_the_same_map_in_a_pipeline(rows, fitted, ne
 
 
 def test_parameters_are_searched_by_the_score_of_rows_left_out(rows):
-    search = GridSearchCV(OrdinalMap(**QUICK), {"updates_per_sample": [1, 300]}, cv=2).fit(rows)
-    assert search.best_params_ == {"updates_per_sample": 300}
+    search = GridSearchCV(OrdinalMap(**QUICK), {"updates_per_sample": [1, 50]}, cv=2).fit(rows)
+    assert search.best_params_ == {"updates_per_sample": 50}
 
 
 def test_it_survives_pickle_and_names_its_output(fitted, rows):

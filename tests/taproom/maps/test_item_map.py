@@ -11,7 +11,7 @@ from taproom.maps.neighbors import nearest
 from taproom.maps.ordinal import OrdinalParameters
 from tests.item_graphs import bags
 
-QUICK = OrdinalParameters(updates_per_item=500)
+QUICK = OrdinalParameters(updates_per_item=80)
 
 
 def neighbors_table(indices, distances):

@@ -9,10 +9,10 @@ from taproom.maps import _ordinal_kernels as kernels
 from taproom.maps import ordinal
 from taproom.maps.alignment import aligned, canonical
 from taproom.maps.ordinal import OrdinalParameters, embed, embed_from_landmarks
-from taproom.maps.triplets import triplet_errors
+from taproom.maps.triplets import checked_graph, triplet_errors
 from tests.points import neighbors_of, plane
 
-QUICK = OrdinalParameters(updates_per_item=300)
+QUICK = OrdinalParameters(updates_per_item=50)
 
 
 def errors_of(*arguments, **options):
@@ -23,7 +23,7 @@ def errors_of(*arguments, **options):
 def test_points_are_recovered_from_the_ranks_of_their_distances(dimension):
     points = plane(150, dimension, seed=1)
     indices, distances = neighbors_of(points, 40)
-    coordinates = embed(indices, distances, OrdinalParameters(dimension=dimension, updates_per_item=4_000))
+    coordinates = embed(indices, distances, OrdinalParameters(dimension=dimension, updates_per_item=670))
     errors = errors_of(coordinates, indices, distances, samples=50_000)
     assert {kind for kind, _ in errors} == {"random", "within"}
     assert errors["random", "training"].error < 0.01
@@ -52,14 +52,14 @@ def test_shards_cost_no_accuracy(monkeypatch):
     errors = []
     for items_worth_shards in (1, 1_000):
         monkeypatch.setattr(ordinal, "ITEMS_WORTH_SHARDS", items_worth_shards)
-        coordinates = embed(*graph, replace(QUICK, updates_per_item=2_000))
+        coordinates = embed(*graph, replace(QUICK, updates_per_item=330))
         errors.append([row.error for row in triplet_errors(coordinates, *graph, samples=50_000)])
     np.testing.assert_allclose(*errors, atol=0.01)
 
 
 def test_the_large_scale_of_the_map_is_the_same_for_other_seeds():
     graph = neighbors_of(plane(200) * [2, 1], 15)
-    one, other = (embed(*graph, replace(QUICK, updates_per_item=3_000, seed=seed)) for seed in (0, 1))
+    one, other = (embed(*graph, replace(QUICK, updates_per_item=500, seed=seed)) for seed in (0, 1))
     assert np.linalg.svd(one.T @ other, compute_uv=False).sum() / 200 > 0.95
 
 
@@ -70,9 +70,9 @@ def moves(map_, start):
 @pytest.mark.slow
 def test_a_map_stays_where_it_was_when_it_is_continued():
     graph = neighbors_of(plane(300), 30)
-    start = embed(*graph, replace(QUICK, updates_per_item=2_000)) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 0.25
+    start = embed(*graph, replace(QUICK, updates_per_item=330)) @ np.array([[0.6, 0.8], [-0.8, 0.6]]) + 0.25
     before = start.copy()
-    parameters = replace(QUICK, updates_per_item=2_000, seed=1)
+    parameters = replace(QUICK, updates_per_item=330, seed=1)
     continued = embed(*graph, parameters, start)
     assert np.median(moves(continued, start)) < 0.05
     assert np.quantile(moves(continued, start), 0.95) < 0.15
@@ -109,7 +109,7 @@ def test_new_items_without_any_tie_to_the_old_ones_are_placed_too():
 def test_a_map_with_few_of_the_items_is_no_start_but_the_new_one_is_turned_to_it():
     points = canonical(plane(200) * [2, 1])
     graph = neighbors_of(points, 20)
-    parameters = replace(QUICK, updates_per_item=2_000)
+    parameters = replace(QUICK, updates_per_item=330)
     turned = points @ np.array([[0.0, 1.0], [1.0, 0.0]])
     start = np.full_like(points, np.nan)
     start[:15] = turned[:15]
@@ -148,7 +148,7 @@ def test_landmarks_cost_little_accuracy_and_few_updates(monkeypatch):
         descend(coordinates, graph, parameters, *rest)
 
     monkeypatch.setattr(ordinal, "_descend", recorded)
-    points, parameters = plane(400, seed=1), replace(QUICK, updates_per_item=2_000)
+    points, parameters = plane(400, seed=1), replace(QUICK, updates_per_item=330)
     graph = neighbors_of(points, 30)
     maps = [embed(*graph, parameters), embed_from_landmarks(*graph, *landmark_graph(points, 4, 20), parameters)]
     whole, by_landmarks = (errors_of(map_, *graph, samples=20_000) for map_ in maps)
@@ -194,9 +194,46 @@ def moved_from(start, numbers=(), margin=100.0, hinge_share=1):
     only_of_the_first = (np.arange(items) == 0).astype(np.int64)
     indices, distances = np.full((items, 1), 1, np.int32), np.full((items, 1), 0.5)
     graph = kernels.Graph(indices, distances, only_of_the_first, np.array(numbers, np.int64))
-    draws = 500 * items
-    descent = kernels.Descent(draws, hinge_share * draws, np.uint64(0), margin, 1e-9, 0.0)
-    return kernels.displacement(start, graph, descent, 0, draws).any(axis=1)
+    updates = 500 * items
+    descent = kernels.Descent(updates, hinge_share * updates, np.uint64(0), margin, 1.3 * margin, 1e-9, 0.0)
+    return kernels.displacement(start, graph, descent, 0, updates).any(axis=1)
+
+
+@pytest.mark.parametrize(("share", "dimension", "k"), [(0.4, 2, 12), (0.0, 3, 12), (1.0, 1, 12), (0.4, 2, 3)])
+def test_an_update_descends_the_loss_of_its_triplets(share, dimension, k):
+    points = plane(40, dimension, seed=2)
+    graph = checked_graph(*neighbors_of(np.round(plane(40, seed=1), 1), k))  # rounded, so that some are equally far
+    start, margin, seed, step = points.copy(), 0.5, np.uint64(7), 1e-3
+    descent = kernels.Descent(10_000, 0, seed, margin, 1.3 * margin, step, share)
+    for update in range(40):
+        rows, given = np.empty(8, np.int64), np.empty(8)
+        with np.errstate(over="ignore"):
+            kernels._draw(graph, update, seed + np.uint64(8 * update) * kernels._DRAW, rows, given)
+        wanted = -step * (1 - update / 10_000) * slope_of(start, graph, update, rows, margin, share)
+        found = kernels.displacement(start, graph, descent, update, update + 1)
+        np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+def slope_of(places, graph, anchor, rows, margin, share):
+    """The slope of the ramp loss, triplet by triplet, as the documentation has it."""
+    slope = np.zeros_like(places)
+    kth, order = graph.distances[anchor, -1], graph.indices[anchor].tolist()
+    for near in rows[:4]:
+        for place, far in enumerate(rows):
+            near_at = graph.distances[anchor, order.index(near)]
+            if place < 4:
+                is_triplet = near_at < graph.distances[anchor, order.index(far)]
+            else:
+                beyond = far != anchor and far not in order
+                is_triplet = beyond and (graph.reach[anchor] == len(order) or near_at < kth)
+            v = margin + np.linalg.norm(places[anchor] - places[near]) - np.linalg.norm(places[anchor] - places[far])
+            if is_triplet and 0 < v < 2.3 * margin and not kernels.is_held_out(anchor, near, far):
+                weight = share * 2 / 3 if place < 4 else (1 - share) / 4
+                for item, sign in ((near, 1), (far, -1)):
+                    apart = places[anchor] - places[item]
+                    slope[anchor] += sign * weight * apart / np.linalg.norm(apart)
+                    slope[item] -= sign * weight * apart / np.linalg.norm(apart)
+    return slope
 
 
 def test_held_out_triplets_do_not_train_the_map():
@@ -205,14 +242,14 @@ def test_held_out_triplets_do_not_train_the_map():
     assert not moved.all()
 
 
-def test_the_ramp_loss_has_no_slope_where_a_triplet_is_violated_by_more_than_the_margin():
+def test_the_ramp_loss_has_no_slope_where_a_triplet_is_violated_by_more_than_1_3_margins():
     start, margin = plane(60), 0.3
     distances = np.linalg.norm(start - start[0], axis=1)[1:]
     too_far = distances[0] - distances[1:]
     trained = np.array([not kernels.is_held_out(0, 1, far) for far in range(2, 60)])
     by_hinge, by_ramp = (moved_from(start, margin=margin, hinge_share=share)[2:] for share in (1, 0))
     assert by_hinge.tolist() == (trained & (too_far > -margin)).tolist()
-    assert by_ramp.tolist() == (trained & (np.abs(too_far) < margin)).tolist()
+    assert by_ramp.tolist() == (trained & (too_far > -margin) & (too_far < 1.3 * margin)).tolist()
     assert by_ramp.sum() < by_hinge.sum()
 
 
@@ -222,7 +259,7 @@ def test_of_points_in_too_few_dimensions_the_ramp_loss_violates_fewer_triplets(m
     def violated(share: float) -> float:
         """The sum of all errors, on average over three seeds: rounding differs between processors, and leads apart."""
         monkeypatch.setattr(ordinal, "HINGE_SHARE", share)
-        parameters = [replace(QUICK, updates_per_item=6_000, seed=seed) for seed in range(3)]
+        parameters = [replace(QUICK, updates_per_item=1_000, seed=seed) for seed in range(3)]
         found = [errors_of(embed(*graph, each), *graph, samples=50_000) for each in parameters]
         return np.mean([sum(row.error for (_, split), row in each.items() if split == "held_out") for each in found])
 
@@ -240,7 +277,7 @@ def test_identical_items_come_to_lie_together():
     heaps, size = 15, 6
     indices, distances = neighbors_of(np.repeat(plane(heaps), size, axis=0), 4)
     assert (distances == 0).all()
-    coordinates = embed(indices, distances, replace(QUICK, updates_per_item=4_000)).reshape(heaps, size, 2)
+    coordinates = embed(indices, distances, replace(QUICK, updates_per_item=670)).reshape(heaps, size, 2)
     spread = np.linalg.norm(coordinates - coordinates.mean(axis=1, keepdims=True), axis=2)
     assert np.median(spread) < 0.1
     errors = errors_of(coordinates.reshape(-1, 2), indices, distances, samples=10_000)
@@ -263,7 +300,7 @@ def test_few_items_and_extreme_k_work(items, k):
 def test_a_graph_in_two_pieces_works():
     one, other = neighbors_of(plane(20), 5), neighbors_of(plane(20, seed=1), 5)
     indices, distances = np.vstack([one[0], other[0] + 20]), np.vstack([one[1], other[1]])
-    errors = errors_of(embed(indices, distances, replace(QUICK, updates_per_item=3_000)), indices, distances)
+    errors = errors_of(embed(indices, distances, replace(QUICK, updates_per_item=500)), indices, distances)
     assert errors["random", "training"].error < 0.05
 
 

@@ -82,7 +82,7 @@ def publish_map(warehouse, texts, k=5, seed=0, without=(), **options):
     warehouse.publish(NEIGHBORS, neighbors, since=warehouse.head("neighbors"))
     maps = []
     for dimension in (2, 3):
-        parameters = OrdinalParameters(dimension=dimension, updates_per_item=300, seed=seed)
+        parameters = OrdinalParameters(dimension=dimension, updates_per_item=50, seed=seed)
         positions = embed(indices, distances, parameters)
         columns = [positions[:, axis] if axis < dimension else pa.nulls(len(ids), pa.float64()) for axis in range(3)]
         maps.append(

@@ -7,7 +7,7 @@ from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import checked_graph, has_triplets, triplet_errors
 from tests.points import neighbors_of, plane
 
-QUICK = OrdinalParameters(updates_per_item=300)
+QUICK = OrdinalParameters(updates_per_item=50)
 
 
 def errors_of(*arguments, **options):

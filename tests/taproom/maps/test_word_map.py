@@ -6,7 +6,7 @@ from taproom.maps.ordinal import OrdinalParameters
 from taproom.maps.word_map import map_words
 from taproom.words.vectors import WordVectors
 
-QUICK = OrdinalParameters(updates_per_item=500)
+QUICK = OrdinalParameters(updates_per_item=80)
 
 
 def grouped_vectors(groups=4, each=50, seed=0):
