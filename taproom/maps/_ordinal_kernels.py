@@ -243,7 +243,7 @@ def _within(bits: np.uint64, graph: Graph, anchor: Int) -> tuple[Int, Int]:
 
 
 @njit(nogil=True, cache=True)
-def _contains(values: np.ndarray, wanted: Int) -> bool:
+def _contains(values: np.ndarray, wanted: Int) -> np.bool:
     """Whether the number is among `values` (int32). All are counted, in 32 bits, which compares eight at once."""
     found = np.uint32(0)
     for place in range(len(values)):
