@@ -17,7 +17,7 @@ from review_graphs import synthetic_graph
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import triplet_errors
 
-UPDATES_PER_ITEM = 2_000
+UPDATES_PER_ITEM = 330
 SAMPLES = 500_000
 
 

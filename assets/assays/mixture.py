@@ -209,7 +209,13 @@ class MixtureConfig(dg.Config):
         description="numbers of components to try; components of the best fit are then split as long as that makes "
         "held-out events likelier, unless `components` is set",
     )
-    restarts: int = Field(3, ge=1, le=100, description="number of random starts for each number of components")
+    restarts: int = Field(
+        8,
+        ge=1,
+        le=100,
+        description="number of random starts for the number of components that fits held-out events best; each number "
+        "has a third of them",
+    )
     selection_events: int = Field(
         10_000,
         ge=2,

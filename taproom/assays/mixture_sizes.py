@@ -1,7 +1,7 @@
 """The choice of the number of components of a mixture, over several starts.
 
 EM finds a local optimum (the deck: "In general, EM is non-convex so it can get stuck in local minima"), so every number
-of components is fitted from several starts. Numbers are compared by the log density of held-out events, which decides,
+of components is fitted from several starts, and the best one from more. Numbers are compared by the log density of held-out events, which decides,
 and by the Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978), which is reported. Both count
 Gaussians, not populations: see `taproom.assays.populations`. BIC has fewer of them, so that some belong to two
 populations, which no merging can separate.
@@ -10,6 +10,7 @@ Components of the best fit are split in two (`taproom.assays.component_splits`) 
 likelier.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,12 +24,16 @@ from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 
 
+# Each number has so much of the restarts, and the best one the rest.
+COMPARED_SHARE = 1 / 3
+
+
 @dataclass(frozen=True)
 class SizeParameters:
-    """Numbers of components to try, starts for each, and how many events to fit and to hold out at most."""
+    """Numbers of components to try, starts of the best one, and how many events to fit and to hold out at most."""
 
     sizes: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 8, 10, 12)
-    restarts: int = 3
+    restarts: int = 8
     events: int = 20_000
 
 
@@ -56,7 +61,9 @@ def fit_sizes(
     seed: int,
     n_jobs: int | None = None,
 ) -> dict[SizeFit, Mixture]:
-    """Fit every number of components from every start to some events, and judge the fits on as many others.
+    """Fit every number of components from some starts to some events, and judge the fits on as many others.
+
+    Every number has a third of the restarts, at least one, and the number that held-out events choose then has all.
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
     by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
@@ -67,15 +74,16 @@ def fit_sizes(
         raise InputError(f"numbers of components {list(parameters.sizes)} were given; wanted: numbers from 1.")
     drawn, held_out = drawn_events(values, parameters.events, seed)
     events = len(made_here(drawn))
-    tasks = [
-        (components, seed + restart)
-        for components in sizes_to_try(parameters.sizes, *made_here(drawn).shape)
-        for restart in range(parameters.restarts if components > 1 else 1)
-    ]
-    fits = fit_all(drawn, tasks, em, n_jobs=n_jobs)
-    return {
-        _judged(fit, events, held_out, task_seed): fit.mixture for (_, task_seed), fit in zip(tasks, fits, strict=True)
-    }
+
+    def judged_fits(sizes: Sequence[int], first: int, last: int) -> dict[SizeFit, Mixture]:
+        tasks = [(size, seed + start) for size in sizes for start in range(first, last if size > 1 else 1)]
+        fits = fit_all(drawn, tasks, em, n_jobs=n_jobs)
+        return {_judged(fit, events, held_out, task[1]): fit.mixture for task, fit in zip(tasks, fits, strict=True)}
+
+    some = math.ceil(parameters.restarts * COMPARED_SHARE)
+    found = judged_fits(sizes_to_try(parameters.sizes, *made_here(drawn).shape), 0, some)
+    best = best_held_out(list(found)).components
+    return found | judged_fits([best], some, parameters.restarts)
 
 
 def drawn_events(

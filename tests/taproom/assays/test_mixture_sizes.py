@@ -1,7 +1,15 @@
 import numpy as np
 
 from taproom.assays.expectation_maximization import EmParameters, fit_all
-from taproom.assays.mixture_sizes import SizeFit, best_by_bic, best_held_out, drawn_events, split_further
+from taproom.assays.mixture_sizes import (
+    SizeFit,
+    SizeParameters,
+    best_by_bic,
+    best_held_out,
+    drawn_events,
+    fit_sizes,
+    split_further,
+)
 from taproom.assays.mixtures import Mixture
 
 
@@ -18,6 +26,18 @@ def test_held_out_events_and_bic_may_choose_differently():
 def test_without_held_out_events_bic_chooses():
     fits = [size_fit(1, 2.0, np.nan), size_fit(2, 1.0, np.nan)]
     assert best_held_out(fits) == fits[1]
+
+
+def test_the_best_number_has_all_restarts_and_each_other_a_third():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(400, 1)) + np.repeat([0, 9], 200)[:, None]
+    for restarts, some in ((1, 1), (3, 1), (4, 2), (8, 3)):
+        found = fit_sizes(values, SizeParameters((1, 2, 3), restarts), EmParameters(), seed=5)
+        best = best_held_out(list(found)).components
+        assert best > 1
+        for size in (1, 2, 3):
+            starts = restarts if size == best else some if size > 1 else 1
+            assert [each.seed for each in found if each.components == size] == list(range(5, 5 + starts))
 
 
 def test_components_are_split_while_held_out_events_become_likelier_whatever_the_threads():
