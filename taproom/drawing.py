@@ -204,10 +204,12 @@ def _encoded(picture: "Image") -> bytes:
 def choose_fonts(figure: "Figure") -> None:
     """Set the fonts of every text in a figure so that each character is drawn."""
     from matplotlib.text import Text
+    from matplotlib.ticker import ScalarFormatter
 
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
-            if axis.get_scale() == "linear":  # only linear axes have names as tick labels
+            # Numbers are in every font, and only linear axes have names.
+            if axis.get_scale() == "linear" and not isinstance(axis.get_major_formatter(), ScalarFormatter):
                 axis.get_ticklabels()  # creates them
     for text in figure.findobj(Text):
         text.set_fontfamily(fonts_for(text.get_text(), text.get_fontfamily()))
