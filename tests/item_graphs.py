@@ -27,7 +27,7 @@ def arc(items):
     return np.column_stack([np.cos(angles), np.sin(angles), np.full(items, 0.5)])
 
 
-def maps_for(of: ItemGraph, quick=200):
+def maps_for(of: ItemGraph, quick=40):
     return {
         dimension: embed(of.indices, of.distances, OrdinalParameters(dimension=dimension, updates_per_item=quick))
         for dimension in (2, 3)

@@ -214,7 +214,7 @@ class MixtureConfig(dg.Config):
         ge=1,
         le=100,
         description="number of random starts for the number of components that fits held-out events best; each number "
-        "has a third of them",
+        "has a third of them, rounded up",
     )
     selection_events: int = Field(
         10_000,

@@ -1,10 +1,10 @@
 """The choice of the number of components of a mixture, over several starts.
 
 EM finds a local optimum (the deck: "In general, EM is non-convex so it can get stuck in local minima"), so every number
-of components is fitted from several starts, and the best one from more. Numbers are compared by the log density of held-out events, which decides,
-and by the Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978), which is reported. Both count
-Gaussians, not populations: see `taproom.assays.populations`. BIC has fewer of them, so that some belong to two
-populations, which no merging can separate.
+of components is fitted from several starts, and the best one from more. Numbers are compared by the log density of
+held-out events, which decides, and by the Bayesian information criterion (Schwarz, Annals of Statistics 6, 1978), which
+is reported. Both count Gaussians, not populations: see `taproom.assays.populations`. BIC has fewer of them, so that
+some belong to two populations, which no merging can separate.
 
 Components of the best fit are split in two (`taproom.assays.component_splits`) as long as held-out events become
 likelier.
@@ -23,8 +23,7 @@ from taproom.blas import blas_threads
 from taproom.compute import Made, derived, made_here
 from taproom.errors import InputError
 
-
-# Each number has so much of the restarts, and the best one the rest.
+# So much of the restarts each number has, and the best one then has the rest.
 COMPARED_SHARE = 1 / 3
 
 
@@ -63,7 +62,8 @@ def fit_sizes(
 ) -> dict[SizeFit, Mixture]:
     """Fit every number of components from some starts to some events, and judge the fits on as many others.
 
-    Every number has a third of the restarts, at least one, and the number that held-out events choose then has all.
+    Every number has a third of the restarts, rounded up, and the number that `best_held_out` chooses then has all. One
+    component has a single start.
 
     `values` is (events, channels), float64, standardised, NaN where missing. At most `parameters.events` events, drawn
     by `seed`, are fitted, and as many held out (half of all where there are fewer). Numbers for which these are too few
@@ -77,11 +77,12 @@ def fit_sizes(
 
     def judged_fits(sizes: Sequence[int], first: int, last: int) -> dict[SizeFit, Mixture]:
         tasks = [(size, seed + start) for size in sizes for start in range(first, last if size > 1 else 1)]
-        fits = fit_all(drawn, tasks, em, n_jobs=n_jobs)
+        fits = fit_all(drawn, tasks, em, n_jobs=n_jobs) if tasks else []
         return {_judged(fit, events, held_out, task[1]): fit.mixture for task, fit in zip(tasks, fits, strict=True)}
 
-    some = math.ceil(parameters.restarts * COMPARED_SHARE)
-    found = judged_fits(sizes_to_try(parameters.sizes, *made_here(drawn).shape), 0, some)
+    sizes = sizes_to_try(parameters.sizes, *made_here(drawn).shape)
+    some = math.ceil(parameters.restarts * COMPARED_SHARE) if len(sizes) > 1 else parameters.restarts
+    found = judged_fits(sizes, 0, some)
     best = best_held_out(list(found)).components
     return found | judged_fits([best], some, parameters.restarts)
 

@@ -40,7 +40,8 @@ class OrdinalMap(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
             `CosineNeighborsTransformer` gives it, with the same number of neighbours in each row.
         updates_per_sample: how often a row is compared with 4 of its neighbours and 4 rows at random.
         margin: by how much a far row should be farther, where 1 is the radius of the start.
-        step: how far a triplet moves its rows at first, if it is the only one of a neighbour; it falls to 0.
+        step: how far an update moves a neighbour at first, on average, if all of its triplets are violated; it falls
+            to 0.
         within_share: weight of the triplets that compare two neighbours; the others compare a neighbour with any row.
         random_state: an int is the seed; a `RandomState` or None (NumPy's global one) draws a seed in each fit.
         n_jobs: threads, as joblib counts them; no bit of the map depends on them.

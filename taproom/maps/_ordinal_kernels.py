@@ -41,7 +41,7 @@ class Graph(NamedTuple):
 
 
 class Descent(NamedTuple):
-    """A descent: number of updates in all, seed, margin, first step, share of the triplets within the neighbours.
+    """A descent: number of updates in all, seed, margin, first step, weight of the triplets within the neighbours.
 
     The first `hinge_updates` have the hinge loss, the others the ramp loss: a triplet that is violated by `given_up` or
     more has no slope.
@@ -76,8 +76,7 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
         anchor = update % items
         _draw(graph, anchor, descent.seed + np.uint64(update * COMPARED) * _DRAW, rows, given)
         _measure(coordinates, anchor, rows, apart, away)
-        given_up = descent.given_up if update >= descent.hinge_updates else np.inf
-        _pull(graph, anchor, rows, given, away, descent.margin, given_up, descent.within_share, pull)
+        _pull(graph, anchor, rows, given, away, descent, update >= descent.hinge_updates, pull)
         step = descent.step * (1.0 - update / descent.updates)
         for place in range(COMPARED):
             # A distance of 0 has no direction to grow in.
@@ -127,22 +126,23 @@ def _pull(
     rows: np.ndarray,
     given: np.ndarray,
     away: np.ndarray,
-    margin: float,
-    given_up: float,
-    within_share: float,
+    descent: Descent,
+    is_ramp: bool,
     pull: np.ndarray,
 ) -> None:
     """Fill in the weight of the triplets that want an item nearer, less that of those that want it farther.
 
-    All triplets together weigh as much as there are neighbours. Without branches: which triplets are violated cannot be
-    predicted.
+    All triplets together weigh as much as there are neighbours, on average also where some of these are as far as items
+    beyond them. Without branches: which triplets are violated cannot be predicted.
     """
-    within, beyond = 2.0 * within_share / (NEIGHBORS - 1), (1.0 - within_share) / OTHERS
+    given_up = descent.given_up if is_ramp else np.inf
+    within = 2.0 * descent.within_share / (NEIGHBORS - 1)
+    beyond = (1.0 - descent.within_share) / OTHERS * (graph.indices.shape[1] / max(graph.reach[anchor], 1))
     pull[:] = 0.0
     for near in range(NEIGHBORS):
         for far in range(COMPARED):
             too_far = away[near] - away[far]
-            has_slope = (given[near] < given[far]) & (too_far > -margin) & (too_far < given_up)
+            has_slope = (given[near] < given[far]) & (too_far > -descent.margin) & (too_far < given_up)
             is_trained = not _is_held_out_of(graph, anchor, rows[near], rows[far])
             weight = (within if far < NEIGHBORS else beyond) if has_slope & is_trained else 0.0
             pull[near] += weight
@@ -260,7 +260,7 @@ def _distance(coordinates: np.ndarray, one: Int, other: Int) -> float:
     return np.sqrt(total)
 
 
-# The 64 bits of a draw: 32 for the far item, 20 for the near one, 12 for the kind of triplet.
+# The 64 bits of a draw of a triplet that is counted: 32 for the far item, 20 for the near one.
 
 
 @njit(nogil=True, cache=True)

@@ -24,8 +24,8 @@ from taproom.progress import progress
 if TYPE_CHECKING:
     from taproom.maps._ordinal_kernels import Graph
 
-# A round of the descent has an update for each item: so many shards, each of neighbouring items, from the same state of
-# the map. The number is part of the result. Below so many items a round is too short to be worth a thread.
+# A round of the descent has an update for each item: so many shards, each of items in a row, from the same state of the
+# map. The number is part of the result. Below so many items a round is too short to be worth a thread.
 SHARDS = 4
 ITEMS_WORTH_SHARDS = 4_000
 UPDATES_WITHOUT_SHARDS = 1 << 18
@@ -60,13 +60,14 @@ class OrdinalParameters:
 
     Attributes:
         dimension: of the map.
-        updates_per_item: how often an item is compared with 4 of its neighbours and 4 items at random, which are 22
-            triplets. 2,000 give 0.147 / 0.389 in two dimensions and 0.121 / 0.371 in three; 1,600 give 0.122 / 0.372
-            in three.
+        updates_per_item: how often an item is compared with 4 of its neighbours and 4 items at random, which are at
+            most 22 triplets. 2,000 give 0.147 / 0.389 in two dimensions and 0.121 / 0.371 in three; 1,600 give
+            0.122 / 0.372 in three.
         margin: by how much a far item should be farther, where 1 is the radius of the start. On graphs of real texts
             the map takes on the scale of the margin, and only step / margin matters. Graphs that can be mapped without
             error stay at the scale of the start, and a smaller margin then leaves less distortion.
-        step: how far a triplet moves its items at first, if it is the only one of a neighbour; it falls to 0 linearly.
+        step: how far an update moves a neighbour at first, on average, if all of its triplets are violated; it falls to
+            0 linearly.
         within_share: weight of the triplets that compare two neighbours, of all in an update. It trades one error for
             the other.
         seed: of all random numbers.

@@ -40,6 +40,15 @@ def test_the_best_number_has_all_restarts_and_each_other_a_third():
             assert [each.seed for each in found if each.components == size] == list(range(5, 5 + starts))
 
 
+def test_a_number_that_is_alone_has_all_restarts_and_one_component_a_single_one():
+    values = np.random.default_rng(0).normal(size=(300, 2))
+    alone = fit_sizes(values, SizeParameters((2,), 4), EmParameters(), seed=0)
+    assert [each.seed for each in alone] == [0, 1, 2, 3]
+    found = fit_sizes(values, SizeParameters((1, 2), 4), EmParameters(), seed=0)
+    assert best_held_out(list(found)).components == 1
+    assert [(each.components, each.seed) for each in found] == [(1, 0), (2, 0), (2, 1)]
+
+
 def test_components_are_split_while_held_out_events_become_likelier_whatever_the_threads():
     random = np.random.default_rng(0)
     values = random.normal(size=(1_200, 2)) + np.repeat([[0, 0], [8, 0], [0, 8], [8, 8]], 300, axis=0)

@@ -202,7 +202,9 @@ def moved_from(start, numbers=(), margin=100.0, hinge_share=1):
 @pytest.mark.parametrize(("share", "dimension", "k"), [(0.4, 2, 12), (0.0, 3, 12), (1.0, 1, 12), (0.4, 2, 3)])
 def test_an_update_descends_the_loss_of_its_triplets(share, dimension, k):
     points = plane(40, dimension, seed=2)
-    graph = checked_graph(*neighbors_of(np.round(plane(40, seed=1), 1), k))  # rounded, so that some are equally far
+    indices, distances = neighbors_of(plane(40, seed=1), k)
+    graph = checked_graph(indices, distances.clip(max=np.median(distances)))  # so that many are equally far
+    assert graph.reach.min() < k
     start, margin, seed, step = points.copy(), 0.5, np.uint64(7), 1e-3
     descent = kernels.Descent(10_000, 0, seed, margin, 1.3 * margin, step, share)
     for update in range(40):
@@ -228,7 +230,8 @@ def slope_of(places, graph, anchor, rows, margin, share):
                 is_triplet = beyond and (graph.reach[anchor] == len(order) or near_at < kth)
             v = margin + np.linalg.norm(places[anchor] - places[near]) - np.linalg.norm(places[anchor] - places[far])
             if is_triplet and 0 < v < 2.3 * margin and not kernels.is_held_out(anchor, near, far):
-                weight = share * 2 / 3 if place < 4 else (1 - share) / 4
+                # Neighbours that are as far as others make no triplet with these, so the rest counts for them.
+                weight = share * 2 / 3 if place < 4 else (1 - share) / 4 * len(order) / graph.reach[anchor]
                 for item, sign in ((near, 1), (far, -1)):
                     apart = places[anchor] - places[item]
                     slope[anchor] += sign * weight * apart / np.linalg.norm(apart)
