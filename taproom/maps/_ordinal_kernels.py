@@ -92,8 +92,8 @@ def _descend(coordinates: np.ndarray, graph: Graph, descent: Descent, first: Int
 def _draw(graph: Graph, anchor: Int, seed: np.uint64, rows: np.ndarray, given: np.ndarray) -> None:
     """Fill in the items that are compared, neighbours first, and the distances that the graph gives them.
 
-    Items beyond the neighbours are farther than all of these, or as far as the last ones. The anchor or a neighbour that
-    is drawn among them counts as nearer than any, so that it makes no triplet.
+    Items beyond the neighbours are farther than all of these, or as far as the last ones. If the anchor or a neighbour
+    is drawn among them, it counts as nearer than any, so that it makes no triplet.
     """
     items, k = graph.indices.shape
     beyond = np.inf if graph.reach[anchor] == k else graph.distances[anchor, k - 1]
