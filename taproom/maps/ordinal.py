@@ -253,12 +253,12 @@ def _descend(
         progress(doing=f"fitting the map, d = {p.dimension}", total=updates, unit="update") as bar,
     ):
         for first in range(0, updates, in_round):
-            bounds = [first + in_round * shard // shards for shard in range(shards + 1)]
-            bounds = np.minimum(bounds, updates).tolist()
+            count = min(in_round, updates - first)
+            bounds = [first + count * shard // shards for shard in range(shards + 1)]
             moves = partial(kernels.displacement, coordinates, graph, descent)
             for moved in list((pool.map if shards > 1 else map)(moves, bounds[:-1], bounds[1:])):
                 coordinates += moved
-            bar.update(bounds[-1] - first)
+            bar.update(count)
 
 
 def check_enough_items(items: int, dimension: int) -> None:
