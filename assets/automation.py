@@ -34,8 +34,9 @@ READS_BATCHES = {"taproom/reads_batches": "yes"}
 BATCHED = {"taproom/batched": "yes"}
 _BATCHED = dg.AssetSelection.tag("taproom/batched", "yes")
 
-# Champions may be missing: a table is made with its defaults until there is one.
-_CHAMPIONS = dg.AssetSelection.key_prefixes(["champions"])
+# Champions may be missing: a table is made with its defaults until there is one. Reference texts may be, which no
+# change makes: word vectors are trained on the documents alone until somebody makes them.
+_MAY_BE_MISSING = dg.AssetSelection.key_prefixes(["champions"], ["reference_texts"])
 
 # The newest materialization of each asset, by evaluation.
 _NEWEST: WeakKeyDictionary[Any, Mapping[dg.AssetKey, dg.EventLogEntry | None]] = WeakKeyDictionary()
@@ -169,7 +170,7 @@ WHEN_AN_INPUT_CHANGES = (
             InputsDiffer(of_batches=False)
             | dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
         )
-        & ~dg.AutomationCondition.any_deps_missing().ignore(_CHAMPIONS)
+        & ~dg.AutomationCondition.any_deps_missing().ignore(_MAY_BE_MISSING)
         & ~dg.AutomationCondition.any_deps_in_progress()
         & ~dg.AutomationCondition.in_progress()
     )

@@ -28,10 +28,9 @@ def main(megabytes: int = 50) -> None:
 def write(folder: Path, megabytes: int) -> None:
     """Write the corpus to a file."""
     from taproom.sources.corpus import newsgroups
-    from taproom.sources.fetching import member, read_sources
+    from taproom.sources.fetching import members
 
-    source = read_sources()["newsgroups"]
-    texts = [document.text for document in newsgroups(*(member(source, name) for name in source.members))]
+    texts = [document.text for document in newsgroups(*members("newsgroups"))]
     draw = random.Random(0)
     with (folder / "corpus.txt").open("w", encoding="utf-8") as file:
         while file.tell() < 1e6 * megabytes:

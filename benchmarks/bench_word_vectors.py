@@ -18,7 +18,7 @@ from measure import compare
 
 from assets.text.documents import CONTRACT
 from taproom.sources.corpus import DocumentReader, newsgroups
-from taproom.sources.fetching import member, read_sources
+from taproom.sources.fetching import members
 from taproom.text.word_vectors import WordVectorParameters, train
 from taproom.warehouse.warehouse import Warehouse
 from taproom.words.counting import tokens
@@ -42,8 +42,7 @@ SETTINGS = {
 
 def main(documents: int = 4_000) -> None:
     """Publish the documents to a temporary warehouse, write the peers' input, and compare."""
-    source = read_sources()["newsgroups"]
-    found = list(newsgroups(*(member(source, name) for name in source.members)))
+    found = list(newsgroups(*members("newsgroups")))
     found = random.Random(0).sample(found, min(documents, len(found)))
     lists = [tokens(document.text) for document in found]
     words = sum(map(len, lists))

@@ -16,6 +16,7 @@ from taproom.text.corpus_topics import WEIGHTINGS
 from taproom.warehouse.warehouse import Warehouse
 
 WIDTH = 120
+SECTIONS_SHOWN = ("capital-common-countries", "family", "gram6-nationality-adjective")
 
 
 def summary(instance: dg.DagsterInstance, warehouse: Warehouse) -> Iterator[str]:
@@ -127,10 +128,13 @@ def topics_in_words(warehouse: Warehouse) -> Iterator[str]:
 
 
 def analogies_of_the_deck(warehouse: Warehouse) -> Iterator[str]:
-    """How many analogies are answered correctly, and the answer to the best known one."""
+    """How many analogies are answered correctly, some of them, and the answer to the best known one."""
     rows = warehouse.read("analogies").to_pylist()
-    right = sum(row["rank"] == 1 for row in rows)
-    yield f"Analogies: {right:,} of {len(rows):,} with known words are answered correctly"
+    right = [row for row in rows if row["rank"] == 1]
+    yield f"Analogies: {len(right):,} of {len(rows):,} with known words are answered correctly"
+    for row in {row["section"]: row for row in right}.values():
+        if row["section"] in SECTIONS_SHOWN:
+            yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} (correct)"
     for row in [row for row in rows if row["section"] == DECK and row["a"] == "man"]:
         verdict = "correct" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"
         yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} ({verdict})"

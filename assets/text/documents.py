@@ -8,7 +8,6 @@ Grain: a document. Source: the deck's slide "Bag of Words", "n documents/article
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -22,7 +21,6 @@ from taproom.errors import SourceError
 from taproom.sources.allowed_folders import allowed_path
 from taproom.sources.corpus import Split
 from taproom.sources.corpus import Unit as TextUnit
-from taproom.sources.fetching import member, read_sources
 from taproom.warehouse.contracts import Column, Contract, NotBlank, OneOf
 
 if TYPE_CHECKING:
@@ -54,7 +52,6 @@ class CorpusSource(Enum):
     """Where documents come from."""
 
     newsgroups = "newsgroups"
-    reference_works = "reference_works"
     text8 = "text8"
     enwik8 = "enwik8"
     reviews = "reviews"
@@ -78,8 +75,7 @@ class DocumentsConfig(dg.Config):
 
     source: CorpusSource = Field(
         CorpusSource.newsgroups,
-        description="newsgroups (embedded); reference_works (embedded): WordNet's synsets and the summaries of "
-        "Wikipedia's vital articles; text8 or enwik8, the beginning of Wikipedia in 2006, which are fetched: as "
+        description="newsgroups (embedded); text8 or enwik8, the beginning of Wikipedia in 2006, which are fetched: as "
         "words without case and punctuation, cut into blocks, or as articles; reviews: the table of that name, a "
         "document a review; files: a file of text or a folder of them",
     )
@@ -189,7 +185,7 @@ def _left_out(reader: "DocumentReader") -> str:
 
 def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
     from taproom.sources.corpus import DocumentReader, TextFiles, newsgroups, review_documents, text_files
-    from taproom.sources.reference_works import wikipedia_summaries, wordnet_entries
+    from taproom.sources.fetching import members
     from taproom.sources.wikipedia import wikipedia_articles
 
     if config.path and config.source is not CorpusSource.files:
@@ -209,22 +205,13 @@ def _reader(config: DocumentsConfig, tables: Any) -> "DocumentReader":
             reviews = tables.stream("reviews", ["batch", "review_id", "category", "text"], as_read_by="review_batches")
             duplicates = tables.stream("duplicate_reviews", ["batch", "review_id"]).read_all()
             found, name = review_documents(reviews, duplicates), "reviews"
-        case CorpusSource.reference_works:
-            wordnet, (summaries,) = _fetched("wordnet"), _fetched("wikipedia_summaries")
-            found, name = chain(wordnet_entries(wordnet), wikipedia_summaries(summaries)), "reference_works"
         case CorpusSource.text8:
-            (path,) = _fetched("text8")
+            (path,) = members("text8")
             found, name = text_files(TextFiles(path, "block", config.block_words)), "text8"
         case CorpusSource.enwik8:
-            (path,) = _fetched("enwik8")
+            (path,) = members("enwik8")
             found, name = wikipedia_articles(path), "enwik8"
         case _:
-            found, name = newsgroups(*_fetched("newsgroups")), "newsgroups"
+            found, name = newsgroups(*members("newsgroups")), "newsgroups"
     corpus, repair = config.corpus or name, config.repair_mojibake
     return DocumentReader(found, corpus, CONTRACT.schema, config.test_share, repair=repair)
-
-
-def _fetched(name: str) -> list[Path]:
-    """The files of a source of the list."""
-    source = read_sources()[name]
-    return [member(source, listed) for listed in source.members]

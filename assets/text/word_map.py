@@ -14,12 +14,13 @@ from taproom.warehouse.foreign_keys import ForeignKey
 
 CONTRACT = Contract(
     table="word_map",
+    version="1.0.1",
     grain="a frequent word",
     columns=(
         Column(
             "word", pa.string(), "the word; rows are in descending order of frequency", made_from=("word_vectors.word",)
         ),
-        Column("count", pa.int64(), "number of occurrences in the documents", made_from=("word_vectors.count",)),
+        Column("count", pa.int64(), "number of occurrences in the texts", made_from=("word_vectors.count",)),
         Column(
             "x",
             pa.float64(),

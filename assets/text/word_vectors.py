@@ -1,7 +1,8 @@
 """word_vectors, training_pairs: a vector for each word, and examples of the pairs of words that it is trained on.
 
 Skip-gram with negative sampling: a network with one hidden layer learns to predict the words around a word; the weights
-of its first layer are the vectors. All documents are used, including the test split.
+of its first layer are the vectors. All documents are used, including the test split, and after them the entries of
+`reference_texts`, because few corpora are large enough to learn the meaning of words from.
 
 Grain: a word; a pair of words of a few sentences. Source: the deck's slides "Word embeddings, word2vec".
 """
@@ -27,20 +28,26 @@ WINDOW_SHOWN = 2
 
 WORD_VECTORS = Contract(
     table="word_vectors",
+    version="1.1.0",
     grain="a word",
     columns=(
         Column(
             "word",
             pa.string(),
             "the word, in normal form; rows are in descending order of frequency, then alphabetic",
-            made_from=("documents.text",),
+            made_from=("documents.text", "reference_texts.text"),
         ),
-        Column("count", pa.int64(), "number of occurrences in the documents", made_from=("documents.text",)),
+        Column(
+            "count",
+            pa.int64(),
+            "number of occurrences in the documents and the reference texts",
+            made_from=("documents.text", "reference_texts.text"),
+        ),
         Column(
             "vector",
             pa.list_(pa.float32()),
             "vector of the word, as trained; similarity is the cosine, so its length does not matter",
-            made_from=("documents.text",),
+            made_from=("documents.text", "reference_texts.text"),
         ),
     ),
     key=("word",),
@@ -49,6 +56,7 @@ WORD_VECTORS = Contract(
         "Vectors of two versions cannot be compared, because their axes are arbitrary.",
         "Similar vectors mean similar contexts, not the same meaning: opposites are often near each other.",
         "The documents of the split test are used too.",
+        "A word has the meanings of the reference texts beside those of the documents.",
     ),
 )
 
@@ -95,7 +103,7 @@ class WordVectorsConfig(dg.Config):
     window: int | None = Field(None, ge=1, description="maximum number of context words on either side of a word")
     negative: int | None = Field(None, ge=1, description="number of negative samples for each pair of words")
     min_count: int | None = Field(None, ge=1, description="minimum number of occurrences of a word with a vector")
-    epochs: int | None = Field(None, ge=1, description="number of passes over the documents")
+    epochs: int | None = Field(None, ge=1, description="number of passes over the texts")
     sample: float | None = Field(
         None,
         ge=0,
@@ -126,22 +134,26 @@ _out = partial(refreshed_out, module=__name__, config=WordVectorsConfig)
     },
     ins={
         "documents": dg.AssetIn(metadata={"columns": ["document_id", "text"]}),
+        "reference_texts": dg.AssetIn(metadata={"columns": ["text"]}),
         "champions": champion_of("word_vectors"),
     },
     check_specs=[
         dg.AssetCheckSpec(
             "most_words_have_vectors",
             asset="word_vectors",
-            description=f"At least {MIN_SHARE:.0%} of the words in the documents have a vector.",
+            description=f"At least {MIN_SHARE:.0%} of the words in the texts have a vector.",
         )
     ],
     pool="numerics",
 )
 @keeps_settings
 def word_vectors(
-    config: WordVectorsConfig, documents: pa.RecordBatchReader, champions: pa.Table
+    config: WordVectorsConfig,
+    documents: pa.RecordBatchReader,
+    reference_texts: pa.RecordBatchReader,
+    champions: pa.Table,
 ) -> Iterator[dg.Output[Draft] | dg.AssetCheckResult]:
-    """Train on the stream of documents, and list the pairs of the first sentences."""
+    """Train on the streams of documents and reference texts, and list the pairs of the first sentences."""
     import numpy as np
 
     from taproom.text import word_vector_figures as figures
@@ -158,6 +170,8 @@ def word_vectors(
             if not first:
                 first.extend(batch.slice(0, 100).to_pylist())
             yield batch["text"].to_pylist()
+        for batch in reference_texts:
+            yield batch["text"].to_pylist()
 
     trained = train(streamed(), chosen, config.token_pattern, config.workers)
     yield dg.Output(
@@ -170,8 +184,8 @@ def word_vectors(
             metadata={
                 "champion": made_with.champion,
                 "words": len(trained.words),
-                "words_in_corpus": trained.tokens,
-                "documents": trained.documents,
+                "words_in_texts": trained.tokens,
+                "texts": trained.documents,
                 "words_per_second": trained.tokens * chosen.epochs / max(trained.seconds, 1e-9),
                 "training_seconds": trained.seconds,
                 "reproducible": chosen.method == Method.skip_gram.value or config.workers == 1,

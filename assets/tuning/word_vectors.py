@@ -34,7 +34,7 @@ STUDY = Study(
     objective=_objective,
     first=_first,
     space={
-        "dimensions": Integer(32, 96, log=True),
+        "dimensions": Integer(48, 144, log=True),
         "window": Integer(3, 7),
         "negative": Integer(2, 5),
         "sample": Real(1e-5, 5e-4, log=True),

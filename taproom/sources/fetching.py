@@ -205,6 +205,12 @@ def member(source: Source, name: str, cache: Path | None = None) -> Path:
     return unpacked
 
 
+def members(source_id: str) -> list[Path]:
+    """The paths of all members of a source of the list, as `member` gives each. Raises SourceError as that does."""
+    source = read_sources()[source_id]
+    return [member(source, name) for name in source.members]
+
+
 def _source(source_id: str, table: object, folder: Path) -> Source:
     """One table of the list as a Source; relative paths are relative to `folder`."""
     fields: dict[str, Any] = table if isinstance(table, dict) else {}

@@ -48,13 +48,13 @@ class WordVectorParameters:
         method: skip_gram, our own training, or gensim, its reference.
     """
 
-    dimensions: int = 64
+    dimensions: int = 100
     window: int = 5
     negative: int = 4
     min_count: int = 5
-    epochs: int = 6
-    sample: float = 1e-4
-    step: float = 0.04
+    epochs: int = 8
+    sample: float = 3e-4
+    step: float = 0.06
     seed: int = 0
     method: str = "skip_gram"
 

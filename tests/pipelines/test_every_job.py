@@ -54,6 +54,7 @@ def plate(wells: str = "A") -> str:
 QUICK_SEARCH = {"trials": 2, "workers": 1}
 QUICK = {
     "make_text": {
+        "reference_texts": {"source": "none"},
         "bag_of_words": {"min_document_frequency": 2, "max_document_share": 0.5},
         "topics": {"topics": 4},
         "topic_methods": {"topics": 4, "workers": 1},

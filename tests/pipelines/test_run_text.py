@@ -12,6 +12,7 @@ def test_a_file_of_text_goes_to_topics_and_vectors_and_is_read_again_when_it_cha
     path.write_text("\n".join(lines))
     ops = {
         "documents": {"source": "files", "path": str(path)},
+        "reference_texts": {"source": "none"},
         "topics": {"topics": 3},
         "topic_methods": {"topics": 3, "workers": 1},
         "word_vectors": {"dimensions": 24, "epochs": 2},

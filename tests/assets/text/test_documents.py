@@ -7,7 +7,6 @@ from assets.text.documents import read_at_once
 from pipelines.records import newest_materialization
 from taproom.errors import CollectionError, SourceError, UnknownTableError
 from taproom.sources.fetching import read_sources
-from tests.reference_files import summaries_wheel, wordnet_package
 from tests.served_sources import served_sources, zipped
 from tests.wikipedia_dump import DUMP
 
@@ -135,20 +134,6 @@ def test_a_path_that_is_none_is_refused(given, make):
 
 def test_the_embedded_corpus_is_in_the_list_of_sources():
     assert [name.rpartition("-")[2] for name in read_sources()["newsgroups"].members] == ["train.tab", "test.tab"]
-
-
-def test_a_dictionary_and_an_encyclopedia_are_one_corpus(make, warehouse, tmp_path):
-    members = [f"package/dict/data.{part}" for part in ("noun", "verb", "adj", "adv")]
-    archives = {
-        "wordnet": (wordnet_package(), members), "wikipedia_summaries": (summaries_wheel(), ["summaries.json"]),
-    }  # fmt: skip
-    assert read_sources()["wordnet"].members == tuple(members)
-    with served_sources(tmp_path, archives):
-        make("documents", documents={"source": "reference_works"})
-    found = rows(warehouse, "corpus", "document_id", "label")
-    assert len(found) == 8
-    assert found[0] == {"corpus": "reference_works", "document_id": "00000001-n", "label": "noun.food"}
-    assert found[-1] == {"corpus": "reference_works", "document_id": "Hop", "label": "Biology"}
 
 
 def test_text8_is_fetched_and_cut_into_blocks(make, warehouse, tmp_path):
