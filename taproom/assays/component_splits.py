@@ -32,9 +32,9 @@ def split(values: np.ndarray, mixture: Mixture, em: EmParameters, seed: int, n_j
     An event counts for its most likely component. Two Gaussians cost a nat for each parameter more than one has
     (Akaike's information criterion). They are fitted by EM from two random starts.
 
-    >>> values = np.concatenate([np.linspace(-1, 1, 60), np.linspace(9, 11, 60)])[:, None]
-    >>> split(values, Mixture([1.0], [[5.0]], [[[26.0]]]), EmParameters(), seed=0).ordered().means.round(1).tolist()
-    [[0.0], [10.0]]
+    >>> values = np.concatenate([np.linspace(0, 2, 60), np.linspace(10, 12, 60)])[:, None]
+    >>> split(values, Mixture([1.0], [[6.0]], [[[26.0]]]), EmParameters(), seed=0).ordered().means.round(1).tolist()
+    [[1.0], [11.0]]
 
     Args:
         values: (events, channels) float64, standardised, NaN where missing.

@@ -31,9 +31,9 @@ METHODS = {"skip_gram": train_by_skip_gram, "gensim": train_by_gensim}
 class WordVectorParameters:
     """Parameters of the training.
 
-    With the defaults, one worker trains on 20 Newsgroups (4.7 million words) in half a minute. Of the 10,663 analogies
-    whose words are known, 4.9 % are then answered right, and the median rank is 539; with two epochs, 3.4 % and 1,122.
-    gensim takes as long for two epochs, after which it has 3.5 % and 1,082.
+    With the defaults, one worker trains on 20 Newsgroups and the reference texts (7.5 million words) in 50 s. Of the
+    16,026 analogies whose words are known, 15.8 % are then answered right. gensim with its own defaults takes 171 s, after
+    which it has 15.0 %.
 
     Attributes:
         dimensions: number of dimensions of a vector, D.

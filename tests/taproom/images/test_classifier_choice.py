@@ -113,7 +113,7 @@ def test_where_all_images_are_landmarks_those_for_validation_are_not_fitted_to_b
 
 
 @pytest.mark.parametrize(
-    ("penalties", "upwards", "noise", "width"), [([1e-3, 3e-3], True, 1.0, 1.0), ([10, 30], False, 0.5, 0.5)]
+    ("penalties", "upwards", "noise", "width"), [([1e-3, 3e-3], True, 2.0, 0.5), ([10, 30], False, 0.5, 0.5)]
 )
 def test_the_range_grows_while_that_is_better(penalties, upwards, noise, width):
     images, _ = images_of(noise)
