@@ -32,8 +32,8 @@ class WordVectorParameters:
     """Parameters of the training.
 
     With the defaults, one worker trains on 20 Newsgroups and the reference texts (7.5 million words) in 50 s. Of the
-    16,026 analogies whose words are known, 15.8 % are then answered right. gensim with its own defaults takes 171 s, after
-    which it has 15.0 %.
+    16,026 analogies whose words are known, 15.8 % are then answered right. gensim, with its own defaults, takes 171 s
+    for 15.0 %.
 
     Attributes:
         dimensions: number of dimensions of a vector, D.
