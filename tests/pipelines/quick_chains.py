@@ -21,9 +21,9 @@ def is_made(connection: Connection, name: str, ops: Any) -> None:
     """Waits for a place, and has it until some chains have begun or have a place."""
     Path(ops["folder"], name).touch()
     connection.send((Message.LINE, f"has a place and {connection.recv()} cores"))
-    Path(ops["folder"], f"{name} has a place").touch()
+    Path(ops["folder"], f"{name} has a place").write_text(str(time.monotonic_ns()))
     _wait_for(ops)
-    connection.send((Message.LINE, "gives its place back"))
+    Path(ops["folder"], f"{name} gives its place back").write_text(str(time.monotonic_ns()))
     connection.send((Message.DONE, {}))
 
 
