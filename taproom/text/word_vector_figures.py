@@ -18,6 +18,7 @@ from taproom.drawing import (
     new_figure,
     shades_of,
     shortened,
+    use_logarithms,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def word_lengths(words: Sequence[str], counts: np.ndarray, lengths: np.ndarray) 
     """
     figure, axes = new_figure(8, 5)
     axes.scatter(counts, lengths, s=3, color=PALETTE[0], alpha=0.25, linewidths=0)
-    axes.set(xscale="log", xlabel="count of the word", ylabel="length of its vector", title=f"{len(words):,} words")
+    axes.set(xlabel="count of the word", ylabel="length of its vector", title=f"{len(words):,} words")
+    use_logarithms(axes, "x")
     if len(words):
         places, medians = _running_median(np.log(counts), lengths)
         axes.plot(np.exp(places), medians, color=PALETTE[1], label="median of the count")

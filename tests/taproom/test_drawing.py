@@ -40,6 +40,22 @@ def test_little_or_nothing_to_draw_is_no_error(draw):
     assert colours(draw())
 
 
+@pytest.mark.parametrize(
+    ("limits", "labels"),
+    [((1, 40), ["1", "3", "10", "30"]), ((0.02, 0.5), ["0.03", "0.1", "0.3"]), ((900, 5e6), ["1,000", "3,000"])],
+)
+def test_logarithmic_axes_have_plain_numbers(limits, labels):
+    figure, axes = drawing.new_figure(4, 3)
+    drawing.use_logarithms(axes, "x")
+    axes.set_xlim(limits)
+    figure.draw_without_rendering()
+    shown = [
+        tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if limits[0] <= tick.get_loc() <= limits[1]
+    ]
+    assert shown[: len(labels)] == labels
+    assert axes.get_yscale() == "linear"
+
+
 def test_a_name_with_dollars_is_drawn_as_it_is():
     escaped, as_it_is = drawing.new_figure(3, 2), drawing.new_figure(3, 2)
     escaped[1].set_title(drawing.plain_text(r"$a$ \$ $"))
