@@ -34,8 +34,8 @@ READS_BATCHES = {"taproom/reads_batches": "yes"}
 BATCHED = {"taproom/batched": "yes"}
 _BATCHED = dg.AssetSelection.tag("taproom/batched", "yes")
 
-# Champions may be missing: a table is made with its defaults until there is one. Reference texts may be, which no
-# change makes: word vectors are trained on the documents alone until somebody makes them.
+# Champions may be missing: a table is made with its defaults until there is one. Reference texts may be missing, too:
+# they have no automation condition, and until somebody makes them, word vectors are trained on the documents alone.
 _MAY_BE_MISSING = dg.AssetSelection.key_prefixes(["champions"], ["reference_texts"])
 
 # The newest materialization of each asset, by evaluation.

@@ -79,7 +79,7 @@ def train(folder: Path, megabytes: int) -> None:
     with measured("trained on"):
         documents = Warehouse(folder / "warehouse").stream("documents", columns=["text"])
         texts = (batch["text"].to_pylist() for batch in documents)
-        trained = train_vectors(texts, WordVectorParameters(epochs=1), workers=WORKERS)
+        trained = train_vectors(texts, WordVectorParameters(dimensions=64, epochs=1), workers=WORKERS)
     print(f"{trained.tokens:,} words in an epoch of {trained.seconds:.0f} s", flush=True)
 
 

@@ -25,7 +25,7 @@ from taproom.words.counting import tokens
 
 WORKERS = 2
 RUNS = 3
-# The defaults of gensim, as in published results; ours are chosen for one worker and half a minute.
+# The defaults of gensim, as in published results.
 PARAMETERS = WordVectorParameters(dimensions=100, negative=5, epochs=5, sample=1e-3, step=0.025)
 SETTINGS = {
     "sg": 1,

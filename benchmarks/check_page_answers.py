@@ -19,6 +19,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from taproom.maps.out_of_sample import ItemMap
 from taproom.pages.site import write_pages
+from taproom.pages.word_vectors_data import word_vectors_data
 from taproom.text.analogies import complete
 from taproom.text.text_lookup import TopicModel
 from taproom.warehouse.warehouse import Warehouse
@@ -102,10 +103,12 @@ def check_topics(tab: Page, pages: Path, warehouse: Warehouse, texts: list[str])
 
 
 def check_analogies(tab: Page, pages: Path, warehouse: Warehouse) -> None:
-    """Compare the words nearest to b - a + c."""
-    rows = warehouse.read("analogies").to_pylist()
-    chosen = np.random.default_rng(0).permutation(len(rows))[:QUESTIONS]
-    asked = [[rows[each][name] for name in "abc"] for each in chosen]
+    """Compare the words nearest to b - a + c, of questions whose words the page has."""
+    on_page = set(word_vectors_data(warehouse)["words"])
+    rows = [[row[name] for name in "abc"] for row in warehouse.read("analogies").to_pylist()]
+    known = [row for row in rows if on_page.issuperset(row)]
+    print(f"{len(known):,} of {len(rows):,} analogies have words that the page has")
+    asked = [known[each] for each in np.random.default_rng(0).permutation(len(known))[:QUESTIONS]]
     sums = [f"{b} - {a} + {c}" for a, b, c in asked]
     nearest = f"{{ found: model.nearest(model.terms(each), {NEAREST}) }}"
     answers = ask(tab, pages / "words.html", "analogies", nearest, sums)

@@ -38,6 +38,7 @@ MISSING_CHARACTER = "▯"
 LONGEST_LABEL = 24
 DPI = 110
 MARGIN = 10  # pixels
+MOST_DECADES = 12  # with a tick each on a logarithmic axis
 
 
 def bars(title: str, counts: Mapping[str, int], unit: str) -> bytes:
@@ -73,10 +74,10 @@ def zipf(title: str, counts: np.ndarray) -> bytes:
 
 
 def use_logarithms(axes: "Axes", which: Literal["x", "y", "both"]) -> None:
-    """Give axes a logarithmic scale with plain numbers at 1, 3, 10, 30 ...
+    """Give axes, on which all is drawn, a logarithmic scale with plain numbers at 1, 3, 10, 30 ...
 
-    matplotlib's own ticks are powers of ten, set as formulas, and eight small ones between two of them: half of the
-    time of a figure.
+    Of more than five decades, the powers of ten are shown. matplotlib's own ticks are set as formulas, with eight small
+    ones between two of them: half of the time of a figure.
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
@@ -84,9 +85,10 @@ def use_logarithms(axes: "Axes", which: Literal["x", "y", "both"]) -> None:
         axes.set_xscale("log")
     if which != "x":
         axes.set_yscale("log")
-    for axis in {"x": [axes.xaxis], "y": [axes.yaxis], "both": [axes.xaxis, axes.yaxis]}[which]:
-        axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    for axis in [axes.xaxis] * (which != "y") + [axes.yaxis] * (which != "x"):
+        low, high = axis.get_view_interval()
+        axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high <= 1e5 * low else (1.0,), numticks=MOST_DECADES))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_locator(NullLocator())
 
 

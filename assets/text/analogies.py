@@ -234,7 +234,7 @@ def _capitals_figure(vectors: "WordVectors") -> bytes | None:
 @dg.asset_check(
     asset="analogies",
     additional_ins={"word_vectors": dg.AssetIn(metadata={"columns": ["count"]})},
-    description="The corpus is as large as the one of the published results.",
+    description="The texts have as many words as those of the published results.",
 )
 def corpus_is_large_enough(analogies: pa.Table, word_vectors: pa.Table) -> dg.AssetCheckResult:
     """Compare with the published result; the vectors of a small corpus do not solve analogies."""

@@ -28,7 +28,7 @@ WINDOW_SHOWN = 2
 
 WORD_VECTORS = Contract(
     table="word_vectors",
-    version="1.1.0",
+    version="1.0.1",
     grain="a word",
     columns=(
         Column(

@@ -47,7 +47,7 @@
     );
     card.replaceChildren(
       Taproom.element("h2", {}, Taproom.text(onMap[index])),
-      Taproom.element("p", { className: "quiet" }, `${Taproom.number(counts[index], 9)} times in the documents`),
+      Taproom.element("p", { className: "quiet" }, `${Taproom.number(counts[index], 9)} times in the texts`),
       Taproom.element("h3", {}, "Nearest words, by cosine similarity"),
       Taproom.element(
         "ol",

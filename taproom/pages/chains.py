@@ -29,8 +29,8 @@ INTRODUCTIONS = (
     ChainIntroduction(
         "text",
         "Text becomes topics and word vectors",
-        "A corpus of documents is factorised into topics, and each word gets a vector that is similar to those of "
-        "words in the same contexts.",
+        "A corpus of documents is factorised into topics. Each word of the documents, a dictionary and an encyclopedia "
+        "gets a vector that is similar to those of words in the same contexts.",
         ("word_map", "topics", "documents"),
         page="words.html",
     ),

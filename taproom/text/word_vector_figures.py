@@ -47,12 +47,12 @@ def word_lengths(words: Sequence[str], counts: np.ndarray, lengths: np.ndarray) 
     figure, axes = new_figure(8, 5)
     axes.scatter(counts, lengths, s=3, color=PALETTE[0], alpha=0.25, linewidths=0)
     axes.set(xlabel="count of the word", ylabel="length of its vector", title=f"{len(words):,} words")
-    use_logarithms(axes, "x")
     if len(words):
         places, medians = _running_median(np.log(counts), lengths)
         axes.plot(np.exp(places), medians, color=PALETTE[1], label="median of the count")
         axes.legend(frameon=False, fontsize=8)
         farthest = np.argsort(-np.abs(lengths - np.interp(np.log(counts), places, medians)), kind="stable")
+        use_logarithms(axes, "x")
         label_points(figure, axes, np.column_stack([counts, lengths]), [shortened(word) for word in words], farthest)
     return compact_png_of(figure, cropped=False)
 

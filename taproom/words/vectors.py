@@ -16,7 +16,7 @@ from taproom.words.normal_form import normal_form
 
 # Scores of this many pairs (64 MB) are in memory at a time.
 PAIRS_AT_ONCE = 1 << 24
-# Exact cosines are computed for this many pairs at a time (34 MB of vectors with 64 dimensions in double precision).
+# Exact cosines are computed for this many pairs at a time (52 MB of vectors with 100 dimensions in double precision).
 EXACT_AT_ONCE = 1 << 16
 SUGGESTIONS = 3
 

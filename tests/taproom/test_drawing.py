@@ -42,12 +42,18 @@ def test_little_or_nothing_to_draw_is_no_error(draw):
 
 @pytest.mark.parametrize(
     ("limits", "labels"),
-    [((1, 40), ["1", "3", "10", "30"]), ((0.02, 0.5), ["0.03", "0.1", "0.3"]), ((900, 5e6), ["1,000", "3,000"])],
+    [
+        ((1, 40), ["1", "3", "10", "30"]),
+        ((0.02, 0.5), ["0.03", "0.1", "0.3"]),
+        ((900, 5e6), ["1,000", "3,000", "10,000"]),
+        ((1, 1e9), ["1", "10", "100", "1,000"]),
+        ((3.6, 4.4), ["3.6", "3.7", "3.8"]),
+    ],
 )
 def test_logarithmic_axes_have_plain_numbers(limits, labels):
     figure, axes = drawing.new_figure(4, 3)
-    drawing.use_logarithms(axes, "x")
     axes.set_xlim(limits)
+    drawing.use_logarithms(axes, "x")
     figure.draw_without_rendering()
     shown = [
         tick.label1.get_text() for tick in axes.xaxis.get_major_ticks() if limits[0] <= tick.get_loc() <= limits[1]

@@ -25,8 +25,8 @@ def test_entries_are_those_of_a_dictionary_and_an_encyclopedia(make, warehouse):
     make("reference_texts")
     first, *_, last = rows = warehouse.read("reference_texts").to_pylist()
     assert len(rows) == 8
-    assert (first["document_id"], first["label"]) == ("00000001-n", "noun.food")
-    assert (last["document_id"], last["label"]) == ("Hop", "Biology")
+    assert (first["entry_id"], first["label"]) == ("00000001-n", "noun.food")
+    assert (last["entry_id"], last["label"]) == ("Hop", "Biology")
 
 
 @pytest.mark.usefixtures("reference_works")
@@ -59,7 +59,7 @@ def test_word_vectors_are_trained_on_the_documents_and_the_entries(themes, make,
     ],
 )
 def test_entries_that_have_lost_their_definitions_are_warned_of(texts, passed):
-    rows = [{"document_id": str(place), "label": "noun.food", "text": text} for place, text in enumerate(texts)]
+    rows = [{"entry_id": str(place), "label": "noun.food", "text": text} for place, text in enumerate(texts)]
     result = few_short_entries(pa.Table.from_pylist(rows, CONTRACT.schema))
     assert result.passed is passed
     assert result.metadata["short_share"].value == (sum(text == "beer" for text in texts) / max(len(texts), 1))
