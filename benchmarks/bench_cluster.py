@@ -1,4 +1,4 @@
-"""Claims: two workers of a Dask cluster are at least 1.7 times as fast as one; without a cluster, the seam costs < 2 %.
+"""Claims: two workers of a Dask cluster are 1.5 to 1.7 times as fast as one; without a cluster, the seam costs < 2 %.
 
     python benchmarks/bench_cluster.py [--share SHARE] [STEP ...]
 
