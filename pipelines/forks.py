@@ -120,7 +120,9 @@ def fork_each(descriptors: Sequence[int], run: Callable[[Connection], None]) -> 
             run(connection)
             return
         connection.close()
-    report.send(pids)
-    for _ in pids:
-        pid, status = os.wait()
-        report.send((pid, os.waitstatus_to_exitcode(status)))
+    # An interrupt may have ended the process that started this one before it could end this one, too: nobody listens.
+    with suppress(BrokenPipeError):
+        report.send(pids)
+        for _ in pids:
+            pid, status = os.wait()
+            report.send((pid, os.waitstatus_to_exitcode(status)))

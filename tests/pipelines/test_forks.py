@@ -2,7 +2,9 @@
 
 import os
 import signal
+import subprocess
 import sys
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -77,3 +79,17 @@ def test_a_command_that_fails_has_no_processes():
     broken = Forks((sys.executable, "-c", "raise SystemExit(2)"), 2)
     assert [(process.pid, process.status) for process in broken.processes] == [(None, -signal.SIGKILL)] * 2
     broken.end()
+
+
+def test_a_command_whose_starter_is_gone_ends_without_a_word(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    code = (
+        "import sys; from pipelines.forks import fork_each; fork_each(map(int, sys.argv[1:]), lambda connection: None)"
+    )
+    here, there = zip(Pipe(), Pipe(), strict=True)
+    for end in here:
+        end.close()
+    numbers = [end.fileno() for end in there]
+    command = [sys.executable, "-c", code, *map(str, numbers)]
+    done = subprocess.run(command, pass_fds=numbers, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
