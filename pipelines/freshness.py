@@ -12,7 +12,7 @@ import dagster as dg
 from assets.table import table_and_part
 from pipelines.dagster_internals import StaleStatus, config_type, recorded_code_version, stale_statuses
 from pipelines.records import newest_by_partition, newest_materialization, newest_materializations, version_in_record
-from pipelines.settings import requested_settings, settings_affecting_rows, settings_of
+from pipelines.settings import config_with, requested_settings, settings_affecting_rows, settings_of
 from taproom.warehouse.warehouse import Warehouse
 
 
@@ -89,9 +89,16 @@ def stale_batches(
 
 
 def settings_on_record(warehouse: Warehouse, definitions: dg.Definitions, key: dg.AssetKey) -> dict[str, Any]:
-    """The settings that a table without partitions was last made with; empty where there is no such table yet."""
+    """The settings that a table without partitions was last made with; empty where there is no such table yet.
+
+    Raises:
+        InputError: an earlier release took these settings, and this one refuses them.
+    """
     (table,) = key.path
     head = warehouse.head(table)
     if head is None:
         return {}
-    return settings_of(warehouse.commit_of(table, head), config_type(definitions.resolve_assets_def(key).op))
+    op = definitions.resolve_assets_def(key).op
+    settings = settings_of(warehouse.commit_of(table, head), config_type(op))
+    config_with(settings, config_type(op), op.name)
+    return settings

@@ -17,7 +17,7 @@ from pipelines.reconcile import lost_batches, partitions_name
 from pipelines.records import newest_materialization, recorded_value
 from pipelines.removal import remove_batch_of, replaced_batches
 from pipelines.retries import asks_for_retry
-from pipelines.settings import recorded_settings, requested_settings
+from pipelines.settings import requested_settings
 from pipelines.step_log import log_planned
 from taproom.errors import StorageError, TaproomError
 from taproom.progress import progress
@@ -163,9 +163,7 @@ class Products:
         if asked is not None:
             return {**lost, **chain.reads(asked)}
         if not chain.batches:
-            recorded = settings_on_record(self._warehouse, self._definitions, dg.AssetKey(chain.ingested[0]))
-            with recorded_settings(recorded, chain.read):
-                return chain.reads(recorded)
+            return chain.reads(settings_on_record(self._warehouse, self._definitions, dg.AssetKey(chain.ingested[0])))
         known: dict[str | None, Mapping[str, Any] | None] = dict(lost.items())
         known |= dict.fromkeys(self._known_batches(chain))
         # The embedded input only where there is none: a warehouse holds one collection.

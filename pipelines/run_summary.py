@@ -132,10 +132,8 @@ def analogies_of_the_deck(warehouse: Warehouse) -> Iterator[str]:
     rows = warehouse.read("analogies").to_pylist()
     right = [row for row in rows if row["rank"] == 1]
     yield f"Analogies: {len(right):,} of {len(rows):,} with known words are answered correctly"
-    for row in {row["section"]: row for row in right}.values():
-        if row["section"] in SECTIONS_SHOWN:
-            yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} (correct)"
-    for row in [row for row in rows if row["section"] == DECK and row["a"] == "man"]:
+    examples = {row["section"]: row for row in right if row["section"] in SECTIONS_SHOWN}
+    for row in [*examples.values(), *(row for row in rows if row["section"] == DECK and row["a"] == "man")]:
         verdict = "correct" if row["rank"] == 1 else f"{row['expected']} has rank {row['rank']:,}"
         yield f"  {row['b']} - {row['a']} + {row['c']} = {row['answered']} ({verdict})"
 

@@ -4,8 +4,7 @@ They are committed with the table, so that a run without a configuration makes i
 (`assets.table.keeps_settings`).
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,23 +67,12 @@ def config_with(settings: Mapping[str, Any], kind: type[dg.Config], op: str) -> 
     Raises:
         InputError: `kind` has no such parameter, or refuses a value.
     """
-    with recorded_settings(settings, op):
+    try:
         if unknown := settings.keys() - kind.model_fields.keys():
             raise InputError(f"there is no parameter {', '.join(sorted(unknown))}")
         return kind(**settings)
-
-
-@contextmanager
-def recorded_settings(settings: Mapping[str, Any], op: str) -> Iterator[None]:
-    """A context in which recorded settings are used, which an earlier release may have taken and this one refuses.
-
-    Raises:
-        InputError: the settings were refused.
-    """
-    try:
-        yield
     except (ValidationError, dg.DagsterError, InputError) as error:
         raise InputError(
-            f"{op}: the settings on record do not fit any more: {dict(settings)}. Wanted: what {op} takes. Run it "
-            f"with a configuration of its own (empty: the defaults). {error}"
+            f"{op}: the settings on record do not fit any more: {dict(settings)}. Wanted: what {kind.__name__} takes. "
+            f"Run it with a configuration of its own (empty: the defaults). {error}"
         ) from error

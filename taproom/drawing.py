@@ -59,7 +59,7 @@ def histogram(title: str, values: np.ndarray, unit: str) -> bytes:
     edges = np.unique(np.geomspace(1, max(values.max(), 2) + 1, 30).astype(int))
     axes.hist(values, bins=edges.tolist(), color=PALETTE[0], edgecolor="white")
     axes.set(title=title, xlabel=unit, ylabel="how many")
-    use_logarithms(axes, "both")
+    use_logarithms(axes, "xy")
     return png_of(figure)
 
 
@@ -69,11 +69,11 @@ def zipf(title: str, counts: np.ndarray) -> bytes:
     ordered = np.sort(np.asarray(counts).ravel())[::-1]
     axes.plot(np.arange(1, len(ordered) + 1), ordered, color=PALETTE[0])
     axes.set(title=title, xlabel="rank of the word", ylabel="occurrences")
-    use_logarithms(axes, "both")
+    use_logarithms(axes, "xy")
     return png_of(figure)
 
 
-def use_logarithms(axes: "Axes", which: Literal["x", "y", "both"]) -> None:
+def use_logarithms(axes: "Axes", which: Literal["x", "y", "xy"]) -> None:
     """Give axes, on which all is drawn, a logarithmic scale with plain numbers at 1, 3, 10, 30 ...
 
     Of more than five decades, the powers of ten are shown. matplotlib's own ticks are set as formulas, with eight small
@@ -81,11 +81,9 @@ def use_logarithms(axes: "Axes", which: Literal["x", "y", "both"]) -> None:
     """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    if which != "y":
-        axes.set_xscale("log")
-    if which != "x":
-        axes.set_yscale("log")
-    for axis in [axes.xaxis] * (which != "y") + [axes.yaxis] * (which != "x"):
+    for name in which:
+        axes.set(**{f"{name}scale": "log"})
+        axis = getattr(axes, f"{name}axis")
         low, high = axis.get_view_interval()
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high <= 1e5 * low else (1.0,), numticks=MOST_DECADES))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))

@@ -61,8 +61,7 @@ def documents(counts: Mapping[tuple[str | None, str], int]) -> bytes:
     label_rows(axes, ["no label" if label is None else label_of(label) for label in labels])
     axes.set(title=f"Documents of {shown_of(len(labels), len(totals), 'label')}", xlabel="documents")
     axes.margins(x=0.12)
-    if len({split for _, split in counts}) > 1:
-        add_legend(axes, list(SPLITS), list(SPLITS.values()))
+    add_legend(axes, list(SPLITS), list(SPLITS.values()))
     return compact_png_of(figure, cropped=False)
 
 
