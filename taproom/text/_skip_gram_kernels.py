@@ -70,8 +70,9 @@ def move(
 
     The shard is a part of a stream of numbers of words, and `rows_of` has the row of each number, `END` or `RARE`. It
     has its own copy of the rows that it uses, whose move is damped: where a gradient falls in proportion to the
-    distance from a minimum, one shard takes a vector 1 - exp(-pull) of the way, and all of them, one after the other,
-    would take it 1 - exp(-shards * pull). So moves of rare words are added up, and those of frequent ones averaged.
+    distance from a minimum, each shard after another would leave exp(-pull) of the way, so the n-th of them would move
+    a vector exp(-pull)^(n-1) as far as the first. All move as far as these on average: moves of rare words are added
+    up, and those of frequent ones averaged.
     """
     words = _words(stream, rows_of, model, position)
     samples = _samples(words, model)
@@ -80,8 +81,10 @@ def move(
     _take(state, rows, vectors)
     _train(vectors, words, samples, model, step)
     for place, row in enumerate(rows):
-        pull = max(step * model.pull[row % len(model.pull)], 1e-9)
-        damping = np.float32(np.expm1(-model.shards * pull) / (model.shards * np.expm1(-pull)))
+        left, damping = np.exp(-step * np.float32(model.pull[row % len(model.pull)])), _ZERO
+        for _ in range(model.shards):
+            damping = _ONE + left * damping
+        damping /= np.float32(model.shards)
         for axis in range(state.shape[1]):
             vectors[place, axis] = damping * (vectors[place, axis] - state[row, axis])
     return Move(rows, vectors, len(words.texts))

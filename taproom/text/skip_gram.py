@@ -33,15 +33,13 @@ if TYPE_CHECKING:
 
 # A round of the training: so many shards, each of so many words, from the same state. The numbers are part of the
 # result.
-SHARDS = 4
-SHARD_WORDS = 2_000
-# Shards cost some accuracy where there is little text, and little text needs no threads.
-TOKENS_WORTH_SHARDS = 2_000_000
+SHARDS = 2
+SHARD_WORDS = 1_000
 # By how much the gradient of a vector falls with the distance from its minimum, for each pair of words.
 CURVATURE = 0.4
 # So many words, one after the other, share so many negative samples.
-BATCH_WORDS = 32
-SHARED_SAMPLES = 32
+BATCH_WORDS = 16
+SHARED_SAMPLES = 48
 # A negative sample is drawn in proportion to the count of the word to this power, from a table of so many words.
 COUNT_POWER = 0.75
 DRAWN_FROM = 1 << 20
@@ -61,8 +59,7 @@ def train_by_skip_gram(
     from taproom.text import _skip_gram_kernels as kernels
 
     stream = corpus.stream
-    shards = SHARDS if corpus.tokens >= TOKENS_WORTH_SHARDS else 1
-    model = _model(vocabulary, parameters, shards)
+    model = _model(vocabulary, parameters)
     rows_of = np.full(len(corpus.words) + 1, kernels.RARE, np.int32)
     rows_of[vocabulary.numbers] = np.arange(len(vocabulary.words))
     rows_of[END] = kernels.END
@@ -77,10 +74,10 @@ def train_by_skip_gram(
     # Not joblib: a shard takes milliseconds, about as long as joblib needs to hand it over.
     with (
         blas_threads(),
-        ThreadPoolExecutor(min(shards, workers)) as pool,
+        ThreadPoolExecutor(min(SHARDS, workers)) as pool,
         progress(doing="training word vectors", total=total, unit="word") as bar,
     ):
-        for begins, ends in _rounds(len(stream), parameters.epochs, shards):
+        for begins, ends in _rounds(len(stream), parameters.epochs):
             for move in list(pool.map(move_of, begins, ends)):
                 kernels.add(state, move.rows, move.by)
                 trained += move.trained
@@ -90,16 +87,16 @@ def train_by_skip_gram(
     return state[: len(vocabulary.words)].copy(), trained
 
 
-def _rounds(length: int, epochs: int, shards: int) -> Iterator[tuple[list[int], list[int]]]:
+def _rounds(length: int, epochs: int) -> Iterator[tuple[list[int], list[int]]]:
     """Where the shards of each round begin and end, counted on over all epochs; no round is of two epochs."""
     for start in range(0, epochs * length, length):
         bounds = [*range(start, start + length, SHARD_WORDS), start + length]
-        for first in range(0, len(bounds) - 1, shards):
-            of_round = bounds[first : first + shards + 1]
+        for first in range(0, len(bounds) - 1, SHARDS):
+            of_round = bounds[first : first + SHARDS + 1]
             yield of_round[:-1], of_round[1:]
 
 
-def _model(vocabulary: Vocabulary, parameters: "WordVectorParameters", shards: int) -> "SkipGram":
+def _model(vocabulary: Vocabulary, parameters: "WordVectorParameters") -> "SkipGram":
     """What is the same in all shards."""
     from taproom._random_kernels import mixed
     from taproom.text import _skip_gram_kernels as kernels
@@ -115,7 +112,7 @@ def _model(vocabulary: Vocabulary, parameters: "WordVectorParameters", shards: i
         negative=p.negative,
         batch=_batch_words(shares * keep, p),
         samples=SHARED_SAMPLES,
-        shards=shards,
+        shards=SHARDS,
         seed=np.uint64(mixed(np.uint64(p.seed))),  # compiled code returns a plain integer
     )
 

@@ -54,7 +54,7 @@ class WordVectorParameters:
     min_count: int = 5
     epochs: int = 8
     sample: float = 3e-4
-    step: float = 0.06
+    step: float = 0.045
     seed: int = 0
     method: str = "skip_gram"
 

@@ -91,9 +91,9 @@ def test_a_shard_moves_as_in_plain_numpy(length, vocabulary, window, shards, see
     assert len(np.unique(move.rows)) == len(move.rows)
 
 
-@pytest.mark.parametrize("tokens_worth_shards", [0, 10_000])
-def test_the_same_bits_whatever_the_workers(monkeypatch, tokens_worth_shards):
-    monkeypatch.setattr(skip_gram, "TOKENS_WORTH_SHARDS", tokens_worth_shards)
+@pytest.mark.parametrize("shards", [1, 2, 5])
+def test_the_same_bits_whatever_the_workers(monkeypatch, shards):
+    monkeypatch.setattr(skip_gram, "SHARDS", shards)
     monkeypatch.setattr(skip_gram, "SHARD_WORDS", 97)
     texts = zipf_texts(60, 50)
     once = train([texts], SMALL)
@@ -102,7 +102,8 @@ def test_the_same_bits_whatever_the_workers(monkeypatch, tokens_worth_shards):
 
 def test_rounds_cover_each_epoch_once_in_order(monkeypatch):
     monkeypatch.setattr(skip_gram, "SHARD_WORDS", 10)
-    begins, ends = zip(*skip_gram._rounds(95, 2, 4), strict=True)
+    monkeypatch.setattr(skip_gram, "SHARDS", 4)
+    begins, ends = zip(*skip_gram._rounds(95, 2), strict=True)
     assert [len(shards) for shards in begins] == [4, 4, 2] * 2
     assert [*chain(*begins)] == [*range(0, 95, 10), *range(95, 190, 10)]
     assert [*chain(*ends)] == [*[*chain(*begins)][1:], 190]
@@ -139,7 +140,7 @@ def test_the_steps_of_a_batch_are_short_unless_those_of_a_word_are_long(step, wi
     parameters = replace(SMALL, step=step, window=window, negative=negative)
     batch, share = skip_gram._batch_words(np.array(counts), parameters), max(counts) / sum(counts)
     assert 1 <= batch <= skip_gram.BATCH_WORDS
-    assert batch == 1 or batch * step * (window + 1) * (negative + 1) * max(share, 1 / 32) <= 1 + 1e-9
+    assert batch == 1 or batch * step * (window + 1) * (negative + 1) * max(share, 1 / skip_gram.SHARED_SAMPLES) <= 1 + 1e-9
 
 
 def test_steps_that_are_too_long_are_refused():
