@@ -1,4 +1,4 @@
-"""Claim: from a table of two million words or more to word vectors, two workers are at least 2.5 times as fast as
+"""Claim: from a table of a million words or more to word vectors, two workers are at least 2.5 times as fast as
 gensim from a ready file, from an iterable or from lists in memory, with the same settings.
 
     python benchmarks/bench_word_vectors.py [DOCUMENTS]

@@ -83,7 +83,7 @@ def train_by_skip_gram(
                 trained += move.trained
             bar.update(ends[-1] - begins[0])
     if not np.isfinite(state).all():
-        raise InputError(f"The training diverges with steps of {parameters.step}. Choose a smaller step, such as 0.04.")
+        raise InputError(f"The training diverges with steps of {parameters.step}. Choose a smaller step, such as 0.02.")
     return state[: len(vocabulary.words)].copy(), trained
 
 
