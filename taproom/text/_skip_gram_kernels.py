@@ -69,10 +69,10 @@ def move(
     """How a shard moves the state (2 V, D) float32: the vectors of words, and then those that they have as contexts.
 
     The shard is a part of a stream of numbers of words, and `rows_of` has the row of each number, `END` or `RARE`. It
-    has its own copy of the rows that it uses, whose move is damped: where a gradient falls in proportion to the
-    distance from a minimum, each shard after another would leave exp(-pull) of the way, so the n-th of them would move
-    a vector exp(-pull)^(n-1) as far as the first. All move as far as these on average: moves of rare words are added
-    up, and those of frequent ones averaged.
+    has its own copy of the rows that it uses, whose move is damped. Where a gradient falls in proportion to the
+    distance from a minimum, shards that train one after the other would each leave exp(-pull) of the way, so the n-th
+    would move a vector exp(-pull)^(n-1) as far as the first. Here each moves it by the mean of these: moves of rare
+    words are added up, and those of frequent ones averaged.
     """
     words = _words(stream, rows_of, model, position)
     samples = _samples(words, model)

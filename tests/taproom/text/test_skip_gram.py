@@ -140,10 +140,7 @@ def test_the_steps_of_a_batch_are_short_unless_those_of_a_word_are_long(step, wi
     parameters = replace(SMALL, step=step, window=window, negative=negative)
     batch, share = skip_gram._batch_words(np.array(counts), parameters), max(counts) / sum(counts)
     assert 1 <= batch <= skip_gram.BATCH_WORDS
-    assert (
-        batch == 1
-        or batch * step * (window + 1) * (negative + 1) * max(share, 1 / skip_gram.SHARED_SAMPLES) <= 1 + 1e-9
-    )
+    assert batch == 1 or batch * step * (window + 1) * (negative + 1) * max(share, 1 / 48) <= 1 + 1e-9
 
 
 def test_steps_that_are_too_long_are_refused():
