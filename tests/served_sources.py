@@ -3,20 +3,14 @@
 import hashlib
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+from tests.serving import file_server, serving
 
 
 @contextmanager
@@ -30,7 +24,7 @@ def served_sources(folder: Path, archives: Mapping[str, tuple[bytes, list[str]]]
     for name, (content, _) in archives.items():
         (files / name).write_bytes(content)
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(files))) as server,
+        serving(file_server(files)) as server,
         pytest.MonkeyPatch.context() as patch,
     ):
         tables = [
@@ -40,13 +34,7 @@ def served_sources(folder: Path, archives: Mapping[str, tuple[bytes, list[str]]]
         (folder / "sources.toml").write_text("\n".join(tables))
         patch.setenv("TAPROOM_SOURCES", str(folder / "sources.toml"))
         patch.setenv("TAPROOM_CACHE", str(folder / "cache"))
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield files
-        finally:
-            server.shutdown()
-            thread.join()
+        yield files
 
 
 def zipped(name: str, content: bytes) -> bytes:

@@ -111,7 +111,6 @@ class Between(socketserver.ThreadingTCPServer):
         self.address = f"http://127.0.0.1:{self.server_address[1]}"
         self.requests: list[str] = []
         self.ignores_conditions = self.refuses_writes = False
-        threading.Thread(target=self.serve_forever, daemon=True).start()
 
 
 class _PassedOn(socketserver.BaseRequestHandler):

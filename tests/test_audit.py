@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import validators
+from tests.serving import serving
 
 ROOT = Path(__file__).resolve().parents[1]
 LOCK = f"ale-malt==1.0 --hash=sha256:{'0' * 64}\nstout-yeast==2.0 --hash=sha256:{'1' * 64}\n"
@@ -38,10 +38,8 @@ class Database(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Database) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Database)) as server:
         yield f"http://127.0.0.1:{server.server_port}/v1/query"
-        server.shutdown()
 
 
 def audit(lock: Path, database: str) -> subprocess.CompletedProcess:

@@ -23,6 +23,7 @@ from taproom.warehouse.storage import WAREHOUSE_VARIABLE, Storage
 from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
 from tests.servers import ROOT, Between, running_object_store, stack_in_a_folder
+from tests.serving import serving
 from tests.taproom.test_cluster import pause
 
 pytestmark = pytest.mark.slow
@@ -58,7 +59,7 @@ def kept(tmp_path):
 
 
 def test_what_a_step_asks_for_does_not_grow_with_the_tables(store, bucket, instance, corpus_folder, monkeypatch):
-    with Between(store["AWS_ENDPOINT_URL"]) as between:
+    with serving(Between(store["AWS_ENDPOINT_URL"])) as between:
         monkeypatch.setenv("AWS_ENDPOINT_URL", between.address)
 
         def requests() -> int:
@@ -76,7 +77,6 @@ def test_what_a_step_asks_for_does_not_grow_with_the_tables(store, bucket, insta
         assert requests() == alone <= UNCHANGED
         (corpus_folder / "one_more.txt").write_text("hops and malt")
         assert requests() <= CHANGED
-        between.shutdown()
 
 
 def test_reviews_become_neighbors_and_pages_and_no_key_is_left_behind(

@@ -1,8 +1,5 @@
 """Every page opens from disk and from a server, without a network, an error or a missing file."""
 
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -10,6 +7,7 @@ import pytest
 from taproom.sources.fetching import member, read_sources
 from taproom.warehouse.warehouse import Warehouse
 from tests.browser import Visit, written
+from tests.serving import file_server, serving
 
 MAIN = (
     "index.html",
@@ -52,20 +50,10 @@ def test_every_page_opens_from_disk_and_has_what_it_links_to(visit, pages):
 
 
 def test_pages_open_from_a_server(visit, pages):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(pages)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     visit.context.set_offline(False)  # the loopback interface is a network, too
-    try:
+    with serving(file_server(pages)) as server:
         for name in MAIN:
             assert visit.open(f"http://127.0.0.1:{server.server_port}", name).locator("h1").inner_text()
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-class _Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
 
 
 def test_a_chain_that_was_not_made_says_how_to_make_it(visit, tmp_path):

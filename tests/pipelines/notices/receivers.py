@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
+
+from tests.serving import serving
 
 
 class Receiver(ThreadingHTTPServer):
@@ -63,9 +64,5 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def receiving() -> Iterator[Receiver]:
     """A receiver that is served until the end."""
-    with Receiver() as receiver:
-        thread = Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+    with serving(Receiver()) as receiver:
         yield receiver
-        receiver.shutdown()
-        thread.join()

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from taproom.errors import SourceError
 from taproom.sources import fetching as sources
 from taproom.sources.fetching import Source, fetch, member, read_sources
+from tests.serving import serving
 
 REPO = Path(sources.__file__).resolve().parents[2]
 DATA = random.Random(0).randbytes(200_000)
@@ -130,14 +131,10 @@ def server():
         def log_message(self, *_):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as running:
         running.data, running.requests, running.halfway = DATA, 0, lambda: None
         running.url = f"http://127.0.0.1:{running.server_port}/data"
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
         yield running
-        running.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from taproom.warehouse.scratch import scratch
 from taproom.warehouse.storage import Storage
 from taproom.warehouse.warehouse import Warehouse
 from tests.servers import Between, running_object_store, stack_in_a_folder
+from tests.serving import serving
 
 pytestmark = pytest.mark.slow
 NOTES = Contract("notes", "one note", (Column("id", pa.int64(), "number"),), ("id",))
@@ -44,10 +45,9 @@ def bucket(store, request):
 @pytest.fixture
 def between(store, monkeypatch):
     """A server between this process and the store, which notes requests."""
-    with Between(store["AWS_ENDPOINT_URL"]) as server:
+    with serving(Between(store["AWS_ENDPOINT_URL"])) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
         yield server
-        server.shutdown()
 
 
 def test_tables_figures_and_maintenance(bucket):

@@ -17,6 +17,7 @@ from taproom.errors import StorageError
 from taproom.warehouse.contracts import Column, Contract
 from taproom.warehouse.publishing import Published
 from taproom.warehouse.warehouse import Warehouse
+from tests.serving import serving
 
 NOTES = Contract("notes", "one note", (Column("id", pa.int64(), "number"),), ("id",))
 SECRET = "not-to-be-seen"
@@ -74,16 +75,13 @@ def bucket(monkeypatch):
 @pytest.fixture
 def answers(bucket):
     """Opens a warehouse whose server answers all requests alike."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Answer)) as server:
 
-    def with_answer(status: int, code: str | None) -> Warehouse:
-        server.status, server.code = status, code
-        return bucket(server.server_port)
+        def with_answer(status: int, code: str | None) -> Warehouse:
+            server.status, server.code = status, code
+            return bucket(server.server_port)
 
-    yield with_answer
-    server.shutdown()
-    server.server_close()
+        yield with_answer
 
 
 @pytest.mark.parametrize("asked", ASKED.values(), ids=ASKED)
