@@ -33,7 +33,7 @@ PUBLISHERS = (
 @pytest.fixture(scope="module")  # while Playwright runs, so does an event loop, which runs of Dagster do not expect
 def chromium():
     if CHROMIUM is None:
-        pytest.skip("no chromium on PATH: apt-get install chromium")
+        pytest.skip("no chromium on PATH: apt-get install chromium-headless-shell")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make setup")
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
