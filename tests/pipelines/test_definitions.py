@@ -89,6 +89,7 @@ def test_loading_the_code_location_imports_no_heavy_library():
     assert not loaded & HEAVY
 
 
+@pytest.mark.slow
 def test_taproom_imports_no_dagster():
     code = (
         "import importlib, pkgutil, sys, taproom\n"

@@ -99,6 +99,7 @@ def test_the_sizes_are_measured_once_in_a_while(warehouse, instance):
     assert sizes[0] is sizes[1]
 
 
+@pytest.mark.slow
 def test_the_command_prints_the_metrics_or_writes_a_file(warehouse, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
     (tmp_path / "dagster.yaml").write_text("")

@@ -55,6 +55,7 @@ def test_few_files_stay_open(tmp_path):
     assert logs == list(range(3, sqlite_records.MOST_OPEN + 3))
 
 
+@pytest.mark.slow
 def test_what_is_recorded_in_a_run_reaches_those_who_watch_and_those_who_read(tmp_path):
     """The UI watches the file of a run; other processes read all of them."""
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:

@@ -105,6 +105,7 @@ def test_the_next_attempt_is_when_the_target_wants_it(receiver, webhook):
     assert reported(receiver)[-1] == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_target_that_is_down_holds_up_neither_the_others_nor_the_sensor(webhook, receiver, monkeypatch):
     monkeypatch.setattr(delivery, "DELIVERY_SECONDS", 3.0)
     with receiving() as stalling:

@@ -53,6 +53,7 @@ def test_each_event_is_in_one_part(objective):
     assert [len(objective.fitted), len(objective.validation), len(objective.fresh)] == [2_400, 300, 300]
 
 
+@pytest.mark.slow
 def test_fresh_events_never_reach_a_score(objective):
     is_fresh = np.isin(VALUES[:, 0], objective.fresh[:, 0])
     garbled = KernelDensityObjective.parted(np.where(is_fresh[:, None], VALUES * 7, VALUES), seed=3)

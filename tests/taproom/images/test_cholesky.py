@@ -30,6 +30,7 @@ def test_the_factor_is_that_of_numpy_and_the_upper_tiles_stay(size, order):
             np.testing.assert_array_equal(factor[rows, columns], matrix[rows, columns])
 
 
+@pytest.mark.slow
 @given(size=st.integers(1, 30), share=st.floats(0, 1), transposed=st.booleans(), seed=st.integers(0, 100))
 def test_systems_of_the_first_lines_are_solved_with_their_part_of_the_factor(size, share, transposed, seed):
     factor = np.tril(positive_definite(size, seed))

@@ -79,6 +79,7 @@ def test_the_temperature_is_the_best_before_the_last_fit(chosen):
     assert chosen.calibration_error == pytest.approx(error, abs=0.02)
 
 
+@pytest.mark.slow
 def test_images_may_come_in_any_blocks_and_on_any_number_of_threads(chosen):
     whole = replace(IMAGES, features=[FEATURES[: -len(IMAGES.landmarks)]])
     again, threads = (choose_classifier(whole, SOME_WIDTHS, n_jobs=count) for count in (1, 2))
@@ -93,6 +94,7 @@ def test_what_is_asked_for_is_taken():
     assert (found.penalty, list(found.accuracies)) == (7.0, [7.0])
 
 
+@pytest.mark.slow
 def test_where_all_images_are_landmarks_those_for_validation_are_not_fitted_to_before_the_end():
     order = np.argsort(IMAGES.validation, kind="stable")
     features, labels, validation = FEATURES[order], IMAGES.labels[order], IMAGES.validation[order]

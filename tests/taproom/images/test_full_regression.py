@@ -54,6 +54,7 @@ def test_images_that_do_not_count_change_nothing():
     assert found[0].tobytes() == found[1].tobytes()
 
 
+@pytest.mark.slow
 def test_workers_and_threads_of_blas_change_no_bit():
     found = set()
     for count in (1, 2):

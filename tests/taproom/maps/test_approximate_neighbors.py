@@ -51,6 +51,7 @@ def test_most_of_the_nearest_are_found_with_their_exact_distances(weights, monke
         assert [pair[1] for pair in order] == ours.tolist()
 
 
+@pytest.mark.slow
 def test_blocks_workers_and_a_cluster_leave_no_trace(weights, on_cluster):
     found = nearest_approximately(weights, 10)
     made = Made(themed_rows, (700, 1))

@@ -48,6 +48,7 @@ def copied():
     return np.vstack([different, np.tile(different[39], (11, 1)), different[0], 2 * different[0]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimension", [2, 3])
 def test_identical_items_have_one_place_with_a_small_spread(copied, dimension):
     fitted = map_items(graph_of(copied), QUICK, dimension)

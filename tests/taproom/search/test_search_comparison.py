@@ -180,6 +180,7 @@ def test_each_method_has_a_curve_that_only_falls_and_ends_at_its_budget(compared
         assert {len(row["losses"]) for row in rows} == {2}
 
 
+@pytest.mark.slow
 def test_the_losses_of_the_decks_settings_are_those_of_networks_trained_for_all_epochs(compared):
     row = compared.settings[2]
     for place, seed in enumerate((5, 6)):

@@ -304,6 +304,7 @@ def test_without_npm_pip_installs_one_in_the_cache_once(tmp_path, packages, cach
     assert command == "pack"
 
 
+@pytest.mark.slow
 def test_without_npm_and_without_a_way_to_install_it_the_error_says_so(tmp_path, packages, cache, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(SourceError, match=r"no npm on PATH, and pip could not install nodejs.*TAPROOM_SOURCE_TINY"):
@@ -347,6 +348,7 @@ def test_a_wrong_hash_names_the_file_both_hashes_and_what_to_do_and_leaves_nothi
     assert list(cache.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_wheel_with_a_wrong_hash_is_refused_with_both_hashes(packages, cache):
     got = hashlib.sha256(wheel(packages, "tiny_data", "1.0", {"a": b"a"}).read_bytes()).hexdigest()
     wanted = source("pypi:tiny-data==1.0")

@@ -75,6 +75,7 @@ def test_what_was_written_again_or_was_not_copied_completely_is_copied_again(sou
     assert backup.copy_warehouse(source.storage, target.storage) == 0
 
 
+@pytest.mark.slow
 def test_a_copy_made_while_others_write_verifies(source, target):
     publish(source, 0)
     is_copied = threading.Event()

@@ -76,6 +76,7 @@ def test_of_two_writes_of_a_whole_table_one_succeeds_and_one_is_refused(racers, 
         assert ids(warehouse.read("notes")) == ids(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["first writes", "later writes"])
 def test_writes_of_different_partitions_both_succeed(racers, tmp_path, first):
     for attempt in range(ROUNDS):

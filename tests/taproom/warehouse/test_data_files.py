@@ -111,6 +111,7 @@ def test_a_commit_has_the_hashes_of_each_column(warehouse):
         assert recorded == {file.path: [list(part) for part in byte_ranges(content)]}
 
 
+@pytest.mark.slow
 def test_a_flipped_byte_is_an_error_or_not_among_the_columns_that_are_read(only_mail):
     read, path, parts = only_mail
     columns = dict(zip(["id", "text", "collection"], parts[:-1], strict=True))

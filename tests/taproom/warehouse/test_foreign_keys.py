@@ -42,6 +42,7 @@ def test_references_without_a_row_are_found():
 TEXT = st.none() | st.sampled_from(["ale", "bock", "stout"])
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(

@@ -50,6 +50,7 @@ def drifted(warehouse: Warehouse, old: pa.Table, new: pa.Table) -> dict[str, flo
     return drift(warehouse.storage, BEERS, before, after)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NUMBERS, NUMBERS)
 def test_numbers_are_compared_by_the_kolmogorov_smirnov_statistic_with_null_as_the_largest(warehouse, old, new):
