@@ -26,6 +26,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taproom.blas import one_thread
 from taproom.errors import ComputeError, StorageError, TaproomError, UnknownTableError
 from taproom.progress import progress_on
 
@@ -265,11 +266,9 @@ def compute_block(call: bytes) -> bytes:
     Raises:
         ComputeError: this worker has other versions of packages than the process that sent the block.
     """
-    from threadpoolctl import threadpool_limits
-
     theirs, function, make, given, block = pickle.loads(call)
     _check_environment(theirs)
-    with threadpool_limits(limits=1):
+    with one_thread():
         result = _with_retries(lambda: function(_cache.get(make, given), *block))
     return pickle.dumps(result, pickle.HIGHEST_PROTOCOL)
 

@@ -25,6 +25,7 @@ from scipy.special import softmax
 
 from taproom.assays.held_out_wells import LabelledEvents, checked_events, left_out_groups, only_wells
 from taproom.assays.mixture_starts import standardization
+from taproom.blas import one_thread
 from taproom.compute import Made, derived, made_here, workers
 from taproom.progress import progress
 
@@ -299,11 +300,9 @@ def _fold(events: LabelledEvents, well: str, seed: int) -> Fold:
 
 def _attempt(events: LabelledEvents, method: str, well: str, seed: int) -> tuple[np.ndarray | None, str | None]:
     """The method's posteriors of a well's events, or why there are none."""
-    from threadpoolctl import threadpool_limits
-
     fold = _fold(events, well, seed)  # in the worker, since a fold is about as large as all events
     try:
-        with threadpool_limits(limits=1):
+        with one_thread():
             return OTHERS[method](fold), None
     except ValueError as error:  # scikit-learn's, and NumPy's LinAlgError
         return None, str(error)

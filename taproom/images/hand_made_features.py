@@ -26,6 +26,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from taproom.blas import one_thread
 from taproom.errors import InputError
 from taproom.images.patches import check_pixels
 
@@ -303,12 +304,11 @@ def _by_blocks(of_block: OfImages, images: np.ndarray, workers: int | None) -> l
 def _one_thread_each() -> Iterator[None]:
     """OpenCV, BLAS and k-means each keep to one thread: sums by several have other bits, and blocks have their own."""
     import cv2
-    from threadpoolctl import threadpool_limits
 
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with threadpool_limits(limits=1):
+        with one_thread():
             yield
     finally:
         cv2.setNumThreads(before)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from taproom.blas import one_thread
 from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.intervals import Interval, student_interval
@@ -86,9 +87,7 @@ def judge(
 
 
 def _fresh_scores(objective: Objective, parameters: Parameters, budget: int, seed: int) -> np.ndarray:
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1), silent():
+    with one_thread(), silent():
         return objective.fresh_scores(parameters, budget, seed)
 
 

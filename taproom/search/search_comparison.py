@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from taproom.blas import one_thread
 from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.progress import progress, silent
@@ -237,20 +238,16 @@ def _call(digits: Parted, function: Callable[..., Any], *what: Any) -> Any:
 
 def _search(digits: Parted, spending: Spending, method: str, seed: int) -> list[Spent]:
     """The epochs and losses of one search, network by network."""
-    from threadpoolctl import threadpool_limits
-
     objective = EpochsObjective(digits)
     plan = Plan(method, spending.trials, spending.epochs, continues=True, batch=1, seed=seed)
-    with threadpool_limits(limits=1), silent():
+    with one_thread(), silent():
         search(objective, SPACE, plan, record=objective.forget, n_jobs=1)
     return objective.spent
 
 
 def _train(digits: Parted, spending: Spending, setting: DeckSetting, seed: int) -> Judged | None:
     """How well a setting does after all epochs; None where training diverges."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=1):
+    with one_thread():
         try:
             return _trained(HiddenLayer(setting.parameters, digits.classes, seed), digits, spending.epochs)
         except InputError:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from taproom.blas import one_thread
 from taproom.compute import Made, workers
 from taproom.errors import InputError
 from taproom.progress import progress, silent
@@ -222,12 +223,10 @@ def seed_of(*what: object) -> int:
 
 def _try(objective: Scorer, task: _Task) -> Trial:
     """The trial with one more rung, or failed."""
-    from threadpoolctl import threadpool_limits
-
     trial, started = task.trial, time.perf_counter()
     value, reason = math.nan, None
     try:
-        with threadpool_limits(limits=1), silent():
+        with one_thread(), silent():
             value = float(objective.score(trial.parameters, task.budget, trial.seed))
     except Exception as error:  # of any kind: the search goes on, and the reason is kept
         reason = f"{type(error).__name__}: {error}"

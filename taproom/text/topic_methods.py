@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import sparse
 
+from taproom.blas import one_thread
 from taproom.compute import Made, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
@@ -282,13 +283,12 @@ class _Evaluated(NamedTuple):
 def _attempt(corpus: Corpus, method: str, seed: int, parameters: MethodParameters) -> _Evaluated | str:
     """Fit a method with a seed; the reason as a string if it cannot be fitted."""
     from sklearn import cluster, decomposition, mixture  # noqa: F401  imported before the time is measured
-    from threadpoolctl import threadpool_limits
 
     given, fit = METHODS[method]
     seen, known = given(corpus), _known(corpus)
     training = seen[known & corpus.training]
     try:
-        with threadpool_limits(limits=1):
+        with one_thread():
             started = time.perf_counter()
             found = fit(training, seed, parameters)
             seconds = time.perf_counter() - started

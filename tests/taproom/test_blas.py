@@ -1,10 +1,12 @@
 import re
+import subprocess
+import sys
 
 import pytest
 import scipy.linalg  # noqa: F401  # loads its BLAS, as NumPy its own
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from taproom.blas import blas_threads
+from taproom.blas import blas_threads, one_thread
 
 
 def threads() -> list[int]:
@@ -33,3 +35,29 @@ def test_after_an_error_too():
         with pytest.raises(ValueError, match="of the block"):
             fail()
         assert set(threads()) == {2}
+
+
+def test_one_thread_holds_for_openmp_too():
+    import sklearn  # noqa: F401  # loads OpenMP
+
+    with threadpool_limits(limits=2):
+        with one_thread():
+            assert {library["num_threads"] for library in threadpool_info()} == {1}
+        assert {library["num_threads"] for library in threadpool_info() if library["user_api"] == "openmp"} == {2}
+
+
+@pytest.mark.slow
+def test_a_library_that_was_loaded_since_is_limited():
+    code = """
+from threadpoolctl import threadpool_info
+
+from taproom.blas import blas_threads, one_thread
+
+with blas_threads():
+    before = len(threadpool_info())
+import sklearn.cluster
+with one_thread():
+    assert len(threadpool_info()) > before
+    print({library["num_threads"] for library in threadpool_info()})
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "{1}\n"
