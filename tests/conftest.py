@@ -44,6 +44,7 @@ THEMES = {
 FIELDS = ("review_id", "item_id", "category", "overall", "text")
 # How long an example takes says more of what else the machine does; speed is measured in benchmarks/.
 settings.register_profile("taproom", deadline=None)
+settings.register_profile("fast", settings.get_profile("taproom"), max_examples=25)  # of `make test-fast`
 settings.load_profile("taproom")
 
 # A cluster mostly waits, and by default looks at itself up to a hundred times a second, a twelfth of a core.

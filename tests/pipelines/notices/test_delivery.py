@@ -57,7 +57,9 @@ def test_what_is_new_is_reported_once(receiver, webhook):
     assert reported(receiver) == [["a", "b"], ["c"]]
 
 
-@pytest.mark.parametrize("answers", [[500, 503], ["close", "garbage"], ["stall", 429]], ids=str)
+@pytest.mark.parametrize(
+    "answers", [[500, 503], ["close", "garbage"], pytest.param(["stall", 429], marks=pytest.mark.slow)], ids=str
+)
 def test_an_attempt_is_repeated_after_a_pause(receiver, webhook, impatient, answers):
     receiver.answers = list(answers)
     reporter = Reporter(webhook)

@@ -7,6 +7,7 @@ from taproom.errors import InputError
 from tests.waiting import wait_for
 
 
+@pytest.mark.slow
 def test_the_address_is_requested_every_few_minutes(receiver, monkeypatch):
     monkeypatch.setenv("TAPROOM_HEARTBEAT_URL", receiver.url("/ping/token"))
     first = beat(0.0)
@@ -17,6 +18,7 @@ def test_the_address_is_requested_every_few_minutes(receiver, monkeypatch):
     assert {(path, body) for path, _, body in receiver.requests} == {("/ping/token", b"")}
 
 
+@pytest.mark.slow
 def test_a_request_that_fails_is_logged_without_the_address(receiver, monkeypatch, caplog):
     receiver.answers = [404]
     monkeypatch.setenv("TAPROOM_HEARTBEAT_URL", receiver.url("/ping/token"))

@@ -77,7 +77,7 @@ def test_a_notice_is_a_message_of_text(notice):
     [
         ("451 try again", True, "answered with the code 451"),
         ("554 refused", False, "answered with the code 554"),
-        ("stall", True, "did not answer"),
+        pytest.param("stall", True, "did not answer", marks=pytest.mark.slow),
     ],
 )
 def test_what_is_no_success_is_an_error(notice, impatient, answer, is_temporary, message):

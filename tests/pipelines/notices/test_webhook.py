@@ -70,7 +70,7 @@ def test_forms_of_others_are_not_signed(receiver, notice, form):
         (404, False, "status 404"),
         (429, True, "status 429"),
         ((302, {"Location": "/elsewhere"}), False, "status 302"),
-        ("stall", True, "nothing came for"),
+        pytest.param("stall", True, "nothing came for", marks=pytest.mark.slow),
         ("close", True, "did not answer"),
         ("garbage", True, "did not answer: BadStatusLine"),
     ],

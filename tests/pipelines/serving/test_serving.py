@@ -306,6 +306,7 @@ time.sleep(60)
         assert holder.wait(10) == -signal.SIGTERM
 
 
+@pytest.mark.slow
 def test_a_lock_that_an_ended_process_has_left_is_no_obstacle(tmp_path):
     ended = subprocess.Popen(["true"])
     ended.wait()

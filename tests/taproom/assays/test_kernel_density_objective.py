@@ -62,6 +62,7 @@ def test_fresh_events_never_reach_a_score(objective):
     assert not np.array_equal(garbled.fresh_scores({}, BUDGET, 0), objective.fresh_scores({}, BUDGET, 0))
 
 
+@pytest.mark.slow
 def test_the_default_is_the_bandwidth_that_the_product_would_choose(objective):
     chosen, _ = choose_bandwidth(objective.fitted, 5)
     wanted = objective.score({"bandwidth": chosen}, BUDGET, 0)

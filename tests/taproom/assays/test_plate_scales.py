@@ -113,6 +113,7 @@ def test_a_population_that_the_reference_lacks_moves_the_others_little():
     np.testing.assert_allclose(shift + scale * REFERENCE.means, REFERENCE.means, atol=0.3)
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), share=st.sampled_from([0.0, 0.3]))
 def test_the_log_density_never_falls_and_is_that_of_the_formula(seed, share):

@@ -209,6 +209,7 @@ def test_a_cluster_gives_the_same_rows(on_cluster, compared):
     assert usage.largest_received < 3_000
 
 
+@pytest.mark.slow
 def test_the_second_seed_of_one_comparison_is_the_first_of_the_next(compared):
     after = compare(DIGITS, Spending(1, TINY.trials, TINY.epochs), seed=6, n_jobs=1)
     assert [row["losses"][1] for row in compared.settings] == [row["losses"][0] for row in after.settings]

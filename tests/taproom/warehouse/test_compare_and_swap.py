@@ -92,6 +92,7 @@ def test_writes_of_different_partitions_both_succeed(racers, tmp_path, first):
         assert ids(warehouse.read("mail")) == [1, 2, *([] if first else [9])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", [True, False], ids=["first writes", "overwrites"])
 def test_of_two_writes_of_a_partition_one_is_refused_by_name(racers, tmp_path, first):
     for attempt in range(ROUNDS):
