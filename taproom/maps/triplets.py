@@ -28,6 +28,9 @@ from taproom.errors import InputError
 if TYPE_CHECKING:
     from taproom.maps._ordinal_kernels import Graph
 
+# Of a small graph each triplet is drawn about so often; more draws would say nothing new.
+DRAWS_PER_TRIPLET = 64
+
 
 @dataclass(frozen=True)
 class TripletError:
@@ -73,7 +76,8 @@ def triplet_errors(
         indices: (n, k) integers, the neighbours that the map was fitted to.
         distances: (n, k) float64, ascending in each row.
         seed: of the triplets.
-        samples: draws for each kind and split; a draw that gives no triplet is not repeated.
+        samples: draws for each kind and split, fewer of a graph with few triplets; a draw that gives no triplet is not
+            repeated.
         wide: for the kind "near_miss", a neighbour against an item that ranks behind the k: (m,) anchors, and their
             (m, more than k) neighbours, of which the first k are those in `indices`. Without it that kind is left out.
 
@@ -92,12 +96,13 @@ def triplet_errors(
     kinds = {"random": (kernels.RANDOM, everyone, nothing_wide), "within": (kernels.WITHIN, everyone, nothing_wide)}
     if wide is not None:
         kinds["near_miss"] = (kernels.NEAR_MISS, *_checked_wide(*wide, graph.indices))
+    enough = DRAWS_PER_TRIPLET * items * k * items
     splits = {"training": (samples, False), "held_out": (samples * int(kernels.HELD_OUT_ONE_IN), True)}
     rows = []
     for kind, (code, anchors, wide_indices) in kinds.items():
         for split, (draws, held_out) in splits.items():
             found = kernels.count_violations(
-                coordinates, graph, anchors, wide_indices, scattered_seed(seed), draws, code, held_out
+                coordinates, graph, anchors, wide_indices, scattered_seed(seed), min(draws, enough), code, held_out
             )
             rows.append(TripletError(kind, split, *found))
     return rows

@@ -3,6 +3,7 @@ import pytest
 
 from taproom.errors import InputError
 from taproom.maps import _ordinal_kernels as kernels
+from taproom.maps import triplets
 from taproom.maps.ordinal import OrdinalParameters, embed
 from taproom.maps.triplets import checked_graph, has_triplets, triplet_errors
 from tests.points import neighbors_of, plane
@@ -54,6 +55,18 @@ def test_errors_are_those_of_all_triplets(kind, held_out):
     found = errors_of(coordinates, indices, distances, samples=400_000)[kind, "held_out" if held_out else "training"]
     assert 0.05 < wanted < 0.45
     assert found.error == pytest.approx(wanted, abs=0.01)
+
+
+def test_of_few_triplets_the_errors_are_those_of_many_draws(monkeypatch):
+    points = plane(30)
+    graph = neighbors_of(points, 4)
+    noise = points + 0.3 * np.random.default_rng(0).normal(size=points.shape)
+    few = errors_of(noise, *graph)
+    monkeypatch.setattr(triplets, "DRAWS_PER_TRIPLET", 100_000)
+    many = errors_of(noise, *graph)
+    for kind, row in few.items():
+        assert row.triplets < many[kind].triplets / 3
+        assert row.error == pytest.approx(many[kind].error, abs=0.02)
 
 
 def test_a_sixteenth_of_the_triplets_is_held_out():
