@@ -84,9 +84,19 @@ def commit(storage: Storage, swap: Swap) -> tuple[int, bool]:
 
 
 def newest_for_writing(storage: Storage, table: str) -> Snapshot | None:
-    """The newest version, which the next commit follows; None where there is no table yet."""
-    version = head(storage, table)
-    return None if version is None else TableLog(storage, table).snapshot(version, even_if_lost=True)
+    """The newest version, which the next commit follows; None where there is no table yet.
+
+    Raises:
+        DamagedLogError: the log is damaged, or is being repaired: the lost version has no files yet that a commit of a
+            partition could keep.
+    """
+    if (version := head(storage, table)) is None:
+        return None
+    log = TableLog(storage, table)
+    newest = log.snapshot(version, even_if_lost=True)
+    if newest.entry.is_being_restored:
+        raise log.damaged(version, "is being repaired, or a repair of it was interrupted")
+    return newest
 
 
 def files_of(snapshot: Snapshot | None, partition: str | None) -> list[DataFile]:

@@ -42,6 +42,11 @@ class Entry:
         """Whether a repair has written this entry in place of a commit that could not be restored."""
         return bool(self.metadata.get("lost"))
 
+    @property
+    def is_being_restored(self) -> bool:
+        """Whether this entry is lost, and the repair that wrote it is about to commit the rows of an older version."""
+        return bool(self.metadata.get("restoring"))
+
 
 def parse_entry(version: int, content: bytes) -> Entry:
     """The commit in the bytes of a log entry.

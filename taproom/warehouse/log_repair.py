@@ -77,9 +77,10 @@ _Replayed = tuple[Entry | None, dict[str, DataFile]]
 
 @dataclass
 class _Plan:
-    """How to repair a log: versions that verify (None: lost), entries to write, checkpoints to delete."""
+    """How to repair a log: versions that verify (None: lost), what was replayed, and what to write and to delete."""
 
     versions: list[_VerifiedVersion | None]
+    replayed: list[_Replayed]
     entries: dict[int, bytes]
     checkpoints: list[str]
     problems: list[str]
@@ -144,11 +145,13 @@ def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
     if newest and not problems:
         return RepairReport(log.table, head, head, (), None, ())
     lost = tuple(number for number, version in enumerate(plan.versions) if version is None)
-    copy = _rewrite_log(log, plan) if plan.problems else None
-    if newest and not damage:
-        return RepairReport(log.table, head, head, lost, copy, problems)
     candidates = (version for version in reversed(plan.versions) if version is not None)
     good = next((version for version in candidates if not _damage(version.files.values(), verify)), None)
+    if newest is None and good is not None:
+        _plan_entries(log, plan, is_restored=True)
+    copy = _rewrite_log(log, plan) if plan.problems or plan.entries else None
+    if newest and not damage:
+        return RepairReport(log.table, head, head, lost, copy, problems)
     if good is None:
         return RepairReport(log.table, head, None, lost, copy, problems)
     version = _restore(log, log.snapshot(head, even_if_lost=True), good)
@@ -200,8 +203,8 @@ def _plan(log: TableLog) -> _Plan:
         raise UnknownTableError(f"{log.storage.root} has no table {log.table!r}")
     checkpoints = [(number, name) for number, kind, name in log.entries_and_checkpoints() if kind != "json"]
     versions, replayed, problems = _replay(log, head, bool(checkpoints))
-    plan = _Plan(versions, {}, [], problems)
-    _plan_entries(log, plan, replayed)
+    plan = _Plan(versions, replayed, {}, [], problems)
+    _plan_entries(log, plan)
     if plan.entries and not plan.problems:
         plan.problems.append(str(log.damaged(min(plan.entries), "is not what was committed")))
     for number, name in checkpoints:
@@ -209,7 +212,7 @@ def _plan(log: TableLog) -> _Plan:
             plan.checkpoints.append(name)
             plan.problems.append(str(log.damaged(number, f"has a checkpoint that is not what was written, {name}")))
     if not plan.problems and plan.versions[-1] and not _opens(log, plan.versions[-1]):
-        _plan_entries(log, plan, replayed, all_entries=True)
+        _plan_entries(log, plan, all_entries=True)
         plan.checkpoints = [name for _, name in checkpoints]
         plan.problems.append(str(log.damaged(head, "cannot be replayed")))
     return plan
@@ -302,11 +305,14 @@ def _from_checkpoint(log: TableLog, entry: Entry) -> _VerifiedVersion | None:
 # Rewriting the log
 
 
-def _plan_entries(log: TableLog, plan: _Plan, replayed: list[_Replayed], all_entries: bool = False) -> None:
+def _plan_entries(log: TableLog, plan: _Plan, all_entries: bool = False, is_restored: bool = False) -> None:
     """Plan which entries to write (or `all_entries`), so that each verified version follows from the one before it.
 
-    A lost version gets an entry that removes all files, so that no other reader of Delta finds rows in it either.
+    A lost version gets an entry that removes all files, so that no other reader of Delta finds rows in it either. If an
+    older version `is_restored` on top of it, the entry says so, since a run that commits a partition before that would
+    leave the others without rows.
     """
+    replayed, head = plan.replayed, len(plan.versions) - 1
     now: dict[str, DataFile] = {}
     columns: Mapping[str, Any] | None = None
     known = [version.columns for version in plan.versions if version is not None]
@@ -319,9 +325,11 @@ def _plan_entries(log: TableLog, plan: _Plan, replayed: list[_Replayed], all_ent
                 f"{log.table}: nothing in the log under {log.uri} can be read, not even the columns. Move that folder "
                 "elsewhere, and the folders of tables made from it, and materialize those tables again."
             )
-        if entry is None or not _leads_to(entry, version, now, wanted, columns, wanted_columns):
+        says_so = number < head or (entry is not None and entry.is_being_restored == is_restored)
+        if entry is None or not says_so or not _leads_to(entry, version, now, wanted, columns, wanted_columns):
             strays = replayed[number - 1][1] if number else ()
-            plan.entries[number] = _new_entry(number, version, now, strays, columns, wanted_columns)
+            more = {"restoring": True} if is_restored and number == head else {}
+            plan.entries[number] = _new_entry(number, version, now, strays, columns, wanted_columns, more)
         now, columns = wanted, wanted_columns
 
 
@@ -364,10 +372,11 @@ def _new_entry(
     strays: Iterable[str],
     columns: Mapping[str, Any] | None,
     wanted_columns: Mapping[str, Any],
+    of_lost: Mapping[str, Any],
 ) -> bytes:
     """The bytes of an entry that leads to a verified version, with its own metadata, or that marks a lost one (None).
 
-    `strays` are paths of files that the damaged log may have before it.
+    `strays` are paths of files that the damaged log may have before it, `of_lost` is further metadata of a lost one.
     """
     wanted = version.files if version else {}
     partition_by = wanted_columns["partition_by"]
@@ -377,6 +386,7 @@ def _new_entry(
         "lost": True,
         "files_sha256": files_sha256(()),
         "described": wanted_columns,
+        **of_lost,
     }
     actions = [{"commitInfo": version.entry.info if version else {"timestamp": now_ms(), **with_hash(lost)}}]
     if columns != wanted_columns:

@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 
 from taproom.errors import DamagedFileError, DamagedLogError, TaproomError, UnknownTableError, WriteConflictError
+from taproom.warehouse import log_repair
 from taproom.warehouse.data_files import read_verified
 from taproom.warehouse.delta_log import TableLog
 from taproom.warehouse.log_repair import CheckReport, repair
@@ -205,6 +206,29 @@ def test_repair_and_a_writer_at_once_leave_an_undamaged_table(damaged):
     assert damaged.read("parts", partitions=["a", "b"]).num_rows == 2
     versions = [entry["version"] for entry in damaged.history("parts")]
     assert len(versions) > 8
+
+
+def test_nothing_is_written_on_a_lost_version_before_an_older_one_is_restored(damaged, monkeypatch):
+    """A partition committed there would be the table's only one."""
+    Path(damaged.uri("parts"), "_newest_commit").unlink()
+    log_entry(damaged, "parts", 2).write_bytes(b"{")
+    older = damaged.read("parts", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(log_repair, "_restore", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            damaged.repair("parts")
+    interruption = "parts: .*00002.json is being repaired, or a repair of it was interrupted.* Repair it: python -m"
+    with pytest.raises(DamagedLogError, match=interruption):
+        damaged.publish(PARTS, part("w", 1), since=2, partition="w")
+    assert damaged.check("parts").problems != ()
+    assert damaged.repair("parts").restored == 1
+    assert damaged.check("parts").problems == ()
+    damaged.publish(PARTS, part("w", 1), since=3, partition="w")
+    assert damaged.read("parts", partitions=["a", "b"]).equals(older)
+
+
+def interrupted(*_: object) -> int:
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("writes", range(4))
