@@ -11,16 +11,13 @@ from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
 import pyarrow as pa
 import pytest
-from dagster._core.storage.event_log import InMemoryEventLogStorage
-from dagster._core.storage.runs import InMemoryRunStorage
 from hypothesis import settings
-from sqlalchemy import Connection
 
 from assets.assays.events import SAMPLES, batches_of
 from assets.reviews.reviews import BATCHES
@@ -34,6 +31,9 @@ from taproom.warehouse.publishing import Origin
 from taproom.warehouse.storage import WAREHOUSE_VARIABLE
 from taproom.warehouse.table_version import TableVersion
 from taproom.warehouse.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 THEMES = {
     "hoppy": "citrus pine grapefruit resin bitter piney floral",
@@ -162,9 +162,11 @@ class Records:
 @pytest.fixture(autouse=True, scope="session")
 def records_on_one_connection() -> Iterator[None]:
     """Records in memory use the connection that they hold: opening another for each statement takes longer than it."""
+    from dagster._core.storage.event_log import InMemoryEventLogStorage
+    from dagster._core.storage.runs import InMemoryRunStorage
 
     @contextmanager
-    def held(storage: InMemoryEventLogStorage | InMemoryRunStorage) -> Iterator[Connection]:
+    def held(storage: InMemoryEventLogStorage | InMemoryRunStorage) -> Iterator["Connection"]:
         with storage._held_conn.begin():
             yield storage._held_conn
 

@@ -75,6 +75,7 @@ def test_what_is_recorded_in_a_run_reaches_those_who_watch_and_those_who_read(tm
             assert other.execute("select count(*) from event_logs").fetchone()[0] > 0
 
 
+@pytest.mark.slow
 def test_reading_touches_no_file(tmp_path):
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         result = dg.materialize([dg.asset(name="beer")(lambda: None)], instance=instance)

@@ -185,6 +185,7 @@ def test_bandwidths_too_small_for_a_grid_are_not_judged():
         choose_bandwidth(far, 0, [1e-4])
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits_and_another_one_tells():
     one, other, third = (choose_bandwidth(VALUES, seed)[1] for seed in (0, 0, 1))
     assert one.tobytes() == other.tobytes() != third.tobytes()

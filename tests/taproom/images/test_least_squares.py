@@ -122,6 +122,7 @@ def test_a_class_without_an_image_is_never_the_answer():
     assert 3 not in linear.scores(FEATURES).argmax(axis=1)
 
 
+@pytest.mark.slow
 def test_a_penalty_too_far_from_the_factors_is_refused():
     random = np.random.default_rng(1)
     features = random.normal(size=(300, 400)) * np.geomspace(1, 1e-3, 400)

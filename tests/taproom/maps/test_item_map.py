@@ -117,6 +117,7 @@ def test_as_many_landmarks_as_different_items_are_no_landmarks(copied):
     np.testing.assert_array_equal(map_items(graph, QUICK, 2).positions, map_items(graph_of(copied), QUICK, 2).positions)
 
 
+@pytest.mark.slow
 def test_a_map_that_is_continued_needs_no_landmarks(copied):
     graph = graph_of(copied, landmarks=15)
     start = map_items(graph_of(copied), QUICK, 2).positions

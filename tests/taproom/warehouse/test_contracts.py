@@ -305,6 +305,7 @@ def test_a_bound_is_compared_in_double_precision_by_sql_too():
     assert broken_by_sql(rule, rows).tolist() == rule.broken_rows(rows).tolist() == [True, True, False]
 
 
+@pytest.mark.slow
 def test_white_space_is_the_same_for_arrow_and_duckdb():
     characters = [chr(code) for code in range(1, sys.maxunicode + 1) if not 0xD800 <= code <= 0xDFFF]
     rows = pa.record_batch({"x": characters})
