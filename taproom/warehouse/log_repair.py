@@ -145,12 +145,13 @@ def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
     if newest and not problems:
         return RepairReport(log.table, head, head, (), None, ())
     lost = tuple(number for number, version in enumerate(plan.versions) if version is None)
-    candidates = (version for version in reversed(plan.versions) if version is not None)
-    good = next((version for version in candidates if not _damage(version.files.values(), verify)), None)
+    candidates = (version for version in reversed(plan.versions[:head]) if version is not None)
+    undamaged = (version for version in candidates if not _damage(version.files.values(), verify))
+    good = newest if newest and not damage else next(undamaged, None)
     if newest is None and good is not None:
         _plan_entries(log, plan, is_restored=True)
     copy = _rewrite_log(log, plan) if plan.problems or plan.entries else None
-    if newest and not damage:
+    if newest and good is newest:
         return RepairReport(log.table, head, head, lost, copy, problems)
     if good is None:
         return RepairReport(log.table, head, None, lost, copy, problems)
@@ -313,6 +314,7 @@ def _plan_entries(log: TableLog, plan: _Plan, all_entries: bool = False, is_rest
     leave the others without rows.
     """
     replayed, head = plan.replayed, len(plan.versions) - 1
+    plan.entries.clear()
     now: dict[str, DataFile] = {}
     columns: Mapping[str, Any] | None = None
     known = [version.columns for version in plan.versions if version is not None]

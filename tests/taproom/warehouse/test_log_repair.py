@@ -213,14 +213,15 @@ def test_nothing_is_written_on_a_lost_version_before_an_older_one_is_restored(da
     Path(damaged.uri("parts"), "_newest_commit").unlink()
     log_entry(damaged, "parts", 2).write_bytes(b"{")
     older = damaged.read("parts", 1)
-    with monkeypatch.context() as patch:
-        patch.setattr(log_repair, "_restore", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            damaged.repair("parts")
     interruption = "parts: .*00002.json is being repaired, or a repair of it was interrupted.* Repair it: python -m"
-    with pytest.raises(DamagedLogError, match=interruption):
-        damaged.publish(PARTS, part("w", 1), since=2, partition="w")
-    assert damaged.check("parts").problems != ()
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(log_repair, "_restore", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                damaged.repair("parts")
+        with pytest.raises(DamagedLogError, match=interruption):
+            damaged.publish(PARTS, part("w", 1), since=2, partition="w")
+        assert damaged.check("parts").problems != ()
     assert damaged.repair("parts").restored == 1
     assert damaged.check("parts").problems == ()
     damaged.publish(PARTS, part("w", 1), since=3, partition="w")
