@@ -35,7 +35,7 @@ test: setup .venv/dev .venv/validators/ready  ## run the test suite on all cores
 	@$(BIN)/python -m pytest $(ON_ALL_CORES)
 
 test-fast: WORKERS = logical
-test-fast: setup .venv/dev  ## what a developer runs between edits, less than a minute: no jobs, figures or damaged bytes
+test-fast: setup .venv/dev  ## what a developer runs between edits, about a minute: no jobs, figures or damaged bytes
 	@$(BIN)/python -m pytest $(ON_ALL_CORES) $(FAST)
 
 coverage: setup .venv/dev .venv/validators/ready  ## the tests with the lines and branches that they reach; TESTS='$(FAST)' for those of test-fast
