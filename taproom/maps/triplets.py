@@ -28,7 +28,7 @@ from taproom.errors import InputError
 if TYPE_CHECKING:
     from taproom.maps._ordinal_kernels import Graph
 
-# Of a small graph each triplet is drawn about so often; more draws would say nothing new.
+# Of a small graph each triplet against a random item is drawn about so often; more draws would say nothing new.
 DRAWS_PER_TRIPLET = 64
 
 

@@ -150,6 +150,9 @@ def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
     good = newest if newest and not damage else next(undamaged, None)
     if newest is None and good is not None:
         _plan_entries(log, plan, is_restored=True)
+    # Files were read meanwhile, and deltalake replays some logs that do not verify: a run may have committed to one.
+    if log.newest() != head:
+        raise _overtaken(log)
     copy = _rewrite_log(log, plan) if plan.problems or plan.entries else None
     if newest and good is newest:
         return RepairReport(log.table, head, head, lost, copy, problems)
@@ -169,11 +172,15 @@ def _restore(log: TableLog, head: Snapshot, good: _VerifiedVersion) -> int:
             head, schema, good.columns["partition_by"], head.files, tuple(good.files.values()), metadata
         )
     except DeltaError as error:
-        raise WriteConflictError(
-            f"{log.table}: a run has committed while the log was repaired. Check it, and repair it again if necessary."
-        ) from error
+        raise _overtaken(log) from error
     log.confirm(version)
     return version
+
+
+def _overtaken(log: TableLog) -> WriteConflictError:
+    return WriteConflictError(
+        f"{log.table}: a run has committed while the log was repaired. Check it, and repair it again if necessary."
+    )
 
 
 def _damage(files: Iterable[DataFile], verify: Callable[[DataFile], object]) -> list[str]:

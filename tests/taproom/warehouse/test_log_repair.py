@@ -169,6 +169,20 @@ def test_a_repair_that_a_writer_overtakes_is_refused_and_keeps_the_writers_rows(
     assert damaged.repair("whole").problems == ()
 
 
+def test_a_commit_to_a_log_that_is_being_verified_is_not_lost(damaged):
+    """deltalake replays this log, so a run can commit to it, although its newest version does not verify."""
+    DAMAGES["other metadata"](log_entry(damaged, "parts", 1))
+
+    def verify(file):
+        if damaged.head("parts") == 2:
+            damaged.publish(PARTS, part("w", 7), since=2, partition="w")
+        read_verified(damaged.storage, "parts", file)
+
+    with pytest.raises(WriteConflictError, match="has committed while"):
+        repair(TableLog(damaged.storage, "parts"), verify)
+    assert damaged.read("parts", partitions=["w"]).equals(part("w", 7))
+
+
 def test_an_entry_that_is_damaged_before_it_is_copied_does_not_replace_the_copy(damaged):
     copy = Path(damaged.uri("whole"), "_newest_commit")
     before = copy.read_bytes()
