@@ -11,8 +11,8 @@ TESTS ?=
 # One worker more than cores, because some tests wait for processes that they have started.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() + 1)')
 ON_ALL_CORES = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
-FAST := -m "not slow and not soak" --hypothesis-profile=fast --ignore-glob="*_figures.py" --ignore-glob="*/test_damage*.py" \
-  --ignore-glob="*/test_street_fight*.py"
+FAST := -m "not slow and not soak" --hypothesis-profile=fast --ignore-glob="*_figures.py" \
+  --ignore-glob="*/test_damage*.py" --ignore-glob="*/test_street_fight*.py"
 
 export DAGSTER_HOME ?= $(CURDIR)/data/dagster_home
 export DAGSTER_DISABLE_TELEMETRY := yes
