@@ -28,6 +28,16 @@ def until(tab, expression: str) -> None:
     wait_for(lambda: tab.evaluate(expression), expression, every=0.05)
 
 
+def resize(tab, width: int, height: int) -> None:
+    """Give a tab another size, and wait until what is drawn by width was drawn again.
+
+    A frame tells observers of sizes after its layout, so the second frame from now finds all of them done.
+    """
+    tab.set_viewport_size({"width": width, "height": height})
+    until(tab, f"innerWidth === {width}")
+    tab.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
 class Visit:
     """A tab that fails the test on an error, and on every request outside the pages."""
 

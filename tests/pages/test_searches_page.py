@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from taproom.warehouse.warehouse import Warehouse
-from tests.browser import until, written
+from tests.browser import resize, until, written
 from tests.shown_searches import SEARCH, SETTINGS, publish_comparison, publish_trials
 from tests.shown_tables import HOSTILE
 
@@ -146,8 +146,7 @@ def test_digits_are_shown(tab):
 
 
 def test_charts_fit_a_narrow_screen(tab):
-    tab.set_viewport_size({"width": 360, "height": 800})
-    until(tab, "document.querySelector('#search-view .coordinates').clientWidth < 360")
+    resize(tab, 360, 800)
     assert tab.evaluate("document.documentElement.scrollWidth") == 360
     lines = paths(section(tab, "Parameters"), "path.champion")
     assert np.diff(lines[0][:, 1]).min() > 50  # the axes lie below each other
