@@ -161,13 +161,17 @@ class Records:
 
 @pytest.fixture(autouse=True, scope="session")
 def records_on_one_connection() -> Iterator[None]:
-    """Records in memory use the connection that they hold: opening another for each statement takes longer than it."""
+    """Records in memory use the connection that they hold: opening another for each statement takes longer than it.
+
+    SQLite allows that in the thread that made the records only.
+    """
     from dagster._core.storage.event_log import InMemoryEventLogStorage
     from dagster._core.storage.runs import InMemoryRunStorage
 
     @contextmanager
     def held(storage: InMemoryEventLogStorage | InMemoryRunStorage) -> Iterator["Connection"]:
         with storage._held_conn.begin():
+            storage._held_conn.exec_driver_sql("PRAGMA foreign_keys=ON")
             yield storage._held_conn
 
     with pytest.MonkeyPatch.context() as patch:

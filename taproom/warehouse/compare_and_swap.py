@@ -95,7 +95,7 @@ def newest_for_writing(storage: Storage, table: str) -> Snapshot | None:
     log = TableLog(storage, table)
     newest = log.snapshot(version, even_if_lost=True)
     if newest.entry.is_being_restored:
-        raise log.damaged(version, "is being repaired, or a repair of it was interrupted")
+        raise log.being_repaired(version)
     return newest
 
 

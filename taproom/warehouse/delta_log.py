@@ -184,6 +184,10 @@ class TableLog:
             f"python -m taproom.warehouse.repair {self.table} --warehouse {self.storage.root}"
         )
 
+    def being_repaired(self, version: int) -> DamagedLogError:
+        """The error for a newest version that was lost, while an older one is not yet committed again."""
+        return self.damaged(version, "is being repaired, or a repair of it was interrupted")
+
     def entry_path(self, version: int) -> str:
         """The path of a commit's entry in the storage."""
         return f"{self.table}/{LOG}/{version:020d}.json"

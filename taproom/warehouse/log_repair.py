@@ -7,7 +7,8 @@ replay the entries one after the other, since deltalake stops at the first one t
 import json
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -77,13 +78,17 @@ _Replayed = tuple[Entry | None, dict[str, DataFile]]
 
 @dataclass
 class _Plan:
-    """How to repair a log: versions that verify (None: lost), what was replayed, and what to write and to delete."""
+    """How to repair a log: versions that verify (None: lost), what was replayed, and what to write and to delete.
+
+    `is_restored` says that an older version is to be committed on top of the newest, which is lost.
+    """
 
     versions: list[_VerifiedVersion | None]
     replayed: list[_Replayed]
-    entries: dict[int, bytes]
-    checkpoints: list[str]
     problems: list[str]
+    entries: dict[int, bytes] = field(default_factory=dict)
+    checkpoints: list[str] = field(default_factory=list)
+    is_restored: bool = False
 
 
 def check(log: TableLog, verify: Callable[[DataFile], object]) -> CheckReport:
@@ -101,12 +106,7 @@ def check(log: TableLog, verify: Callable[[DataFile], object]) -> CheckReport:
         StorageError: the storage fails.
     """
     plan = _plan(log)
-    newest = plan.versions[-1]
-    problems = [*plan.problems, *_damage(newest.files.values() if newest else (), verify)]
-    if newest is None and not problems:
-        problems = [
-            f"{log.table}: version {len(plan.versions) - 1}, the newest, was lost in a repair. Materialize it again."
-        ]
+    problems = _problems(log, plan, _damage(plan.versions[-1], verify))
     sizes = {
         log.storage.relative(info, log.table): info.size for info in log.storage.listing(log.table, recursive=True)
     }
@@ -115,9 +115,9 @@ def check(log: TableLog, verify: Callable[[DataFile], object]) -> CheckReport:
         for number, version in enumerate(plan.versions)
         if version is not None
         and all(sizes.get(path) == file.size_bytes for path, file in version.files.items())
-        and (not plan.problems or _opens(log, version))
+        and (not plan.problems or _opens(log, plan, number))
     ]
-    return CheckReport(log.table, len(plan.versions) - 1, tuple(problems), tuple(readable))
+    return CheckReport(log.table, len(plan.versions) - 1, problems, tuple(readable))
 
 
 def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
@@ -135,21 +135,22 @@ def repair(log: TableLog, verify: Callable[[DataFile], object]) -> RepairReport:
         UnknownTableError: there is no such table.
         DamagedLogError: not even the table's columns can be read from the log.
         WriteConflictError: a run has committed meanwhile; repair again.
-        StorageError: the storage fails.
+        StorageError: the storage fails, or does not take the commit.
     """
     plan = _plan(log)
     newest = plan.versions[-1]
-    damage = _damage(newest.files.values() if newest else (), verify)
-    problems = (*plan.problems, *damage)
+    damage = _damage(newest, verify)
+    problems = _problems(log, plan, damage)
     head = len(plan.versions) - 1
-    if newest and not problems:
+    if not problems:
         return RepairReport(log.table, head, head, (), None, ())
     lost = tuple(number for number, version in enumerate(plan.versions) if version is None)
     candidates = (version for version in reversed(plan.versions[:head]) if version is not None)
-    undamaged = (version for version in candidates if not _damage(version.files.values(), verify))
+    undamaged = (version for version in candidates if not _damage(version, verify))
     good = newest if newest and not damage else next(undamaged, None)
-    if newest is None and good is not None:
-        _plan_entries(log, plan, is_restored=True)
+    plan.is_restored = newest is None and good is not None
+    if plan.is_restored:
+        _plan_entries(log, plan)
     # Files were read meanwhile, and deltalake replays some logs that do not verify: a run may have committed to one.
     if log.newest() != head:
         raise _overtaken(log)
@@ -167,12 +168,15 @@ def _restore(log: TableLog, head: Snapshot, good: _VerifiedVersion) -> int:
     metadata = {name: good.entry.metadata[name] for name in _RESTORED_METADATA if name in good.entry.metadata}
     schema = Schema.from_json(json.dumps({"type": "struct", "fields": good.columns["columns"]}))
     metadata["restored_from"] = good.entry.version
-    try:
-        version = log.commit(
-            head, schema, good.columns["partition_by"], head.files, tuple(good.files.values()), metadata
-        )
-    except DeltaError as error:
-        raise _overtaken(log) from error
+    with log.storage.write_errors(log.table, "repair it again"):
+        try:
+            version = log.commit(
+                head, schema, good.columns["partition_by"], head.files, tuple(good.files.values()), metadata
+            )
+        except DeltaError as error:
+            if log.newest() == head.version:
+                raise  # nobody else has committed
+            raise _overtaken(log) from error
     log.confirm(version)
     return version
 
@@ -183,9 +187,17 @@ def _overtaken(log: TableLog) -> WriteConflictError:
     )
 
 
-def _damage(files: Iterable[DataFile], verify: Callable[[DataFile], object]) -> list[str]:
+def _problems(log: TableLog, plan: _Plan, damage: list[str]) -> tuple[str, ...]:
+    """What is wrong with a log, and with the rows of its newest version, which have the `damage`."""
+    if plan.problems or damage or plan.versions[-1]:
+        return (*plan.problems, *damage)
+    return (f"{log.table}: version {len(plan.versions) - 1}, the newest, was lost in a repair. Materialize it again.",)
+
+
+def _damage(version: _VerifiedVersion | None, verify: Callable[[DataFile], object]) -> list[str]:
+    """What is wrong with the files of a version; nothing where it was lost."""
     problems = []
-    for file in files:
+    for file in version.files.values() if version else ():
         try:
             verify(file)
         except DamagedFileError as error:
@@ -193,13 +205,14 @@ def _damage(files: Iterable[DataFile], verify: Callable[[DataFile], object]) -> 
     return problems
 
 
-def _opens(log: TableLog, version: _VerifiedVersion) -> bool:
-    """Whether deltalake finds the same files for the version."""
+def _opens(log: TableLog, plan: _Plan, number: int) -> bool:
+    """Whether deltalake finds the same files for a version; none, where it was lost."""
+    version = plan.versions[number]
     try:
-        found = log.snapshot(version.entry.version)
+        found = log.snapshot(number, even_if_lost=version is None)
     except TaproomError:
         return False
-    return {file.path: file for file in found.files} == version.files
+    return {file.path: file for file in found.files} == (version.files if version else {})
 
 
 # Replaying the log, entry by entry
@@ -209,21 +222,29 @@ def _plan(log: TableLog) -> _Plan:
     head = log.newest()
     if head is None:
         raise UnknownTableError(f"{log.storage.root} has no table {log.table!r}")
-    checkpoints = [(number, name) for number, kind, name in log.entries_and_checkpoints() if kind != "json"]
+    checkpoints = _checkpoints(log)
     versions, replayed, problems = _replay(log, head, bool(checkpoints))
-    plan = _Plan(versions, replayed, {}, [], problems)
+    plan = _Plan(versions, replayed, problems)
     _plan_entries(log, plan)
     if plan.entries and not plan.problems:
-        plan.problems.append(str(log.damaged(min(plan.entries), "is not what was committed")))
+        first = min(plan.entries)
+        entry = replayed[first][0]
+        is_interrupted = entry is not None and entry.is_being_restored
+        plan.problems.append(
+            str(log.being_repaired(first) if is_interrupted else log.damaged(first, "is not what was committed"))
+        )
     for number, name in checkpoints:
-        if (version := plan.versions[number]) is None or not _opens(log, version):
+        if plan.versions[number] is None or not _opens(log, plan, number):
             plan.checkpoints.append(name)
             plan.problems.append(str(log.damaged(number, f"has a checkpoint that is not what was written, {name}")))
-    if not plan.problems and plan.versions[-1] and not _opens(log, plan.versions[-1]):
-        _plan_entries(log, plan, all_entries=True)
-        plan.checkpoints = [name for _, name in checkpoints]
+    if not plan.problems and not _opens(log, plan, head):
         plan.problems.append(str(log.damaged(head, "cannot be replayed")))
     return plan
+
+
+def _checkpoints(log: TableLog) -> list[tuple[int, str]]:
+    """Version and file name of all checkpoints."""
+    return [(number, name) for number, kind, name in log.entries_and_checkpoints() if kind != "json"]
 
 
 def _replay(
@@ -313,7 +334,7 @@ def _from_checkpoint(log: TableLog, entry: Entry) -> _VerifiedVersion | None:
 # Rewriting the log
 
 
-def _plan_entries(log: TableLog, plan: _Plan, all_entries: bool = False, is_restored: bool = False) -> None:
+def _plan_entries(log: TableLog, plan: _Plan, all_entries: bool = False) -> None:
     """Plan which entries to write (or `all_entries`), so that each verified version follows from the one before it.
 
     A lost version gets an entry that removes all files, so that no other reader of Delta finds rows in it either. If an
@@ -334,10 +355,10 @@ def _plan_entries(log: TableLog, plan: _Plan, all_entries: bool = False, is_rest
                 f"{log.table}: nothing in the log under {log.uri} can be read, not even the columns. Move that folder "
                 "elsewhere, and the folders of tables made from it, and materialize those tables again."
             )
-        says_so = number < head or (entry is not None and entry.is_being_restored == is_restored)
+        says_so = number < head or (entry is not None and entry.is_being_restored == plan.is_restored)
         if entry is None or not says_so or not _leads_to(entry, version, now, wanted, columns, wanted_columns):
             strays = replayed[number - 1][1] if number else ()
-            more = {"restoring": True} if is_restored and number == head else {}
+            more = {"restoring": True} if plan.is_restored and number == head else {}
             plan.entries[number] = _new_entry(number, version, now, strays, columns, wanted_columns, more)
         now, columns = wanted, wanted_columns
 
@@ -439,21 +460,41 @@ def _declaration(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rewrite_log(log: TableLog, plan: _Plan) -> str:
-    """Copy the damaged log, then write what is planned; give the address of the copy.
+    """Copy the damaged log, then write what is planned; give the address of the copy."""
+    head = len(plan.versions) - 1
+    with _rewriting(log):
+        copy = _copy_log(log)
+        _write_entries(log, plan)
+    try:
+        log.snapshot(head, even_if_lost=True)
+    except DamagedLogError:  # deltalake reads more of an entry than its hash covers
+        _plan_entries(log, plan, all_entries=True)
+        plan.checkpoints = [name for _, name in _checkpoints(log)]
+        with _rewriting(log):
+            _write_entries(log, plan)
+    log.confirm(head)
+    return log.storage.uri(copy)
+
+
+def _rewriting(log: TableLog) -> AbstractContextManager[None]:
+    return log.storage.errors(f"the log of {log.table} could not be rewritten in {log.uri}")
+
+
+def _copy_log(log: TableLog) -> str:
+    """Copy the damaged log; give the path of the copy."""
+    copy = f"{log.table}/{DAMAGED_LOGS}/{datetime.now(UTC):%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
+    for name in log.storage.names(f"{log.table}/{LOG}"):
+        log.storage.write(f"{copy}/{name}", log.storage.read(f"{log.table}/{LOG}/{name}") or b"")
+    return copy
+
+
+def _write_entries(log: TableLog, plan: _Plan) -> None:
+    """Write the planned entries, and delete checkpoints.
 
     Entries are written from the last to the first: each also removes what the damaged log before it has (`strays`), so
     a repair that is killed can be repeated.
     """
-    storage = log.storage
-    copy = f"{log.table}/{DAMAGED_LOGS}/{datetime.now(UTC):%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
-    failed = f"the log of {log.table} could not be rewritten in {log.uri}"
-    with storage.errors(failed):
-        names = storage.names(f"{log.table}/{LOG}")
-        for name in names:
-            storage.write(f"{copy}/{name}", storage.read(f"{log.table}/{LOG}/{name}") or b"")
-        for number in sorted(plan.entries, reverse=True):
-            storage.replace(log.entry_path(number), plan.entries[number])
-        for name in {*plan.checkpoints, "_last_checkpoint"} & set(names):
-            storage.delete(f"{log.table}/{LOG}/{name}")
-    log.confirm(len(plan.versions) - 1)
-    return storage.uri(copy)
+    for number in sorted(plan.entries, reverse=True):
+        log.storage.replace(log.entry_path(number), plan.entries[number])
+    for name in {*plan.checkpoints, "_last_checkpoint"} & set(log.storage.names(f"{log.table}/{LOG}")):
+        log.storage.delete(f"{log.table}/{LOG}/{name}")

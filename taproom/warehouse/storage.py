@@ -224,14 +224,14 @@ class Storage:
             raise StorageError(f"{what}: {reason(error)}. {self._what_to_check}") from error
 
     @contextmanager
-    def write_errors(self, table: str) -> Iterator[None]:
+    def write_errors(self, table: str, what_next: str = "run the step again") -> Iterator[None]:
         """As `errors`, for a write to a table, also of errors of deltalake."""
         try:
             yield
         except (OSError, DeltaError) as error:
             raise StorageError(
                 f"{table} could not be written to {self.uri(table)}: {reason(error)}. {self._what_to_check} "
-                "The last version is as it was; run the step again."
+                f"The last version is as it was; {what_next}."
             ) from error
 
     @property

@@ -31,7 +31,10 @@ def pinned_versions(storage: Storage) -> dict[str, set[int]]:
         table, version = waiting.pop()
         if version not in pinned.setdefault(table, set()):
             pinned[table].add(version)
-            entry = TableLog(storage, table).entry(version)
+            log = TableLog(storage, table)
+            entry = log.entry(version)
+            if entry.is_being_restored and version == newest[table]:  # what the older version was made from is in use
+                raise log.being_repaired(version)
             inputs = dict(entry.metadata.get("inputs", {}))  # a version that a repair has lost has none
             if (previous := inputs.pop(table, None)) is not None:
                 pinned[table].add(previous)

@@ -51,7 +51,7 @@ def test_missing_values_leave_the_thresholds_to_complete_events():
 
 
 @settings(max_examples=50, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), events=st.integers(1, 40), wanted=st.just(0.0) | st.floats(0.001, 1))
+@given(seed=st.integers(0, 2**32 - 1), events=st.integers(1, 40), wanted=st.just(0.0) | st.floats(1e-9, 1))
 def test_the_sure_threshold_is_the_smallest_that_reaches_the_accuracy(seed, events, wanted):
     random = np.random.default_rng(seed)
     largest = random.integers(1, 6, events) / 5
@@ -62,7 +62,7 @@ def test_the_sure_threshold_is_the_smallest_that_reaches_the_accuracy(seed, even
         for each in set(largest.tolist())
         if weights[largest >= each].sum() >= 0.01 * weights.sum()
     }
-    good = [each for each, accuracy in accuracies.items() if accuracy >= wanted - 1e-12]
+    good = [each for each, accuracy in accuracies.items() if accuracy >= wanted - 1e-12]  # which is nothing beside 1e-9
     if good:
         assert threshold == min(good)
     else:

@@ -1,6 +1,7 @@
 """A damaged log is repaired: which versions come back, which are lost, and what a writer sees meanwhile."""
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -10,8 +11,16 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
-from taproom.errors import DamagedFileError, DamagedLogError, TaproomError, UnknownTableError, WriteConflictError
+from taproom.errors import (
+    DamagedFileError,
+    DamagedLogError,
+    StorageError,
+    TaproomError,
+    UnknownTableError,
+    WriteConflictError,
+)
 from taproom.warehouse import log_repair
 from taproom.warehouse.data_files import read_verified
 from taproom.warehouse.delta_log import TableLog
@@ -122,7 +131,10 @@ def test_a_table_without_a_verified_version_is_made_again_under_new_numbers(dama
         path.write_bytes(without(path.read_bytes(), "add"))
     done = damaged.repair(table)
     assert (done.version, done.restored, done.lost) == (2, None, (0, 1, 2))
-    assert "Materialize it again" in str(damaged.check(table).problems)
+    (problem,) = damaged.check(table).problems
+    assert "Materialize it again" in problem
+    again = damaged.repair(table)  # which has nothing to write
+    assert (again.problems, again.restored, again.copy) == ((problem,), None, None)
     with pytest.raises(UnknownTableError, match="version 2 was lost"):
         damaged.read(table)
     rows, name = (numbers(1), None) if table == "whole" else (part("a", 1), "a")
@@ -235,15 +247,73 @@ def test_nothing_is_written_on_a_lost_version_before_an_older_one_is_restored(da
                 damaged.repair("parts")
         with pytest.raises(DamagedLogError, match=interruption):
             damaged.publish(PARTS, part("w", 1), since=2, partition="w")
-        assert damaged.check("parts").problems != ()
+        (problem,) = damaged.check("parts").problems
+        assert re.match(interruption, problem)
+        with pytest.raises(DamagedLogError, match=interruption):
+            damaged.sweep(keep_newest=1, keep_younger_than=timedelta())
     assert damaged.repair("parts").restored == 1
+    assert damaged.sweep(keep_newest=9) == {table: [] for table in TABLES}
     assert damaged.check("parts").problems == ()
     damaged.publish(PARTS, part("w", 1), since=3, partition="w")
     assert damaged.read("parts", partitions=["a", "b"]).equals(older)
 
 
+def test_rows_that_are_damaged_after_an_interrupted_repair_do_not_refuse_writers_forever(damaged, monkeypatch):
+    Path(damaged.uri("parts"), "_newest_commit").unlink()
+    log_entry(damaged, "parts", 2).write_bytes(b"{")
+    with monkeypatch.context() as patch:
+        patch.setattr(log_repair, "_restore", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            damaged.repair("parts")
+    for path in Path(damaged.uri("parts")).glob("part=*/*.parquet"):
+        path.write_bytes(b"")
+    assert damaged.repair("parts").restored is None
+    assert damaged.publish(PARTS, part("w", 1), since=2, partition="w").version == 3
+    assert damaged.check("parts").problems == ()
+
+
 def interrupted(*_: object) -> int:
     raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_damage_beside_the_hashes_is_repaired_with_a_lost_newest_version(damaged, table):
+    """Only deltalake sees it, so it shows when the entries that do not verify have been written again."""
+    Path(damaged.uri(table), "_newest_commit").unlink()
+    log_entry(damaged, table, 2).write_bytes(b"{")
+    expected = damaged.read(table, 1)
+    DAMAGES["no format"](log_entry(damaged, table, 0))
+    done = damaged.repair(table)
+    assert (done.version, done.restored, done.lost) == (3, 1, (2,))
+    assert damaged.read(table).equals(expected)
+    assert damaged.check(table).problems == ()
+    assert len(list(Path(damaged.uri(table), "_damaged_logs").iterdir())) == 1
+
+
+def test_damage_beside_the_hashes_under_a_lost_version_is_repaired(damaged):
+    Path(damaged.uri("whole"), "_newest_commit").unlink()
+    for version in range(3):
+        path = log_entry(damaged, "whole", version)
+        path.write_bytes(without(path.read_bytes(), "add"))
+    damaged.repair("whole")
+    DAMAGES["no format"](log_entry(damaged, "whole", 0))
+    assert "cannot be replayed" in str(damaged.check("whole").problems)
+    damaged.repair("whole")
+    assert damaged.publish(WHOLE, numbers(1), since=2).version == 3
+
+
+def test_a_storage_that_takes_no_commit_is_not_reported_as_another_run(damaged, monkeypatch):
+    path = Path(damaged.uri("whole"), damaged.files("whole")[0].path)
+    path.write_bytes(b"")
+
+    def full(*_: object) -> int:
+        raise DeltaError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TableLog, "commit", full)
+        with pytest.raises(StorageError, match=r"No space left on device.* repair it again"):
+            damaged.repair("whole")
+    assert damaged.repair("whole").restored == 1
 
 
 @pytest.mark.parametrize("writes", range(4))
