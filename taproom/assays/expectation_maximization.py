@@ -14,15 +14,16 @@ On complete events the fit is that of scikit-learn's `GaussianMixture`, except t
 2e-15 events to each component.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
-from taproom.assays.mixture_starts import check_events, start_at
+from taproom.assays.mixture_starts import check_events, start_at, starts_at
 from taproom.assays.mixtures import (
     BLOCK,
     Block,
@@ -45,9 +46,11 @@ if TYPE_CHECKING:
     Expected = tuple[Moments, float]
 
 # The moments of so many blocks are added first, then those of these groups: the number is part of the result. On a
-# cluster, a group is a block of work. The moments of each of its blocks would be 64 times as many bytes: 7 MB for each
+# cluster, the sums of groups are sent. Those of each block of events would be 64 times as many bytes: 7 MB for each
 # second that a worker computes, with twelve components in five channels.
 GROUP = 64
+# A block of work is so many groups. To send one takes the step and the scheduler 4 ms, a worker computes it in 60 ms.
+GROUPS_OF_A_BLOCK = 2
 # A component with responsibility for less than this of an event cannot be estimated (scikit-learn's limit).
 LEAST_EVENTS = 10 * np.finfo(np.float64).eps
 # A standard deviation counts as 0 if it is at most so many rounding errors of the mean; likewise parts of a variance.
@@ -126,8 +129,9 @@ def fit(
 
     from joblib import effective_n_jobs
 
-    em = _Em(values, start, parameters or EmParameters(), keep_history)
-    blocks = list(blocks_of(em.values))
+    values = _checked_events(values, start)
+    em = _Em(len(values), start, parameters or EmParameters(), keep_history)
+    blocks = list(blocks_of(values))
     threads = min(len(blocks), effective_n_jobs(n_jobs))
     # Not joblib: a block takes a millisecond, less than joblib needs to hand it over.
     with ThreadPoolExecutor(threads) as pool:
@@ -160,8 +164,8 @@ def fit_all(
     parameters = parameters or EmParameters()
     with blas_threads():
         if _in_rounds(values):
-            starts = (start_at(values.here, *task, parameters.regularization) for task in tasks)
-            return _fit_in_rounds(values, starts, parameters, keep_history=False)
+            starts = starts_at(values.here, tasks, parameters.regularization)
+            return _fit_in_rounds(values, starts, len(tasks), parameters, keep_history=False)
         with workers(values, n_jobs) as run:
             fits = run(_fit_from_seed, ((*task, parameters) for task in tasks))
             return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
@@ -177,7 +181,8 @@ def fit_there(
     """`fit`, on a cluster where there is one: in one block of work or in rounds, as `fit_all`."""
     with blas_threads():
         if _in_rounds(values):
-            return _fit_in_rounds(values, [start], parameters, keep_history)[0]
+            _checked_events(values.here, start)
+            return _fit_in_rounds(values, iter([start]), 1, parameters, keep_history)[0]
         if isinstance(values, Made) and cluster_address():
             with workers(values) as run:
                 (fitted,) = run(fit, [(start, parameters, keep_history)])
@@ -195,25 +200,45 @@ def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: E
 
 
 def _fit_in_rounds(
-    values: Made[np.ndarray], starts: Iterable[Mixture], parameters: EmParameters, keep_history: bool
+    values: Made[np.ndarray], starts: Iterator[Mixture], number: int, parameters: EmParameters, keep_history: bool
 ) -> list[Fit]:
-    """Fits on a cluster: an iteration of all of them is a round, whose blocks of work are the groups of each fit.
+    """So many fits to checked events on a cluster: a block of work is some groups of events, for an iteration of a fit.
 
-    Each worker keeps all events, so that any worker can compute any group, also those of a worker that was lost.
+    The next iteration of a fit is sent as soon as its last one has been added up, whatever the other fits do. Each
+    worker keeps all events, so that any worker can compute any group, also those of a worker that was lost.
     """
-    fits = [_Em(values.here, start, parameters, keep_history) for start in starts]
-    groups = [slice(first, first + GROUP) for first in range(0, -(-len(values.here) // BLOCK), GROUP)]
-    under_way = fits
+    events = len(values.here)
+    groups = [slice(first, first + GROUP) for first in range(0, -(-events // BLOCK), GROUP)]
+    of_blocks = [groups[first : first + GROUPS_OF_A_BLOCK] for first in range(0, len(groups), GROUPS_OF_A_BLOCK)]
+    fits: list[_Em] = []
+    waiting, sent = deque[_Em](), deque[_Em]()
+
+    def next_fit() -> _Em | None:
+        """One that is to be sent, if there is one now; workers compute the first while the others are begun."""
+        if (start := next(starts, None)) is None:
+            return waiting.popleft() if waiting else None
+        fits.append(_Em(events, start, parameters, keep_history))
+        return fits[-1]
+
+    def blocks() -> Iterator[tuple[Mixture, list[slice]]]:
+        for em in iter(next_fit, None):
+            sent.append(em)
+            yield from ((em.mixture, of_block) for of_block in of_blocks)
+
     with (
         workers(Made(_blocks_of_made, (values.make, values.given))) as run,
-        progress(doing="fitting mixtures", total=len(fits), unit="fit") as bar,
+        progress(doing="fitting mixtures", total=number, unit="fit") as bar,
     ):
-        while under_way:
-            sent = [(em.mixture, group) for em in under_way for group in groups]
-            sums = iter(list(run(_group_expectation, sent)))
-            going_on = [em for em in under_way if em.advance(_sum(em.mixture, islice(sums, len(groups))))]
-            bar.update(len(under_way) - len(going_on))
-            under_way = going_on
+        going_on = number
+        while going_on:
+            sums = chain.from_iterable(run(_groups_expectation, blocks()))
+            for first in sums:
+                em = sent.popleft()
+                if em.advance(_sum(em.mixture, chain([first], islice(sums, len(groups) - 1)))):
+                    waiting.append(em)
+                else:
+                    going_on -= 1
+                    bar.update()
     return [em.fit() for em in fits]
 
 
@@ -225,13 +250,12 @@ def _blocks_of_made(make: Callable[..., np.ndarray], given: tuple) -> list[Block
 class _Em:
     """EM under way: `mixture` is that after the iterations so far."""
 
-    def __init__(self, values: np.ndarray, start: Mixture, parameters: EmParameters, keep_history: bool) -> None:
-        """Begin at the start; raises `InputError` as `fit`."""
+    def __init__(self, events: int, start: Mixture, parameters: EmParameters, keep_history: bool) -> None:
+        """Begin at the start, with so many events; raises `InputError` for the start and the parameters as `fit`."""
         _check_parameters(parameters)
-        self.values = checked_values(values, start)
-        check_events(self.values, start.components)
         _check_covariances(start, "at the start", parameters.regularization)
         self.mixture = start
+        self._events = events
         self._parameters = parameters
         self._history = [start] if keep_history else []
         self._log_likelihoods: list[float] = []
@@ -244,7 +268,7 @@ class _Em:
         iteration = len(self._log_likelihoods) - 1
         if iteration:
             change = abs(log_likelihood - self._log_likelihoods[-2])
-            self._converged = change < self._parameters.tolerance * len(self.values)
+            self._converged = change < self._parameters.tolerance * self._events
         if self._converged or iteration == self._parameters.iterations:
             return False
         self.mixture = _maximization(moments, self.mixture, self._parameters.regularization)
@@ -268,9 +292,9 @@ def expectation(blocks: Sequence[Block], mixture: Mixture, each: Callable = map)
     return _sum(mixture, (_sum(mixture, islice(of_blocks, GROUP)) for _ in range(0, len(blocks), GROUP)))
 
 
-def _group_expectation(blocks: Sequence[Block], mixture: Mixture, group: slice) -> "Expected":
-    """The E-step of a group of the blocks."""
-    return _sum(mixture, (_block_expectation(block, mixture) for block in blocks[group]))
+def _groups_expectation(blocks: Sequence[Block], mixture: Mixture, groups: Sequence[slice]) -> list["Expected"]:
+    """The E-step of each of some groups of the blocks."""
+    return [_sum(mixture, (_block_expectation(block, mixture) for block in blocks[group])) for group in groups]
 
 
 def _sum(mixture: Mixture, parts: Iterable["Expected"]) -> "Expected":
@@ -313,6 +337,13 @@ def _maximization(moments: "Moments", mixture: Mixture, regularization: float) -
         np.where(owned[:, None], mixture.means + shifts, mixture.means),
         np.where(owned[:, None, None], covariances, mixture.covariances),
     )
+
+
+def _checked_events(values: np.ndarray, start: Mixture) -> np.ndarray:
+    """The values, if the start's components can be fitted to them."""
+    values = checked_values(values, start)
+    check_events(values, start.components)
+    return values
 
 
 def _check_parameters(parameters: EmParameters) -> None:

@@ -3,7 +3,7 @@
 EM itself is in `taproom.assays.expectation_maximization`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -56,17 +56,24 @@ def start_at(values: np.ndarray, components: int, seed: int, regularization: flo
     Raises:
         InputError: K below 1, or as `fit`.
     """
+    return next(starts_at(values, [(components, seed)], regularization))
+
+
+def starts_at(values: np.ndarray, tasks: Sequence[tuple[int, int]], regularization: float = 1e-6) -> Iterator[Mixture]:
+    """`start_at` of each task (components, seed), with one standardization of the events for all."""
     from sklearn.cluster import kmeans_plusplus
 
     values = checked_values(values)
-    check_events(values, components)
+    for components, _ in tasks:
+        check_components(values, components)
     offset, scale = standardization(values)
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(values))[:EVENTS_TO_START_FROM])
-    standard = np.nan_to_num((values[chosen] - offset) / scale)
-    with blas_threads():
-        centres, _ = kmeans_plusplus(standard, components, random_state=int(rng.integers(2**31)))
-    return _around(standard, centres, offset, scale, regularization)
+    for components, seed in tasks:
+        rng = np.random.default_rng(seed)
+        chosen = np.sort(rng.permutation(len(values))[:EVENTS_TO_START_FROM])
+        standard = np.nan_to_num((values[chosen] - offset) / scale)
+        with blas_threads():
+            centres, _ = kmeans_plusplus(standard, components, random_state=int(rng.integers(2**31)))
+        yield _around(standard, centres, offset, scale, regularization)
 
 
 def start_around(values: np.ndarray, centres: np.ndarray, regularization: float = 1e-6) -> Mixture:
@@ -130,6 +137,17 @@ def _moments_with(events: np.ndarray, centre: np.ndarray, typical: np.ndarray) -
 
 def check_events(values: np.ndarray, components: int, channels: Sequence[str] | None = None) -> None:
     """Raise `InputError` unless so many components can be fitted to the events."""
+    check_components(values, components)
+    missing = np.isnan(values).all(axis=0)
+    constant = np.nanmin(values[:, ~missing], axis=0) == np.nanmax(values[:, ~missing], axis=0)
+    for places, what in ((missing, "missing in all events"), (np.flatnonzero(~missing)[constant], "constant")):
+        for place in np.arange(values.shape[1])[places][:1]:
+            name = channels[place] if channels is not None else place
+            raise InputError(f"Channel {name} is {what}, and has no density to fit. Leave it out.")
+
+
+def check_components(values: np.ndarray, components: int) -> None:
+    """Raise `InputError` unless there is a component, and no more of them than events."""
     if components < 1:
         raise InputError(f"A mixture of {components} components was asked for. Ask for at least 1.")
     if not len(values):
@@ -139,9 +157,3 @@ def check_events(values: np.ndarray, components: int, channels: Sequence[str] | 
             f"{len(values)} events are fewer than {components} components. Bring more events or ask for fewer "
             "components."
         )
-    missing = np.isnan(values).all(axis=0)
-    constant = np.nanmin(values[:, ~missing], axis=0) == np.nanmax(values[:, ~missing], axis=0)
-    for places, what in ((missing, "missing in all events"), (np.flatnonzero(~missing)[constant], "constant")):
-        for place in np.arange(values.shape[1])[places][:1]:
-            name = channels[place] if channels is not None else place
-            raise InputError(f"Channel {name} is {what}, and has no density to fit. Leave it out.")

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taproom.assays.expectation_maximization import fit
-from taproom.assays.mixture_starts import standardization, start_around, start_at
+from taproom.assays.mixture_starts import standardization, start_around, start_at, starts_at
 from taproom.errors import InputError
 from tests.random_mixtures import FEW, SEEDS, assert_close, problem
 
@@ -51,6 +51,14 @@ def test_around_given_centres_are_the_events_nearest_to_each_in_standard_deviati
     np.testing.assert_allclose(start.means, [values[:50].mean(0), values[50:150].mean(0), values[150:].mean(0)])
     with pytest.raises(InputError, match="2 events are fewer than 3"):
         start_around(values[:2], start.means)
+
+
+def test_starts_of_the_same_events_are_those_of_each():
+    tasks = [(3, 0), (2, 7), (3, 1)]
+    for found, (components, seed) in zip(starts_at(EVENTS, tasks), tasks, strict=True):
+        assert_close(found, start_at(EVENTS, components, seed), rtol=0.0)
+    with pytest.raises(InputError, match="50 events are fewer than 51 components"):
+        next(starts_at(EVENTS, [*tasks, (51, 0)]))
 
 
 def test_standardization_is_of_what_is_observed():
