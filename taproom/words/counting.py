@@ -238,11 +238,14 @@ class _Sum:
         self._parts = [_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32))]
         self._entries_waiting = 0
         self._tokens = 0
+        self._is_reduced = False  # by a part that was subtracted
 
     def add(self, part: _Part) -> None:
         self._parts.append(part)
         self._entries_waiting += part.counts.nnz
-        self._tokens += abs(int(part.counts.data.sum(dtype=np.int64)))
+        tokens = int(part.counts.data.sum(dtype=np.int64))
+        self._tokens += abs(tokens)
+        self._is_reduced |= tokens < 0
         if self._entries_waiting > max(ENTRIES_BEFORE_MERGE, self._parts[0].counts.nnz):
             self._merge()
 
@@ -250,18 +253,20 @@ class _Sum:
         self._merge()
         (total,) = self._parts
         counts = total.counts
-        if counts.nnz and counts.data.min() < 0:
+        if counts.data.min(initial=0) < 0:
             raise InputError(_shortage(total))
         counts.eliminate_zeros()
         counts.sort_indices()
-        rows, columns = np.diff(counts.indptr) > 0, np.zeros(counts.shape[1], bool)
-        columns[counts.indices] = True
+        rows, columns = np.diff(counts.indptr) > 0, np.ones(counts.shape[1], bool)
+        if self._is_reduced:  # otherwise each word still has the counts of its parts
+            columns = np.bincount(counts.indices, minlength=len(columns)) > 0
         if not (rows.all() and columns.all()):
             counts = counts[rows][:, columns]
         return Counts(
             total.item_ids.filter(pa.array(rows)).to_numpy(zero_copy_only=False),
             total.words.filter(pa.array(columns)).to_numpy(zero_copy_only=False),
-            counts.astype(np.int64, copy=False),
+            # `astype` of a sparse array would copy its indices, too.
+            sparse.csr_array((counts.data.astype(np.int64), counts.indices, counts.indptr), counts.shape),
         )
 
     def _merge(self) -> None:
@@ -269,21 +274,30 @@ class _Sum:
         parts = self._parts
         item_ids, rows = _ranked(pa.concat_arrays([part.item_ids for part in parts]))
         words, columns = _ranked(pa.concat_arrays([part.words for part in parts]))
-        starts = np.cumsum([0, *(len(part.words) for part in parts)])
         # No sum is greater than the number of tokens, so int32 is enough for all but the largest corpora.
-        dtype = np.int32 if self._tokens < 2**31 else np.int64
-        matrices = []
-        for first, last in pairwise(starts):
-            counts = parts.pop(0).counts  # free its memory as soon as possible
-            entries = (counts.data.astype(dtype, copy=False), columns[first:last][counts.indices], counts.indptr)
-            matrices.append(sparse.csr_array(entries, (counts.shape[0], len(words))))
+        stacked = _stacked(parts, columns, len(words), np.int32 if self._tokens < 2**31 else np.int64)
         self._entries_waiting = 0
-        stacked = sparse.vstack(matrices, format="csr")
-        del counts, entries, matrices
-        # An item with one row, such as a document, has no other to be added to; putting rows in order is much faster.
-        is_one_each = len(item_ids) == len(rows)
-        total = stacked[np.argsort(rows)] if is_one_each else _sum_rows(stacked, rows, len(item_ids))
+        total = _in_order(stacked, rows, len(item_ids))
         self._parts = [_Part(item_ids, words, total)]
+
+
+def _stacked(parts: list[_Part], columns: np.ndarray, words: int, dtype: type) -> sparse.csr_array:
+    """The counts of the parts, one below the other, with these columns for the words of all; empties the list.
+
+    What SciPy's `vstack` would make of them, without a copy of all of them on the way.
+    """
+    entries = sum(part.counts.nnz for part in parts)
+    data, indices = np.empty(entries, dtype), np.empty(entries, sparse.get_index_dtype(maxval=entries))
+    lengths, first, start = [], 0, 0
+    while parts:
+        part = parts.pop(0)  # free its memory as soon as possible
+        last, end = first + len(part.words), start + part.counts.nnz
+        data[start:end] = part.counts.data
+        indices[start:end] = columns[first:last][part.counts.indices]
+        lengths.append(np.diff(part.counts.indptr))
+        first, start = last, end
+    indptr = np.concatenate([[0], np.cumsum(np.concatenate(lengths))]).astype(indices.dtype)
+    return sparse.csr_array((data, indices, indptr), (len(indptr) - 1, words))
 
 
 def _count(
@@ -324,6 +338,14 @@ def _count_block(find: _FindTokens, item_ids: Sequence[str], texts: Sequence[str
     occurrences = sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=(len(texts), len(words)))
     items, rows = _numbered(_arrow("item id", item_ids))
     return _Part(items, words, _sum_rows(occurrences, rows, len(items)))
+
+
+def _in_order(matrix: sparse.csr_array, numbers: np.ndarray, rows: int) -> sparse.csr_array:
+    """`_sum_rows` where each of the rows has at least one number."""
+    # An item with one row, such as a document, has no other to be added to; putting rows in order is much faster.
+    if rows != len(numbers):
+        return _sum_rows(matrix, numbers, rows)
+    return matrix if (np.diff(numbers) > 0).all() else matrix[np.argsort(numbers)]
 
 
 def _sum_rows(matrix: sparse.csr_array, numbers: np.ndarray, rows: int) -> sparse.csr_array:
