@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeGuard, TypeVar, cast
 
 T = TypeVar("T", covariant=True)
 U = TypeVar("U")
@@ -119,7 +119,7 @@ def cluster_address() -> str | None:
     return os.environ.get("TAPROOM_CLUSTER") or None
 
 
-def goes_to_cluster(shared: Any) -> bool:
+def goes_to_cluster(shared: Any) -> TypeGuard[Made[Any]]:
     """Whether blocks that share a value are computed on a cluster: it is a `Made` value, and there is a cluster."""
     return isinstance(shared, Made) and cluster_address() is not None
 

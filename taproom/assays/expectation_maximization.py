@@ -35,7 +35,7 @@ from taproom.assays.mixtures import (
     log_joint_of,
 )
 from taproom.blas import blas_threads
-from taproom.compute import Made, cluster_address, made_here, workers
+from taproom.compute import Made, goes_to_cluster, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -183,7 +183,7 @@ def fit_there(
         if _in_rounds(values):
             _checked_events(values.here, start)
             return _fit_in_rounds(values, iter([start]), 1, parameters, keep_history)[0]
-        if isinstance(values, Made) and cluster_address():
+        if goes_to_cluster(values):
             with workers(values) as run:
                 (fitted,) = run(fit, [(start, parameters, keep_history)])
                 return fitted
@@ -192,7 +192,7 @@ def fit_there(
 
 def _in_rounds(values: np.ndarray | Made[np.ndarray]) -> TypeGuard[Made[np.ndarray]]:
     """Whether there is a cluster and these are more events than in a group of blocks."""
-    return isinstance(values, Made) and cluster_address() is not None and len(values.here) > GROUP * BLOCK
+    return goes_to_cluster(values) and len(values.here) > GROUP * BLOCK
 
 
 def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: EmParameters) -> Fit:

@@ -156,7 +156,7 @@ def feature_blocks(
     blocks = image_blocks(rows)
     size, threads = BLOCK_IMAGES, n_jobs
     if goes_to_cluster(images):
-        size, threads = max(1, SENT_BYTES // (4 * made_here(images).encoder.dimensions)), 1
+        size, threads = max(1, SENT_BYTES // (4 * images.here.encoder.dimensions)), 1
     pieces = [[block[start : start + size] for start in range(0, len(block), size)] for block in blocks]
     # Here one block at a time, on all threads: the features of a block may be large.
     with workers(images, 1) as run:

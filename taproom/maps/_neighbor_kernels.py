@@ -163,28 +163,37 @@ def enter(
     whose: np.ndarray,
     which: np.ndarray,
     found: np.ndarray,
+    first: int,
     k: int,
     tolerance: ScoreTolerance,
-    rows: Rows,
-    query_values: np.ndarray,
-) -> None:
-    """Enter candidates into their lists; a full list is first cut to what may be among the nearest."""
+) -> int:
+    """Enter the candidates from the first one on into their lists; a full list is cut to what may be among the nearest.
+
+    Returns the place of the candidate whose list stays more than half full, with so many ties that `cut_by_distance`
+    has to come first; all candidates are entered if there is none.
+    """
     heap = np.empty(k, np.float32)
-    nearest, distances = np.empty(k, np.int32), np.empty(k)
     room = lists.members.shape[1]
-    for place in range(len(whose)):
+    for place in range(first, len(whose)):
         target = whose[place]
         if lists.lengths[target] == room and found[place] >= lists.thresholds[target]:
             lists.thresholds[target] = max(lists.thresholds[target], _threshold(lists.scores[target], heap, tolerance))
             _cut(lists, target)
             if lists.lengths[target] > room // 2:
-                # With so many ties only the distances can tell, and a list must not grow with its ties.
-                _rank(lists, target, rows, query_values, nearest, distances)
-                _cut_to(lists, target, nearest)
+                return place
         if found[place] >= lists.thresholds[target]:
             lists.members[target, lists.lengths[target]] = which[place]
             lists.scores[target, lists.lengths[target]] = found[place]
             lists.lengths[target] += 1
+    return len(whose)
+
+
+@njit(nogil=True, cache=True)
+def cut_by_distance(lists: CandidateLists, target: int, k: int, rows: Rows, query_values: np.ndarray) -> None:
+    """Cut a list to its k nearest, so that it does not grow with its ties; `query_values` is as for `_rank`."""
+    nearest, distances = np.empty(k, np.int32), np.empty(k)
+    _rank(lists, target, rows, query_values, nearest, distances)
+    _cut_to(lists, target, nearest)
 
 
 @njit(nogil=True, cache=True)

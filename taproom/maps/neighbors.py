@@ -14,13 +14,14 @@ Numerical Algorithms, 2002, section 3.1), so nothing that belongs among the near
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy import sparse
 
 from taproom.blas import blas_threads
-from taproom.compute import Made, made_here, workers
+from taproom.compute import Made, goes_to_cluster, made_here, workers
 from taproom.errors import InputError
 from taproom.progress import progress
 
@@ -71,13 +72,12 @@ def nearest(
         InputError: rows without any weight, weights that are not finite, a k that is out of range, or a query that is
             no row.
     """
-    rows = canonical(made_here(weights))
-    items = rows.shape[0]
+    here = canonical(made_here(weights))
+    items = here.shape[0]
     wanted = np.arange(items) if queries is None else np.asarray(queries)
-    check_search(rows, k, wanted)
-    prepared = _prepare(rows)
-    of_workers = Made(_prepared_of, (weights.make, weights.given), prepared) if isinstance(weights, Made) else prepared
-    return _nearest(of_workers, k, wanted, items, queries is None, block_rows, n_jobs)
+    check_search(here, k, wanted)
+    shared = Made(_prepared_of, (weights.make, weights.given)) if goes_to_cluster(weights) else _prepare(here)
+    return _nearest(here, shared, k, wanted, items, queries is None, block_rows, n_jobs)
 
 
 def nearest_of_new(
@@ -116,10 +116,11 @@ def nearest_of_new(
         raise InputError(f"{k} neighbours were asked for among {among} rows. Set k to a number from 1 to that.")
     rows = canonical(sparse.vstack([weights, new], format="csr"))
     _check_weights(rows)
-    return _nearest(_prepare(rows), k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
+    return _nearest(rows, _prepare(rows), k, np.arange(among, rows.shape[0]), among, False, block_rows, n_jobs)
 
 
 def _nearest(
+    weights: sparse.csr_array,
     shared: "_Prepared | Made[_Prepared]",
     k: int,
     wanted: np.ndarray,
@@ -133,9 +134,15 @@ def _nearest(
 
     if not len(wanted):
         return np.empty((0, k), np.int32), np.empty((0, k))
-    prepared = made_here(shared)
-    lists = _empty_lists(wanted, k, prepared.tolerance)
-    query_values = np.zeros(prepared.columns)
+
+    @cache
+    def rows() -> "Rows":
+        # On a cluster they are made for the workers alone, unless ties need them here, too.
+        return unit_rows(weights) if isinstance(shared, Made) else shared.rows
+
+    tolerance = _score_tolerance(weights)
+    lists = _empty_lists(wanted, k, tolerance)
+    query_values = np.zeros(weights.shape[1])
     starts = range(0, len(wanted), block_rows)
     # The limit is the process's, not a thread's: it is set once around all threads, and again in each block for the
     # sake of workers that are other processes.
@@ -150,9 +157,11 @@ def _nearest(
             for block in targets
         )
         for whose, which, scores in run(_candidates, blocks):
-            kernels.enter(lists, whose, which, scores, k, prepared.tolerance, prepared.rows, query_values)
+            entered = 0
+            while (entered := kernels.enter(lists, whose, which, scores, entered, k, tolerance)) < len(whose):
+                kernels.cut_by_distance(lists, whose[entered], k, rows(), query_values)
             bar.update()
-        kernels.cut(lists, k, prepared.tolerance)
+        kernels.cut(lists, k, tolerance)
         parts = (_part(lists, slice(first, first + block_rows)) for first in starts)
         ranked = []
         for block in run(_ranked, ((part, k, among) for part in parts)):
@@ -201,7 +210,7 @@ def _prepare(weights: sparse.csr_array) -> _Prepared:
         columns,
         kernels.dense_columns(rows, frequent),
         kernels.inverted_index(rows, frequent, starts),
-        _score_tolerance(int(np.diff(weights.indptr).max()), bool((weights.data > 0).all())),
+        _score_tolerance(weights),
     )
 
 
@@ -218,8 +227,8 @@ def unit_rows(weights: sparse.csr_array) -> "Rows":
     return kernels.unit_rows(weights.indptr.astype(np.int64), place[weights.indices], weights.data.copy())
 
 
-def _score_tolerance(most_terms: int, all_positive: bool) -> "ScoreTolerance":
-    """How far scores can be off.
+def _score_tolerance(weights: sparse.csr_array) -> "ScoreTolerance":
+    """How far scores of canonical weights can be off.
 
     A score and a distance are each off by at most m + 8 roundoffs of the sum of the products' sizes: m for the sum,
     the others for the norms, the scaling and the threshold itself. That sum is the score where all weights are
@@ -228,9 +237,10 @@ def _score_tolerance(most_terms: int, all_positive: bool) -> "ScoreTolerance":
     """
     from taproom.maps._neighbor_kernels import ScoreTolerance
 
+    most_terms = int(np.diff(weights.indptr).max())
     off = 2.02 * (most_terms + 8) * (SINGLE_ROUNDOFF + 4 * DOUBLE_ROUNDOFF)
     nothing_shared = 8 * DOUBLE_ROUNDOFF
-    if all_positive:
+    if (weights.data > 0).all():
         return ScoreTolerance(off, nothing_shared, np.finfo(np.float32).tiny)
     return ScoreTolerance(0.0, off + nothing_shared, np.float32(-np.inf))
 

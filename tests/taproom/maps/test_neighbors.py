@@ -11,7 +11,7 @@ from taproom.cluster import taken_usages
 from taproom.compute import Made
 from taproom.errors import InputError
 from taproom.maps import neighbors
-from taproom.maps.neighbors import brute_force_distances, choose_k, nearest, nearest_of_new
+from taproom.maps.neighbors import brute_force_distances, choose_k, nearest, nearest_of_new, unit_rows
 
 
 def brute_force(weights, k):
@@ -152,15 +152,30 @@ def test_unrelated_rows_are_at_distance_one():
     assert indices[3].tolist() == [0, 1]
 
 
+def rows_of_three_kinds(number):
+    kinds = np.random.default_rng(9).integers(0, 3, number)
+    return sparse.csr_array(np.array([[0.1, 0.7, 0.3], [0.2, 0.6, 0.3], [0.1, 0.1, 0.9]])[kinds])
+
+
 def test_more_ties_than_a_list_has_room_for_still_go_to_the_smaller_rows():
-    rng = np.random.default_rng(9)
-    kinds = rng.integers(0, 3, 600)
-    weights = sparse.csr_array(np.array([[0.1, 0.7, 0.3], [0.2, 0.6, 0.3], [0.1, 0.1, 0.9]])[kinds])
+    weights = rows_of_three_kinds(600)
+    _, kinds = np.unique(weights.toarray(), axis=0, return_inverse=True)
     indices, distances = nearest(weights, 4, block_rows=50)
     for row in (0, 1, 299, 599):
         alike = np.flatnonzero(kinds == kinds[row])
         assert indices[row].tolist() == alike[alike != row][:4].tolist()
     assert (distances == 0.0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("make", "given"), [(rows_of_three_kinds, (600,)), (random_rows, (300, 200, 0.1, 2))])
+def test_the_step_of_a_cluster_scales_rows_only_where_ties_need_them(on_cluster, monkeypatch, make, given):
+    scaled = []
+    monkeypatch.setattr(neighbors, "unit_rows", lambda weights: scaled.append(weights) or unit_rows(weights))
+    here, there = (nearest(weights, 4, block_rows=50) for weights in (make(*given), Made(make, given)))
+    for ours, theirs in zip(here, there, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert len(scaled) == 1 + (make is rows_of_three_kinds)
 
 
 def test_rows_with_too_few_relatives_get_the_first_of_the_unrelated():
