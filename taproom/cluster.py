@@ -82,10 +82,11 @@ def taken_usages() -> list[ClusterUsage]:
 @contextmanager
 def cluster_workers(
     address: str, make: Callable[..., Any], given: tuple
-) -> Iterator[Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]]:
+) -> Iterator[Callable[[Callable[..., Any], Iterable[tuple | None]], Iterator[Any]]]:
     """Yield `run(function, blocks)` as `taproom.compute.workers` does, computed on the cluster at an address.
 
-    What blocks share is made by `make(*given)`, once on each worker.
+    What blocks share is made by `make(*given)`, once on each worker. None in place of a block says that the next one
+    needs a result that is still to come: the iterable is asked again when another result has been taken.
 
     When the block is left with work under way, that is cancelled; workers that do not end it within seconds are
     restarted by their nannies.
@@ -148,7 +149,7 @@ class _Session:
         self._began = time.time()
         self._environment = environment()
 
-    def run(self, function: Callable[..., Any], blocks: Iterable[tuple]) -> Iterator[Any]:
+    def run(self, function: Callable[..., Any], blocks: Iterable[tuple | None]) -> Iterator[Any]:
         """The results in the order of the blocks; of the next block to return, at most `window` are in flight."""
         from distributed import as_completed
 

@@ -29,7 +29,7 @@ from typing import Any, Generic, Literal, TypeGuard, TypeVar, cast
 T = TypeVar("T", covariant=True)
 U = TypeVar("U")
 
-Run = Callable[[Callable[..., Any], Iterable[tuple]], Iterator[Any]]
+Run = Callable[[Callable[..., Any], Iterable[tuple | None]], Iterator[Any]]
 
 # How often a worker checks whether the process that started it still exists.
 _SECONDS_BETWEEN_CHECKS = 1.0
@@ -131,9 +131,9 @@ def workers(
     """Yield `run(function, blocks)`, which calls a module-level function with what is shared and each block.
 
     A block is a tuple of further arguments. `run` returns a generator of the results, in the order of the blocks; it
-    must be exhausted before the next call. Blocks are taken from their iterable as workers become free. Workers of this
-    machine start with the first call and end with the `with` block, also after an exception; if this process is killed,
-    they end within seconds.
+    must be exhausted before the next call. Blocks are taken from their iterable as workers become free; only on a
+    cluster may they depend on results (`taproom.cluster.cluster_workers`). Workers of this machine start with the first
+    call and end with the `with` block, also after an exception; if this process is killed, they end within seconds.
 
     Args:
         shared: the first argument of all calls, or a `Made` value. A `Made` value is computed with on the cluster of
@@ -167,7 +167,9 @@ def _local_workers(shared: Any, n_jobs: int | None, prefer: str) -> Iterator[Run
     several = prefer == "processes" and effective_n_jobs(n_jobs) > 1
     try:
         with Parallel(n_jobs, return_as="generator", prefer=prefer, **initializer) as parallel:
-            yield lambda function, blocks: parallel(delayed(function)(shared, *block) for block in blocks)
+            yield lambda function, blocks: parallel(
+                delayed(function)(shared, *block) for block in cast(Iterable[tuple], blocks)
+            )
     finally:
         if several:
             _end_workers()

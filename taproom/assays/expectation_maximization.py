@@ -148,8 +148,8 @@ def fit_all(
 ) -> list[Fit]:
     """Fit the same events once for each task (components, seed of `start_at`), in the tasks' order.
 
-    On a cluster, a task is a block of work. If there are more events than in a group (262,144), an iteration of all
-    tasks is a round, in which a block of work is a group of events and a task.
+    On a cluster, a task is a block of work. If there are more events than in a group (262,144), a block of work is an
+    iteration of a task on at most two groups.
 
     Args:
         values: (n, d) float64, NaN where missing. Mixtures are fitted to `Made` values on a cluster where there is one.
@@ -163,9 +163,9 @@ def fit_all(
     """
     parameters = parameters or EmParameters()
     with blas_threads():
-        if _in_rounds(values):
+        if _in_groups(values):
             starts = starts_at(values.here, tasks, parameters.regularization)
-            return _fit_in_rounds(values, starts, len(tasks), parameters, keep_history=False)
+            return _fit_on_cluster(values, starts, len(tasks), parameters, keep_history=False)
         with workers(values, n_jobs) as run:
             fits = run(_fit_from_seed, ((*task, parameters) for task in tasks))
             return list(progress(fits, doing="fitting mixtures", total=len(tasks), unit="fit"))
@@ -178,11 +178,11 @@ def fit_there(
     keep_history: bool = False,
     n_jobs: int | None = None,
 ) -> Fit:
-    """`fit`, on a cluster where there is one: in one block of work or in rounds, as `fit_all`."""
+    """`fit`, on a cluster where there is one: in one block of work or by groups, as `fit_all`."""
     with blas_threads():
-        if _in_rounds(values):
+        if _in_groups(values):
             _checked_events(values.here, start)
-            return _fit_in_rounds(values, iter([start]), 1, parameters, keep_history)[0]
+            return _fit_on_cluster(values, iter([start]), 1, parameters, keep_history)[0]
         if goes_to_cluster(values):
             with workers(values) as run:
                 (fitted,) = run(fit, [(start, parameters, keep_history)])
@@ -190,7 +190,7 @@ def fit_there(
         return fit(made_here(values), start, parameters, keep_history, n_jobs)
 
 
-def _in_rounds(values: np.ndarray | Made[np.ndarray]) -> TypeGuard[Made[np.ndarray]]:
+def _in_groups(values: np.ndarray | Made[np.ndarray]) -> TypeGuard[Made[np.ndarray]]:
     """Whether there is a cluster and these are more events than in a group of blocks."""
     return goes_to_cluster(values) and len(values.here) > GROUP * BLOCK
 
@@ -199,7 +199,7 @@ def _fit_from_seed(values: np.ndarray, components: int, seed: int, parameters: E
     return fit(values, start_at(values, components, seed, parameters.regularization), parameters)
 
 
-def _fit_in_rounds(
+def _fit_on_cluster(
     values: Made[np.ndarray], starts: Iterator[Mixture], number: int, parameters: EmParameters, keep_history: bool
 ) -> list[Fit]:
     """So many fits to checked events on a cluster: a block of work is some groups of events, for an iteration of a fit.
@@ -213,32 +213,30 @@ def _fit_in_rounds(
     fits: list[_Em] = []
     waiting, sent = deque[_Em](), deque[_Em]()
 
-    def next_fit() -> _Em | None:
-        """One that is to be sent, if there is one now; workers compute the first while the others are begun."""
-        if (start := next(starts, None)) is None:
-            return waiting.popleft() if waiting else None
-        fits.append(_Em(events, start, parameters, keep_history))
-        return fits[-1]
+    def blocks() -> Iterator[tuple[Mixture, list[slice]] | None]:
+        # Workers compute the first fits while the others are begun.
+        for start in starts:
+            fits.append(em := _Em(events, start, parameters, keep_history))
+            waiting.append(em)
+            yield from next_iteration()
+        while True:
+            yield from next_iteration() if waiting else [None]
 
-    def blocks() -> Iterator[tuple[Mixture, list[slice]]]:
-        for em in iter(next_fit, None):
-            sent.append(em)
-            yield from ((em.mixture, of_block) for of_block in of_blocks)
+    def next_iteration() -> Iterator[tuple[Mixture, list[slice]]]:
+        sent.append(em := waiting.popleft())
+        yield from ((em.mixture, of_block) for of_block in of_blocks)
 
     with (
         workers(Made(_blocks_of_made, (values.make, values.given))) as run,
         progress(doing="fitting mixtures", total=number, unit="fit") as bar,
     ):
-        going_on = number
-        while going_on:
-            sums = chain.from_iterable(run(_groups_expectation, blocks()))
-            for first in sums:
-                em = sent.popleft()
-                if em.advance(_sum(em.mixture, chain([first], islice(sums, len(groups) - 1)))):
-                    waiting.append(em)
-                else:
-                    going_on -= 1
-                    bar.update()
+        sums = chain.from_iterable(run(_groups_expectation, blocks()))
+        for first in sums:
+            em = sent.popleft()
+            if em.advance(_sum(em.mixture, chain([first], islice(sums, len(groups) - 1)))):
+                waiting.append(em)
+            else:
+                bar.update()
     return [em.fit() for em in fits]
 
 

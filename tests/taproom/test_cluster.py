@@ -102,6 +102,22 @@ def test_results_come_in_the_order_of_the_blocks_from_all_workers(on_cluster):
         assert len(pids) == 2
 
 
+def test_a_block_may_depend_on_results(on_cluster):
+    found = []
+
+    def blocks():
+        for number in range(4):
+            while len(found) < number:
+                yield None
+            yield (number + sum(found),)
+
+    with workers(Made(nothing, ())) as run:
+        for block, _ in run(last_first, blocks()):
+            found.append(block)
+        assert list(run(last_first, [None])) == []
+    assert found == [0, 1, 3, 7]
+
+
 def test_the_shared_value_is_made_once_on_each_worker(on_cluster):
     with workers(Made(ones, (1000,))) as run:
         found = list(run(total_and, ((block,) for block in range(12))))

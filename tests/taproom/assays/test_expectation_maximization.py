@@ -245,9 +245,9 @@ def values_with_missing(events):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("in_rounds", [False, True])
-def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
-    if in_rounds:
+@pytest.mark.parametrize("in_groups", [False, True])
+def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_groups):
+    if in_groups:
         monkeypatch.setattr(expectation_maximization, "GROUP", 2)
     events, tasks = 20_000, [(2, 0), (3, 0), (3, 1)]
     parameters = EmParameters(iterations=5, tolerance=1e-2)
@@ -257,9 +257,9 @@ def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
         assert_same_bits(first, second)
     usage = taken_usages()[-1]
     sent = 2  # an iteration of a fit: two groups of two blocks of events, and one of one
-    assert usage.blocks == (sent * sum(len(each.log_likelihoods) for each in here) if in_rounds else len(tasks))
+    assert usage.blocks == (sent * sum(len(each.log_likelihoods) for each in here) if in_groups else len(tasks))
     assert usage.largest_sent < 3_000
-    assert usage.largest_received < (2_000 if in_rounds else 10_000)
+    assert usage.largest_received < (2_000 if in_groups else 10_000)
     start, made = here[0].mixture, Made(values_with_missing, (events,))
     wanted, one = (
         each(given, start, parameters, keep_history=True) for each, given in ((fit, made.here), (fit_there, made))
@@ -267,7 +267,7 @@ def test_a_cluster_gives_the_same_bits(on_cluster, monkeypatch, in_rounds):
     assert_same_bits(wanted, one)
     assert [each.means.tolist() for each in wanted.history] == [each.means.tolist() for each in one.history]
     assert len(one.history) == len(one.log_likelihoods)
-    assert taken_usages()[-1].blocks == (sent * len(one.log_likelihoods) if in_rounds else 1)
+    assert taken_usages()[-1].blocks == (sent * len(one.log_likelihoods) if in_groups else 1)
 
 
 def test_moments_of_groups_are_those_of_all_blocks_up_to_rounding(monkeypatch):
