@@ -238,14 +238,11 @@ class _Sum:
         self._parts = [_Part(nothing, nothing, sparse.csr_array((0, 0), dtype=np.int32))]
         self._entries_waiting = 0
         self._tokens = 0
-        self._is_reduced = False  # by a part that was subtracted
 
     def add(self, part: _Part) -> None:
         self._parts.append(part)
         self._entries_waiting += part.counts.nnz
-        tokens = int(part.counts.data.sum(dtype=np.int64))
-        self._tokens += abs(tokens)
-        self._is_reduced |= tokens < 0
+        self._tokens += abs(int(part.counts.data.sum(dtype=np.int64)))
         if self._entries_waiting > max(ENTRIES_BEFORE_MERGE, self._parts[0].counts.nnz):
             self._merge()
 
@@ -257,16 +254,15 @@ class _Sum:
             raise InputError(_shortage(total))
         counts.eliminate_zeros()
         counts.sort_indices()
-        rows, columns = np.diff(counts.indptr) > 0, np.ones(counts.shape[1], bool)
-        if self._is_reduced:  # otherwise each word still has the counts of its parts
-            columns = np.bincount(counts.indices, minlength=len(columns)) > 0
+        rows, columns = np.diff(counts.indptr) > 0, np.zeros(counts.shape[1], bool)
+        columns[counts.indices] = True
         if not (rows.all() and columns.all()):
             counts = counts[rows][:, columns]
         return Counts(
             total.item_ids.filter(pa.array(rows)).to_numpy(zero_copy_only=False),
             total.words.filter(pa.array(columns)).to_numpy(zero_copy_only=False),
             # `astype` of a sparse array would copy its indices, too.
-            sparse.csr_array((counts.data.astype(np.int64), counts.indices, counts.indptr), counts.shape),
+            sparse.csr_array((counts.data.astype(np.int64, copy=False), counts.indices, counts.indptr), counts.shape),
         )
 
     def _merge(self) -> None:

@@ -146,6 +146,16 @@ def test_counts_of_chosen_items_leave_duplicates_out():
     np.testing.assert_array_equal(everything.counts.toarray(), add_counts([first, second]).counts.toarray())
 
 
+def test_words_of_items_that_are_not_chosen_are_left_out_also_of_a_dictionary():
+    words = pa.array([["hops", "malt"], ["sweet"]])
+    encoded = pa.ListArray.from_arrays(words.offsets, words.values.dictionary_encode())
+    for column in (words, encoded):
+        rows = pa.table({"item_id": ["ale", "bock"], "words": column, "counts": [[1, 2], [3]]})
+        chosen = item_counts(rows.to_batches(), rows.slice(0, 0), pa.chunked_array([["ale"]]))
+        assert chosen.words.tolist() == ["hops", "malt"]
+        assert chosen.counts.toarray().tolist() == [[1, 2]]
+
+
 def test_a_dense_matrix_becomes_lists_of_one_width():
     assert matrix_to_lists(pa.array([1, 2, 3, 4]), 2).to_pylist() == [[1, 2], [3, 4]]
 
